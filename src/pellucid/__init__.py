@@ -1,0 +1,33 @@
+"""Transparent images and layers from a sentence. Importing this loads no torch: each name loads what it needs."""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from pellucid.errors import PellucidError
+    from pellucid.pipelines.attach import TransparentPipeline, attach
+    from pellucid.pipelines.load import load
+    from pellucid.scene.scene import Layer, Scene
+
+__version__ = "0.1.0"
+
+_HOMES = {
+    "Layer": "pellucid.scene.scene",
+    "PellucidError": "pellucid.errors",
+    "Scene": "pellucid.scene.scene",
+    "TransparentPipeline": "pellucid.pipelines.attach",
+    "attach": "pellucid.pipelines.attach",
+    "load": "pellucid.pipelines.load",
+}
+
+__all__ = ["Layer", "PellucidError", "Scene", "TransparentPipeline", "__version__", "attach", "load"]
+
+
+def __getattr__(name: str) -> Any:  # noqa: ANN401 - the module protocol
+    if name not in _HOMES:
+        raise AttributeError(f"module 'pellucid' has no attribute {name!r}")
+    return getattr(import_module(_HOMES[name]), name)
+
+
+def __dir__() -> list[str]:
+    return __all__

@@ -1,0 +1,1 @@
+"""Shells: command line and servers; no model code."""

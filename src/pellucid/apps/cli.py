@@ -1,0 +1,56 @@
+"""The `pellucid` command: a table of commands, each loaded when it is run, so that `--help` loads no torch."""
+
+import sys
+from importlib import import_module
+
+import click
+
+from pellucid import __version__
+from pellucid.errors import PellucidError
+
+COMMANDS: dict[str, tuple[str, str]] = {
+    # name: (module, line in --help); the module has a click command of that name
+    "generate": ("generate", "A sentence in, a transparent picture out."),
+    "vary": ("generate", "Repaint a transparent picture after a sentence."),
+    "encode": ("codec", "A transparent picture to its adjusted latent."),
+    "decode": ("codec", "An adjusted latent to a transparent picture."),
+    "show": ("pictures", "What is inside a picture: size, alpha, prompt, seed, model."),
+    "pad": ("pictures", "Extend colour under transparent pixels."),
+    "composite": ("pictures", "Lay pictures over one another, bottom first."),
+    "convert": ("pictures", "Write a picture in another format."),
+    "models": ("models", "List, fetch, show and verify checkpoints."),
+    "data": ("data", "Fetch and pack training pictures."),
+    "train": ("train", "Train a stage from a recipe."),
+    "eval": ("evaluate", "Measure a codec or a model."),
+}
+
+
+class LazyGroup(click.Group):
+    """A group whose commands are imported only when they run."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in COMMANDS:
+            return None
+        return getattr(import_module(f"pellucid.apps.commands.{COMMANDS[cmd_name][0]}"), f"{cmd_name}_command")
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, line) for name, (_, line) in COMMANDS.items()])
+
+
+@click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__)
+def cli() -> None:
+    """Transparent images from a sentence, with real partial transparency."""
+
+
+def main() -> None:
+    """Runs the command line: exit code 0, 1 (our error, one line) or 2 (wrong usage)."""
+    try:
+        cli(prog_name="pellucid")
+    except PellucidError as error:
+        click.echo(f"pellucid: {error}", err=True)
+        sys.exit(1)

@@ -1,0 +1,1 @@
+"""One module a family of commands; heavy imports stay inside the functions."""

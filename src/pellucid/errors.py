@@ -1,0 +1,41 @@
+"""Every error Pellucid raises on purpose; each is also the standard class that people expect.
+
+    PellucidError
+    ├── InputError (ValueError)      an argument, prompt or array does not fit
+    │   └── ConfigError              a recipe or option is wrong
+    ├── FileError (OSError)          a picture or document cannot be read or written
+    └── WeightsError (OSError)       a checkpoint is absent, damaged, or does not fit the model
+
+A message has two sentences: what was expected and found, then what to do.
+"""
+
+from collections.abc import Collection
+
+
+class PellucidError(Exception):
+    """Base of all errors that a user can cause and mend."""
+
+
+class InputError(PellucidError, ValueError):
+    """An argument, prompt or array does not fit."""
+
+
+class ConfigError(InputError):
+    """A recipe or option is wrong."""
+
+
+class FileError(PellucidError, OSError):
+    """A picture or document cannot be read or written."""
+
+
+class WeightsError(PellucidError, OSError):
+    """A checkpoint is absent, damaged, or does not fit the model."""
+
+    @classmethod
+    def mismatch(cls, path: object, *, missing: Collection[str], unexpected: Collection[str]) -> "WeightsError":
+        """Names at most three tensors of each kind: enough to recognise the wrong file."""
+        return cls(
+            f"{path} does not fit this model: {len(missing)} tensors missing {sorted(missing)[:3]}, "
+            f"{len(unexpected)} not expected {sorted(unexpected)[:3]}. "
+            "Compare the model's config, or list known checkpoints with `pellucid models list`."
+        )

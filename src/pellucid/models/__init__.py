@@ -1,0 +1,1 @@
+"""Neural networks: the offset encoder, the alpha decoder and what surrounds them."""

@@ -1,0 +1,1 @@
+"""Picture maths on straight-alpha RGBA; no models."""

@@ -1,0 +1,1 @@
+"""Known checkpoints: find, verify, load, apply."""

@@ -1,0 +1,20 @@
+"""Every test starts from the same seed and on few threads."""
+
+import os
+
+os.environ.setdefault("HF_HUB_OFFLINE", "1")  # no test may reach a hub
+
+import numpy as np
+import pytest
+from hypothesis import settings
+
+settings.register_profile("pellucid", derandomize=True, deadline=None)
+settings.load_profile("pellucid")
+
+
+@pytest.fixture(autouse=True)
+def seeded() -> None:
+    import torch
+
+    torch.manual_seed(0)
+    np.random.seed(0)  # noqa: NPY002 - libraries under test may use the global state
