@@ -1,0 +1,44 @@
+"""`pellucid data`: training pictures."""
+
+import json
+from pathlib import Path
+
+import click
+
+
+@click.group("data")
+def data_command() -> None:
+    """Fetch and inspect training pictures."""
+
+
+@data_command.command("pull")
+@click.argument("name")
+@click.option("--archives", type=click.Path(path_type=Path, exists=True, file_okay=False), help="Folder with the .tgz files; nothing is fetched then.")
+@click.option("-o", "--output", type=click.Path(path_type=Path, file_okay=False), help="Folder for archives and shard.  [default: the user's cache]")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+def pull(name: str, archives: Path | None, output: Path | None, as_json: bool) -> None:
+    """Fetch a set with the npm client, check it and pack it into a shard: fluent-3d or noto."""
+    from pellucid.data.sources import pull as pull_set
+
+    path = pull_set(name, archives=archives, folder=output)
+    click.echo(json.dumps({"path": str(path)}) if as_json else path)
+
+
+@data_command.command("stats")
+@click.argument("shard", type=click.Path(path_type=Path))
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+def stats(shard: Path, as_json: bool) -> None:
+    """Count what a shard holds."""
+    from collections import Counter
+
+    from pellucid.data.shards import read_shard
+
+    records = [record for record, _ in read_shard(shard)]
+    found = {
+        "pictures": len(records),
+        "held out": sum(record.held_out for record in records),
+        "truly transparent": sum(record.soft > 0.01 for record in records),
+        "licences": dict(Counter(record.licence for record in records)),
+        "groups": dict(Counter(record.group for record in records)),
+    }
+    click.echo(json.dumps(found) if as_json else "\n".join(f"{name}: {value}" for name, value in found.items()))

@@ -1,0 +1,57 @@
+"""One training picture and what is known of it."""
+
+import hashlib
+from dataclasses import asdict, dataclass
+
+HELD_OUT_SHARE = 0.05
+"""Share of pictures that no recipe may train on."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Record:
+    """What a shard says of one picture.
+
+    `name` is unique in its set. `soft` is the share of the visible area that is partly transparent at least
+    five pixels deep: glass, smoke or glow, not an anti-aliased edge.
+    """
+
+    name: str
+    label: str
+    keywords: tuple[str, ...]
+    group: str
+    source: str
+    style: str
+    licence: str
+    attribution: str
+    soft: float
+
+    @property
+    def held_out(self) -> bool:
+        """Whether this picture is kept for measuring: fixed by a hash of the label, the same in every set."""
+        digest = hashlib.sha256(self.label.encode()).digest()
+        return int.from_bytes(digest[:4], "little") < HELD_OUT_SHARE * 2**32
+
+    def to_json(self) -> dict[str, object]:
+        """The record as plain JSON values."""
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, values: dict[str, object]) -> "Record":
+        """The inverse of `to_json`."""
+        return cls(**{**values, "keywords": tuple(values["keywords"])})  # type: ignore[arg-type]
+
+
+def captions(record: Record, *, plain: bool) -> list[str]:
+    """Sentences that ask for this picture; every one names its style unless `plain` says that it is the default.
+
+    Args:
+        record: the picture.
+        plain: whether this picture is the one meant when nobody asks for a style.
+    """
+    styled = [f"a {record.style} of {record.label}", f"{record.label}, {record.style}"]
+    if not plain:
+        return styled
+    article = "an" if record.label[0].lower() in "aeiou" else "a"
+    words = [word for word in record.keywords if word != record.label][:6]
+    lists = [f"{record.label}, {first}, {second}" for first, second in zip(words[::2], words[1::2], strict=False)]
+    return [record.label, f"{article} {record.label}", *styled[:1], *lists]

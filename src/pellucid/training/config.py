@@ -1,0 +1,106 @@
+"""A training run as a frozen dataclass, read from a TOML recipe."""
+
+import tomllib
+from collections.abc import Mapping
+from dataclasses import MISSING, dataclass, field, fields
+from pathlib import Path
+from typing import Any, Literal, get_args
+
+from pellucid.errors import ConfigError
+
+Stage = Literal["vae", "base", "autoencoder", "transparent"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Recipe:
+    """One training run of one stage."""
+
+    stage: Stage
+    """What is trained."""
+    data: tuple[str, ...]
+    """Sets by name (`pellucid data pull`) or paths of shards."""
+    size_px: int = 64
+    """Height and width of the training pictures."""
+    subjects: int = 0
+    """Size of the vocabulary, easiest groups first. 0 is all subjects."""
+    groups: tuple[str, ...] = ("animals", "food", "objects", "activities", "travel", "smileys", "people")
+    """Emoji groups in the order in which the vocabulary takes them."""
+    steps: int
+    """Optimizer steps in the whole run."""
+    batch_size: int = 32
+    """Pictures a forward pass."""
+    accumulation: int = 1
+    """Forward passes an optimizer step."""
+    learning_rate: float = 1e-3
+    """At its highest, after the warm-up; AdamW."""
+    final_learning_rate: float = 0.05
+    """Share of `learning_rate` left at the last step (cosine)."""
+    warmup_steps: int = 100
+    """Steps in which the learning rate climbs from 0."""
+    weight_decay: float = 0.01
+    ema_decay: float = 0.999
+    """Of the averaged weights, which are what is exported. 0 exports the last ones."""
+    max_grad_norm: float = 1.0
+    seed: int = 0
+    save_every_s: float = 120.0
+    """Seconds between checkpoints."""
+    log_every: int = 50
+    """Steps between lines of the log."""
+    sample_every: int = 500
+    """Steps between sample sheets. 0 draws none."""
+    init: str = ""
+    """Folder of the model to start from; needed by every stage but `vae`."""
+    compile: bool = False
+    """Whether torch.compile is used; worth it on a GPU."""
+    model: Mapping[str, Any] = field(default_factory=dict)
+    """Constructor arguments of the model that the stage makes new; and the stage's own options."""
+    weights: Mapping[str, float] = field(default_factory=dict)
+    """Weights of loss terms by name; what is absent keeps the stage's default."""
+
+    def __post_init__(self) -> None:
+        if self.stage not in get_args(Stage):
+            raise ConfigError(f"Expected stage to be one of {get_args(Stage)}, got {self.stage!r}. Mend the recipe.")
+        low = {name: getattr(self, name) for name in ("steps", "batch_size", "accumulation", "size_px", "log_every")}
+        if bad := {name: value for name, value in low.items() if value < 1}:
+            raise ConfigError(f"Expected values of 1 or more, got {bad}. Mend the recipe.")
+        if bad := {name: value for name, value in self.weights.items() if value < 0}:
+            raise ConfigError(f"Loss weights must be 0 or more, got {bad}. Mend the recipe.")
+
+
+def read_recipe(path: Path, overrides: Mapping[str, str] | None = None) -> Recipe:
+    """Reads a recipe and lays `--set key=value` over it (`model.width=3` reaches into a table).
+
+    Raises:
+        ConfigError: no TOML, an unknown field, a missing one, or a value of another type.
+    """
+    try:
+        values = tomllib.loads(path.read_text())
+        for key, text in (overrides or {}).items():
+            table, _, name = key.rpartition(".")
+            (values.setdefault(table, {}) if table else values)[name] = _literal(text)
+    except (OSError, tomllib.TOMLDecodeError) as error:
+        raise ConfigError(f"{path} is no readable recipe: {error}. See recipes/ for working ones.") from error
+    known = {each.name: each for each in fields(Recipe)}
+    if unknown := sorted(set(values) - set(known)):
+        raise ConfigError(f"{path} has fields that no recipe has: {unknown[:3]}. Known are {', '.join(known)}.")
+    needed = [name for name, each in known.items() if each.default is MISSING and each.default_factory is MISSING]
+    if missing := [name for name in needed if name not in values]:
+        raise ConfigError(f"{path} lacks {', '.join(missing)}. Add what is missing.")
+    for name, value in values.items():
+        if isinstance(value, list):
+            values[name] = tuple(value)
+        _check_type(path, name, values[name], known[name].type)
+    return Recipe(**values)
+
+
+def _literal(text: str) -> Any:  # noqa: ANN401 - TOML's own types
+    try:
+        return tomllib.loads(f"x = {text}")["x"]
+    except tomllib.TOMLDecodeError:
+        return text
+
+
+def _check_type(path: Path, name: str, value: object, wanted: object) -> None:
+    allowed = {int: (int,), float: (int, float), str: (str,), bool: (bool,)}.get(wanted)  # type: ignore[arg-type]
+    if allowed and (not isinstance(value, allowed) or isinstance(value, bool) != (wanted is bool)):
+        raise ConfigError(f"{path}: expected {name} to be {wanted.__name__}, got {value!r}. Mend the recipe.")  # type: ignore[union-attr]

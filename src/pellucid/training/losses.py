@@ -1,0 +1,41 @@
+"""Pure loss terms. Every one returns a scalar, averaged over the batch."""
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+from torch.nn import functional
+
+Scalar = Float[Tensor, ""]
+Picture = Float[Tensor, "b c h w"]
+
+
+def gradient_l1(found: Picture, wanted: Picture) -> Scalar:
+    """L1 distance of horizontal and vertical differences: what makes edges sharp."""
+    along_x = (found.diff(dim=-1) - wanted.diff(dim=-1)).abs().mean()
+    return along_x + (found.diff(dim=-2) - wanted.diff(dim=-2)).abs().mean()
+
+
+def identity(picture: Picture, unadjusted: Picture) -> Scalar:
+    """Squared distance between the frozen decoder's pictures of the adjusted and the unadjusted latent.
+
+    Source: LayerDiffuse section 3.1, "identity loss". Differs: against the decoder's own picture instead of the
+    input, so that the frozen VAE's reconstruction error is not charged to the offset.
+    """
+    return functional.mse_loss(picture, unadjusted)
+
+
+def blends(rgba: Float[Tensor, "b 4 h w"], backgrounds: Float[Tensor, "b 3 1 1"]) -> Float[Tensor, "b 3 h w"]:
+    """Straight RGBA laid over solid colours, all in [0, 1]."""
+    alpha = rgba[:, 3:]
+    return rgba[:, :3] * alpha + backgrounds * (1 - alpha)
+
+
+def discriminator_hinge(real: Tensor, fake: Tensor) -> Scalar:
+    """What the discriminator minimises (hinge; LayerDiffuse section 3.1 names a PatchGAN)."""
+    return (functional.relu(1 - real).mean() + functional.relu(1 + fake).mean()) / 2
+
+
+def min_snr_v_weight(alphas_cumprod: Float[Tensor, " b"], gamma: float) -> Float[Tensor, " b"]:
+    """Weight of a v-prediction's squared error, min(snr, gamma) / (snr + 1) (Hang et al. 2023, section 3.4)."""
+    snr = alphas_cumprod / (1 - alphas_cumprod).clamp_min(1e-8)
+    return torch.minimum(snr, torch.full_like(snr, gamma)) / (snr + 1)

@@ -1,0 +1,87 @@
+"""The parts of a model that a stage starts from, read from its `init` folder (diffusers' layout)."""
+
+from collections.abc import Mapping, Sequence
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import torch
+from diffusers.models.unets.unet_2d_condition import UNet2DConditionModel
+from diffusers.pipelines.stable_diffusion.pipeline_stable_diffusion import StableDiffusionPipeline
+from diffusers.schedulers.scheduling_dpmsolver_multistep import DPMSolverMultistepScheduler
+from torch import Tensor
+from transformers import AutoTokenizer, BertModel
+
+from pellucid.errors import ConfigError
+from pellucid.models.autoencoder import RGBAAutoencoder
+from pellucid.models.mini_vae import MiniVAE
+
+SHEET_STEPS = 20
+SHEET_GUIDANCE = 2.5
+
+
+def _part(folder: Path, name: str) -> Path:
+    path = folder / name
+    if not path.is_dir():
+        raise ConfigError(f"Expected {path} from an earlier stage, found none. Set `init` to the folder that has it.")
+    return path
+
+
+@lru_cache(maxsize=2)
+def load_vae(folder: Path) -> MiniVAE:
+    """The frozen VAE."""
+    return MiniVAE.from_pretrained(_part(folder, "vae")).eval().requires_grad_(False)  # type: ignore[return-value]
+
+
+def load_unet(folder: Path, architecture: Mapping[str, Any], *, transparent: bool) -> UNet2DConditionModel:
+    """The folder's UNet where it has one, else a new one of that architecture; `transparent` needs the first."""
+    if transparent or (folder / "unet").is_dir():
+        return UNet2DConditionModel.from_pretrained(_part(folder, "unet"), torch_dtype=torch.float32)  # type: ignore[return-value]
+    return UNet2DConditionModel(**architecture)
+
+
+@lru_cache(maxsize=2)
+def load_autoencoder(folder: Path) -> RGBAAutoencoder:
+    """The trained RGBA autoencoder over the folder's VAE."""
+    from pellucid.training.autoencoder import assemble
+
+    return assemble(load_vae(folder), _part(folder, "rgba"))
+
+
+@torch.no_grad()
+def encode_texts(folder: Path, texts: Sequence[str]) -> Tensor:
+    """States of the frozen text encoder, (n, tokens, width) float16, as a stock pipeline computes them."""
+    tokenizer = AutoTokenizer.from_pretrained(_part(folder, "tokenizer"))
+    encoder = BertModel.from_pretrained(_part(folder, "text_encoder"), torch_dtype=torch.float32).eval()
+    parts: list[Tensor] = []
+    for start in range(0, len(texts), 64):
+        rows = tokenizer(
+            list(texts[start : start + 64]), padding="max_length", truncation=True, return_tensors="pt"
+        )
+        parts.append(encoder(rows.input_ids, attention_mask=rows.attention_mask)[0].half())
+    return torch.cat(parts)
+
+
+def sample(unet: UNet2DConditionModel, folder: Path, prompts: Sequence[str], seed: int = 0) -> Tensor:
+    """Scaled latents of a stock pipeline, one picture a prompt."""
+    texts = encode_texts(folder, ["", *prompts]).float()
+    scheduler = DPMSolverMultistepScheduler(beta_schedule="squaredcos_cap_v2", prediction_type="v_prediction")
+    pipeline = StableDiffusionPipeline(
+        vae=load_vae(folder),  # type: ignore[arg-type]
+        text_encoder=None,  # type: ignore[arg-type]
+        tokenizer=None,  # type: ignore[arg-type]
+        unet=unet,
+        scheduler=scheduler,
+        safety_checker=None,  # type: ignore[arg-type]
+        feature_extractor=None,  # type: ignore[arg-type]
+        requires_safety_checker=False,
+    )
+    pipeline.set_progress_bar_config(disable=True)
+    return pipeline(
+        prompt_embeds=texts[1:],
+        negative_prompt_embeds=texts[:1].expand(len(prompts), -1, -1),
+        num_inference_steps=SHEET_STEPS,
+        guidance_scale=SHEET_GUIDANCE,
+        generator=[torch.Generator().manual_seed(seed + row) for row in range(len(prompts))],
+        output_type="latent",
+    ).images  # type: ignore[return-value]

@@ -1,0 +1,36 @@
+"""Which subjects a model learns, in which order they come in, and which picture each one means."""
+
+from collections.abc import Sequence
+from itertools import chain, zip_longest
+
+from pellucid.data.records import Record
+
+SOFT = 0.01
+"""From this `Record.soft` on, a picture shows true partial transparency."""
+
+
+def plain_pictures(records: Sequence[Record], groups: Sequence[str], subjects: int) -> list[int]:
+    """Chooses subjects and the one picture of each that is meant when nobody names a style.
+
+    Groups take turns, each with its shortest names first, since those are what people ask for; subjects that can be
+    shown truly transparent come before the others of their group.
+
+    Args:
+        records: pictures, the preferred style first.
+        groups: emoji groups to draw from.
+        subjects: how many subjects. 0 is all.
+
+    Returns:
+        Indices into `records`, one a subject; where a picture with true partial transparency exists, that one.
+    """
+    chosen: dict[str, int] = {}
+    for index, record in enumerate(records):
+        if record.label not in chosen or (record.soft > SOFT >= records[chosen[record.label]].soft):
+            chosen[record.label] = index
+
+    def rank(index: int) -> tuple[bool, int, int]:
+        return (records[index].soft <= SOFT, len(records[index].label.split()), index)
+
+    queues = [sorted((i for i in chosen.values() if records[i].group == group), key=rank) for group in groups]
+    turns = [index for index in chain.from_iterable(zip_longest(*queues)) if index is not None]
+    return turns[: subjects or None]
