@@ -73,7 +73,9 @@ def attend(q: Tensor, k: Tensor, v: Tensor, heads: int) -> Float[Tensor, "b n d"
 class AttentionSharingUnit(nn.Module):
     """Replaces one attention of the UNet. Source: SPEC d.1, steps 1 to 6."""
 
-    def __init__(self, width: int, context: int, *, frames: int, rank: int, heads: int, control: bool) -> None:
+    def __init__(
+        self, width: int, context: int, *, frames: int, rank: int, heads: int, control: bool
+    ) -> None:
         """`width` features a token, text or self `context` features."""
         super().__init__()
         self.frames, self.heads = frames, heads
@@ -149,7 +151,9 @@ class AttentionSharingUnit(nn.Module):
 
 def _control(width: int) -> nn.Sequential:
     return nn.Sequential(
-        nn.Conv2d(SIGNAL_CHANNELS, SIGNAL_CHANNELS, 3, padding=1), nn.SiLU(), nn.Conv2d(SIGNAL_CHANNELS, width, 1)
+        nn.Conv2d(SIGNAL_CHANNELS, SIGNAL_CHANNELS, 3, padding=1),
+        nn.SiLU(),
+        nn.Conv2d(SIGNAL_CHANNELS, width, 1),
     )
 
 
@@ -160,7 +164,15 @@ class HintEncoder(nn.Module):
         """Has no options: the released sizes."""
         super().__init__()
         first: list[nn.Module] = []
-        steps = ((3, 32, 1), (32, 32, 1), (32, 64, 2), (64, 64, 1), (64, 128, 2), (128, 128, 1), (128, 256, 2))
+        steps = (
+            (3, 32, 1),
+            (32, 32, 1),
+            (32, 64, 2),
+            (64, 64, 1),
+            (64, 128, 2),
+            (128, 128, 1),
+            (128, 256, 2),
+        )
         for inner, outer, stride in (*steps, (256, 256, 1)):
             first += [nn.Conv2d(inner, outer, 3, stride=stride, padding=1), nn.SiLU()]
         self.blocks_0 = nn.Sequential(*first)

@@ -74,7 +74,9 @@ def decode_augmented(
     Source: SPEC b.3.3, one orientation at a time, which needs the least memory.
     """
     if passes not in ORIENTATIONS:
-        raise InputError(f"passes must be one of {list(ORIENTATIONS)}, found {passes}. Use 8 for the released.")
+        raise InputError(
+            f"passes must be one of {list(ORIENTATIONS)}, found {passes}. Use 8 for the released."
+        )
     stack = rgb.new_empty((passes, rgb.shape[0], 4, *rgb.shape[2:]))
     for i, (flip, turns) in enumerate(ORIENTATIONS[passes]):
         for row in range(rgb.shape[0]):  # a picture's result must not depend on its batch

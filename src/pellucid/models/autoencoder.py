@@ -76,7 +76,9 @@ class RGBAAutoencoder(nn.Module):
         self.vae, self.offset_encoder, self.alpha_decoder = vae, offset_encoder, alpha_decoder
         if isinstance(convention, str):
             if convention not in CONVENTIONS:
-                raise InputError(f"convention must be one of {list(CONVENTIONS)}, found {convention!r}. Pick one.")
+                raise InputError(
+                    f"convention must be one of {list(CONVENTIONS)}, found {convention!r}. Pick one."
+                )
             convention = CONVENTIONS[convention]
         changes = {"offset": offset, "offset_multiplier": offset_multiplier, "latent_input": latent_input}
         self.convention = replace(convention, **{k: v for k, v in changes.items() if v is not None})  # pyright: ignore
