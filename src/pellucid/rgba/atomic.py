@@ -16,9 +16,9 @@ def write_atomically(path: Path, content: bytes) -> None:
         untouched,
             and nothing new is left.
     """
-    target = path.resolve()  # so that a link stays a link
-    part = target.with_name(f".{target.name[:100]}.{secrets.token_hex(6)}.part")
     try:
+        target = path.resolve()  # so that a link stays a link
+        part = target.with_name(f".{target.name[:100]}.{secrets.token_hex(6)}.part")
         if target.is_dir():
             raise IsADirectoryError("it is a folder")
         try:

@@ -149,9 +149,9 @@ def _keyed(image: Image.Image, content: bytes) -> RGBA8:
     """8 bits and less. A grey key counts in the levels of the file, 2 to 256, so it is applied here."""
     key = image.info.get("transparency")
     if image.format == "PNG" and image.mode in ("1", "L") and isinstance(key, int):
-        depth = content[24]
+        top = 2 ** content[24] - 1
         grey = np.asarray(image.convert("L"))
-        alpha = np.where(grey == key * 255 // (2**depth - 1), 0, 255).astype(np.uint8)
+        alpha = np.where(grey == min(key, top) * 255 // top, 0, 255).astype(np.uint8)
         return np.dstack([grey, grey, grey, alpha])
     return np.array(image.convert("RGBA"))
 
