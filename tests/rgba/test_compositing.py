@@ -43,7 +43,8 @@ def test_over_of_bytes_is_the_exact_value_rounded(front: np.ndarray, back: np.nd
     front_alpha, share = Fraction(fa, 255), Fraction(ba, 255) * (1 - Fraction(fa, 255))
     alpha = front_alpha + share
     colour = [
-        (f * front_alpha + b * share) / alpha if alpha else Fraction(0) for f, b in zip(front_rgb, back_rgb)
+        (f * front_alpha + b * share) / alpha if alpha else Fraction(0)
+        for f, b in zip(front_rgb, back_rgb, strict=True)
     ]
     assert result == [*map(rounded, colour), rounded(alpha * 255)]
 
@@ -161,9 +162,10 @@ def test_a_background_of_another_size_is_refused() -> None:
 
 
 def test_numpy_compositing_loads_no_torch() -> None:
-    code = "import sys, numpy as n; from pellucid.rgba.compositing import over; over(n.ones((1,1,4)), n.ones((1,1,4)))"
-    subprocess.run(
-        [sys.executable, "-c", f"{code}; assert 'torch' not in sys.modules"],
-        check=True,
-        env={"PYTHONPATH": "src"},
+    lines = (
+        "import sys, numpy as np",
+        "from pellucid.rgba.compositing import over",
+        "over(np.ones((1, 1, 4)), np.ones((1, 1, 4)))",
+        "assert 'torch' not in sys.modules",
     )
+    subprocess.run([sys.executable, "-c", "\n".join(lines)], check=True, env={"PYTHONPATH": "src"})

@@ -176,7 +176,7 @@ def test_animations_are_refused() -> None:
 def test_bombs_are_refused_before_they_unpack() -> None:
     with pytest.raises(FileError, match="more than the limit of 100"):
         read_rgba(encode_picture(RGBA), max_pixels=100)
-    with pytest.raises(FileError, match="far too large|more than the limit"):
+    with pytest.raises(FileError, match=r"far too large|more than the limit"):
         read_rgba(raw_png(8, 6, 2**31 - 1, b"\0"))
     with pytest.raises(FileError, match="more than the limit"):
         read_rgba(raw_png(8, 6, 110_000_000, b"\0"))

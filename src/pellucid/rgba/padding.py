@@ -48,7 +48,10 @@ def pad_rgb(rgba: AnyArray) -> RGBFloat32:
     four
         channels are kept as four planes, which is faster than pixels of four (`benchmarks/pad_rgb.py`).
     """
-    pyramid = _pyramid(check_rgba8(rgba))
+    check_rgba8(rgba)
+    if rgba[..., 3].min() == 255:
+        return np.divide(rgba[..., :3], np.float32(255), dtype=np.float32)  # nothing to extend
+    pyramid = _pyramid(rgba)
     coarsest = np.stack(pyramid[-1], axis=-1)
     weight = np.maximum(coarsest[..., 3].sum(axis=(0, 1)), EMPTY)
     colour = np.ascontiguousarray(coarsest[..., :3]).sum(axis=(0, 1)) / weight
