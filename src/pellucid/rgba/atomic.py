@@ -12,12 +12,13 @@ def write_atomically(path: Path, content: bytes) -> None:
     """Writes a file under a temporary name beside its place, flushes it to disk, then renames it.
 
     Raises:
-        FileError: the folder is absent or refuses, or the disk is full. An older file at `path` is then untouched,
+        FileError: the folder is absent or refuses, or the disk is full. An older file at `path` is then
+        untouched,
             and nothing new is left.
     """
-    target = path.resolve()  # so that a link stays a link
-    part = target.with_name(f".{target.name[:100]}.{secrets.token_hex(6)}.part")
     try:
+        target = path.resolve()  # so that a link stays a link
+        part = target.with_name(f".{target.name[:100]}.{secrets.token_hex(6)}.part")
         if target.is_dir():
             raise IsADirectoryError("it is a folder")
         try:

@@ -1,8 +1,11 @@
 """Porter-Duff compositing of straight-alpha pictures, for numpy arrays and torch tensors.
 
-A numpy picture is (..., h, w, 4). A torch picture is (..., 4, h, w); a tensor whose axis -3 is not 4 but whose last
-axis is 4 is taken as (..., h, w, 4). uint8 in gives uint8 out, rounded once from the exact value (halves up); floats
-keep their dtype. Colour is 0 where the result's alpha is 0: it is undefined there. No epsilon anywhere, and torch
+A numpy picture is (..., h, w, 4). A torch picture is (..., 4, h, w); a tensor whose axis -3 is not 4 but
+whose last
+axis is 4 is taken as (..., h, w, 4). uint8 in gives uint8 out, rounded once from the exact value (halves
+up); floats
+keep their dtype. Colour is 0 where the result's alpha is 0: it is undefined there. No epsilon anywhere, and
+torch
 gradients are finite everywhere.
 """
 
@@ -147,7 +150,9 @@ def _opaque_like(picture: Any, background: Any) -> Any:  # noqa: ANN401 - numpy 
             back[..., channel] = level if _is_bytes(picture) else level / 255
         return back
     channels_first = is_tensor(background) and background.ndim >= 3 and background.shape[-3] == 3
-    rgb = background.movedim(-3, -1) if channels_first else background
+    rgb: Any = background
+    if channels_first:
+        rgb = array_module(rgb).movedim(rgb, -3, -1)
     if (
         is_tensor(rgb) != is_tensor(picture)
         or rgb.dtype != picture.dtype
@@ -155,7 +160,8 @@ def _opaque_like(picture: Any, background: Any) -> Any:  # noqa: ANN401 - numpy 
     ):
         raise InputError(
             f"Expected an RGB background like the picture, {picture.dtype} of height and width "
-            f"{tuple(picture.shape[-3:-1])}, found {rgb.dtype} {tuple(background.shape)}. Resize or convert it first."
+            f"{tuple(picture.shape[-3:-1])}, found {rgb.dtype} {tuple(background.shape)}. Resize or "
+            f"convert it first."
         )
     back[..., :3] = rgb
     return back
@@ -163,17 +169,18 @@ def _opaque_like(picture: Any, background: Any) -> Any:  # noqa: ANN401 - numpy 
 
 def _channels_last(picture: Any, what: str) -> tuple[Any, int]:  # noqa: ANN401 - numpy or torch
     """The picture with its channels last, and the axis (-1 or -3) where they were."""
-    found = f"{type(picture).__name__}"
+    found = type(picture).__name__
     if is_tensor(picture) or isinstance(picture, np.ndarray):
         shape, kind = tuple(picture.shape), str(picture.dtype).removeprefix("torch.")
         if len(shape) >= 3 and (kind == "uint8" or "float" in kind):
             if is_tensor(picture) and shape[-3] == 4:
-                return picture.movedim(-3, -1), -3
+                return array_module(picture).movedim(picture, -3, -1), -3
             if shape[-1] == 4:
                 return picture, -1
         found = f"{kind} {shape}"
     raise InputError(
-        f"Expected {what} as floats or uint8 of shape (..., h, w, 4), or (..., 4, h, w) in torch, found {found}. "
+        f"Expected {what} as floats or uint8 of shape (..., h, w, 4), or (..., 4, h, w) in torch, found "
+        f"{found}. "
         "Add an alpha channel, and convert other integers with pellucid.rgba.quantization."
     )
 
@@ -185,7 +192,8 @@ def _check_pair(front: Any, back: Any) -> None:  # noqa: ANN401 - numpy or torch
         or front.shape[-3:] != back.shape[-3:]
     ):
         raise InputError(
-            f"Expected two pictures of one kind, dtype and size, found {front.dtype} {tuple(front.shape)} and "
+            f"Expected two pictures of one kind, dtype and size, found {front.dtype} "
+            f"{tuple(front.shape)} and "
             f"{back.dtype} {tuple(back.shape)}. Convert or resize one of them first."
         )
     try:

@@ -1,4 +1,4 @@
-"""A picture file's content to straight 8-bit sRGB pixels; every way in which it can be wrong becomes a FileError."""
+"""A picture file's content to straight 8-bit sRGB pixels; whatever is wrong with it becomes a FileError."""
 
 import io
 import struct
@@ -33,10 +33,21 @@ UPRIGHT: dict[int, Callable[[AnyArray], AnyArray]] = {
 """EXIF orientation to what makes the picture upright."""
 
 DAMAGE = (
-    ArithmeticError, AssertionError, AttributeError, EOFError, ImageCms.PyCMSError, Image.DecompressionBombError,
-    LookupError, MemoryError, NotImplementedError, OSError, RuntimeError, SyntaxError, TypeError, ValueError,
-    struct.error, zlib.error,
-)  # fmt: skip
+    ArithmeticError,
+    AssertionError,
+    AttributeError,
+    EOFError,
+    ImageCms.PyCMSError,
+    LookupError,
+    MemoryError,
+    OSError,
+    RuntimeError,
+    SyntaxError,
+    TypeError,
+    ValueError,
+    struct.error,
+    zlib.error,
+)
 """Everything that the decoders are known to raise on a damaged file."""
 
 
@@ -67,7 +78,8 @@ def _guarded(name: str, step: Callable[[], T]) -> T:
         raise
     except Image.UnidentifiedImageError as error:
         raise FileError(
-            f"Cannot read {name}: it is no {', '.join(READABLE[:-1])} or {READABLE[-1]} picture, or its start is damaged. "
+            f"Cannot read {name}: it is no {', '.join(READABLE[:-1])} or {READABLE[-1]} picture, or its "
+            f"start is damaged. "
             "Convert it, or fetch it again."
         ) from error
     except Image.DecompressionBombError as error:
@@ -76,7 +88,8 @@ def _guarded(name: str, step: Callable[[], T]) -> T:
         ) from error
     except DAMAGE as error:
         raise FileError(
-            f"Cannot read {name}: it is damaged or truncated ({type(error).__name__}). Fetch or save it again."
+            f"Cannot read {name}: it is damaged or truncated ({type(error).__name__}). Fetch or save it "
+            f"again."
         ) from error
 
 
@@ -123,7 +136,8 @@ def _pixels(image: Image.Image, content: bytes) -> RGBA8:
         rgba = np.dstack([grey, grey, grey, np.full_like(grey, 255)])
     elif image.mode in ("I", "F"):
         raise FileError(
-            f"Cannot read a picture of {image.mode} samples (32 bits): their range is not known. Use 8 or 16 bits."
+            f"Cannot read a picture of {image.mode} samples (32 bits): their range is not known. Use 8 "
+            f"or 16 bits."
         )
     else:
         rgba = _keyed(image, content)
@@ -132,12 +146,12 @@ def _pixels(image: Image.Image, content: bytes) -> RGBA8:
 
 
 def _keyed(image: Image.Image, content: bytes) -> RGBA8:
-    """8 bits and less. A grey key of a file below 8 bits counts in the file's own levels, so it is applied here."""
+    """8 bits and less. A grey key counts in the levels of the file, 2 to 256, so it is applied here."""
     key = image.info.get("transparency")
     if image.format == "PNG" and image.mode in ("1", "L") and isinstance(key, int):
-        depth = content[24]
+        top = 2 ** content[24] - 1
         grey = np.asarray(image.convert("L"))
-        alpha = np.where(grey == key * 255 // (2**depth - 1), 0, 255).astype(np.uint8)
+        alpha = np.where(grey == min(key, top) * 255 // top, 0, 255).astype(np.uint8)
         return np.dstack([grey, grey, grey, alpha])
     return np.array(image.convert("RGBA"))
 
@@ -147,7 +161,7 @@ def _deep_png(content: bytes) -> RGBA8:
     import cv2
 
     levels = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_UNCHANGED)
-    if levels is None or levels.dtype != np.uint16:  # pyright: ignore[reportUnnecessaryComparison] - None on damage
+    if levels is None or levels.dtype != np.uint16:  # pyright: ignore[reportUnnecessaryComparison] - None
         raise ValueError("16-bit samples cannot be decoded")
     levels = np.atleast_3d(levels)
     channels = levels.shape[2]
@@ -165,7 +179,7 @@ def _to_srgb(image: Image.Image, rgba: RGBA8, profile: bytes) -> RGBA8:
     source = ImageCms.ImageCmsProfile(io.BytesIO(profile))
     if "sRGB" in ImageCms.getProfileDescription(source):
         return rgba
-    space = source.profile.xcolor_space.strip()
+    space = str(getattr(source.profile, "xcolor_space", "")).strip()
     if space == "GRAY":
         colour = Image.fromarray(np.ascontiguousarray(rgba[..., 0]))
     elif space == "CMYK" and image.mode == "CMYK":

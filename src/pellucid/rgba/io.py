@@ -1,10 +1,10 @@
-"""Single pictures from and to files. Whatever a file holds, what comes out is uint8 (h, w, 4), straight, sRGB.
+"""Single pictures from and to files; what comes out is always uint8 (h, w, 4), straight, sRGB.
 
 | format | kept | notes |
 |---|---|---|
 | PNG | every byte, colour under alpha 0 included | 16-bit files are read to the nearest 8-bit level |
 | WebP | every byte, colour under alpha 0 included | lossless; at most 16383 pixels a side |
-| AVIF | alpha exactly, colour within a few levels | quality 100, 4:4:4; its colour transform is not lossless |
+| AVIF | alpha exactly, colour within a few levels | quality 100, 4:4:4, yet its colour transform rounds |
 | TIFF | every byte, colour under alpha 0 included | deflate, unassociated alpha |
 | JPEG | read only | opaque |
 """
@@ -15,15 +15,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
-from typing import IO, TYPE_CHECKING, Any
+from typing import IO, Any
 
 from pellucid.errors import FileError, InputError
 from pellucid.rgba.atomic import write_atomically
 from pellucid.rgba.provenance import KEY, Provenance
 from pellucid.rgba.types import RGBA8, AnyArray, check_rgba8
-
-if TYPE_CHECKING:
-    from PIL import Image
 
 Source = str | Path | bytes | IO[bytes]
 
@@ -118,7 +115,8 @@ def format_of(path: Path) -> str:
     found = FORMATS.get(path.suffix.lower())
     if found is None or found == "JPEG":
         raise FileError(
-            f"Cannot write {path.name!r}: {path.suffix or 'no ending'} is no format with transparency that is known "
+            f"Cannot write {path.name!r}: {path.suffix or 'no ending'} is no format with transparency "
+            f"that is known "
             "here. Use .png, .webp, .avif or .tiff."
         )
     return found
@@ -132,7 +130,8 @@ def encode_picture(
     side = MAX_SIDES.get(format)
     if side is not None and max(rgba.shape[:2]) > side:
         raise InputError(
-            f"{format} holds at most {side} pixels a side, found {rgba.shape[0]} x {rgba.shape[1]}. Use PNG or TIFF."
+            f"{format} holds at most {side} pixels a side, found {rgba.shape[0]} x {rgba.shape[1]}. Use "
+            f"PNG or TIFF."
         )
     from PIL import Image
 

@@ -1,6 +1,7 @@
 """Colour under transparent pixels: the "padded RGB" that a VAE and the offset encoder are fed.
 
-An image pyramid of premultiplied colour is laid over itself from coarse to fine, so that hidden pixels take the
+An image pyramid of premultiplied colour is laid over itself from coarse to fine, so that hidden pixels take
+the
 colour of what is visible near by, smoothly, and no edge of the alpha shows in the colour.
 """
 
@@ -43,10 +44,14 @@ def pad_rgb(rgba: AnyArray) -> RGBFloat32:
     Raises:
         InputError: not a uint8 RGBA picture.
 
-    Source: LayerDiffuse section 3.1 ("padded RGB"), arithmetic of the released code, to the last bit. The four
+    Source: LayerDiffuse section 3.1 ("padded RGB"), arithmetic of the released code, to the last bit. The
+    four
         channels are kept as four planes, which is faster than pixels of four (`benchmarks/pad_rgb.py`).
     """
-    pyramid = _pyramid(check_rgba8(rgba))
+    check_rgba8(rgba)
+    if rgba[..., 3].min() == 255:
+        return np.divide(rgba[..., :3], np.float32(255), dtype=np.float32)  # nothing to extend
+    pyramid = _pyramid(rgba)
     coarsest = np.stack(pyramid[-1], axis=-1)
     weight = np.maximum(coarsest[..., 3].sum(axis=(0, 1)), EMPTY)
     colour = np.ascontiguousarray(coarsest[..., :3]).sum(axis=(0, 1)) / weight

@@ -21,12 +21,14 @@ def checkerboard(height: int, width: int, *, cell_px: int = 16, released: bool =
         height: pixels.
         width: pixels.
         cell_px: side of a square.
-        released: height // 64 by width // 64 cells stretched over the picture, as the released code shows them.
+        released: height // 64 by width // 64 cells stretched over the picture, as the released code shows
+        them.
 
     Raises:
         InputError: a size that is not positive.
 
-    Source: LayerDiffuse released decoder (`released=True`), where a side below 64 pixels has no cell at all; we take one.
+    Source: LayerDiffuse released decoder (`released=True`), which has no cell on a side below 64; we take
+    one.
     """
     if min(height, width, cell_px) < 1:
         raise InputError(
@@ -63,7 +65,7 @@ def contact_sheet(
     gap_px: int = 8,
     cell_px: int = 16,
 ) -> RGB8:
-    """RGBA pictures side by side on a checkerboard, in reading order, each in a cell of the largest one's size.
+    """RGBA pictures side by side on a checkerboard, in reading order, in cells of the largest one's size.
 
     Args:
         pictures: uint8 (h, w, 4) each; sizes may differ.

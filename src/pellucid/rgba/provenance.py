@@ -34,7 +34,8 @@ class Provenance:
             self.to_json(ascii_only=False).encode()
         except (TypeError, ValueError) as error:
             raise InputError(
-                f"Expected provenance of text and numbers, found {error}. Leave out objects and unpaired surrogates."
+                f"Expected provenance of text and numbers, found {error}. Leave out objects and "
+                f"unpaired surrogates."
             ) from None
 
     @classmethod

@@ -1,6 +1,7 @@
 """Floats to bytes and back: the only place where either happens.
 
-Floats are [0, 1] nominally; what lies outside is clipped. Rounding is to the nearest level (halves to even), so that
+Floats are [0, 1] nominally; what lies outside is clipped. Rounding is to the nearest level (halves to even),
+so that
 `to_bytes(to_float(x))` is `x` for every byte. The released implementation truncates instead: an option.
 """
 
@@ -16,7 +17,8 @@ from pellucid.rgba.types import AnyArray
 def _to_levels(values: AnyArray, top: int, truncate: bool) -> Float[np.ndarray, "..."]:
     if not np.issubdtype(values.dtype, np.floating):
         raise InputError(
-            f"Expected floats in [0, 1], found {values.dtype}. Pass integers as they are: they are levels already."
+            f"Expected floats in [0, 1], found {values.dtype}. Pass integers as they are: they are "
+            f"levels already."
         )
     if np.isnan(values).any():
         raise InputError(
@@ -38,7 +40,8 @@ def to_bytes(values: AnyArray, *, truncate: bool = False) -> UInt8[np.ndarray, "
     Raises:
         InputError: not floats, or a NaN among them.
 
-    Source: LayerDiffuse released decoder, which truncates. Differs by default: we round, so that bytes survive
+    Source: LayerDiffuse released decoder, which truncates. Differs by default: we round, so that bytes
+    survive
         a round trip.
     """
     return _to_levels(values, 255, truncate).astype(np.uint8)
@@ -70,8 +73,9 @@ def narrow_to_bytes(levels: Shaped[np.ndarray, "..."]) -> UInt8[np.ndarray, "...
 
 
 def _top_of(levels: AnyArray) -> int:
-    if levels.dtype not in (np.uint8, np.uint16):
+    if levels.dtype.name not in ("uint8", "uint16"):
         raise InputError(
-            f"Expected uint8 or uint16 levels, found {levels.dtype}. Pass floats to to_bytes or to_uint16 first."
+            f"Expected uint8 or uint16 levels, found {levels.dtype}. Pass floats to to_bytes or "
+            f"to_uint16 first."
         )
     return 255 if levels.dtype == np.uint8 else 65535

@@ -1,5 +1,6 @@
-"""A scene as a .zip: `scene.json` and one PNG a layer, so that any tool can look inside. The same scene gives the
-same bytes.
+"""A scene as a .zip: `scene.json` and one PNG a layer, so that any tool can look inside.
+
+The same scene gives the same bytes.
 """
 
 import io
@@ -24,9 +25,18 @@ MAX_INDEX_BYTES = 1 << 24
 EPOCH = (1980, 1, 1, 0, 0, 0)  # the earliest that zip knows
 
 DAMAGE = (
-    AttributeError, EOFError, KeyError, NotImplementedError, OSError, OverflowError, RecursionError, RuntimeError,
-    TypeError, ValueError, struct.error, zipfile.BadZipFile, zlib.error,
-)  # fmt: skip
+    AttributeError,
+    EOFError,
+    LookupError,
+    OSError,
+    OverflowError,
+    RuntimeError,
+    TypeError,
+    ValueError,
+    struct.error,
+    zipfile.BadZipFile,
+    zlib.error,
+)
 
 
 def write_archive(scene: Scene, path: Path) -> Path:

@@ -66,7 +66,8 @@ class Scene:
     def __post_init__(self) -> None:
         if min(self.height, self.width) < 1:
             raise InputError(
-                f"Expected a canvas of 1 pixel or more a side, found {self.height} x {self.width}. Pass positive sizes."
+                f"Expected a canvas of 1 pixel or more a side, found {self.height} x {self.width}. Pass "
+                f"positive sizes."
             )
 
     @classmethod
@@ -98,7 +99,8 @@ class Scene:
         """The flattened picture: visible layers *over* one another, rounded once at the end.
 
         Args:
-            background: None keeps transparency; else "#rrggbb", or an RGB or RGBA picture of the canvas's size.
+            background: None keeps transparency; else "#rrggbb", or an RGB or RGBA picture of the canvas's
+            size.
             linear: mix in linear light instead of on sRGB-encoded values.
 
         Raises:
@@ -160,7 +162,8 @@ class Scene:
         )
         if not fits:
             raise InputError(
-                f"Expected a background of uint8 ({self.height}, {self.width}, 3 or 4), found {background.dtype} "
+                f"Expected a background of uint8 ({self.height}, {self.width}, 3 or 4), found "
+                f"{background.dtype} "
                 f"{background.shape}. Resize it to the canvas first."
             )
         if background.shape[2] == 4:
