@@ -8,22 +8,20 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor
 
 import pellucid
 from pellucid.errors import InputError
 from pellucid.models.autoencoder import RGBAAutoencoder
-from pellucid.pipelines.codec import autoencoder_of, latent_multiple, rgba_of, to_pictures, to_tensor
-from pellucid.pipelines.modes import MODES, Mode, Sampling, mode_named
+from pellucid.pipelines.codec import autoencoder_of, latent_multiple, rgba_of, to_picture, with_margin
+from pellucid.pipelines.modes import MODES, Mode, Sampling, mode_named, source_of
 from pellucid.pipelines.quiet import quiet
 from pellucid.pipelines.requests import Request, check_sampling, check_size, padded, requests_of
 from pellucid.pipelines.schedulers import check_scheduler, scheduled, scheduler_name
 from pellucid.pipelines.twins import check_pipeline, image_to_image, text_to_image
 from pellucid.rgba.types import RGBA8, AnyArray
 from pellucid.scene.scene import Scene
-from pellucid.weights.adapters import apply_adapter, remove_adapter
 
 Inputs = Mapping[str, Any]
 
@@ -64,6 +62,8 @@ class TransparentPipeline:
 
     def detach(self) -> Any:  # noqa: ANN401 - the pipeline that was given
         """Takes the adapter out and returns the stock pipeline, its weights as before, bit for bit."""
+        from pellucid.weights.adapters import remove_adapter
+
         remove_adapter(self.pipeline.unet)
         return self.pipeline
 
@@ -183,8 +183,8 @@ class TransparentPipeline:
     @torch.no_grad()
     def encode(self, picture: object) -> Tensor:
         """A picture of any size to its adjusted, scaled latent (1, c, h, w); sides are padded with transparency."""
-        rgba = to_tensor(rgba_of(picture), self.multiple)
-        return self.autoencoder.encode(rgba.to(self.pipeline.vae.device)).to(self.pipeline.unet.dtype)
+        canvas = with_margin(rgba_of(picture), self.multiple)
+        return self.autoencoder.encode_picture(canvas).to(self.pipeline.unet.dtype)
 
     @torch.no_grad()
     def decode(self, latents: Tensor, *, passes: int = 8, crop: tuple[int, int] | None = None) -> RGBA8:
@@ -206,7 +206,7 @@ class TransparentPipeline:
                 f"Expected a latent of shape (1, {channels}, h, w), found {tuple(latents.shape)}. "
                 "Decode one at a time, with the model that made it."
             )
-        return to_pictures(self.autoencoder.decode(latents, passes=passes), crop)
+        return to_picture(self.autoencoder.decode(latents, passes=passes), crop)
 
     def _settings(
         self, steps: int | None, guidance: float | None, scheduler: str | None, strength: float = 1.0
@@ -309,7 +309,7 @@ def attach(
     check_pipeline(pipeline)
     if not 0 <= strength <= 2:
         raise InputError(f"Expected an adapter strength of 0 to 2, found {strength}. 1 is what was trained.")
-    mode, path = _mode_and_file(adapter)
+    mode, source = _mode_and_source(adapter)
     if autoencoder is None:
         if mode is None:
             raise InputError(
@@ -317,8 +317,10 @@ def attach(
                 f"Pass one, or name a mode: {', '.join(MODES)}."
             )
         autoencoder = autoencoder_of(mode.codec, pipeline.vae)
-    if path is not None:
-        apply_adapter(pipeline.unet, path, strength=strength)
+    if source is not None:
+        from pellucid.weights.adapters import apply_adapter
+
+        apply_adapter(pipeline.unet, source, strength=strength)
     return TransparentPipeline(
         pipeline,
         autoencoder,
@@ -328,17 +330,11 @@ def attach(
     )
 
 
-def _mode_and_file(adapter: str | Path | None) -> tuple[Mode | None, Path | None]:
-    from pellucid.pipelines.codec import catalogued
-
+def _mode_and_source(adapter: str | Path | None) -> tuple[Mode | None, str | Path | None]:
     if adapter is None:
         return None, None
     if isinstance(adapter, Path) or adapter.endswith(".safetensors"):
         return None, Path(adapter)
     mode = mode_named(adapter)
-    return mode, catalogued(mode.adapter)
+    return mode, source_of(mode.adapter)
 
-
-def as_array(image: np.ndarray) -> AnyArray:
-    """For type checkers."""
-    return image

@@ -5,12 +5,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import torch
 from torch import Tensor
 
 from pellucid.errors import InputError
 from pellucid.models.autoencoder import RGBAAutoencoder
-from pellucid.pipelines.modes import Codec
+from pellucid.pipelines.modes import Codec, source_of
 from pellucid.pipelines.requests import MAX_SIDE_PX, padded
 from pellucid.rgba.io import read_rgba
 from pellucid.rgba.quantization import narrow_to_bytes, to_bytes
@@ -62,16 +61,16 @@ def _bytes_of(array: AnyArray) -> AnyArray:
     return np.dstack([rgb, np.full(levels.shape[:2], 255, np.uint8)])
 
 
-def to_tensor(rgba: RGBA8, multiple: int) -> Tensor:
-    """Picture to (1, 4, h, w) in [0, 1], centred on transparent black of the next multiples."""
+def with_margin(rgba: RGBA8, multiple: int) -> RGBA8:
+    """Centres the picture on transparent black whose sides are the next multiples."""
     height, width = rgba.shape[:2]
     canvas = np.zeros((padded(height, multiple), padded(width, multiple), 4), np.uint8)
     top, left = (canvas.shape[0] - height) // 2, (canvas.shape[1] - width) // 2
     canvas[top : top + height, left : left + width] = rgba
-    return torch.from_numpy(canvas).permute(2, 0, 1)[None].float() / 255
+    return canvas
 
 
-def to_pictures(rgba: Tensor, crop: tuple[int, int] | None) -> RGBA8:
+def to_picture(rgba: Tensor, crop: tuple[int, int] | None) -> RGBA8:
     """One decoded tensor (1, 4, h, w) to a picture, its middle if `crop` is given."""
     array = rgba[0].permute(1, 2, 0).float().cpu().numpy()
     if crop is not None:
@@ -89,4 +88,20 @@ def latent_multiple(pipeline: Any, autoencoder: RGBAAutoencoder) -> int:  # noqa
     """Sides in pixels must divide by this, for the UNet's halvings and for the alpha decoder's."""
     pixels = 2 ** (len(pipeline.vae.config.block_out_channels) - 1)
     halvings = len(pipeline.unet.config.block_out_channels) - 1
-    return math.lcm(pixels * 2**halvings, autoencoder.alpha_decoder.multiple)
+    decoder = autoencoder.alpha_decoder
+    return math.lcm(pixels * 2**halvings, decoder.multiple if decoder else 1)
+
+
+def autoencoder_of(codec: Codec, vae: Any) -> RGBAAutoencoder:  # noqa: ANN401 - any diffusers VAE
+    """The codec that a mode's files make over `vae`.
+
+    Raises:
+        WeightsError: a file is absent or damaged.
+    """
+    from pellucid.weights.store import load_alpha_decoder, load_offset_encoder
+
+    encoder = load_offset_encoder(source_of(codec.offset_encoder))
+    decoder = load_alpha_decoder(source_of(codec.alpha_decoder))
+    encoder.to(vae.device)
+    decoder.to(vae.device)
+    return RGBAAutoencoder(vae, encoder, decoder, convention=codec.convention)

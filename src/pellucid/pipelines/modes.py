@@ -1,18 +1,17 @@
 """Every way of making layers, as a row of data: what is attached, what enters, what comes out.
 
-A new mode is a row here and its files in the catalogue, not a pipeline class. Rows with conditions or with
+A new mode is a row here and its files in the catalog, not a pipeline class. Rows with conditions or with
 several frames describe the layer modes; those without are the single transparent layer.
 """
 
 from dataclasses import dataclass
+from importlib.resources import files
 from typing import Literal
 
 from pellucid.errors import InputError
 
 Family = Literal["mini", "sd15", "sdxl"]
 Entry = Literal["attention-hint", "channel-concat"]
-Offset = Literal["posterior_std", "additive"]
-LatentInput = Literal["raw", "scaled"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,13 +39,11 @@ class Codec:
     """The two networks around the frozen VAE, and the arithmetic that their files expect."""
 
     offset_encoder: str
-    """Catalogue name."""
+    """Catalog name, or a path inside the package."""
     alpha_decoder: str
-    """Catalogue name."""
-    offset: Offset = "posterior_std"
-    offset_multiplier: float = 1.0
-    latent_input: LatentInput = "raw"
-    """Which latent the alpha decoder was trained to see."""
+    """As above."""
+    convention: str = "forge"
+    """A name of `pellucid.models.autoencoder.CONVENTIONS`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,7 +63,7 @@ class Mode:
     title: str
     family: Family
     adapter: str
-    """Catalogue name of what is added to the UNet."""
+    """What is added to the UNet: catalog name, or a path inside the package."""
     codec: Codec
     frames: int = 1
     """Pictures sampled together as one group."""
@@ -76,20 +73,19 @@ class Mode:
 
 
 SD15 = Codec(
-    offset_encoder="layer_sd15_vae_transparent_encoder",
-    alpha_decoder="layer_sd15_vae_transparent_decoder",
-    latent_input="scaled",
+    offset_encoder="sd15-encoder",
+    alpha_decoder="sd15-decoder",
 )
 SDXL = Codec(
-    offset_encoder="vae_transparent_encoder", alpha_decoder="vae_transparent_decoder", latent_input="scaled"
+    offset_encoder="sdxl-encoder", alpha_decoder="sdxl-decoder"
 )
 SDXL_DIFFUSERS = Codec(
-    offset_encoder="ld_diffusers_sdxl_vae_transparent_encoder",
-    alpha_decoder="ld_diffusers_sdxl_vae_transparent_decoder",
-    offset_multiplier=300.0,
+    offset_encoder="sdxl-encoder-300",
+    alpha_decoder="sdxl-decoder-raw",
+    convention="cli",
 )
-MINI = Codec(offset_encoder="mini_offset_encoder", alpha_decoder="mini_alpha_decoder")
-MINI_SAMPLING = Sampling(guidance_scale=2.5)
+MINI = Codec(offset_encoder="mini/rgba/offset_encoder", alpha_decoder="mini/rgba/alpha_decoder", convention="embedded")
+MINI_SAMPLING = Sampling(guidance_scale=2.5, scheduler="dpm++-2m")
 SDXL_SAMPLING = Sampling(guidance_scale=6.0, scheduler="dpm++-2m-sde-karras")
 SD15_SAMPLING = Sampling(guidance_scale=7.0, scheduler="dpm++-2m-karras")
 
@@ -97,35 +93,35 @@ MODES: dict[str, Mode] = {
     "mini": Mode(
         title="one transparent layer, embedded model",
         family="mini",
-        adapter="mini_adapter",
+        adapter="mini/adapter/transparent.safetensors",
         codec=MINI,
         sampling=MINI_SAMPLING,
     ),
     "sd15-attn": Mode(
         title="one transparent layer, attention",
         family="sd15",
-        adapter="layer_sd15_transparent_attn",
+        adapter="sd15-attn",
         codec=SD15,
         sampling=SD15_SAMPLING,
     ),
     "sdxl-attn": Mode(
         title="one transparent layer, attention LoRA",
         family="sdxl",
-        adapter="layer_xl_transparent_attn",
+        adapter="sdxl-attn",
         codec=SDXL,
         sampling=SDXL_SAMPLING,
     ),
     "sdxl-conv": Mode(
         title="one transparent layer, all weights but attention's",
         family="sdxl",
-        adapter="layer_xl_transparent_conv",
+        adapter="sdxl-conv",
         codec=SDXL,
         sampling=SDXL_SAMPLING,
     ),
-    "sdxl-attn-offsets": Mode(
+    "sdxl-attn-merged": Mode(
         title="one transparent layer, attention weights as differences",
         family="sdxl",
-        adapter="ld_diffusers_sdxl_attn",
+        adapter="sdxl-attn-merged",
         codec=SDXL_DIFFUSERS,
         sampling=Sampling(num_inference_steps=25, scheduler="dpm++-2m-karras"),
     ),
@@ -142,3 +138,8 @@ def mode_named(name: str) -> Mode:
     if name not in MODES:
         raise InputError(f"No adapter is called {name!r}. Choose one of {', '.join(MODES)}, or give a file.")
     return MODES[name]
+
+
+def source_of(name: str) -> str:
+    """What `pellucid.weights` can locate: a catalog name as it is, a path inside the package in full."""
+    return str(files("pellucid") / name) if "/" in name else name
