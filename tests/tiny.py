@@ -9,6 +9,7 @@ from diffusers.models.unets.unet_2d_condition import UNet2DConditionModel
 from diffusers.pipelines.stable_diffusion.pipeline_stable_diffusion import StableDiffusionPipeline
 from diffusers.pipelines.stable_diffusion_xl.pipeline_stable_diffusion_xl import StableDiffusionXLPipeline
 from diffusers.schedulers.scheduling_ddim import DDIMScheduler
+from tokenizers import Tokenizer, models, pre_tokenizers, processors
 from transformers import (
     BertConfig,
     BertModel,
@@ -17,7 +18,6 @@ from transformers import (
     CLIPTextModelWithProjection,
     PreTrainedTokenizerFast,
 )
-from tokenizers import Tokenizer, models, pre_tokenizers, processors
 
 from pellucid.models.alpha_decoder import AlphaDecoder
 from pellucid.models.autoencoder import RGBAAutoencoder

@@ -337,4 +337,3 @@ def _mode_and_source(adapter: str | Path | None) -> tuple[Mode | None, str | Pat
         return None, Path(adapter)
     mode = mode_named(adapter)
     return mode, source_of(mode.adapter)
-

@@ -48,14 +48,22 @@ def load(
         WeightsError: the model or a file of it cannot be found or does not fit.
     """
     precision = _dtype(dtype, device)
+    with quiet():
+        return _load(model, adapter, device, precision, strength)
+
+
+def _load(
+    model: str | Path, adapter: str | Path | None, device: str, precision: torch.dtype, strength: float
+) -> TransparentPipeline:
     folder = _mini_folder() if str(model) == MINI else Path(model)
     if not folder.is_dir():
         pipeline = _from_hub(str(model), precision)
         return _attached(pipeline, None, adapter, device, strength, name=str(model))
     if not (folder / "model_index.json").is_file():
-        raise WeightsError(f"Expected model_index.json in {folder}, found none. Give a folder in diffusers' layout.")
-    with quiet():
-        pipeline = _from_folder(folder, precision)
+        raise WeightsError(
+            f"Expected model_index.json in {folder}, found none. Give a folder in diffusers' layout."
+        )
+    pipeline = _from_folder(folder, precision)
     return _attached(pipeline, folder, adapter, device, strength, name=str(model))
 
 
@@ -71,7 +79,9 @@ def _attached(
     try:
         pipeline.to(device)
     except (RuntimeError, AssertionError) as error:
-        raise InputError(f"Expected a device that torch can use, found {device!r}: {error}. Try cpu.") from None
+        raise InputError(
+            f"Expected a device that torch can use, found {device!r}: {error}. Try cpu."
+        ) from None
     pipeline.set_progress_bar_config(disable=None, leave=False, desc="sampling", unit=" step")
     codec = _own_codec(folder, pipeline.vae) if folder else None
     if adapter is None and codec is not None:
@@ -125,16 +135,28 @@ def _model(cls: Any, folder: Path, dtype: torch.dtype) -> Any:  # noqa: ANN401 -
     try:
         model = cls.from_pretrained(folder, local_files_only=True, **options)
     except (OSError, RuntimeError, ValueError) as error:
-        raise WeightsError(f"Expected {cls.__name__} in {folder}, found {_first_line(error)}. Fetch it again.") from None
-    return model.to(dtype).eval().requires_grad_(False)
+        raise WeightsError(
+            f"Expected {cls.__name__} in {folder}, found {_first_line(error)}. Fetch it again."
+        ) from None
+    model = model if model.dtype == dtype else model.to(dtype)
+    return model.eval().requires_grad_(False)
 
 
 def _tokenizer(cls: Any, folder: Path) -> Any:  # noqa: ANN401 - a transformers tokenizer
     """The tokenizer as it was saved, without its class: importing that one costs, and adds nothing."""
     config = json.loads((folder / "tokenizer_config.json").read_text())
-    names = ("cls_token", "sep_token", "pad_token", "unk_token", "mask_token", "model_max_length", "padding_side")
+    names = (
+        "cls_token",
+        "sep_token",
+        "pad_token",
+        "unk_token",
+        "mask_token",
+        "model_max_length",
+        "padding_side",
+    )
     return cls(
-        tokenizer_file=str(folder / "tokenizer.json"), **{name: config[name] for name in names if name in config}
+        tokenizer_file=str(folder / "tokenizer.json"),
+        **{name: config[name] for name in names if name in config},
     )
 
 
@@ -160,7 +182,9 @@ def _from_hub(name: str, dtype: torch.dtype) -> Any:  # noqa: ANN401 - any diffu
 def _mini_folder() -> Path:
     folder = Path(str(files("pellucid") / "mini"))
     if not (folder / "model_index.json").is_file():
-        raise WeightsError(f"Expected the embedded model in {folder}, found none. Install pellucid from a wheel.")
+        raise WeightsError(
+            f"Expected the embedded model in {folder}, found none. Install pellucid from a wheel."
+        )
     return folder
 
 

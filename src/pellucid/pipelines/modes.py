@@ -76,15 +76,15 @@ SD15 = Codec(
     offset_encoder="sd15-encoder",
     alpha_decoder="sd15-decoder",
 )
-SDXL = Codec(
-    offset_encoder="sdxl-encoder", alpha_decoder="sdxl-decoder"
-)
+SDXL = Codec(offset_encoder="sdxl-encoder", alpha_decoder="sdxl-decoder")
 SDXL_DIFFUSERS = Codec(
     offset_encoder="sdxl-encoder-300",
     alpha_decoder="sdxl-decoder-raw",
     convention="cli",
 )
-MINI = Codec(offset_encoder="mini/rgba/offset_encoder", alpha_decoder="mini/rgba/alpha_decoder", convention="embedded")
+MINI = Codec(
+    offset_encoder="mini/rgba/offset_encoder", alpha_decoder="mini/rgba/alpha_decoder", convention="embedded"
+)
 MINI_SAMPLING = Sampling(guidance_scale=2.5, scheduler="dpm++-2m")
 SDXL_SAMPLING = Sampling(guidance_scale=6.0, scheduler="dpm++-2m-sde-karras")
 SD15_SAMPLING = Sampling(guidance_scale=7.0, scheduler="dpm++-2m-karras")

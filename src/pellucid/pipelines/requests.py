@@ -45,7 +45,9 @@ def requests_of(
             f"Expected one negative prompt or {len(prompts)}, found {len(negatives)}. Give one for each prompt."
         )
     if not 1 <= count <= MAX_COUNT:
-        raise InputError(f"Expected a count of 1 to {MAX_COUNT}, found {count}. Ask for at least one picture.")
+        raise InputError(
+            f"Expected a count of 1 to {MAX_COUNT}, found {count}. Ask for at least one picture."
+        )
     seeds = _seeds(seed, n_prompts=len(prompts), count=count)
     return [
         Request(prompt=text, negative_prompt=negatives[i], seed=seeds[i * count + j])
@@ -103,7 +105,9 @@ def check_sampling(num_inference_steps: int, guidance_scale: float, strength: fl
     if not math.isfinite(guidance_scale) or guidance_scale < 0:
         raise InputError(f"Expected a guidance of 0 or more, found {guidance_scale}. 1 turns it off.")
     if not 0 <= strength <= 1:
-        raise InputError(f"Expected a strength of 0 to 1, found {strength}. 0 keeps the picture, 1 ignores it.")
+        raise InputError(
+            f"Expected a strength of 0 to 1, found {strength}. 0 keeps the picture, 1 ignores it."
+        )
 
 
 def padded(side: int, multiple: int) -> int:

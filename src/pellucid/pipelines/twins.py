@@ -50,6 +50,7 @@ class LatentSource(ModelMixin, ConfigMixin):
         super().__init__()
         self.config: Any
         self.register_to_config(scaling_factor=1.0, force_upcast=False)
+        self.anchor: Tensor
         self.register_buffer("anchor", torch.zeros(1), persistent=False)  # pipelines ask for device and dtype
 
     def encode(self, latents: Tensor) -> SimpleNamespace:
@@ -58,7 +59,9 @@ class LatentSource(ModelMixin, ConfigMixin):
 
 def _row(pipeline: object) -> tuple[tuple[str, str, str], tuple[str, str, str]]:
     names = [cls.__name__ for cls in type(pipeline).__mro__]
-    for name in names:  # the nearest class first: a ControlNet pipeline is nobody's subclass, a user's own may be
+    for (
+        name
+    ) in names:  # the nearest class first: a ControlNet pipeline is nobody's subclass, a user's own may be
         for pair in TWINS:
             if name in (pair[0][2], pair[1][2]):
                 return pair
@@ -82,7 +85,7 @@ def image_to_image(pipeline: Any) -> Any:  # noqa: ANN401 - any diffusers pipeli
     """The twin that starts from scaled latents of any number of channels."""
     channels = pipeline.unet.config.out_channels
     source = LatentSource(list(pipeline.vae.config.block_out_channels), channels)
-    source.to(device=pipeline.unet.device, dtype=pipeline.unet.dtype)
+    source.anchor = source.anchor.to(device=pipeline.unet.device, dtype=pipeline.unet.dtype)
     twin = _build(_row(pipeline)[1], pipeline, {"vae": source})
     twin.image_processor = VaeImageProcessor(
         vae_scale_factor=twin.vae_scale_factor, vae_latent_channels=channels

@@ -69,7 +69,9 @@ def decode_command(
         with safe_open(latent, framework="pt") as file:
             tensor, about = file.get_tensor(TENSOR), file.metadata() or {}
     except (OSError, SafetensorError) as error:
-        raise FileError(f"Expected a latent in {latent}, found: {error}. Make one with `pellucid encode`.") from None
+        raise FileError(
+            f"Expected a latent in {latent}, found: {error}. Make one with `pellucid encode`."
+        ) from None
     crop = (int(about["height"]), int(about["width"])) if {"height", "width"} <= set(about) else None
     pipe = load_model(model, adapter, device, dtype)
     rgba = pipe.decode(tensor.to(pipe.pipeline.unet.device), passes=passes, crop=crop)

@@ -28,7 +28,9 @@ SAMPLING_OPTIONS = (
     click.option("--guidance", type=float, help="How closely to follow the text; 1 is off."),
     click.option("--negative", help="What not to show."),
     click.option("--scheduler", help="Sampler: dpm++-2m-karras, euler-a, unipc, ddim …"),
-    click.option("--passes", type=click.IntRange(1, 8), default=8, show_default=True, help="Views for alpha."),
+    click.option(
+        "--passes", type=click.IntRange(1, 8), default=8, show_default=True, help="Views for alpha."
+    ),
     click.option("--json", "as_json", is_flag=True, help="One JSON object instead of paths."),
 )
 MAX_NAME = 60
@@ -40,7 +42,10 @@ class Size(click.ParamType[tuple[int, int]]):
     name = "WxH"
 
     def convert(
-        self, value: Any, param: click.Parameter | None, ctx: click.Context | None  # noqa: ANN401 - click's own
+        self,
+        value: Any,
+        param: click.Parameter | None,
+        ctx: click.Context | None,
     ) -> tuple[int, int]:
         found = re.fullmatch(r"(\d+)[xX×](\d+)", str(value))
         if found is None:
