@@ -16,6 +16,9 @@ def lean_imports() -> Iterator[None]:
     """Inside, diffusers and transformers are imported as if `UNUSED` were not installed: seconds less."""
     os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
     os.environ.setdefault("DIFFUSERS_VERBOSITY", "error")
+    os.environ.setdefault(
+        "OMP_WAIT_POLICY", "PASSIVE"
+    )  # spinning threads crawl where another program computes
     find_spec = importlib.util.find_spec
 
     def find(name: str, package: str | None = None) -> ModuleSpec | None:

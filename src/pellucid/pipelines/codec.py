@@ -61,7 +61,7 @@ def _bytes_of(array: AnyArray) -> AnyArray:
     return np.dstack([rgb, np.full(levels.shape[:2], 255, np.uint8)])
 
 
-def with_margin(rgba: RGBA8, multiple: int) -> RGBA8:
+def with_margin(rgba: RGBA8, multiple: int) -> AnyArray:
     """Centres the picture on transparent black whose sides are the next multiples."""
     height, width = rgba.shape[:2]
     canvas = np.zeros((padded(height, multiple), padded(width, multiple), 4), np.uint8)

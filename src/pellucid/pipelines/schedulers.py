@@ -33,7 +33,7 @@ def check_scheduler(name: str | None) -> None:
 
 @contextmanager
 def scheduled(pipeline: Any, name: str | None) -> Iterator[None]:  # noqa: ANN401 - any diffusers pipeline
-    """Lends `pipeline` the scheduler of that name, and gives back its own afterwards; None changes nothing."""
+    """Lends `pipeline` the scheduler of that name, then gives back its own; None changes nothing."""
     check_scheduler(name)
     own = pipeline.scheduler
     if name is not None:
@@ -49,8 +49,8 @@ def scheduled(pipeline: Any, name: str | None) -> Iterator[None]:  # noqa: ANN40
 def _from_first_step(scheduler: Any) -> Any:  # noqa: ANN401 - any diffusers scheduler
     """Makes it count steps from 0 instead of looking its first timestep up.
 
-    Karras's noise levels round to repeated timesteps where a schedule ends in pure noise, and the look-up takes
-    the second. Image-to-image pipelines set their own first step afterwards.
+    Karras's noise levels round to repeated timesteps where a schedule ends in pure noise, and the look-up
+    takes the second. Image-to-image pipelines set their own first step afterwards.
     """
     if hasattr(scheduler, "set_begin_index"):
         set_timesteps = scheduler.set_timesteps

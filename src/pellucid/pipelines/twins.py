@@ -42,7 +42,7 @@ SUPPORTED = tuple(place[2] for pair in TWINS for place in pair)
 class LatentSource(ModelMixin, ConfigMixin):
     """Stands where an image-to-image pipeline has its VAE, and hands on latents that are already encoded.
 
-    Stock pipelines take latents instead of a picture only when they have four channels; with this they take any.
+    Stock pipelines take latents instead of a picture only when they have four channels; with this, any.
     """
 
     @register_to_config
@@ -66,7 +66,8 @@ def _row(pipeline: object) -> tuple[tuple[str, str, str], tuple[str, str, str]]:
             if name in (pair[0][2], pair[1][2]):
                 return pair
     raise InputError(
-        f"Expected a Stable Diffusion pipeline, found {type(pipeline).__name__}. Use one of {', '.join(SUPPORTED)}."
+        f"Expected a Stable Diffusion pipeline, found {type(pipeline).__name__}. "
+        f"Use one of {', '.join(SUPPORTED)}."
     )
 
 
