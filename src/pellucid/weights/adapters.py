@@ -121,7 +121,7 @@ def _backup_of(unet: nn.Module) -> _Backup:
 
 
 def _group(unet: nn.Module, names: list[str]) -> tuple[dict[str, dict[int, str]], list[str]]:
-    """diffusers name -> slot -> name in the file, and what fits nothing."""
+    """Diffusers name -> slot -> name in the file, and what fits nothing."""
     own = {name for name, _ in unet.named_parameters()}
     patches: dict[str, dict[int, str]] = {}
     unmatched: list[str] = []
