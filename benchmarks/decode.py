@@ -120,7 +120,9 @@ def child(variant: str, size: int, out: Path) -> None:
         found = decode_augmented(model, rgb, latent, passes=int(variant.split("-")[1]))
     spent = time.process_time() - start
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    torch.save((found, {"cpu_s": spent, "peak_mib": peak // 1024, "peak_over_idle_mib": (peak - idle) // 1024}), out)
+    torch.save(
+        (found, {"cpu_s": spent, "peak_mib": peak // 1024, "peak_over_idle_mib": (peak - idle) // 1024}), out
+    )
 
 
 def measure(size: int) -> dict[str, object]:

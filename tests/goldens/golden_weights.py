@@ -20,7 +20,6 @@ overrides (npz entry `meta`, JSON).  They only keep activations in an informativ
 
 Same PCG64 stream on every platform and numpy >= 1.17.  All arithmetic is float32.
 """
-
 import hashlib
 import math
 import re
@@ -72,11 +71,12 @@ def fill_module(module, salt, overrides=(), prefix=""):
     import torch
 
     own = module.state_dict()
-    new = {k: torch.from_numpy(tensor(salt, prefix + k, tuple(v.shape), overrides)) for k, v in own.items()}
+    new = {
+        k: torch.from_numpy(tensor(salt, prefix + k, tuple(v.shape), overrides)) for k, v in own.items()
+    }
     module.load_state_dict(new, strict=True)
     return module
 
 
 if __name__ == "__main__":
     a = tensor("self-test", "conv.weight", (2, 3, 1, 1))
-    print(seed_of("self-test", "conv.weight"), a.ravel().tolist())

@@ -25,11 +25,11 @@ class BaseAttention(nn.Module):
         self.to_out = nn.ModuleList([nn.Linear(32, 32)])
 
 
-def tiny_unet(**options) -> UNet2DConditionModel:
+def tiny_unet() -> UNet2DConditionModel:
     return UNet2DConditionModel(
         block_out_channels=(8, 16), layers_per_block=1, norm_num_groups=4, cross_attention_dim=12,
         down_block_types=("CrossAttnDownBlock2D", "DownBlock2D"), attention_head_dim=2,
-        up_block_types=("UpBlock2D", "CrossAttnUpBlock2D"), **options,
+        up_block_types=("UpBlock2D", "CrossAttnUpBlock2D"),
     ).eval().requires_grad_(False)  # fmt: skip
 
 
@@ -39,14 +39,14 @@ def predict(unet: UNet2DConditionModel, rows: int = 3) -> torch.Tensor:
     return unet(x, 10, text).sample
 
 
-def test_hint_features_equal_the_released():
+def test_hint_features_equal_the_released() -> None:
     signals = GOLDEN.fill(HintEncoder(), "kwargs_encoder.")(GOLDEN["hint_img"] * 2 - 1)
     for tokens, signal in signals.items():
         close(signal if tokens <= 32 else signal[:, ::16], GOLDEN[f"hint_signal_{tokens}"], 1e-5)
 
 
 @pytest.mark.parametrize("case", CASES)
-def test_unit_equals_the_released(case: str):
+def test_unit_equals_the_released(case: str) -> None:
     frames, kind = int(case[1]), "self" if "self" in case else "cross"
     context = 32 if kind == "self" else 24
     unit = AttentionSharingUnit(32, context, frames=frames, rank=8, heads=4, control="ctrl" in case)
@@ -63,7 +63,7 @@ def test_unit_equals_the_released(case: str):
     close(found, GOLDEN[f"{case}_out"], 1e-5)
 
 
-def test_untrained_units_change_nothing_and_come_off():
+def test_untrained_units_change_nothing_and_come_off() -> None:
     unet = tiny_unet()
     before = predict(unet)
     sharing = AttentionSharing.for_unet(unet, frames=3, rank=2)
@@ -75,7 +75,7 @@ def test_untrained_units_change_nothing_and_come_off():
     assert torch.equal(predict(unet), before)
 
 
-def test_frames_see_each_other_only_through_frame_attention():
+def test_frames_see_each_other_only_through_frame_attention() -> None:
     unet = tiny_unet()
     sharing = AttentionSharing.for_unet(unet, frames=3, rank=2)
     sharing.attach(unet)
@@ -92,13 +92,13 @@ def tiny_unet_like(unet: UNet2DConditionModel) -> UNet2DConditionModel:
     return twin
 
 
-def test_half_a_scene_is_refused():
+def test_half_a_scene_is_refused() -> None:
     unit = AttentionSharingUnit(8, 8, frames=3, rank=2, heads=2, control=False)
     with pytest.raises(InputError, match="multiple of 3 layers, found 4"):
         unit(torch.rand(4, 5, 8), BaseAttention(8))
 
 
-def test_a_hint_needs_control_and_control_needs_a_hint():
+def test_a_hint_needs_control_and_control_needs_a_hint() -> None:
     unet = tiny_unet()
     with pytest.raises(InputError, match="take no hint"):
         AttentionSharing.for_unet(unet).set_hint(torch.rand(1, 3, 64, 64))

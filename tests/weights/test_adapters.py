@@ -38,14 +38,14 @@ def delta_file(path: Path, channels: int = 8, **more: torch.Tensor) -> Path:
 
 @pytest.mark.parametrize("bits_of", ["fp32", "fp16"])
 @pytest.mark.parametrize("strength", [1.0, 0.7])
-def test_low_rank_merge_equals_the_released(bits_of: str, strength: float):
+def test_low_rank_merge_equals_the_released(bits_of: str, strength: float) -> None:
     end = "16" if bits_of == "fp16" else ""
     found = merge_lora(MERGE["W" + end], MERGE["up" + end], MERGE["down" + end], strength)
     close(found, MERGE[f"lora_{bits_of}_s{strength}_out"], 1e-6)
 
 
 @pytest.mark.parametrize("channels", [4, 8, 12])
-def test_differences_merge_and_grow_as_released(channels: int):
+def test_differences_merge_and_grow_as_released(channels: int) -> None:
     delta = MERGE[f"diff{channels}"]
     for strength in (1.0, 0.7):
         close(
@@ -55,27 +55,27 @@ def test_differences_merge_and_grow_as_released(channels: int):
     close(half, MERGE[f"diff{channels}_fp16_s1.0_out"], 1e-3)
 
 
-def test_every_sdxl_name_maps():
+def test_every_sdxl_name_maps() -> None:
     for released, diffusers, _ in table("sdxl_unet_ldm_to_diffusers"):
         assert ldm_to_diffusers(f"diffusion_model.{released}") == diffusers
     assert ldm_to_diffusers("first_stage_model.x") is None
 
 
-def test_every_name_of_the_sdxl_files_maps():
+def test_every_name_of_the_sdxl_files_maps() -> None:
     known = {row[1] for row in table("sdxl_unet_ldm_to_diffusers")}
     for name in ("attn", "conv"):
         assert {ldm_to_diffusers(key.split("::")[0]) for key in keys(f"layer_xl_transparent_{name}")} <= known
     assert keys("ld_diffusers_sdxl_attn").keys() <= known
 
 
-def test_sd15_attentions_have_the_released_order():
+def test_sd15_attentions_have_the_released_order() -> None:
     assert attention_layers() == [row[2] for row in table("sd15_layer_index")]
 
 
 @pytest.mark.parametrize(
     ("name", "frames", "control"), [("transparent_attn", 1, False), ("joint", 3, False), ("fg2bg", 2, True)]
 )
-def test_sd15_units_have_the_released_names_and_shapes(name: str, frames: int, control: bool):
+def test_sd15_units_have_the_released_names_and_shapes(name: str, frames: int, control: bool) -> None:
     sizes = [(int(row[3]), int(row[4])) for row in table("sd15_layer_index")]
     with torch.device("meta"):
         sharing = AttentionSharing(sizes, frames, 256, 8, control)
@@ -86,7 +86,7 @@ def test_sd15_units_have_the_released_names_and_shapes(name: str, frames: int, c
     assert found == keys(f"layer_sd15_{name}")
 
 
-def test_a_lora_file_merges_and_comes_off_bit_for_bit(tmp_path):
+def test_a_lora_file_merges_and_comes_off_bit_for_bit(tmp_path: Path) -> None:
     unet = tiny_unet()
     before, path = bits(unet), lora_file(tmp_path / "a.safetensors", unet)
     report = apply_adapter(unet, path, 0.5)
@@ -96,14 +96,14 @@ def test_a_lora_file_merges_and_comes_off_bit_for_bit(tmp_path):
     assert same(bits(unet), before)
 
 
-def test_strength_zero_equals_the_base(tmp_path):
+def test_strength_zero_equals_the_base(tmp_path: Path) -> None:
     unet = tiny_unet().half()
     before = bits(unet)
     apply_adapter(unet, lora_file(tmp_path / "a.safetensors", unet), 0.0)
     assert same(bits(unet), before)
 
 
-def test_differences_grow_the_first_convolution_and_shrink_back(tmp_path):
+def test_differences_grow_the_first_convolution_and_shrink_back(tmp_path: Path) -> None:
     unet = tiny_unet()
     before, output = bits(unet), predict(unet)
     report = apply_adapter(unet, delta_file(tmp_path / "b.safetensors", 12))
@@ -116,7 +116,7 @@ def test_differences_grow_the_first_convolution_and_shrink_back(tmp_path):
     assert torch.equal(predict(unet), output)
 
 
-def test_two_adapters_come_off_together(tmp_path):
+def test_two_adapters_come_off_together(tmp_path: Path) -> None:
     unet = tiny_unet()
     before = bits(unet)
     apply_adapter(unet, delta_file(tmp_path / "b.safetensors"))
@@ -126,12 +126,12 @@ def test_two_adapters_come_off_together(tmp_path):
     assert same(bits(unet), before)
 
 
-def test_names_that_fit_nothing_are_reported(tmp_path):
+def test_names_that_fit_nothing_are_reported(tmp_path: Path) -> None:
     report = apply_adapter(tiny_unet(), delta_file(tmp_path / "b.safetensors", odd=torch.rand(1)))
     assert report.unmatched == ("odd",)
 
 
-def test_plain_diffusers_names_are_added(tmp_path):
+def test_plain_diffusers_names_are_added(tmp_path: Path) -> None:
     unet = tiny_unet()
     before = unet.conv_out.bias.clone()
     save_file({"conv_out.bias": torch.ones(4)}, tmp_path / "d.safetensors")
@@ -139,7 +139,7 @@ def test_plain_diffusers_names_are_added(tmp_path):
     assert torch.equal(unet.conv_out.bias, before + 2)
 
 
-def test_a_wrong_file_leaves_the_unet_whole(tmp_path):
+def test_a_wrong_file_leaves_the_unet_whole(tmp_path: Path) -> None:
     unet = tiny_unet()
     before = bits(unet)
     save_file({"conv_out.bias": torch.ones(4), "conv_in.bias": torch.ones(9)}, tmp_path / "e.safetensors")
@@ -151,7 +151,7 @@ def test_a_wrong_file_leaves_the_unet_whole(tmp_path):
     assert same(bits(unet), before)
 
 
-def test_attention_sharing_attaches_and_comes_off(tmp_path):
+def test_attention_sharing_attaches_and_comes_off(tmp_path: Path) -> None:
     unet = tiny_unet()
     output = predict(unet)
     units = AttentionSharing.for_unet(unet, frames=1, rank=2)

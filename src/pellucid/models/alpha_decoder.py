@@ -103,7 +103,9 @@ class AlphaDecoder(ModelMixin, ConfigMixin):
                 f"Height and width must divide by {self.multiple}, found {height} x {width}. Pad the picture."
             )
         x = F.pixel_unshuffle(rgb, self.fold) if self.fold > 1 else rgb
-        if not torch.is_grad_enabled():  # a quarter faster on a CPU, where it saves a reordering a convolution
+        if (
+            not torch.is_grad_enabled()
+        ):  # a quarter faster on a CPU, where it saves a reordering a convolution
             x = x.contiguous(memory_format=torch.channels_last)
         x = self.conv_in(x)
         skips = [x]

@@ -4,7 +4,7 @@ import re
 
 PREFIX = "diffusion_model."
 LAYERS = 3
-"""LDM blocks a level: two residual blocks and a sampler on the way down, three residual blocks on the way up."""
+"""LDM blocks a level: two residual blocks and a sampler on the way down, three residual ones up."""
 
 WHOLE = (
     ("input_blocks.0.0.", "conv_in."),
