@@ -89,19 +89,11 @@ def plain(model: nn.Module, rgb: Tensor, latent: Tensor) -> Tensor:
 def scaled_weights(model: nn.Module) -> nn.Module:
     """The same weights in both networks, outputs within [0, 1]."""
     torch.manual_seed(0)
-    scale = {"conv_out.weight": 0.3}
-    values = {
-        name: torch.randn(value.shape) / value[0].numel() ** 0.5 if value.ndim > 1 else None
-        for name, value in sorted(model.state_dict().items())
-    }
-    state = {
-        name: (torch.ones_like(old) if name.endswith("weight") else torch.zeros_like(old))
-        if values[name] is None
-        else values[name] * scale.get(name, 1.0)
-        for name, old in model.state_dict().items()
-    }
-    state["conv_out.bias"] = torch.full((4,), 0.5)
-    model.load_state_dict(state)
+    for name, value in sorted(model.named_parameters()):  # in place, so that making them is not the peak
+        if value.ndim > 1:
+            value.detach().normal_(0, (0.3 if name == "conv_out.weight" else 1.0) / value[0].numel() ** 0.5)
+        else:
+            value.detach().fill_(0.5 if name == "conv_out.bias" else float(name.endswith("weight")))
     return model.eval()
 
 

@@ -61,7 +61,7 @@ class LowRank(nn.Module):
     def forward(self, x: Tensor, base: nn.Linear) -> Tensor:
         """`base` with the difference merged, applied to `x`."""
         weight = base.weight.to(x) + self.up.weight.to(x) @ self.down.weight.to(x)
-        bias: Tensor | None = base.bias
+        bias: Tensor | None = getattr(base, "bias")  # noqa: B009 - torch's types deny that it may be None
         return F.linear(x, weight, None if bias is None else bias.to(x))
 
 

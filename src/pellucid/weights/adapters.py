@@ -197,7 +197,8 @@ def _attach_sharing(unet: nn.Module, path: Path, strength: float) -> AdapterRepo
     rank = found.get("hookers.layers.0.to_q_lora.0.down.weight", (256,))[0]
     sharing = AttentionSharing.for_unet(unet, frames=max(frames, 1), rank=rank, control=control)
     fill(sharing, path, HOOKERS)
-    sharing.to(device=next(unet.parameters()).device, dtype=next(unet.parameters()).dtype).eval()
+    like = next(unet.parameters())
+    nn.Module.to(sharing, device=like.device, dtype=like.dtype).eval()  # diffusers' own `to` warns of half
     changed: tuple[str, ...] = ()
     if strength:
         previous, backup = sharing.attach(unet), _backup_of(unet)

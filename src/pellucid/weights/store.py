@@ -126,6 +126,13 @@ def fill(module: M, path: Path, prefix: str = "") -> M:
     return module
 
 
+def _cast(module: M, dtype: torch.dtype) -> M:
+    nn.Module.to(
+        module, dtype=dtype
+    )  # diffusers' own `to` warns of half precision, which is the released one
+    return module.eval()
+
+
 def load_offset_encoder(
     source: str | Path, *, config: OffsetEncoder | None = None, dtype: torch.dtype = torch.float32
 ) -> OffsetEncoder:
@@ -138,7 +145,7 @@ def load_offset_encoder(
     """
     if Path(source).is_dir():
         return OffsetEncoder.from_pretrained(source, torch_dtype=dtype).eval()
-    return fill(config or OffsetEncoder(), locate(source)).to(dtype=dtype).eval()
+    return _cast(fill(config or OffsetEncoder(), locate(source)), dtype)
 
 
 def load_alpha_decoder(
@@ -147,4 +154,4 @@ def load_alpha_decoder(
     """Alpha decoder; arguments of `load_offset_encoder`."""
     if Path(source).is_dir():
         return AlphaDecoder.from_pretrained(source, torch_dtype=dtype).eval()
-    return fill(config or AlphaDecoder(), locate(source)).to(dtype=dtype).eval()
+    return _cast(fill(config or AlphaDecoder(), locate(source)), dtype)
