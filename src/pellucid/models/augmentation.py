@@ -125,7 +125,7 @@ def decode_tiled(
     factor = height // latent.shape[-2]
     if overlap >= tile or tile % factor or overlap % factor:
         raise InputError(
-            f"tile {tile} and overlap {overlap} must be multiples of {factor}, overlap the smaller. Use 512, 64."
+            f"tile {tile} and overlap {overlap} must be multiples of {factor}, tile the larger. Use 512, 64."
         )
     total, weights = rgb.new_zeros((rgb.shape[0], 4, height, width)), rgb.new_zeros((1, 1, height, width))
     for top in _starts(height, tile, overlap):

@@ -1,6 +1,7 @@
 """The encoder of latent transparency: colour and alpha to an offset of the latent."""
 
 from collections.abc import Sequence
+from itertools import pairwise
 
 import torch
 import torch.nn.functional as F
@@ -35,7 +36,7 @@ class OffsetEncoder(ModelMixin, ConfigMixin):
         self.pixels_per_latent = fold * 2 ** (len(widths) - 1)
         first = nn.Conv2d(4 * fold**2, widths[0], 3, padding=1)
         layers: list[nn.Module] = [first, nn.SiLU(), nn.Conv2d(widths[0], widths[0], 3, padding=1), nn.SiLU()]
-        for inner, outer in zip(widths, widths[1:], strict=False):
+        for inner, outer in pairwise(widths):
             layers += [nn.Conv2d(inner, outer, 3, stride=2, padding=1), nn.SiLU()]
             layers += [nn.Conv2d(outer, outer, 3, padding=1), nn.SiLU()]
         last = nn.Conv2d(widths[-1], latent_channels, 3, padding=1)

@@ -1,4 +1,4 @@
-"""Applies released adapters to a diffusers UNet and takes them off again, bit for bit. Source: SPEC a.2 to a.4."""
+"""Applies released adapters to a diffusers UNet and takes them off, bit for bit. Source: SPEC a.2 to a.4."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -44,7 +44,7 @@ def merge_lora(weight: Tensor, up: Tensor, down: Tensor, strength: float) -> Ten
 
 
 def merge_delta(weight: Tensor, delta: Tensor, strength: float) -> Tensor:
-    """W + strength * delta in float32; a convolution grows to the larger shape, padded with 0. Source: SPEC a.3.
+    """W + strength * delta in float32; a convolution grows, padded with 0. Source: SPEC a.3.
 
     Raises:
         InputError: the shapes differ and are no convolution's.
@@ -92,8 +92,11 @@ def apply_adapter(unet: nn.Module, source: str | Path, strength: float = 1.0) ->
             module, leaf = _owner(unet, name)
             original: nn.Parameter = getattr(module, leaf)
             tensors = [file.get_tensor(slots[i]).to(original.device) for i in sorted(slots)]
-            merge = merge_lora if len(tensors) == 2 else merge_delta
-            merged = merge(original.detach(), *tensors, strength)
+            base, first = original.detach(), tensors[0]
+            if len(tensors) == 2:
+                merged = merge_lora(base, first, tensors[1], strength)
+            else:
+                merged = merge_delta(base, first, strength)
             backup.parameters.setdefault(name, original)
             _put(module, leaf, nn.Parameter(merged, requires_grad=original.requires_grad))
     kind = "lora" if any(len(slots) == 2 for slots in patches.values()) else "weight_deltas"
@@ -121,7 +124,7 @@ def _backup_of(unet: nn.Module) -> _Backup:
 
 
 def _group(unet: nn.Module, names: list[str]) -> tuple[dict[str, dict[int, str]], list[str]]:
-    """diffusers name -> slot -> name in the file, and what fits nothing."""
+    """Diffusers name -> slot -> name in the file, and what fits nothing."""
     own = {name for name, _ in unet.named_parameters()}
     patches: dict[str, dict[int, str]] = {}
     unmatched: list[str] = []
@@ -156,9 +159,9 @@ def _misfits(
     found: dict[str, tuple[int, ...]], own: dict[str, tuple[int, ...]], patches: dict[str, dict[int, str]]
 ) -> Iterator[str]:
     for name, slots in patches.items():
-        first = found[slots[0]] if 0 in slots else ()
+        first: tuple[int, ...] = found.get(slots.get(0, ""), ())
         if "::lora::" in next(iter(slots.values())):
-            second = found[slots[1]] if 1 in slots else ()
+            second: tuple[int, ...] = found.get(slots.get(1, ""), ())
             fits = (
                 len(first) == len(second) == 2
                 and first[1] == second[0]
@@ -194,7 +197,8 @@ def _attach_sharing(unet: nn.Module, path: Path, strength: float) -> AdapterRepo
     rank = found.get("hookers.layers.0.to_q_lora.0.down.weight", (256,))[0]
     sharing = AttentionSharing.for_unet(unet, frames=max(frames, 1), rank=rank, control=control)
     fill(sharing, path, HOOKERS)
-    sharing.to(next(unet.parameters()).device, next(unet.parameters()).dtype).eval()
+    like = next(unet.parameters())
+    nn.Module.to(sharing, device=like.device, dtype=like.dtype).eval()  # diffusers' own `to` warns of half
     changed: tuple[str, ...] = ()
     if strength:
         previous, backup = sharing.attach(unet), _backup_of(unet)

@@ -1,4 +1,4 @@
-"""Every known published checkpoint as data. Source: SPEC a.1; sizes marked predicted there are predictions here."""
+"""Every known published checkpoint as data. Source: SPEC a.1; some sizes are predictions."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -68,14 +68,16 @@ def _xl(
 ) -> Checkpoint:
     return Checkpoint(
         name=name, repo=V1, file=f"{file}.safetensors", base="sdxl", kind=kind, tensors=tensors, bytes=size,
-        sha256=sha256, in_channels=int(more.get("in_channels", 4)), bytes_certain=bool(more.get("certain", True)),
+        sha256=sha256, in_channels=int(more.get("in_channels", 4)),
+        bytes_certain=bool(more.get("certain", True)),
     )  # fmt: skip
 
 
-def _sd15(name: str, file: str, tensors: int, size: int, sha256: str, **more: int | bool) -> Checkpoint:
+def _sd15(name: str, file: str, tensors: int, size: int, sha256: str, **more: int) -> Checkpoint:
     return Checkpoint(
-        name=name, repo=V1, file=f"{file}.safetensors", base="sd15", kind="attention_sharing", tensors=tensors,
-        bytes=size, sha256=sha256, frames=int(more.get("frames", 1)), control=bool(more.get("control", False)),
+        name=name, repo=V1, file=f"{file}.safetensors", base="sd15", kind="attention_sharing",
+        tensors=tensors, bytes=size, sha256=sha256, frames=int(more.get("frames", 1)),
+        control=bool(more.get("control", False)),
         bytes_certain=bool(more.get("certain", False)),
     )  # fmt: skip
 
@@ -83,7 +85,10 @@ def _sd15(name: str, file: str, tensors: int, size: int, sha256: str, **more: in
 CATALOG: tuple[Checkpoint, ...] = (
     _xl("sdxl-attn", "layer_xl_transparent_attn", "lora", 1120, 743_352_688, "b7919c5b4837fb64"),
     _xl("sdxl-conv", "layer_xl_transparent_conv", "weight_deltas", 1252, 3_619_745_776, "5ee958d80dcd515f"),
-    _xl("sdxl-fg2ble", "layer_xl_fg2ble", "weight_deltas", 206, 701_981_624, "50a29851ad56308f", in_channels=8),
+    _xl(
+        "sdxl-fg2ble", "layer_xl_fg2ble", "weight_deltas", 206, 701_981_624, "50a29851ad56308f",
+        in_channels=8,
+    ),
     _xl(
         "sdxl-bg2ble", "layer_xl_bg2ble", "weight_deltas", 206, 701_981_624, "2901d1353cc4ca76",
         in_channels=8, certain=False,

@@ -4,7 +4,7 @@ import re
 
 PREFIX = "diffusion_model."
 LAYERS = 3
-"""LDM blocks a level: two residual blocks and a sampler on the way down, three residual blocks on the way up."""
+"""LDM blocks a level: two residual blocks and a sampler on the way down, three residual ones up."""
 
 WHOLE = (
     ("input_blocks.0.0.", "conv_in."),
@@ -30,7 +30,7 @@ BLOCK = re.compile(r"(input|output)_blocks\.(\d+)\.(\d)\.(.+)")
 
 
 def ldm_to_diffusers(name: str) -> str | None:
-    """diffusers name of an LDM UNet tensor, `diffusion_model.` in front or not; None if it has none."""
+    """Diffusers name of an LDM UNet tensor, `diffusion_model.` in front or not; None if it has none."""
     name = name.removeprefix(PREFIX)
     for old, new in WHOLE:
         if name.startswith(old):
@@ -55,7 +55,7 @@ def _inner(name: str) -> str:
 
 
 def attention_layers() -> list[str]:
-    """diffusers names of the 32 attentions of Stable Diffusion 1.5 in the order of `hookers.layers.{i}`."""
+    """Diffusers names of the 32 attentions of Stable Diffusion 1.5 in the order of `hookers.layers.{i}`."""
     blocks = [f"down_blocks.{level}.attentions.{i}" for level in range(3) for i in range(2)]
     blocks += [f"up_blocks.{level}.attentions.{i}" for level in range(1, 4) for i in range(3)]
     blocks += ["mid_block.attentions.0"]

@@ -1,4 +1,4 @@
-"""Finds, fetches, verifies and loads checkpoints. Only safetensors: other formats can run code when opened."""
+"""Finds, fetches, verifies and loads checkpoints. Only safetensors: others can run code when opened."""
 
 import hashlib
 from pathlib import Path
@@ -119,11 +119,18 @@ def fill(module: M, path: Path, prefix: str = "") -> M:
     if wrong:
         listed = ", ".join(f"{key} {wanted[key]} but {found[key]}" for key in wrong[:3])
         raise WeightsError(
-            f"{path} does not fit this model: {len(wrong)} tensors have other shapes than expected: {listed}. "
+            f"{path} does not fit this model: {len(wrong)} tensors have other shapes: {listed}. "
             "Compare the model's config, or list known checkpoints with `pellucid models list`."
         )
     module.load_state_dict({key.removeprefix(prefix): value for key, value in read(path).items()})
     return module
+
+
+def _cast(module: M, dtype: torch.dtype) -> M:
+    nn.Module.to(
+        module, dtype=dtype
+    )  # diffusers' own `to` warns of half precision, which is the released one
+    return module.eval()
 
 
 def load_offset_encoder(
@@ -138,7 +145,7 @@ def load_offset_encoder(
     """
     if Path(source).is_dir():
         return OffsetEncoder.from_pretrained(source, torch_dtype=dtype).eval()
-    return fill(config or OffsetEncoder(), locate(source)).to(dtype).eval()
+    return _cast(fill(config or OffsetEncoder(), locate(source)), dtype)
 
 
 def load_alpha_decoder(
@@ -147,4 +154,4 @@ def load_alpha_decoder(
     """Alpha decoder; arguments of `load_offset_encoder`."""
     if Path(source).is_dir():
         return AlphaDecoder.from_pretrained(source, torch_dtype=dtype).eval()
-    return fill(config or AlphaDecoder(), locate(source)).to(dtype).eval()
+    return _cast(fill(config or AlphaDecoder(), locate(source)), dtype)

@@ -12,7 +12,7 @@ as_json = click.option("--json", "machine", is_flag=True, help="Print JSON.")
 
 
 def _row(row: Checkpoint) -> dict[str, object]:
-    return asdict(row) | {"convention": row.convention, "licence": row.licence, "revision": row.revision}
+    return {**asdict(row), "convention": row.convention, "licence": row.licence, "revision": row.revision}
 
 
 def _show(fields: dict[str, object], machine: bool) -> None:
