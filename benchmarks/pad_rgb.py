@@ -1,16 +1,16 @@
-"""Times `pad_rgb` against a plain loop over the published arithmetic, in the same run, and compares the results.
+"""Times `pad_rgb` against a plain loop over the published arithmetic, in the same run, and compares them.
 
     python benchmarks/pad_rgb.py
 
-The plain loop keeps colour and alpha of each level as two arrays and makes a new array for each step. What was tried
-at 1024 pixels, all equal to the plain loop to the last bit:
+The plain loop keeps colour and alpha of each level as two arrays and makes a new array for each step. What
+was tried at 1024 pixels, all equal to the plain loop to the last bit:
 
 - four separate planes, in-place products and sums, levels freed as they are used: the fastest, kept;
-- one four-channel picture, so one area resize a level instead of two, and a four-channel weight for the blend: about
-  as slow as the plain loop on one thread, slower on two: the weight has to be spread over four channels;
-- area resize with four channels, blend with three, by cv2's own products: no faster than the plain loop either.
+- one four-channel picture, one area resize a level instead of two, and a four-channel weight for the blend:
+  about as slow as the plain loop on one thread, slower on two, since the weight has to be spread;
+- area resize with four channels, blend with three, by cv2's own products: no faster than the plain loop.
 
-Over half of the time is the area resize itself, which cannot change: another filter would be another result.
+What is left is mostly the area resize, which cannot change: another filter would be another result.
 Opaque pictures return at once.
 """
 

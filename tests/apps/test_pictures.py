@@ -64,3 +64,10 @@ def test_our_errors_pass_to_main(tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", ["show", "pad", "composite", "convert"])
 def test_help_has_an_example_of_words(name: str) -> None:
     assert "--json" in run(name, "--help")
+
+
+def test_flattening_options_do_not_go_with_layers(picture: Path, tmp_path: Path) -> None:
+    words = ["composite", str(picture), "-o", str(tmp_path / "x.zip"), "--linear"]
+    result = CliRunner().invoke(cli, words)
+    assert result.exit_code == 2
+    assert "a .zip keeps layers" in result.output.replace("\n", " ")

@@ -60,7 +60,9 @@ def test_a_mapping_is_provenance_too_and_people_can_read_it(tmp_path: Path) -> N
     assert found.metadata["Software"] == "Pellucid 9"
 
 
-@pytest.mark.parametrize("values", [{"a": object()}, {"prompt": "\ud800"}, {"a": {1, 2}}])
+@pytest.mark.parametrize(
+    "values", [{"a": object()}, {"prompt": "\ud800"}, {"a": {1, 2}}, {"seed": "7"}, {"extra": {"a": [1]}}]
+)
 def test_provenance_of_objects_and_surrogates_is_refused(tmp_path: Path, values: dict[str, object]) -> None:
     with pytest.raises(InputError, match="Expected"):
         write_picture(RGBA, tmp_path / "x.png", metadata=values)
@@ -260,3 +262,16 @@ def test_damaged_files_give_a_clear_error_or_a_picture(format: str) -> None:
         else:
             assert found.dtype == np.uint8
             assert not format.startswith("PNG") or np.array_equal(found, right)
+
+
+@pytest.mark.parametrize(
+    "text", ["", "[]", "{", '{"seed": "x"}', '{"extra": 3}', "[" * 100_000, '{"a": "\\ud800"}']
+)
+def test_foreign_json_under_our_key_is_only_text(text: str) -> None:
+    found = Provenance.from_json(text)
+    assert found is None or found == Provenance(extra={"extra": 3})
+
+
+def test_open_files_can_be_read(tmp_path: Path) -> None:
+    with write_picture(RGBA, tmp_path / "x.png").open("rb") as file:
+        assert np.array_equal(read_rgba(file), RGBA)

@@ -34,9 +34,7 @@ class LazyGroup(click.Group):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         if cmd_name not in COMMANDS:
             return None
-        return getattr(
-            import_module(f"pellucid.apps.commands.{COMMANDS[cmd_name][0]}"), f"{cmd_name}_command"
-        )
+        return getattr(import_module(f"pellucid.apps.commands.{COMMANDS[cmd_name][0]}"), f"{cmd_name}_command")
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         with formatter.section("Commands"):

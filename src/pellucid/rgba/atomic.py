@@ -13,8 +13,7 @@ def write_atomically(path: Path, content: bytes) -> None:
 
     Raises:
         FileError: the folder is absent or refuses, or the disk is full. An older file at `path` is then
-        untouched,
-            and nothing new is left.
+            untouched, and nothing new is left.
     """
     try:
         target = path.resolve()  # so that a link stays a link

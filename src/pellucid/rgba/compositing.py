@@ -1,12 +1,9 @@
 """Porter-Duff compositing of straight-alpha pictures, for numpy arrays and torch tensors.
 
 A numpy picture is (..., h, w, 4). A torch picture is (..., 4, h, w); a tensor whose axis -3 is not 4 but
-whose last
-axis is 4 is taken as (..., h, w, 4). uint8 in gives uint8 out, rounded once from the exact value (halves
-up); floats
+whose last axis is 4 is taken as (..., h, w, 4). uint8 in gives uint8 out, rounded once (halves up); floats
 keep their dtype. Colour is 0 where the result's alpha is 0: it is undefined there. No epsilon anywhere, and
-torch
-gradients are finite everywhere.
+torch gradients are finite everywhere.
 """
 
 import re

@@ -1,8 +1,7 @@
 """Colour under transparent pixels: the "padded RGB" that a VAE and the offset encoder are fed.
 
 An image pyramid of premultiplied colour is laid over itself from coarse to fine, so that hidden pixels take
-the
-colour of what is visible near by, smoothly, and no edge of the alpha shows in the colour.
+the colour of what is visible near by, smoothly, and no edge of the alpha shows in the colour.
 """
 
 import cv2
@@ -45,8 +44,7 @@ def pad_rgb(rgba: AnyArray) -> RGBFloat32:
         InputError: not a uint8 RGBA picture.
 
     Source: LayerDiffuse section 3.1 ("padded RGB"), arithmetic of the released code, to the last bit. The
-    four
-        channels are kept as four planes, which is faster than pixels of four (`benchmarks/pad_rgb.py`).
+        four channels are kept as four planes, which is faster than pixels of four (`benchmarks/pad_rgb.py`).
     """
     check_rgba8(rgba)
     if rgba[..., 3].min() == 255:

@@ -27,8 +27,7 @@ def checkerboard(height: int, width: int, *, cell_px: int = 16, released: bool =
     Raises:
         InputError: a size that is not positive.
 
-    Source: LayerDiffuse released decoder (`released=True`), which has no cell on a side below 64; we take
-    one.
+    Source: LayerDiffuse released decoder (`released=True`). Differs: a side below 64 has one cell, not none.
     """
     if min(height, width, cell_px) < 1:
         raise InputError(

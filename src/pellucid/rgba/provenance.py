@@ -9,6 +9,17 @@ from pellucid.errors import InputError
 
 Scalar = str | int | float | bool | None
 
+TEXT, WHOLE, NUMBER = (str,), (int,), (int, float)
+KINDS: dict[str, tuple[type, ...]] = {
+    "prompt": TEXT,
+    "negative_prompt": TEXT,
+    "seed": WHOLE,
+    "model": TEXT,
+    "version": TEXT,
+    "mode": TEXT,
+    "steps": WHOLE,
+    "guidance": NUMBER,
+}
 KEY = "pellucid"
 """Name of the JSON in a file; in EXIF and TIFF, the word before it."""
 
@@ -43,15 +54,18 @@ class Provenance:
         """Sorts a mapping into the fields; names that are no field go to `extra`."""
         if values is None or isinstance(values, Provenance):
             return values
-        names = {f.name for f in fields(cls)} - {"extra"}
-        known = {name: value for name, value in values.items() if name in names}
-        extra = {str(name): value for name, value in values.items() if name not in names and name != "extra"}
-        try:
-            return cls(**known, extra={**dict(values.get("extra") or {}), **extra})
-        except (TypeError, ValueError) as error:
+        known = {name: value for name, value in values.items() if name in KINDS and value is not None}
+        rest = {str(name): value for name, value in values.items() if name not in KINDS and name != "extra"}
+        nested = values.get("extra") or {}
+        extra = {**nested, **rest} if isinstance(nested, Mapping) else {**rest, "extra": nested}
+        wrong = [name for name, value in known.items() if not isinstance(value, KINDS[name])]
+        wrong += [name for name, value in extra.items() if not isinstance(value, str | int | float | None)]
+        if wrong:
             raise InputError(
-                f"Expected names and plain values, found {error}. Pass text and numbers."
-            ) from None
+                f"Expected provenance of text and numbers, found other values for {wrong[:3]}. "
+                "Leave them out, or write them as text."
+            )
+        return cls(**known, extra=extra)
 
     def as_dict(self) -> dict[str, Any]:
         """The known fields only, `extra` among them as a mapping."""

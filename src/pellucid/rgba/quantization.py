@@ -1,8 +1,7 @@
 """Floats to bytes and back: the only place where either happens.
 
 Floats are [0, 1] nominally; what lies outside is clipped. Rounding is to the nearest level (halves to even),
-so that
-`to_bytes(to_float(x))` is `x` for every byte. The released implementation truncates instead: an option.
+so that `to_bytes(to_float(x))` is `x` for every byte. The released implementation truncates: an option.
 """
 
 from typing import Any
@@ -41,8 +40,7 @@ def to_bytes(values: AnyArray, *, truncate: bool = False) -> UInt8[np.ndarray, "
         InputError: not floats, or a NaN among them.
 
     Source: LayerDiffuse released decoder, which truncates. Differs by default: we round, so that bytes
-    survive
-        a round trip.
+        survive a round trip.
     """
     return _to_levels(values, 255, truncate).astype(np.uint8)
 

@@ -1,8 +1,7 @@
 """The sRGB transfer curve, both ways, for numpy arrays and torch tensors (IEC 61966-2-1).
 
 Values are floats, [0, 1] nominally; below 0 the straight part of the curve goes on. Torch gradients are
-finite
-everywhere, since the branch that is not taken is fed a value inside its own domain.
+finite everywhere, since the branch that is not taken is fed a value inside its own domain.
 """
 
 import sys

@@ -13,7 +13,7 @@ from typing import Any
 
 from pellucid.errors import FileError, InputError
 from pellucid.rgba.atomic import write_atomically
-from pellucid.rgba.io import encode_picture, read_rgba
+from pellucid.rgba.io import MAX_PIXELS, encode_picture, read_rgba
 from pellucid.rgba.provenance import Provenance
 from pellucid.scene.scene import Layer, Scene
 
@@ -105,6 +105,8 @@ def _scene(archive: zipfile.ZipFile) -> Scene:
     index = json.loads(_member(archive, INDEX, MAX_INDEX_BYTES))
     if index["format"] != FORMAT or index["version"] != VERSION:
         raise ValueError("another format or version")
+    if int(index["height"]) * int(index["width"]) > MAX_PIXELS:
+        raise ValueError("the canvas is too large")
     layers = tuple(_layer(archive, row) for row in index["layers"])
     return Scene(
         layers=layers,

@@ -99,8 +99,7 @@ class Scene:
         """The flattened picture: visible layers *over* one another, rounded once at the end.
 
         Args:
-            background: None keeps transparency; else "#rrggbb", or an RGB or RGBA picture of the canvas's
-            size.
+            background: None keeps transparency; "#rrggbb", or an RGB or RGBA picture of the canvas's size.
             linear: mix in linear light instead of on sRGB-encoded values.
 
         Raises:

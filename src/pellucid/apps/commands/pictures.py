@@ -82,6 +82,10 @@ def composite_command(
 
     target = output or Path("composite.png")
     layered = target.suffix.lower() == ".zip"
+    if layered and (background or linear):
+        raise click.UsageError(
+            "--background and --linear flatten; a .zip keeps layers. Choose another ending."
+        )
     if not layered:
         format_of(target)
     layers = tuple(Layer(image=read_rgba(picture), name=picture.stem) for picture in pictures)
