@@ -1,18 +1,18 @@
-"""What a command does before it loads a model: quieter and faster imports. For our own process only, never for libraries."""
+"""What a command does before it loads a model: quieter, faster imports, in our own process only."""
 
 import importlib.util
 import os
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from importlib.machinery import ModuleSpec
 from unittest.mock import patch
 
 UNUSED = frozenset({"accelerate", "peft", "scipy", "sklearn"})
-"""Optional packages that diffusers and transformers import when they are there, and that no command of ours needs."""
+"""Optional packages that diffusers and transformers import if they are there; our commands need none."""
 
 
 @contextmanager
-def lean_imports() -> Iterator[None]:
+def lean_imports() -> Generator[None]:
     """Inside, diffusers and transformers are imported as if `UNUSED` were not installed: seconds less."""
     os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
     os.environ.setdefault("DIFFUSERS_VERBOSITY", "error")

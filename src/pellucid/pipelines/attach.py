@@ -1,7 +1,7 @@
-"""Any Stable Diffusion pipeline, made transparent: its own sampling, our adapter before and our decoder after.
+"""Any Stable Diffusion pipeline, made transparent: our adapter before its sampling, our decoder after.
 
-Pictures are uint8 (h, w, 4), straight alpha, sRGB; sizes are (height, width); latents are scaled, as pipelines
-hold them.
+Pictures are uint8 (h, w, 4), straight alpha, sRGB; sizes are (height, width); latents are scaled,
+as pipelines hold them.
 """
 
 from collections.abc import Mapping, Sequence
@@ -182,7 +182,7 @@ class TransparentPipeline:
 
     @torch.no_grad()
     def encode(self, picture: object) -> Tensor:
-        """A picture of any size to its adjusted, scaled latent (1, c, h, w); sides are padded with transparency."""
+        """A picture to its adjusted, scaled latent (1, c, h, w); sides are padded with transparency."""
         canvas = with_margin(rgba_of(picture), self.multiple)
         return self.autoencoder.encode_picture(canvas).to(self.pipeline.unet.dtype)
 
@@ -225,10 +225,10 @@ class TransparentPipeline:
         sample = self.pipeline.unet.config.sample_size
         rows, columns = sample if isinstance(sample, (list, tuple)) else (sample, sample)
         pixels = 2 ** (len(self.pipeline.vae.config.block_out_channels) - 1)
-        height = rows * pixels if height is None else height
-        width = columns * pixels if width is None else width
-        check_size(height, width)
-        return height, width
+        tall = int(rows * pixels) if height is None else height
+        wide = int(columns * pixels) if width is None else width
+        check_size(tall, wide)
+        return tall, wide
 
     def _scenes(
         self,

@@ -34,11 +34,13 @@ def rgba_of(picture: object) -> RGBA8:
         array = np.asarray(_converted(picture))
     else:
         raise InputError(
-            f"Expected a picture as array, PIL image or path, found {type(picture).__name__}. Convert it first."
+            f"Expected a picture as array, PIL image or path, found {type(picture).__name__}. "
+            "Convert it first."
         )
     if max(array.shape[:2]) > MAX_SIDE_PX:
         raise InputError(
-            f"Expected at most {MAX_SIDE_PX} pixels a side, found {array.shape[0]} x {array.shape[1]}. Shrink it first."
+            f"Expected at most {MAX_SIDE_PX} pixels a side, found {array.shape[0]} x {array.shape[1]}. "
+            "Shrink it first."
         )
     return array
 
@@ -53,7 +55,8 @@ def _bytes_of(array: AnyArray) -> AnyArray:
         levels = levels[..., None]
     if levels.ndim != 3 or levels.shape[2] not in (1, 3, 4) or levels.size == 0:
         raise InputError(
-            f"Expected a picture of shape (h, w), (h, w, 3) or (h, w, 4), found {array.shape}. Put channels last."
+            f"Expected a picture of shape (h, w), (h, w, 3) or (h, w, 4), found {array.shape}. "
+            "Put channels last."
         )
     if levels.shape[2] == 4:
         return levels
@@ -78,7 +81,8 @@ def to_picture(rgba: Tensor, crop: tuple[int, int] | None) -> RGBA8:
         top, left = (array.shape[0] - height) // 2, (array.shape[1] - width) // 2
         if min(top, left) < 0 or min(crop) < 1:
             raise InputError(
-                f"Expected a crop within {array.shape[0]} x {array.shape[1]}, found {height} x {width}. Shrink it."
+                f"Expected a crop within {array.shape[0]} x {array.shape[1]}, found {height} x {width}. "
+                "Shrink it."
             )
         array = array[top : top + height, left : left + width]
     return to_bytes(np.ascontiguousarray(array))

@@ -2,7 +2,7 @@
 
 import logging
 import warnings
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 
 from transformers.utils import logging as transformers_logging
@@ -11,7 +11,7 @@ LOGGERS = ("diffusers", "transformers")
 
 
 @contextmanager
-def quiet() -> Iterator[None]:
+def quiet() -> Generator[None]:
     """Lets only errors through from diffusers and transformers, without bars, and restores all afterwards."""
     loggers = [logging.getLogger(name) for name in LOGGERS]
     levels = [logger.level for logger in loggers]

@@ -42,7 +42,8 @@ def requests_of(
     negatives = negatives * len(prompts) if len(negatives) == 1 else negatives
     if len(negatives) != len(prompts):
         raise InputError(
-            f"Expected one negative prompt or {len(prompts)}, found {len(negatives)}. Give one for each prompt."
+            f"Expected one negative prompt or {len(prompts)}, found {len(negatives)}. "
+            "Give one for each prompt."
         )
     if not 1 <= count <= MAX_COUNT:
         raise InputError(
@@ -72,7 +73,8 @@ def _seeds(seed: object, *, n_prompts: int, count: int) -> list[int]:
             return given
         if len(given) != n_prompts:
             raise InputError(
-                f"Expected {n_prompts} seeds, or {n_prompts * count}, found {len(given)}. Give one for each prompt."
+                f"Expected {n_prompts} seeds, or {n_prompts * count}, found {len(given)}. "
+                "Give one for each prompt."
             )
     else:
         given = [secrets.randbelow(2**32) if seed is None else _seed(seed)] * n_prompts

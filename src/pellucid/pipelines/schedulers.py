@@ -1,6 +1,6 @@
 """Schedulers by name, each made from the pipeline's own noise schedule."""
 
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from functools import wraps
 from importlib import import_module
@@ -32,7 +32,7 @@ def check_scheduler(name: str | None) -> None:
 
 
 @contextmanager
-def scheduled(pipeline: Any, name: str | None) -> Iterator[None]:  # noqa: ANN401 - any diffusers pipeline
+def scheduled(pipeline: Any, name: str | None) -> Generator[None]:  # noqa: ANN401 - any diffusers pipeline
     """Lends `pipeline` the scheduler of that name, then gives back its own; None changes nothing."""
     check_scheduler(name)
     own = pipeline.scheduler

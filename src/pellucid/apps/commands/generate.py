@@ -43,7 +43,7 @@ class Size(click.ParamType[tuple[int, int]]):
 
     def convert(
         self,
-        value: Any,
+        value: Any,  # noqa: ANN401 - click's own
         param: click.Parameter | None,
         ctx: click.Context | None,
     ) -> tuple[int, int]:
