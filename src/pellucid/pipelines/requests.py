@@ -95,7 +95,7 @@ def check_size(height: int, width: int) -> None:
     """Raises InputError for a side below 1 or beyond what any model here can paint."""
     if not (1 <= height <= MAX_SIDE_PX and 1 <= width <= MAX_SIDE_PX):
         raise InputError(
-            f"Expected a size of 1 to {MAX_SIDE_PX} pixels a side, found {height} x {width} (height x width). "
+            f"Expected a size of 1 to {MAX_SIDE_PX} pixels a side, found height {height} and width {width}. "
             "Choose sides in that range."
         )
 
