@@ -238,3 +238,20 @@ def test_every_mode_names_checkpoints_that_exist() -> None:
         if mode.family != "mini":
             assert [get(name).base for name in names] == [mode.family] * 3
             assert get(mode.adapter).frames == mode.frames
+
+
+def test_a_controlnet_stays(sd15: TransparentPipeline) -> None:
+    from diffusers.models.controlnets.controlnet import ControlNetModel
+    from diffusers.pipelines.controlnet.pipeline_controlnet import StableDiffusionControlNetPipeline
+
+    net = ControlNetModel.from_unet(sd15.pipeline.unet, conditioning_embedding_out_channels=(4, 8, 8, 8))
+    stock = StableDiffusionControlNetPipeline(
+        **sd15.pipeline.components, controlnet=net, requires_safety_checker=False
+    )
+    stock.set_progress_bar_config(disable=True)
+    pipe = pellucid.attach(stock, None, autoencoder=sd15.autoencoder)
+    hint = torch.rand(1, 3, 64, 64)
+    assert image(pipe, pipeline_inputs={"image": hint}).shape == (64, 64, 4)
+    rgba = np.zeros((64, 64, 4), np.uint8)
+    varied = pipe.vary(rgba, "a", seed=1, num_inference_steps=4, pipeline_inputs={"control_image": hint})
+    assert varied.height == 64
