@@ -31,7 +31,8 @@ SDXL = {
 FILES = {
     "sdxl": (
         "layer_xl_transparent_attn", "layer_xl_transparent_conv", "layer_xl_fg2ble", "layer_xl_bg2ble",
-        "layer_xl_fgble2bg", "layer_xl_bgble2fg", "ld_diffusers_sdxl_attn", "diffuser_layer_xl_transparent_conv",
+        "layer_xl_fgble2bg", "layer_xl_bgble2fg", "ld_diffusers_sdxl_attn",
+        "diffuser_layer_xl_transparent_conv",
         "diffuser_layer_xl_fg2ble", "diffuser_layer_xl_bg2ble", "diffuser_layer_xl_fgble2bg",
         "diffuser_layer_xl_bgble2fg",
     ),
@@ -82,7 +83,8 @@ def check(unet: UNet2DConditionModel, keys: Path, name: str) -> dict[str, object
     remove_adapter(unet)
     return {
         "tensors": count, "bytes": size, "targets": len(report.changed), "values_changed": changed,
-        "unmatched": len(report.unmatched), "conv_in_inputs": inputs, "bit_equal_after": prints(unet) == before,
+        "unmatched": len(report.unmatched), "conv_in_inputs": inputs,
+        "bit_equal_after": prints(unet) == before,
         "apply_cpu_s": round(spent, 1),
     }  # fmt: skip
 
@@ -95,11 +97,11 @@ def main() -> None:
         for name in FILES[base]:
             if (keys / f"{name}.tsv").exists():
                 rows[name] = check(unet, keys, name)
+                peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
+                result = {"torch": torch.__version__, "peak_gib": round(peak, 1), "files": rows}
+                RESULTS.write_text(json.dumps(result, indent=2) + "\n")  # at once: a run takes minutes
                 print(name, rows[name], flush=True)
         del unet
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
-    result = {"torch": torch.__version__, "peak_gib": round(peak, 1), "files": rows}
-    RESULTS.write_text(json.dumps(result, indent=2) + "\n")
 
 
 if __name__ == "__main__":
