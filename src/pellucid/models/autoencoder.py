@@ -1,0 +1,248 @@
+"""RGBA codec over a frozen VAE: alpha hides in an offset of the latent.
+
+Our borders are straight RGBA with alpha last in [0, 1]. "Raw" latents are the VAE's own; "scaled" ones, which
+diffusion models see, are (raw - shift_factor) * scaling_factor.
+"""
+
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import Literal
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float, UInt8
+from torch import Tensor, nn
+
+from pellucid.errors import InputError
+from pellucid.models.alpha_decoder import AlphaDecoder
+from pellucid.models.augmentation import decode_augmented, decode_padded, decode_tiled
+from pellucid.models.offset_encoder import OffsetEncoder
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Convention:
+    """How a family of checkpoints joins latent and offset. Source: SPEC b.1 and b.3."""
+
+    offset: Literal["posterior_std", "additive"]
+    """Replaces the posterior's noise (released), or is added to the scaled latent (the paper's x + x_eps)."""
+    offset_multiplier: float = 1.0
+    """Scale of the network's output."""
+    latent_input: Literal["raw", "scaled"] = "raw"
+    """Which latent the alpha decoder reads."""
+    background: float = 0.5
+    """Grey behind the picture that the VAE encodes, in [0, 1]."""
+    vae_colour: Literal["straight", "padded"] = "straight"
+    """Which colour is laid on that grey."""
+
+
+CONVENTIONS = {
+    "cli": Convention(offset="posterior_std", offset_multiplier=300.0, latent_input="raw"),
+    "forge": Convention(offset="posterior_std", latent_input="scaled", background=127 / 255),
+    "embedded": Convention(offset="additive", latent_input="scaled", vae_colour="padded"),
+}
+
+
+class RGBAAutoencoder(nn.Module):
+    """Encodes RGBA to the latents of a frozen VAE and back.
+
+    Source: paper section 3.1; SPEC b. Differs from the released code by any height and width, and by rounding
+    to bytes unless `exact`.
+    """
+
+    def __init__(
+        self,
+        vae: nn.Module,
+        offset_encoder: OffsetEncoder | None,
+        alpha_decoder: AlphaDecoder | None,
+        *,
+        convention: Convention | str = "embedded",
+        offset: Literal["posterior_std", "additive"] | None = None,
+        offset_multiplier: float | None = None,
+        latent_input: Literal["raw", "scaled"] | None = None,
+    ) -> None:
+        """Joins three networks; none is copied.
+
+        Args:
+            vae: any diffusers VAE with `encode` to a Gaussian, `decode` and `config`.
+            offset_encoder: needed to encode.
+            alpha_decoder: needed to decode.
+            convention: a `Convention` or its name in `CONVENTIONS`.
+            offset: replaces that field of the convention, as do the next two.
+            offset_multiplier: scale of the offset encoder's output.
+            latent_input: which latent the alpha decoder reads.
+        """
+        super().__init__()
+        self.vae, self.offset_encoder, self.alpha_decoder = vae, offset_encoder, alpha_decoder
+        if isinstance(convention, str):
+            if convention not in CONVENTIONS:
+                raise InputError(
+                    f"convention must be one of {list(CONVENTIONS)}, found {convention!r}. Pick one."
+                )
+            convention = CONVENTIONS[convention]
+        changes = {"offset": offset, "offset_multiplier": offset_multiplier, "latent_input": latent_input}
+        self.convention = replace(convention, **{k: v for k, v in changes.items() if v is not None})  # pyright: ignore
+        config = vae.config
+        self.scaling_factor = float(config.scaling_factor)  # pyright: ignore
+        self.shift_factor = float(getattr(config, "shift_factor", None) or 0.0)
+        self.pixels_per_latent = 2 ** (len(config.block_out_channels) - 1)  # pyright: ignore
+        for part in (offset_encoder, alpha_decoder):
+            if part is not None and part.pixels_per_latent != self.pixels_per_latent:
+                raise InputError(
+                    f"The VAE has {self.pixels_per_latent} pixels a latent, {type(part).__name__} "
+                    f"{part.pixels_per_latent}. Change fold or levels."
+                )
+
+    def to_scaled(self, latent: Float[Tensor, "b c h w"]) -> Float[Tensor, "b c h w"]:
+        """Raw latent to the units of diffusion models."""
+        return (latent - self.shift_factor) * self.scaling_factor
+
+    def to_raw(self, scaled_latent: Float[Tensor, "b c h w"]) -> Float[Tensor, "b c h w"]:
+        """Undoes `to_scaled`."""
+        return scaled_latent / self.scaling_factor + self.shift_factor
+
+    def vae_input(
+        self, rgba: Float[Tensor, "b 4 h w"], padded_rgb: Float[Tensor, "b 3 h w"] | None = None
+    ) -> Float[Tensor, "b 3 h w"]:
+        """The opaque picture in [-1, 1] that the frozen VAE encodes."""
+        rgb, alpha = rgba[:, :3], rgba[:, 3:]
+        if self.convention.vae_colour == "padded" and padded_rgb is not None:
+            rgb = padded_rgb
+        if self.convention.background == 0.5:
+            return (2 * rgb - 1) * alpha
+        return 2 * (rgb * alpha + self.convention.background * (1 - alpha)) - 1
+
+    def encode(
+        self,
+        rgba: Float[Tensor, "b 4 h w"],
+        padded_rgb: Float[Tensor, "b 3 h w"] | None = None,
+        *,
+        scaled: bool = True,
+        use_offset: bool = True,
+    ) -> Float[Tensor, "b c h2 w2"]:
+        """Latent that carries the alpha.
+
+        Args:
+            rgba: straight, in [0, 1]; any size, extended by its edge to whole latents.
+            padded_rgb: colour extended under transparent pixels; None takes `rgba`'s own.
+            scaled: whether to return the units of diffusion models.
+            use_offset: False gives the VAE's mean, which has no alpha in it.
+        """
+        rgba = self._whole(rgba)
+        padded_rgb = rgba[:, :3] if padded_rgb is None else self._whole(padded_rgb)
+        posterior = self.vae.encode(self.vae_input(rgba, padded_rgb)).latent_dist  # pyright: ignore
+        offset = self._offset(rgba, padded_rgb) if use_offset else None
+        return self.join(posterior.mean, posterior.std, offset, scaled=scaled)
+
+    def join(
+        self,
+        mean: Float[Tensor, "b c h w"],
+        std: Float[Tensor, "b c h w"],
+        offset: Float[Tensor, "b c h w"] | None,
+        *,
+        scaled: bool = True,
+    ) -> Float[Tensor, "b c h w"]:
+        """Applies the network's raw output `offset` to the posterior of the frozen VAE."""
+        if offset is not None:
+            offset = offset.to(mean.dtype) * self.convention.offset_multiplier
+        if offset is not None and self.convention.offset == "additive":
+            latent = self.to_scaled(mean) + offset
+            return latent if scaled else self.to_raw(latent)
+        latent = mean if offset is None else mean + std * offset
+        return self.to_scaled(latent) if scaled else latent
+
+    @torch.no_grad()
+    def decode(
+        self,
+        latent: Float[Tensor, "b c h2 w2"],
+        *,
+        scaled: bool = True,
+        passes: int = 8,
+        tile: int | None = None,
+        overlap: int = 64,
+    ) -> Float[Tensor, "b 4 h w"]:
+        """Straight RGBA in [0, 1], `pixels_per_latent` times as large as the latent.
+
+        Args:
+            latent: adjusted latent.
+            scaled: whether it is in the units of diffusion models.
+            passes: orientations of the median: 8 as released; 1, 2 or 4 are faster.
+            tile: side in pixels of the tiles that large pictures are cut into; None never cuts.
+            overlap: pixels over which neighbouring tiles are blended.
+        """
+        raw = self.to_raw(latent) if scaled else latent
+        first = next(self.vae.parameters())
+        picture = self.vae.decode(raw.to(first.dtype)).sample  # pyright: ignore
+        rgb = (picture * 0.5 + 0.5).clamp(0, 1)
+        return self.decode_alpha(rgb, raw, scaled=False, passes=passes, tile=tile, overlap=overlap)
+
+    @torch.no_grad()
+    def decode_alpha(
+        self,
+        rgb: Float[Tensor, "b 3 h w"],
+        latent: Float[Tensor, "b c h2 w2"],
+        *,
+        scaled: bool = True,
+        passes: int = 8,
+        tile: int | None = None,
+        overlap: int = 64,
+    ) -> Float[Tensor, "b 4 h w"]:
+        """As `decode`, from a picture in [0, 1] that is already decoded."""
+        if self.alpha_decoder is None:
+            raise InputError("Decoding needs an alpha decoder, found none. Pass one to RGBAAutoencoder.")
+        decoder = self.alpha_decoder
+        if scaled != (self.convention.latent_input == "scaled"):
+            latent = self.to_raw(latent) if scaled else self.to_scaled(latent)
+        dtype = next(decoder.parameters()).dtype
+        predict = partial(decode_padded, decoder, multiple=decoder.multiple)
+        if tile is not None:
+            predict = partial(decode_tiled, predict, tile=tile, overlap=overlap)
+        return decode_augmented(predict, rgb.to(dtype), latent.to(dtype), passes=passes)
+
+    @torch.no_grad()
+    def encode_picture(self, rgba: UInt8[np.ndarray, "h w 4"]) -> Float[Tensor, "1 c h2 w2"]:
+        """Scaled latent of one picture, colour padded under its transparent pixels."""
+        from pellucid.rgba.padding import pad_rgb
+
+        like = next(self.vae.parameters())
+        padded = torch.from_numpy(np.ascontiguousarray(pad_rgb(rgba))).permute(2, 0, 1)[None]
+        straight = torch.from_numpy(rgba.astype(np.float32) / 255).permute(2, 0, 1)[None]
+        return self.encode(straight.to(like), padded.to(like))
+
+    @torch.no_grad()
+    def decode_picture(
+        self,
+        latent: Float[Tensor, "1 c h2 w2"],
+        *,
+        height: int | None = None,
+        width: int | None = None,
+        passes: int = 8,
+        tile: int | None = None,
+        exact: bool = False,
+    ) -> UInt8[np.ndarray, "h w 4"]:
+        """Bytes of one scaled latent.
+
+        Args:
+            latent: adjusted latent in the units of diffusion models.
+            height: rows to keep from the top; None keeps all. Undoes the extension of `encode`.
+            width: columns to keep from the left.
+            passes: orientations of the median.
+            tile: side in pixels of the tiles that large pictures are cut into.
+            exact: truncates to bytes as the released code does, instead of rounding.
+        """
+        from pellucid.rgba.quantization import to_bytes
+
+        rgba = self.decode(latent, passes=passes, tile=tile)[0, :, :height, :width]
+        # the released code multiplies in the model's precision, which shows in half precision
+        values = ((rgba * 255).float().floor() + 0.5) / 255 if exact else rgba.float()
+        return to_bytes(np.ascontiguousarray(values.permute(1, 2, 0).cpu().numpy()), truncate=exact)
+
+    def _offset(self, rgba: Tensor, padded_rgb: Tensor) -> Tensor:
+        if self.offset_encoder is None:
+            raise InputError("Encoding needs an offset encoder, found none. Pass one to RGBAAutoencoder.")
+        dtype = next(self.offset_encoder.parameters()).dtype
+        return self.offset_encoder(torch.cat([padded_rgb, rgba[:, 3:]], dim=1).to(dtype))
+
+    def _whole(self, x: Tensor) -> Tensor:
+        below, right = (-side % self.pixels_per_latent for side in x.shape[-2:])
+        return F.pad(x, (0, right, 0, below), mode="replicate") if below or right else x

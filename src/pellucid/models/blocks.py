@@ -1,0 +1,156 @@
+"""Convolution blocks without time embedding, named as the released decoder names its tensors."""
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float
+from torch import Tensor, nn
+
+EPS = 1e-5
+
+
+def norm_silu(x: Tensor, norm: nn.GroupNorm) -> Tensor:
+    """SiLU of the group norm; without gradients the second step reuses the first one's memory."""
+    x = norm(x)
+    return F.silu(x, inplace=not torch.is_grad_enabled())
+
+
+class ResBlock(nn.Module):
+    """Two normalised 3x3 convolutions around a skip. Source: SPEC b.2."""
+
+    def __init__(self, inner: int, outer: int, groups: int) -> None:
+        """Maps `inner` channels to `outer`; both must divide by `groups`."""
+        super().__init__()
+        self.norm1 = nn.GroupNorm(groups, inner, EPS)
+        self.conv1 = nn.Conv2d(inner, outer, 3, padding=1)
+        self.norm2 = nn.GroupNorm(groups, outer, EPS)
+        self.conv2 = nn.Conv2d(outer, outer, 3, padding=1)
+        self.conv_shortcut = nn.Conv2d(inner, outer, 1) if inner != outer else None
+
+    def forward(self, x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b d h w"]:
+        y = self.conv1(norm_silu(x, self.norm1))
+        y = self.conv2(norm_silu(y, self.norm2))
+        skip = x if self.conv_shortcut is None else self.conv_shortcut(x)
+        return y + skip if torch.is_grad_enabled() else y.add_(skip)
+
+
+class AttentionBlock(nn.Module):
+    """Self-attention over all positions with a skip. Source: SPEC b.2."""
+
+    def __init__(self, width: int, head_dim: int, groups: int) -> None:
+        """`width` channels in heads of `head_dim`."""
+        super().__init__()
+        self.head_dim = head_dim
+        self.group_norm = nn.GroupNorm(groups, width, EPS)
+        self.to_q = nn.Linear(width, width)
+        self.to_k = nn.Linear(width, width)
+        self.to_v = nn.Linear(width, width)
+        self.to_out = nn.ModuleList([nn.Linear(width, width)])
+
+    def forward(self, x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b c h w"]:
+        batch, width, height, breadth = x.shape
+        tokens = self.group_norm(x).flatten(2).transpose(1, 2)
+        q, k, v = (
+            proj(tokens).view(batch, -1, width // self.head_dim, self.head_dim).transpose(1, 2)
+            for proj in (self.to_q, self.to_k, self.to_v)
+        )
+        y = F.scaled_dot_product_attention(q, k, v).transpose(1, 2).reshape(batch, -1, width)
+        return x + self.to_out[0](y).transpose(1, 2).reshape(batch, width, height, breadth)
+
+
+class Downsample(nn.Module):
+    """Halves height and width by a strided convolution."""
+
+    def __init__(self, width: int) -> None:
+        """`width` channels in and out."""
+        super().__init__()
+        self.conv = nn.Conv2d(width, width, 3, stride=2, padding=1)
+
+    def forward(self, x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b c h2 w2"]:
+        return self.conv(x)
+
+
+class Upsample(nn.Module):
+    """Doubles height and width by repetition, then convolves."""
+
+    def __init__(self, width: int) -> None:
+        """`width` channels in and out."""
+        super().__init__()
+        self.conv = nn.Conv2d(width, width, 3, padding=1)
+
+    def forward(self, x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b c h2 w2"]:
+        return self.conv(F.interpolate(x, scale_factor=2.0, mode="nearest"))
+
+
+def _attentions(count: int, width: int, head_dim: int | None, groups: int) -> nn.ModuleList:
+    if head_dim is None:
+        return nn.ModuleList()
+    return nn.ModuleList(AttentionBlock(width, head_dim, groups) for _ in range(count))
+
+
+class DownBlock(nn.Module):
+    """Residual blocks, each with attention if `head_dim` is given, and a halving unless last."""
+
+    def __init__(
+        self, inner: int, outer: int, *, layers: int, groups: int, head_dim: int | None, last: bool
+    ) -> None:
+        """Maps `inner` channels to `outer`."""
+        super().__init__()
+        self.resnets = nn.ModuleList(
+            ResBlock(inner if i == 0 else outer, outer, groups) for i in range(layers)
+        )
+        self.attentions = _attentions(layers, outer, head_dim, groups)
+        self.downsamplers = nn.ModuleList([] if last else [Downsample(outer)])
+
+    def forward(self, x: Float[Tensor, "b c h w"], skips: list[Tensor]) -> Tensor:
+        """Appends every layer's output to `skips`."""
+        for i, resnet in enumerate(self.resnets):
+            x = resnet(x)
+            if self.attentions:
+                x = self.attentions[i](x)
+            skips.append(x)
+        for downsampler in self.downsamplers:
+            x = downsampler(x)
+            skips.append(x)
+        return x
+
+
+class MidBlock(nn.Module):
+    """Residual, attention (if any), residual at the lowest resolution."""
+
+    def __init__(self, width: int, *, groups: int, head_dim: int | None) -> None:
+        """`width` channels throughout."""
+        super().__init__()
+        self.attentions = _attentions(1, width, head_dim, groups)
+        self.resnets = nn.ModuleList(ResBlock(width, width, groups) for _ in range(2))
+
+    def forward(self, x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b c h w"]:
+        x = self.resnets[0](x)
+        for attention in self.attentions:
+            x = attention(x)
+        return self.resnets[1](x)
+
+
+class UpBlock(nn.Module):
+    """Mirror of `DownBlock`: each layer takes one skip off the list."""
+
+    def __init__(
+        self, inner: int, skips: list[int], outer: int, *, groups: int, head_dim: int | None, last: bool
+    ) -> None:
+        """Maps `inner` channels to `outer`; `skips` are the widths that will be popped, in order."""
+        super().__init__()
+        self.resnets = nn.ModuleList(
+            ResBlock((inner if i == 0 else outer) + skip, outer, groups) for i, skip in enumerate(skips)
+        )
+        self.attentions = _attentions(len(skips), outer, head_dim, groups)
+        self.upsamplers = nn.ModuleList([] if last else [Upsample(outer)])
+
+    def forward(self, x: Float[Tensor, "b c h w"], skips: list[Tensor]) -> Tensor:
+        """Pops one of `skips` a layer, so that its memory is free again."""
+        for i, resnet in enumerate(self.resnets):
+            x = torch.cat([x, skips.pop()], dim=1)
+            x = resnet(x)
+            if self.attentions:
+                x = self.attentions[i](x)
+        for upsampler in self.upsamplers:
+            x = upsampler(x)
+        return x

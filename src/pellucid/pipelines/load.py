@@ -1,0 +1,200 @@
+"""From a name, a folder or the embedded model to a `TransparentPipeline`."""
+
+import json
+from importlib import import_module
+from importlib.resources import files
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+from diffusers.pipelines.stable_diffusion.pipeline_stable_diffusion import StableDiffusionPipeline
+
+from pellucid.errors import InputError, WeightsError
+from pellucid.pipelines.attach import TransparentPipeline, attach
+from pellucid.pipelines.modes import MODES
+from pellucid.pipelines.quiet import quiet
+
+if TYPE_CHECKING:
+    from pellucid.models.autoencoder import RGBAAutoencoder
+
+MINI = "mini"
+DTYPES = {"float32": torch.float32, "float16": torch.float16, "bfloat16": torch.bfloat16}
+OWN_ADAPTER = "adapter"
+OWN_CODEC = "rgba"
+DEFAULTS = {"StableDiffusionPipeline": "sd15-attn", "StableDiffusionXLPipeline": "sdxl-attn"}
+"""Pipeline class -> the mode that `load` attaches when none is named."""
+
+
+def load(
+    model: str | Path = MINI,
+    *,
+    adapter: str | Path | None = None,
+    device: str = "cpu",
+    dtype: str | None = None,
+    strength: float = 1.0,
+) -> TransparentPipeline:
+    """Loads a model that makes transparent pictures.
+
+    Args:
+        model: "mini" is embedded and needs no network; else a folder in diffusers' layout, or a hub id.
+        adapter: a mode's name or a .safetensors file. None takes what the folder has in `adapter/`, else the
+            usual one for that kind of model.
+        device: where to run: "cpu", "cuda", "cuda:1", "mps".
+        dtype: "float32", "float16" or "bfloat16". None takes float32 on a CPU, float16 elsewhere.
+        strength: of the adapter, 0 to 2.
+
+    Raises:
+        InputError: an unknown adapter, device or dtype.
+        WeightsError: the model or a file of it cannot be found or does not fit.
+    """
+    precision = _dtype(dtype, device)
+    with quiet():
+        return _load(model, adapter, device, precision, strength)
+
+
+def _load(
+    model: str | Path, adapter: str | Path | None, device: str, precision: torch.dtype, strength: float
+) -> TransparentPipeline:
+    folder = _mini_folder() if str(model) == MINI else Path(model)
+    if not folder.is_dir():
+        pipeline = _from_hub(str(model), precision)
+        return _attached(pipeline, None, adapter, device, strength, name=str(model))
+    if not (folder / "model_index.json").is_file():
+        raise WeightsError(
+            f"Expected model_index.json in {folder}, found none. Give a folder in diffusers' layout."
+        )
+    pipeline = _from_folder(folder, precision)
+    return _attached(pipeline, folder, adapter, device, strength, name=str(model))
+
+
+def _attached(
+    pipeline: Any,  # noqa: ANN401 - any diffusers pipeline
+    folder: Path | None,
+    adapter: str | Path | None,
+    device: str,
+    strength: float,
+    *,
+    name: str,
+) -> TransparentPipeline:
+    try:
+        pipeline.to(device)
+    except (RuntimeError, AssertionError) as error:
+        raise InputError(
+            f"Expected a device that torch can use, found {device!r}: {error}. Try cpu."
+        ) from None
+    pipeline.set_progress_bar_config(disable=None, leave=False, desc="sampling", unit=" step")
+    codec = _own_codec(folder, pipeline.vae) if folder else None
+    if adapter is None and codec is not None:
+        own = sorted((folder / OWN_ADAPTER).glob("*.safetensors")) if folder else []
+        pipe = attach(pipeline, own[0] if own else None, strength=strength, autoencoder=codec, model=name)
+        pipe.mode, pipe.sampling = MINI, MODES[MINI].sampling
+        return pipe
+    usual = DEFAULTS.get(type(pipeline).__name__, "sd15-attn")
+    return attach(pipeline, adapter or usual, strength=strength, autoencoder=codec, model=name)
+
+
+def _own_codec(folder: Path, vae: Any) -> "RGBAAutoencoder | None":  # noqa: ANN401 - any diffusers VAE
+    """The folder's own RGBA networks, if it has them."""
+    from pellucid.models.alpha_decoder import AlphaDecoder
+    from pellucid.models.autoencoder import RGBAAutoencoder
+    from pellucid.models.offset_encoder import OffsetEncoder
+
+    if not (folder / OWN_CODEC).is_dir():
+        return None
+    parts = [
+        _model(cls, folder / OWN_CODEC / name, torch.float32).to(vae.device)
+        for cls, name in ((OffsetEncoder, "offset_encoder"), (AlphaDecoder, "alpha_decoder"))
+    ]
+    return RGBAAutoencoder(vae, *parts, convention="embedded")
+
+
+def _from_folder(folder: Path, dtype: torch.dtype) -> Any:  # noqa: ANN401 - any diffusers pipeline
+    index = json.loads((folder / "model_index.json").read_text())
+    if index.get("vae", [None, None])[1] != "MiniVAE":
+        return _stock(folder, dtype)
+    from diffusers.models.unets.unet_2d_condition import UNet2DConditionModel
+    from transformers import BertModel, PreTrainedTokenizerFast
+
+    from pellucid.models.mini_vae import MiniVAE
+
+    library, scheduler = "diffusers.schedulers", index["scheduler"][1]
+    return StableDiffusionPipeline(
+        vae=_model(MiniVAE, folder / "vae", dtype),
+        text_encoder=_model(BertModel, folder / "text_encoder", dtype),
+        tokenizer=_tokenizer(PreTrainedTokenizerFast, folder / "tokenizer"),
+        unet=_model(UNet2DConditionModel, folder / "unet", dtype),
+        scheduler=getattr(import_module(library), scheduler).from_pretrained(folder / "scheduler"),
+        safety_checker=None,  # pyright: ignore[reportArgumentType]
+        feature_extractor=None,  # pyright: ignore[reportArgumentType]
+        requires_safety_checker=False,
+    )
+
+
+def _model(cls: Any, folder: Path, dtype: torch.dtype) -> Any:  # noqa: ANN401 - a diffusers or transformers model
+    options = {} if cls.__module__.startswith("transformers") else {"low_cpu_mem_usage": False}
+    try:
+        model = cls.from_pretrained(folder, local_files_only=True, **options)
+    except (OSError, RuntimeError, ValueError) as error:
+        raise WeightsError(
+            f"Expected {cls.__name__} in {folder}, found {_first_line(error)}. Fetch it again."
+        ) from None
+    model = model if model.dtype == dtype else model.to(dtype)
+    return model.eval().requires_grad_(False)
+
+
+def _tokenizer(cls: Any, folder: Path) -> Any:  # noqa: ANN401 - a transformers tokenizer
+    """The tokenizer as it was saved, without its class: importing that one costs, and adds nothing."""
+    config = json.loads((folder / "tokenizer_config.json").read_text())
+    names = (
+        "cls_token",
+        "sep_token",
+        "pad_token",
+        "unk_token",
+        "mask_token",
+        "model_max_length",
+        "padding_side",
+    )
+    return cls(
+        tokenizer_file=str(folder / "tokenizer.json"),
+        **{name: config[name] for name in names if name in config},
+    )
+
+
+def _stock(source: str | Path, dtype: torch.dtype) -> Any:  # noqa: ANN401 - any diffusers pipeline
+    from diffusers.pipelines.pipeline_utils import DiffusionPipeline
+
+    options: dict[str, Any] = {"torch_dtype": dtype, "low_cpu_mem_usage": False}
+    try:
+        return DiffusionPipeline.from_pretrained(source, safety_checker=None, **options)
+    except (OSError, ValueError, RuntimeError) as error:
+        raise WeightsError(
+            f"Expected a pipeline at {source}, found {_first_line(error)}. "
+            "Check the name and the network, or give a folder that `save_pretrained` wrote."
+        ) from None
+
+
+def _from_hub(name: str, dtype: torch.dtype) -> Any:  # noqa: ANN401 - any diffusers pipeline
+    if name.count("/") != 1 or name.startswith((".", "/")):
+        raise WeightsError(f"No folder {name!r}, and it is no hub id. Give mini, a folder, or owner/name.")
+    return _stock(name, dtype)
+
+
+def _mini_folder() -> Path:
+    folder = Path(str(files("pellucid") / "mini"))
+    if not (folder / "model_index.json").is_file():
+        raise WeightsError(
+            f"Expected the embedded model in {folder}, found none. Install pellucid from a wheel."
+        )
+    return folder
+
+
+def _dtype(name: str | None, device: str) -> torch.dtype:
+    if name is None:
+        return torch.float32 if device == "cpu" else torch.float16
+    if name not in DTYPES:
+        raise InputError(f"No dtype is called {name!r}. Choose one of {', '.join(DTYPES)}.")
+    return DTYPES[name]
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).strip() or type(error).__name__).splitlines()[0].rstrip(".")[:200]

@@ -1,0 +1,69 @@
+"""Schedulers by name, each made from the pipeline's own noise schedule."""
+
+from collections.abc import Generator
+from contextlib import contextmanager
+from functools import wraps
+from importlib import import_module
+from typing import Any
+
+from pellucid.errors import InputError
+
+SPACING = {"timestep_spacing": "linspace"}
+"""From pure noise on, as k-diffusion; many models' own configs skip the noisiest steps."""
+DPM = ("scheduling_dpmsolver_multistep", "DPMSolverMultistepScheduler")
+SCHEDULERS: dict[str, tuple[tuple[str, str], dict[str, Any]]] = {
+    # name: ((module of diffusers.schedulers, class), what differs from its defaults)
+    "ddim": (("scheduling_ddim", "DDIMScheduler"), {}),
+    "ddpm": (("scheduling_ddpm", "DDPMScheduler"), {}),
+    "dpm++-2m": (DPM, {"algorithm_type": "dpmsolver++", **SPACING}),
+    "dpm++-2m-karras": (DPM, {"algorithm_type": "dpmsolver++", "use_karras_sigmas": True, **SPACING}),
+    "dpm++-2m-sde": (DPM, {"algorithm_type": "sde-dpmsolver++", **SPACING}),
+    "dpm++-2m-sde-karras": (DPM, {"algorithm_type": "sde-dpmsolver++", "use_karras_sigmas": True, **SPACING}),
+    "euler": (("scheduling_euler_discrete", "EulerDiscreteScheduler"), SPACING),
+    "euler-a": (("scheduling_euler_ancestral_discrete", "EulerAncestralDiscreteScheduler"), SPACING),
+    "unipc": (("scheduling_unipc_multistep", "UniPCMultistepScheduler"), {}),
+}
+
+
+def check_scheduler(name: str | None) -> None:
+    """Raises InputError, with the names that exist, unless `name` is one of them or None."""
+    if name is not None and name not in SCHEDULERS:
+        raise InputError(f"No scheduler is called {name!r}. Choose one of {', '.join(SCHEDULERS)}.")
+
+
+@contextmanager
+def scheduled(pipeline: Any, name: str | None) -> Generator[None]:  # noqa: ANN401 - any diffusers pipeline
+    """Lends `pipeline` the scheduler of that name, then gives back its own; None changes nothing."""
+    check_scheduler(name)
+    own = pipeline.scheduler
+    if name is not None:
+        (module, cls), options = SCHEDULERS[name]
+        scheduler = getattr(import_module(f"diffusers.schedulers.{module}"), cls)
+        pipeline.scheduler = _from_first_step(scheduler.from_config(own.config, **options))
+    try:
+        yield
+    finally:
+        pipeline.scheduler = own
+
+
+def _from_first_step(scheduler: Any) -> Any:  # noqa: ANN401 - any diffusers scheduler
+    """Makes it count steps from 0 instead of looking its first timestep up.
+
+    Karras's noise levels round to repeated timesteps where a schedule ends in pure noise, and the look-up
+    takes the second. Image-to-image pipelines set their own first step afterwards.
+    """
+    if hasattr(scheduler, "set_begin_index"):
+        set_timesteps = scheduler.set_timesteps
+
+        @wraps(set_timesteps)
+        def counted(*args: Any, **options: Any) -> None:  # noqa: ANN401 - passed through
+            set_timesteps(*args, **options)
+            scheduler.set_begin_index(0)
+
+        scheduler.set_timesteps = counted
+    return scheduler
+
+
+def scheduler_name(scheduler: object, asked: str | None) -> str:
+    """What the provenance says: the name that was asked for, else the class."""
+    return asked or type(scheduler).__name__

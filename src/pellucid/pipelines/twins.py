@@ -1,0 +1,110 @@
+"""The text-to-image and image-to-image pipelines that share one set of components.
+
+Built by their constructors, which move and cast nothing, so both twins hold the very same modules.
+"""
+
+import inspect
+from importlib import import_module
+from types import SimpleNamespace
+from typing import Any
+
+import torch
+from diffusers.configuration_utils import ConfigMixin, register_to_config
+from diffusers.image_processor import VaeImageProcessor
+from diffusers.models.modeling_utils import ModelMixin
+from torch import Tensor
+
+from pellucid.errors import InputError
+
+SD, XL, CONTROL = "stable_diffusion", "stable_diffusion_xl", "controlnet"
+TWINS: tuple[tuple[tuple[str, str, str], tuple[str, str, str]], ...] = (
+    # (package, module, class) from text, and from a picture
+    (
+        (SD, "pipeline_stable_diffusion", "StableDiffusionPipeline"),
+        (SD, "pipeline_stable_diffusion_img2img", "StableDiffusionImg2ImgPipeline"),
+    ),
+    (
+        (XL, "pipeline_stable_diffusion_xl", "StableDiffusionXLPipeline"),
+        (XL, "pipeline_stable_diffusion_xl_img2img", "StableDiffusionXLImg2ImgPipeline"),
+    ),
+    (
+        (CONTROL, "pipeline_controlnet", "StableDiffusionControlNetPipeline"),
+        (CONTROL, "pipeline_controlnet_img2img", "StableDiffusionControlNetImg2ImgPipeline"),
+    ),
+    (
+        (CONTROL, "pipeline_controlnet_sd_xl", "StableDiffusionXLControlNetPipeline"),
+        (CONTROL, "pipeline_controlnet_sd_xl_img2img", "StableDiffusionXLControlNetImg2ImgPipeline"),
+    ),
+)
+SUPPORTED = tuple(place[2] for pair in TWINS for place in pair)
+
+
+class LatentSource(ModelMixin, ConfigMixin):
+    """Stands where an image-to-image pipeline has its VAE, and hands on latents that are already encoded.
+
+    Stock pipelines take latents instead of a picture only when they have four channels; with this, any.
+    """
+
+    @register_to_config
+    def __init__(self, block_out_channels: list[int], latent_channels: int) -> None:
+        super().__init__()
+        self.config: Any
+        self.register_to_config(scaling_factor=1.0, force_upcast=False)
+        self.anchor: Tensor
+        self.register_buffer("anchor", torch.zeros(1), persistent=False)  # pipelines ask for device and dtype
+
+    def encode(self, latents: Tensor) -> SimpleNamespace:
+        return SimpleNamespace(latents=latents)
+
+
+def _row(pipeline: object) -> tuple[tuple[str, str, str], tuple[str, str, str]]:
+    names = [cls.__name__ for cls in type(pipeline).__mro__]
+    for (
+        name
+    ) in names:  # the nearest class first: a ControlNet pipeline is nobody's subclass, a user's own may be
+        for pair in TWINS:
+            if name in (pair[0][2], pair[1][2]):
+                return pair
+    raise InputError(
+        f"Expected a Stable Diffusion pipeline, found {type(pipeline).__name__}. "
+        f"Use one of {', '.join(SUPPORTED)}."
+    )
+
+
+def check_pipeline(pipeline: object) -> None:
+    """Raises InputError for a pipeline that has no row in `TWINS`."""
+    _row(pipeline)
+
+
+def text_to_image(pipeline: Any) -> Any:  # noqa: ANN401 - any diffusers pipeline
+    """`pipeline` itself if it starts from noise, else its twin that does."""
+    from_text, from_picture = _row(pipeline)
+    return _build(from_text, pipeline, {}) if _is(pipeline, from_picture) else pipeline
+
+
+def image_to_image(pipeline: Any) -> Any:  # noqa: ANN401 - any diffusers pipeline
+    """The twin that starts from scaled latents of any number of channels."""
+    channels = pipeline.unet.config.out_channels
+    source = LatentSource(list(pipeline.vae.config.block_out_channels), channels)
+    source.anchor = source.anchor.to(device=pipeline.unet.device, dtype=pipeline.unet.dtype)
+    twin = _build(_row(pipeline)[1], pipeline, {"vae": source})
+    twin.image_processor = VaeImageProcessor(
+        vae_scale_factor=twin.vae_scale_factor, vae_latent_channels=channels
+    )
+    return twin
+
+
+def _is(pipeline: object, place: tuple[str, str, str]) -> bool:
+    return any(cls.__name__ == place[2] for cls in type(pipeline).__mro__)
+
+
+def _build(place: tuple[str, str, str], pipeline: Any, instead: dict[str, Any]) -> Any:  # noqa: ANN401
+    package, module, name = place
+    cls = getattr(import_module(f"diffusers.pipelines.{package}.{module}"), name)
+    parts = {**pipeline.components, **instead}
+    accepted = inspect.signature(cls.__init__).parameters
+    options = {key: value for key, value in pipeline.config.items() if key in accepted and key not in parts}
+    options = {key: value for key, value in options.items() if not isinstance(value, (list, tuple))}
+    twin = cls(**{key: parts[key] for key in parts if key in accepted}, **options)
+    twin.set_progress_bar_config(**getattr(pipeline, "_progress_bar_config", {}))
+    return twin

@@ -1,0 +1,37 @@
+"""Files that are written whole or not at all."""
+
+import contextlib
+import os
+import secrets
+from pathlib import Path
+
+from pellucid.errors import FileError
+
+
+def write_atomically(path: Path, content: bytes) -> None:
+    """Writes a file under a temporary name beside its place, flushes it to disk, then renames it.
+
+    Raises:
+        FileError: the folder is absent or refuses, or the disk is full. An older file at `path` is then
+            untouched, and nothing new is left.
+    """
+    try:
+        target = path.resolve()  # so that a link stays a link
+        part = target.with_name(f".{target.name[:100]}.{secrets.token_hex(6)}.part")
+        if target.is_dir():
+            raise IsADirectoryError("it is a folder")
+        try:
+            with part.open("xb") as file:
+                file.write(content)
+                file.flush()
+                os.fsync(file.fileno())
+            part.replace(target)
+        except BaseException:
+            with contextlib.suppress(OSError):
+                part.unlink(missing_ok=True)
+            raise
+    except (OSError, ValueError) as error:  # ValueError: a NUL in the path
+        reason = getattr(error, "strerror", None) or str(error)
+        raise FileError(
+            f"Cannot write {path}: {reason}. Check that the folder exists, is yours to write, and has room."
+        ) from error

@@ -1,0 +1,226 @@
+"""Porter-Duff compositing of straight-alpha pictures, for numpy arrays and torch tensors.
+
+A numpy picture is (..., h, w, 4). A torch picture is (..., 4, h, w); a tensor whose axis -3 is not 4 but
+whose last axis is 4 is taken as (..., h, w, 4). uint8 in gives uint8 out, rounded once (halves up); floats
+keep their dtype. Colour is 0 where the result's alpha is 0: it is undefined there. No epsilon anywhere, and
+torch gradients are finite everywhere.
+"""
+
+import re
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from pellucid.errors import InputError
+from pellucid.rgba.transfer import array_module, decode_srgb, encode_srgb
+from pellucid.rgba.types import P, is_tensor
+
+Colour = str | Sequence[int]
+
+
+def over(front: P, back: P, *, linear: bool = False) -> P:
+    """Lays `front` on `back`.
+
+    Args:
+        front: straight RGBA.
+        back: straight RGBA, same height, width and dtype; leading axes broadcast.
+        linear: mix in linear light instead of on sRGB-encoded values, which is the web's and PNG's practice.
+
+    Raises:
+        InputError: not two pictures of one dtype and size.
+
+    Source: Porter & Duff 1984, section 4.3.
+    """
+    first, axis = _channels_last(front, "front")
+    second, _ = _channels_last(back, "back")
+    _check_pair(first, second)
+    if linear or not _is_bytes(first):
+        return _restore(_over_float(first, second, linear), axis)
+    wide_front, wide_back = _cast(first, "int32"), _cast(second, "int32")
+    front_share = 255 * wide_front[..., 3:]
+    back_share = wide_back[..., 3:] * (255 - wide_front[..., 3:])
+    total = front_share + back_share  # alpha times 255 * 255
+    weighted = wide_front[..., :3] * front_share + wide_back[..., :3] * back_share
+    rgb = (2 * weighted + total) // (2 * total + (total == 0))  # 0 / 1 where there is nothing
+    alpha = (2 * total + 255) // 510
+    return _restore(_cast(array_module(rgb).concat([rgb, alpha], -1), "uint8"), axis)
+
+
+def _over_float(front: Any, back: Any, linear: bool) -> Any:  # noqa: ANN401 - numpy or torch
+    xp = array_module(front)
+    as_bytes = _is_bytes(front)
+    if as_bytes:
+        front, back = _cast(front, "float64") / 255, _cast(back, "float64") / 255
+    front_rgb, front_alpha = front[..., :3], front[..., 3:]
+    back_rgb, back_alpha = back[..., :3], back[..., 3:]
+    if linear:
+        front_rgb, back_rgb = decode_srgb(front_rgb), decode_srgb(back_rgb)
+    back_share = back_alpha * (1 - front_alpha)
+    alpha = front_alpha + back_share
+    rgb = (front_rgb * front_alpha + back_rgb * back_share) / xp.where(alpha > 0, alpha, xp.ones_like(alpha))
+    rgba = xp.concat([encode_srgb(rgb) if linear else rgb, alpha], -1)
+    return _cast(xp.floor(rgba * 255 + 0.5), "uint8") if as_bytes else rgba
+
+
+def premultiply(rgba: P) -> P:
+    """Straight to premultiplied: colour times alpha.
+
+    Raises:
+        InputError: not a picture.
+    """
+    picture, axis = _channels_last(rgba, "the picture")
+    rgb, alpha = _wide(picture)
+    rgb = (2 * rgb * alpha + 255) // 510 if _is_bytes(picture) else rgb * alpha
+    return _restore(_join(rgb, alpha, picture), axis)
+
+
+def unpremultiply(premultiplied: P) -> P:
+    """Premultiplied to straight: colour divided by alpha, and 0 where alpha is 0.
+
+    Bytes above their alpha are no premultiplied colour; they give 255. Floats are not clipped.
+
+    Raises:
+        InputError: not a picture.
+    """
+    picture, axis = _channels_last(premultiplied, "the picture")
+    xp = array_module(picture)
+    rgb, alpha = _wide(picture)
+    if _is_bytes(picture):
+        whole = (510 * rgb + alpha) // (2 * alpha + (alpha == 0))
+        rgb = xp.clip(whole, 0, 255) * (alpha > 0)
+    else:
+        visible = alpha > 0
+        rgb = xp.where(visible, rgb, xp.zeros_like(rgb)) / xp.where(visible, alpha, xp.ones_like(alpha))
+    return _restore(_join(rgb, alpha, picture), axis)
+
+
+def flatten(rgba: P, background: Any, *, linear: bool = False) -> P:  # noqa: ANN401 - colour, numpy or torch
+    """Lays a picture on something opaque and drops the alpha.
+
+    Args:
+        rgba: straight RGBA.
+        background: "#rrggbb", three levels of 0 to 255, or an RGB picture of the same kind, dtype and size.
+        linear: as in `over`.
+
+    Returns:
+        RGB in the picture's own layout and dtype.
+
+    Raises:
+        InputError: not a picture, or no such colour, or a background of another size.
+    """
+    picture, axis = _channels_last(rgba, "the picture")
+    back = _opaque_like(picture, background)
+    _check_pair(picture, back)
+    flat = _channels_last(over(_restore(picture, axis), _restore(back, axis), linear=linear), "the picture")[
+        0
+    ]
+    return _restore(flat[..., :3], axis)
+
+
+def parse_colour(colour: Colour) -> tuple[int, int, int]:
+    """Three levels of 0 to 255 from "#rrggbb", "#rgb" or three such levels.
+
+    Raises:
+        InputError: anything else.
+    """
+    if isinstance(colour, str):
+        if re.fullmatch(r"#[0-9a-fA-F]{3}", colour):
+            colour = "#" + "".join(2 * digit for digit in colour[1:])
+        levels = (
+            [int(colour[i : i + 2], 16) for i in (1, 3, 5)]
+            if re.fullmatch(r"#[0-9a-fA-F]{6}", colour)
+            else []
+        )
+    else:
+        levels = [int(level) for level in colour]
+    if len(levels) != 3 or not all(0 <= level <= 255 for level in levels):
+        raise InputError(f"Expected a colour, found {colour!r}. Write it as #rrggbb, for example #ffcc00.")
+    return levels[0], levels[1], levels[2]
+
+
+def _opaque_like(picture: Any, background: Any) -> Any:  # noqa: ANN401 - numpy or torch
+    xp = array_module(picture)
+    back = xp.ones_like(picture) * (255 if _is_bytes(picture) else 1)
+    if not (is_tensor(background) or isinstance(background, np.ndarray)):
+        for channel, level in enumerate(parse_colour(background)):
+            back[..., channel] = level if _is_bytes(picture) else level / 255
+        return back
+    channels_first = is_tensor(background) and background.ndim >= 3 and background.shape[-3] == 3
+    rgb: Any = background
+    if channels_first:
+        rgb = array_module(rgb).movedim(rgb, -3, -1)
+    if (
+        is_tensor(rgb) != is_tensor(picture)
+        or rgb.dtype != picture.dtype
+        or rgb.shape[-3:] != (*picture.shape[-3:-1], 3)
+    ):
+        raise InputError(
+            f"Expected an RGB background like the picture, {picture.dtype} of height and width "
+            f"{tuple(picture.shape[-3:-1])}, found {rgb.dtype} {tuple(background.shape)}. Resize or "
+            f"convert it first."
+        )
+    back[..., :3] = rgb
+    return back
+
+
+def _channels_last(picture: Any, what: str) -> tuple[Any, int]:  # noqa: ANN401 - numpy or torch
+    """The picture with its channels last, and the axis (-1 or -3) where they were."""
+    found = type(picture).__name__
+    if is_tensor(picture) or isinstance(picture, np.ndarray):
+        shape, kind = tuple(picture.shape), str(picture.dtype).removeprefix("torch.")
+        if len(shape) >= 3 and (kind == "uint8" or "float" in kind):
+            if is_tensor(picture) and shape[-3] == 4:
+                return array_module(picture).movedim(picture, -3, -1), -3
+            if shape[-1] == 4:
+                return picture, -1
+        found = f"{kind} {shape}"
+    raise InputError(
+        f"Expected {what} as floats or uint8 of shape (..., h, w, 4), or (..., 4, h, w) in torch, found "
+        f"{found}. "
+        "Add an alpha channel, and convert other integers with pellucid.rgba.quantization."
+    )
+
+
+def _check_pair(front: Any, back: Any) -> None:  # noqa: ANN401 - numpy or torch
+    if (
+        is_tensor(front) != is_tensor(back)
+        or front.dtype != back.dtype
+        or front.shape[-3:] != back.shape[-3:]
+    ):
+        raise InputError(
+            f"Expected two pictures of one kind, dtype and size, found {front.dtype} "
+            f"{tuple(front.shape)} and "
+            f"{back.dtype} {tuple(back.shape)}. Convert or resize one of them first."
+        )
+    try:
+        np.broadcast_shapes(tuple(front.shape), tuple(back.shape))
+    except ValueError:
+        raise InputError(
+            f"Expected leading axes that fit, found {tuple(front.shape)} and {tuple(back.shape)}. "
+            "Lay one picture on many, or as many on as many."
+        ) from None
+
+
+def _wide(picture: Any) -> tuple[Any, Any]:  # noqa: ANN401 - numpy or torch
+    wide = _cast(picture, "int32") if _is_bytes(picture) else picture
+    return wide[..., :3], wide[..., 3:]
+
+
+def _join(rgb: Any, alpha: Any, like: Any) -> Any:  # noqa: ANN401 - numpy or torch
+    joined = array_module(rgb).concat([rgb, alpha], -1)
+    return _cast(joined, "uint8") if _is_bytes(like) else joined
+
+
+def _restore(picture: Any, axis: int) -> Any:  # noqa: ANN401 - numpy or torch
+    return picture.movedim(-1, -3) if axis == -3 else picture
+
+
+def _is_bytes(picture: Any) -> bool:  # noqa: ANN401 - numpy or torch
+    return "uint8" in str(picture.dtype)
+
+
+def _cast(picture: Any, dtype: str) -> Any:  # noqa: ANN401 - numpy or torch
+    if is_tensor(picture):
+        return picture.to(getattr(array_module(picture), dtype))
+    return picture.astype(dtype)

@@ -1,0 +1,81 @@
+"""Colour under transparent pixels: the "padded RGB" that a VAE and the offset encoder are fed.
+
+An image pyramid of premultiplied colour is laid over itself from coarse to fine, so that hidden pixels take
+the colour of what is visible near by, smoothly, and no edge of the alpha shows in the colour.
+"""
+
+import cv2
+import numpy as np
+
+from pellucid.errors import InputError
+from pellucid.rgba.types import AnyArray, RGBFloat32, check_rgba8
+
+SHRINK = 1.2  # ratio between pyramid levels, the released value
+EMPTY = 1e-8  # an alpha sum below this counts as this: a fully transparent picture is padded with black
+
+
+def pyramid_sizes(height: int, width: int) -> list[tuple[int, int]]:
+    """(height, width) of each level, finest first, down to the first level one pixel high or wide.
+
+    Raises:
+        InputError: a side is not positive.
+    """
+    if min(height, width) < 1:
+        raise InputError(
+            f"Expected sides of 1 pixel or more, found {height} x {width}. Pass a picture with pixels."
+        )
+    sizes = [(height, width)]
+    while min(sizes[-1]) > 1:
+        sizes.append((int(sizes[-1][0] / SHRINK), int(sizes[-1][1] / SHRINK)))
+    return sizes
+
+
+def pad_rgb(rgba: AnyArray) -> RGBFloat32:
+    """Extends visible colour under transparent pixels.
+
+    Args:
+        rgba: uint8 (h, w, 4), straight alpha. Colour where alpha is 0 is ignored.
+
+    Returns:
+        RGB, [0, 1] but for rounding (not clipped). Equals the input's colour, exactly, wherever alpha is 255;
+        black where nothing at all is visible.
+
+    Raises:
+        InputError: not a uint8 RGBA picture.
+
+    Source: LayerDiffuse section 3.1 ("padded RGB"), arithmetic of the released code, to the last bit. The
+        four channels are kept as four planes, which is faster than pixels of four (`benchmarks/pad_rgb.py`).
+    """
+    check_rgba8(rgba)
+    if rgba[..., 3].min() == 255:
+        return np.divide(rgba[..., :3], np.float32(255), dtype=np.float32)  # nothing to extend
+    pyramid = _pyramid(rgba)
+    coarsest = np.stack(pyramid[-1], axis=-1)
+    weight = np.maximum(coarsest[..., 3].sum(axis=(0, 1)), EMPTY)
+    colour = np.ascontiguousarray(coarsest[..., :3]).sum(axis=(0, 1)) / weight
+    planes: list[cv2.typing.MatLike] = [np.full((1, 1), level, np.float32) for level in colour]
+    while pyramid:
+        level = pyramid.pop()  # freed as soon as it is used
+        height, width = level[3].shape
+        hidden = np.subtract(1, level[3], out=level[3])
+        for channel in range(3):
+            plane = cv2.resize(planes[channel], (width, height), interpolation=cv2.INTER_LINEAR)
+            plane *= hidden
+            plane += level[channel]
+            planes[channel] = plane
+    return cv2.merge(planes)
+
+
+def _pyramid(rgba: AnyArray) -> list[list[cv2.typing.MatLike]]:
+    """Planes (red, green, blue, all premultiplied, and alpha) of each level, finest first."""
+    planes: list[cv2.typing.MatLike] = [
+        np.divide(plane, np.float32(255), dtype=np.float32) for plane in cv2.split(rgba)
+    ]
+    for colour in planes[:3]:
+        colour *= planes[3]
+    levels = [planes]
+    for height, width in pyramid_sizes(*rgba.shape[:2])[1:]:
+        levels.append(
+            [cv2.resize(plane, (width, height), interpolation=cv2.INTER_AREA) for plane in levels[-1]]
+        )
+    return levels

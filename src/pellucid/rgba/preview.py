@@ -1,0 +1,108 @@
+"""Pictures to look at: checkerboards behind transparency, and contact sheets. uint8 in, uint8 out."""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from pellucid.errors import InputError
+from pellucid.rgba.compositing import flatten
+from pellucid.rgba.quantization import to_bytes, to_float
+from pellucid.rgba.types import RGB8, AnyArray, RGBFloat32, check_rgba8
+
+DARK, LIGHT = 0.45, 0.55  # the released visualisation's two greys
+RELEASED_CELL_PX = 64
+LABEL_PX = 16
+
+
+def checkerboard(height: int, width: int, *, cell_px: int = 16, released: bool = False) -> RGBFloat32:
+    """Two greys in squares, dark at the top left.
+
+    Args:
+        height: pixels.
+        width: pixels.
+        cell_px: side of a square.
+        released: height // 64 by width // 64 cells stretched over the picture, as the released code shows
+        them.
+
+    Raises:
+        InputError: a size that is not positive.
+
+    Source: LayerDiffuse released decoder (`released=True`). Differs: a side below 64 has one cell, not none.
+    """
+    if min(height, width, cell_px) < 1:
+        raise InputError(
+            f"Expected sizes of 1 or more, found {height} x {width}, {cell_px}. Pass positive numbers."
+        )
+    rows, columns = np.arange(height) // cell_px, np.arange(width) // cell_px
+    if released:
+        rows = _stretched(height)
+        columns = _stretched(width)
+    light = (rows[:, None] + columns[None, :]) % 2
+    return np.repeat(np.where(light == 1, LIGHT, DARK).astype(np.float32)[..., None], 3, axis=2)
+
+
+def _stretched(length: int) -> AnyArray:
+    return np.arange(length) * max(length // RELEASED_CELL_PX, 1) // length
+
+
+def on_checkerboard(rgba: AnyArray, *, cell_px: int = 16, released: bool = False) -> RGB8:
+    """A picture on a checkerboard; `released` also truncates to bytes instead of rounding.
+
+    Raises:
+        InputError: not a uint8 RGBA picture.
+    """
+    height, width = check_rgba8(rgba).shape[:2]
+    board = checkerboard(height, width, cell_px=cell_px, released=released)
+    return to_bytes(flatten(to_float(rgba), board), truncate=released)
+
+
+def contact_sheet(
+    pictures: Sequence[AnyArray],
+    *,
+    columns: int | None = None,
+    labels: Sequence[str] | None = None,
+    gap_px: int = 8,
+    cell_px: int = 16,
+) -> RGB8:
+    """RGBA pictures side by side on a checkerboard, in reading order, in cells of the largest one's size.
+
+    Args:
+        pictures: uint8 (h, w, 4) each; sizes may differ.
+        columns: pictures a row; None makes the sheet about square.
+        labels: a line of text under each; cut to the width of its cell.
+        gap_px: white between cells.
+        cell_px: side of a checkerboard square.
+
+    Raises:
+        InputError: no pictures, a wrong one, or not one label for each.
+    """
+    if not pictures or (labels is not None and len(labels) != len(pictures)):
+        raise InputError(
+            f"Expected pictures and no labels or one for each, found {len(pictures)} pictures and "
+            f"{'no' if labels is None else len(labels)} labels. Pass lists of one length."
+        )
+    shown = [on_checkerboard(picture, cell_px=cell_px) for picture in pictures]
+    n_columns = min(columns or int(np.ceil(np.sqrt(len(shown)))), len(shown))
+    cell_height = max(picture.shape[0] for picture in shown) + (LABEL_PX if labels else 0)
+    cell_width = max(picture.shape[1] for picture in shown)
+    n_rows = -(-len(shown) // n_columns)
+    shape = (n_rows * (cell_height + gap_px) + gap_px, n_columns * (cell_width + gap_px) + gap_px, 3)
+    sheet = np.full(shape, 255, np.uint8)
+    for index, picture in enumerate(shown):
+        top = gap_px + index // n_columns * (cell_height + gap_px)
+        left = gap_px + index % n_columns * (cell_width + gap_px)
+        sheet[top : top + picture.shape[0], left : left + picture.shape[1]] = picture
+        if labels:
+            strip = _label(labels[index], cell_width)
+            sheet[top + cell_height - LABEL_PX : top + cell_height, left : left + cell_width] = strip
+    return sheet
+
+
+def _label(text: str, width: int) -> RGB8:
+    from PIL import Image, ImageDraw, ImageFont
+
+    strip = Image.new("RGB", (width, LABEL_PX), "white")
+    ImageDraw.Draw(strip).text(
+        (1, 1), text.replace("\n", " "), fill="black", font=ImageFont.load_default(LABEL_PX - 4)
+    )
+    return np.array(strip)

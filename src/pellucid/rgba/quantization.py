@@ -1,0 +1,79 @@
+"""Floats to bytes and back: the only place where either happens.
+
+Floats are [0, 1] nominally; what lies outside is clipped. Rounding is to the nearest level (halves to even),
+so that `to_bytes(to_float(x))` is `x` for every byte. The released implementation truncates: an option.
+"""
+
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float, Shaped, UInt8, UInt16
+
+from pellucid.errors import InputError
+from pellucid.rgba.types import AnyArray
+
+
+def _to_levels(values: AnyArray, top: int, truncate: bool) -> Float[np.ndarray, "..."]:
+    if not np.issubdtype(values.dtype, np.floating):
+        raise InputError(
+            f"Expected floats in [0, 1], found {values.dtype}. Pass integers as they are: they are "
+            f"levels already."
+        )
+    if np.isnan(values).any():
+        raise InputError(
+            f"Expected numbers, found {int(np.isnan(values).sum())} NaN of {values.size}. "
+            "Look for what made them: a NaN has no level, and black would hide it."
+        )
+    wide = np.float64 if top > 255 else np.float32  # float16 cannot hold every level of 16 bits
+    levels = np.clip(values.astype(np.promote_types(values.dtype, wide)) * top, 0, top)
+    return np.trunc(levels) if truncate else np.rint(levels)
+
+
+def to_bytes(values: AnyArray, *, truncate: bool = False) -> UInt8[np.ndarray, "..."]:
+    """Floats to 8-bit levels.
+
+    Args:
+        values: floats of any shape, [0, 1]; clipped outside.
+        truncate: drop the fraction, as the released implementation does, up to one level darker.
+
+    Raises:
+        InputError: not floats, or a NaN among them.
+
+    Source: LayerDiffuse released decoder, which truncates. Differs by default: we round, so that bytes
+        survive a round trip.
+    """
+    return _to_levels(values, 255, truncate).astype(np.uint8)
+
+
+def to_uint16(values: AnyArray, *, truncate: bool = False) -> UInt16[np.ndarray, "..."]:
+    """Floats to 16-bit levels; arguments and errors of `to_bytes`."""
+    return _to_levels(values, 65535, truncate).astype(np.uint16)
+
+
+def to_float(levels: AnyArray, dtype: Any = np.float32) -> Float[np.ndarray, "..."]:  # noqa: ANN401 - a dtype
+    """8- or 16-bit levels to floats in [0, 1].
+
+    Raises:
+        InputError: `levels` is neither uint8 nor uint16.
+    """
+    return levels.astype(dtype) / np.asarray(_top_of(levels), dtype=dtype)
+
+
+def narrow_to_bytes(levels: Shaped[np.ndarray, "..."]) -> UInt8[np.ndarray, "..."]:
+    """8- or 16-bit levels to the nearest 8-bit levels, in whole numbers.
+
+    Raises:
+        InputError: `levels` is neither uint8 nor uint16.
+    """
+    if _top_of(levels) == 255:
+        return levels
+    return ((levels.astype(np.uint32) + 128) // 257).astype(np.uint8)
+
+
+def _top_of(levels: AnyArray) -> int:
+    if levels.dtype.name not in ("uint8", "uint16"):
+        raise InputError(
+            f"Expected uint8 or uint16 levels, found {levels.dtype}. Pass floats to to_bytes or "
+            f"to_uint16 first."
+        )
+    return 255 if levels.dtype == np.uint8 else 65535

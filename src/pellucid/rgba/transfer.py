@@ -1,0 +1,39 @@
+"""The sRGB transfer curve, both ways, for numpy arrays and torch tensors (IEC 61966-2-1).
+
+Values are floats, [0, 1] nominally; below 0 the straight part of the curve goes on. Torch gradients are
+finite everywhere, since the branch that is not taken is fed a value inside its own domain.
+"""
+
+import sys
+from types import ModuleType
+
+from pellucid.rgba.types import P, is_tensor
+
+ENCODED_KNEE = 0.04045
+LINEAR_KNEE = 0.0031308
+SLOPE = 12.92
+TOE = 0.055
+GAMMA = 2.4
+
+
+def array_module(value: object) -> ModuleType:
+    """The module, numpy or torch, whose functions take `value`."""
+    if is_tensor(value):
+        return sys.modules["torch"]
+    import numpy as np
+
+    return np
+
+
+def decode_srgb(encoded: P) -> P:
+    """sRGB-encoded values to linear light."""
+    xp = array_module(encoded)
+    curved = ((xp.clip(encoded, ENCODED_KNEE, None) + TOE) / (1 + TOE)) ** GAMMA
+    return xp.where(encoded <= ENCODED_KNEE, encoded / SLOPE, curved)  # type: ignore[operator]
+
+
+def encode_srgb(linear: P) -> P:
+    """Linear light to sRGB-encoded values."""
+    xp = array_module(linear)
+    curved = (1 + TOE) * xp.clip(linear, LINEAR_KNEE, None) ** (1 / GAMMA) - TOE
+    return xp.where(linear <= LINEAR_KNEE, linear * SLOPE, curved)  # type: ignore[operator]

@@ -1,0 +1,46 @@
+"""Names for the arrays that cross our borders.
+
+Pictures are straight (colour not multiplied by alpha), alpha last, sRGB-encoded, sized (height, width).
+Functions that take a picture from a user are annotated `AnyArray` and check it themselves, so that a wrong
+one gets a message; what they return carries its shape in its type. Torch is never imported here: its types
+are spelled with strings where they are needed.
+"""
+
+import sys
+from typing import Any, TypeVar
+
+import numpy as np
+import numpy.typing as npt
+from jaxtyping import Float, Float32, UInt8
+
+from pellucid.errors import InputError
+
+AnyArray = npt.NDArray[Any]
+RGBA8 = UInt8[np.ndarray, "h w 4"]
+"""The picture of every file, scene and result."""
+RGB8 = UInt8[np.ndarray, "h w 3"]
+RGBAFloat = Float[np.ndarray, "h w 4"]
+RGBFloat32 = Float32[np.ndarray, "h w 3"]
+
+P = TypeVar("P")
+"""A picture, numpy array or torch tensor; out comes what went in."""
+
+
+def is_tensor(value: object) -> bool:
+    """Whether `value` is a torch tensor; loads no torch, since a tensor's owner has done so."""
+    torch = sys.modules.get("torch")
+    return torch is not None and isinstance(value, torch.Tensor)
+
+
+def check_rgba8(rgba: AnyArray, what: str = "the picture") -> RGBA8:
+    """Returns `rgba` if it is a uint8 (h, w, 4) picture of at least one pixel.
+
+    Raises:
+        InputError: any other dtype or shape.
+    """
+    if rgba.dtype != np.uint8 or rgba.ndim != 3 or rgba.shape[2] != 4 or rgba.size == 0:
+        raise InputError(
+            f"Expected {what} as uint8 (height, width, 4), found {rgba.dtype} {rgba.shape}. "
+            "Convert floats with pellucid.rgba.quantization.to_bytes, and put alpha last."
+        )
+    return rgba

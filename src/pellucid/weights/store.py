@@ -1,0 +1,157 @@
+"""Finds, fetches, verifies and loads checkpoints. Only safetensors: others can run code when opened."""
+
+import hashlib
+from pathlib import Path
+from typing import TypeVar
+
+import torch
+from huggingface_hub import hf_hub_download
+from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
+from safetensors import SafetensorError, safe_open
+from torch import Tensor, nn
+
+from pellucid.errors import WeightsError
+from pellucid.models.alpha_decoder import AlphaDecoder
+from pellucid.models.offset_encoder import OffsetEncoder
+from pellucid.weights.catalog import Checkpoint, find
+
+M = TypeVar("M", bound=nn.Module)
+
+
+def locate(source: str | Path, *, fetch: bool = True) -> Path:
+    """File of a checkpoint on this machine.
+
+    Args:
+        source: a path, a name of the catalog, or "owner/repository/file" on the hub.
+        fetch: whether to download what the hub's cache lacks.
+
+    Raises:
+        WeightsError: not safetensors, no such file, or the hub cannot be reached.
+    """
+    path = Path(source)
+    row = find(str(source)) if not path.exists() else None
+    if row is not None:
+        return _fetch(row.repo, row.file, row.revision, fetch)
+    if path.suffix != ".safetensors":
+        raise WeightsError(
+            f"Expected a .safetensors file or a name of the catalog, found {str(source)!r}. "
+            "Convert other formats first: opening them can run code."
+        )
+    if path.is_file():
+        return path
+    parts = str(source).split("/", 2)
+    if len(parts) == 3 and all(parts) and not str(source).startswith((".", "~")):
+        return _fetch(f"{parts[0]}/{parts[1]}", parts[2], None, fetch)
+    raise WeightsError(f"Expected a checkpoint at {source}, found no file. Check the path.")
+
+
+def _fetch(repo: str, file: str, revision: str | None, fetch: bool) -> Path:
+    try:
+        return Path(hf_hub_download(repo, file, revision=revision, local_files_only=not fetch))
+    except (LocalEntryNotFoundError, HfHubHTTPError, OSError) as error:
+        raise WeightsError(
+            f"{repo}/{file} is not in the local cache and could not be fetched ({type(error).__name__}). "
+            "Connect and run `pellucid models get`, or pass the path of a copy."
+        ) from error
+
+
+def sha256_of(path: Path) -> str:
+    """Hex digest of a file's bytes."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def verify(path: Path, row: Checkpoint) -> str:
+    """Compares a file with its row of the catalog; returns its digest.
+
+    Raises:
+        WeightsError: size, hash or number of tensors differ.
+    """
+    size, digest = path.stat().st_size, sha256_of(path)
+    if row.bytes_certain and size != row.bytes:
+        raise WeightsError(f"{path} should have {row.bytes} bytes, found {size}. Fetch it again.")
+    if not digest.startswith(row.sha256):
+        raise WeightsError(
+            f"{path} should have SHA-256 {row.sha256}..., found {digest[:16]}. Fetch it again."
+        )
+    if (found := len(shapes(path))) != row.tensors:
+        raise WeightsError(f"{path} should have {row.tensors} tensors, found {found}. Fetch it again.")
+    return digest
+
+
+def shapes(path: Path) -> dict[str, tuple[int, ...]]:
+    """Names and shapes inside a file, without loading it.
+
+    Raises:
+        WeightsError: the file is damaged.
+    """
+    try:
+        with safe_open(path, framework="pt") as file:
+            return {key: tuple(file.get_slice(key).get_shape()) for key in file.keys()}  # noqa: SIM118 - no iterator
+    except (SafetensorError, OSError) as error:
+        raise WeightsError(f"{path} is not a whole safetensors file ({error}). Fetch it again.") from error
+
+
+def read(path: Path) -> dict[str, Tensor]:
+    """All tensors of a file, on the CPU."""
+    shapes(path)
+    with safe_open(path, framework="pt") as file:
+        return {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 - no iterator
+
+
+def fill(module: M, path: Path, prefix: str = "") -> M:
+    """Loads a file into a module: every name and every shape must match.
+
+    Args:
+        module: keeps its dtype.
+        path: safetensors file.
+        prefix: what the file puts before the module's own names.
+
+    Raises:
+        WeightsError: names the first mismatches of each kind.
+    """
+    found = {key.removeprefix(prefix): shape for key, shape in shapes(path).items()}
+    wanted = {key: tuple(value.shape) for key, value in module.state_dict().items()}
+    missing, unexpected = wanted.keys() - found.keys(), found.keys() - wanted.keys()
+    if missing or unexpected:
+        raise WeightsError.mismatch(path, missing=missing, unexpected=unexpected)
+    wrong = [key for key in sorted(wanted) if wanted[key] != found[key]]
+    if wrong:
+        listed = ", ".join(f"{key} {wanted[key]} but {found[key]}" for key in wrong[:3])
+        raise WeightsError(
+            f"{path} does not fit this model: {len(wrong)} tensors have other shapes: {listed}. "
+            "Compare the model's config, or list known checkpoints with `pellucid models list`."
+        )
+    module.load_state_dict({key.removeprefix(prefix): value for key, value in read(path).items()})
+    return module
+
+
+def _cast(module: M, dtype: torch.dtype) -> M:
+    nn.Module.to(
+        module, dtype=dtype
+    )  # diffusers' own `to` warns of half precision, which is the released one
+    return module.eval()
+
+
+def load_offset_encoder(
+    source: str | Path, *, config: OffsetEncoder | None = None, dtype: torch.dtype = torch.float32
+) -> OffsetEncoder:
+    """Offset encoder from a released file, a catalog name, or a directory saved by `save_pretrained`.
+
+    Args:
+        source: see `locate`.
+        config: model to fill; None takes the released configuration.
+        dtype: of the result.
+    """
+    if Path(source).is_dir():
+        return OffsetEncoder.from_pretrained(source, torch_dtype=dtype).eval()
+    return _cast(fill(config or OffsetEncoder(), locate(source)), dtype)
+
+
+def load_alpha_decoder(
+    source: str | Path, *, config: AlphaDecoder | None = None, dtype: torch.dtype = torch.float32
+) -> AlphaDecoder:
+    """Alpha decoder; arguments of `load_offset_encoder`."""
+    if Path(source).is_dir():
+        return AlphaDecoder.from_pretrained(source, torch_dtype=dtype).eval()
+    return _cast(fill(config or AlphaDecoder(), locate(source)), dtype)

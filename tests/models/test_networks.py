@@ -1,0 +1,83 @@
+from pathlib import Path
+
+import pytest
+import torch
+
+from goldens.loading import Golden, alpha_first, alpha_last, close, keys
+from pellucid.errors import InputError
+from pellucid.models.alpha_decoder import AlphaDecoder
+from pellucid.models.discriminator import PatchDiscriminator
+from pellucid.models.offset_encoder import OffsetEncoder
+
+CONVOLUTION = 1e-6
+NETWORK = 1e-5
+FOLDED = {"widths": (8, 16), "latent_channels": 16, "latent_level": 1, "fold": 4, "attention_head_dim": 8}
+
+
+def test_default_networks_have_the_released_names_and_shapes() -> None:
+    for module, name in ((AlphaDecoder(), "decoder"), (OffsetEncoder(), "encoder")):
+        found = {key: tuple(value.shape) for key, value in module.state_dict().items()}
+        assert found == keys(f"vae_transparent_{name}")
+
+
+def test_offset_encoder_equals_the_released() -> None:
+    golden = Golden("offset_encoder")
+    close(golden.fill(OffsetEncoder())(alpha_last(golden["x"])), golden["out"], CONVOLUTION)
+
+
+def test_alpha_decoder_equals_the_released() -> None:
+    golden = Golden("decoder_single")
+    decoder = golden.fill(AlphaDecoder())
+    for i in range(3):
+        with torch.no_grad():
+            found = decoder(golden[f"pixel{i}"], golden[f"latent{i}"])
+        close(alpha_first(found), golden[f"out{i}"], NETWORK)
+
+
+def test_gradients_and_memory_saving_give_the_same_numbers() -> None:
+    decoder = AlphaDecoder(widths=(8, 16), latent_level=1, attention_levels=1)
+    rgb, latent = torch.rand(1, 3, 16, 24), torch.rand(1, 4, 8, 12)
+    with torch.no_grad():
+        plain = decoder(rgb, latent)
+    close(decoder(rgb, latent).detach(), plain, NETWORK)
+
+
+@pytest.mark.parametrize("attention_levels", [0, 1])
+def test_folded_networks_have_eight_pixels_a_latent(attention_levels: int) -> None:
+    decoder = AlphaDecoder(**FOLDED, attention_levels=attention_levels)
+    assert (decoder.pixels_per_latent, decoder.multiple) == (8, 8)
+    assert decoder(torch.rand(2, 3, 16, 24), torch.rand(2, 16, 2, 3)).shape == (2, 4, 16, 24)
+    encoder = OffsetEncoder((8, 16), 16, 4)
+    assert encoder.pixels_per_latent == 8
+    assert encoder(torch.rand(2, 4, 16, 24)).shape == (2, 16, 2, 3)
+
+
+def test_an_untrained_encoder_gives_zero_and_an_untrained_decoder_ignores_the_latent() -> None:
+    assert not OffsetEncoder((4, 8))(torch.rand(1, 4, 8, 8)).any()
+    decoder, rgb = AlphaDecoder(**FOLDED, attention_levels=0), torch.rand(1, 3, 8, 8)
+    assert torch.equal(decoder(rgb, torch.rand(1, 16, 1, 1)), decoder(rgb, torch.zeros(1, 16, 1, 1)))
+
+
+def test_every_parameter_learns() -> None:
+    decoder = AlphaDecoder(**FOLDED, attention_levels=1)
+    decoder(torch.rand(1, 3, 16, 16), torch.rand(1, 16, 2, 2)).square().sum().backward()
+    assert [name for name, value in decoder.named_parameters() if value.grad is None] == []
+
+
+def test_a_wrong_size_is_named() -> None:
+    with pytest.raises(InputError, match="divide by 8, found 8 x 12"):
+        AlphaDecoder(**FOLDED)(torch.rand(1, 3, 8, 12), torch.rand(1, 16, 1, 1))
+
+
+def test_saved_networks_load_bit_for_bit(tmp_path: Path) -> None:
+    decoder = AlphaDecoder(**FOLDED)
+    decoder.save_pretrained(tmp_path)
+    loaded = AlphaDecoder.from_pretrained(tmp_path)
+    assert loaded.multiple == 8
+    assert all(torch.equal(a, b) for a, b in zip(decoder.parameters(), loaded.parameters(), strict=True))
+
+
+def test_discriminator_has_five_convolutions_and_scores_patches() -> None:
+    model = PatchDiscriminator(8)
+    assert sum(isinstance(layer, torch.nn.Conv2d) for layer in model.modules()) == 5
+    assert model(torch.rand(2, 4, 64, 64)).shape == (2, 1, 6, 6)

@@ -1,0 +1,257 @@
+"""Stock pipelines made transparent: same weights after, same bytes for a seed, any size."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import save_file
+
+import pellucid
+import tiny
+from pellucid.errors import InputError, WeightsError
+from pellucid.pipelines.attach import TransparentPipeline
+from pellucid.pipelines.modes import MODES
+from pellucid.pipelines.schedulers import SCHEDULERS
+from pellucid.weights.catalog import get
+
+STEPS = 3
+
+
+@pytest.fixture(scope="module", params=["sd15", "sdxl"])
+def pipe(request: pytest.FixtureRequest) -> TransparentPipeline:
+    pipeline = getattr(tiny, request.param)()
+    return pellucid.attach(pipeline, None, autoencoder=tiny.codec(pipeline.vae))
+
+
+@pytest.fixture(scope="module")
+def sd15() -> TransparentPipeline:
+    pipeline = tiny.sd15()
+    return pellucid.attach(pipeline, None, autoencoder=tiny.codec(pipeline.vae))
+
+
+def image(pipe: TransparentPipeline, prompt: str = "a cat", **options: object) -> np.ndarray:
+    scene = pipe.generate(prompt, **{"num_inference_steps": STEPS, "seed": 3, "passes": 1, **options})
+    return scene.layers[0].image
+
+
+def levels_apart(a: np.ndarray, b: np.ndarray) -> int:
+    return int(np.abs(a.astype(int) - b.astype(int)).max())
+
+
+def delta_file(pipe: object, folder: Path, scale: float = 0.3) -> Path:
+    name = "conv_in.weight"
+    torch.manual_seed(5)
+    shape = pipe.unet.get_parameter(name).shape
+    save_file({name: torch.randn(shape) * scale}, folder / "delta.safetensors")
+    return folder / "delta.safetensors"
+
+
+def test_a_seed_gives_the_same_bytes(pipe: TransparentPipeline) -> None:
+    assert image(pipe).tobytes() == image(pipe).tobytes()
+    assert levels_apart(image(pipe), image(pipe, seed=4)) > 1
+
+
+def test_company_in_the_batch_changes_no_byte_by_default(pipe: TransparentPipeline) -> None:
+    alone = image(pipe, seed=4)
+    scenes = pipe.generate(["x y z", "a cat"], count=2, seed=3, num_inference_steps=STEPS, passes=1)
+    assert scenes[3].layers[0].image.tobytes() == alone.tobytes()
+
+
+def test_company_in_a_larger_batch_changes_at_most_one_level(pipe: TransparentPipeline) -> None:
+    alone = image(pipe, seed=4)
+    scenes = pipe.generate(
+        ["x y z", "a cat"], count=2, seed=3, num_inference_steps=STEPS, passes=1, batch_size=4
+    )
+    assert levels_apart(scenes[3].layers[0].image, alone) <= 1
+
+
+@pytest.mark.parametrize("size", [(1, 1), (64, 64), (50, 37), (65, 3), (127, 33)])
+def test_any_size_comes_out_as_asked(sd15: TransparentPipeline, size: tuple[int, int]) -> None:
+    assert image(sd15, height=size[0], width=size[1]).shape == (*size, 4)
+
+
+def test_an_odd_size_is_the_middle_of_the_padded_one(sd15: TransparentPipeline) -> None:
+    whole, part = image(sd15, height=64, width=64), image(sd15, height=50, width=52)
+    assert (whole[7:57, 6:58] == part).all()
+
+
+def test_one_prompt_is_a_scene_and_more_are_a_list(sd15: TransparentPipeline) -> None:
+    assert isinstance(sd15.generate("a", num_inference_steps=1), pellucid.Scene)
+    two = sd15.generate("a", count=2, seed=8, num_inference_steps=1)
+    assert [scene.provenance.seed for scene in two] == [8, 9]
+    listed = sd15.generate(["a", "b"], seed=[5, 1], count=2, num_inference_steps=1)
+    assert [(s.provenance.prompt, s.provenance.seed) for s in listed] == [
+        ("a", 5),
+        ("a", 6),
+        ("b", 1),
+        ("b", 2),
+    ]
+    assert isinstance(sd15.generate(["a"], num_inference_steps=1), list)
+
+
+@pytest.mark.parametrize(
+    "prompt", ["", "qwrtz 123", "🐈‍⬛", "стеклянная бутылка", "x " * 5000, "a" * 10_000, "\ud800"]
+)
+def test_any_text_is_a_picture_and_says_nothing(
+    sd15: TransparentPipeline, prompt: str, capfd: pytest.CaptureFixture[str]
+) -> None:
+    assert image(sd15, prompt, num_inference_steps=1).shape == (64, 64, 4)
+    assert capfd.readouterr() == ("", "")
+
+
+@pytest.mark.parametrize("name", SCHEDULERS)
+def test_every_scheduler_samples_and_is_given_back(sd15: TransparentPipeline, name: str) -> None:
+    own = sd15.pipeline.scheduler
+    found = image(sd15, scheduler=name, num_inference_steps=5)
+    assert found.std() > 0
+    assert image(sd15, scheduler=name, num_inference_steps=5).tobytes() == found.tobytes()
+    assert sd15.pipeline.scheduler is own
+
+
+def test_a_saved_file_tells_how_it_was_made(sd15: TransparentPipeline, tmp_path: Path) -> None:
+    scene = sd15.generate(
+        "a cat 🐈", seed=7, negative_prompt="dog", num_inference_steps=2, guidance_scale=3.0
+    )
+    found = pellucid.Scene.open(scene.save(tmp_path / "x.png")).layers[0].provenance
+    assert (found.prompt, found.negative_prompt, found.seed) == ("a cat 🐈", "dog", 7)
+    assert (found.steps, found.guidance, found.version) == (2, 3.0, pellucid.__version__)
+    assert found.model
+    assert found.mode == "custom"
+    assert found.extra["scheduler"] == "DDIMScheduler"
+
+
+def test_detach_gives_the_weights_back_bit_for_bit(tmp_path: Path) -> None:
+    pipeline = tiny.sdxl()
+    before = {name: value.clone() for name, value in pipeline.unet.state_dict().items()}
+    pipe = pellucid.attach(pipeline, delta_file(pipeline, tmp_path), autoencoder=tiny.codec(pipeline.vae))
+    assert not torch.equal(pipeline.unet.conv_in.weight, before["conv_in.weight"])
+    assert pipe.detach() is pipeline
+    after = pipeline.unet.state_dict()
+    assert after.keys() == before.keys()
+    assert all(torch.equal(after[name], before[name]) for name in before)
+
+
+def test_an_adapter_of_strength_0_is_the_base(tmp_path: Path) -> None:
+    pipeline = tiny.sd15()
+    codec = tiny.codec(pipeline.vae)
+    base = image(pellucid.attach(pipeline, None, autoencoder=codec))
+    path = delta_file(pipeline, tmp_path)
+    off = pellucid.attach(pipeline, path, strength=0.0, autoencoder=codec)
+    assert image(off).tobytes() == base.tobytes()
+    off.detach()
+    full = pellucid.attach(pipeline, path, autoencoder=codec)
+    assert image(full).tobytes() != base.tobytes()
+    full.detach()
+
+
+def test_varying_at_strength_0_is_the_round_trip(pipe: TransparentPipeline) -> None:
+    rgba = np.random.default_rng(0).integers(0, 256, (50, 37, 4), np.uint8)
+    kept = pipe.vary(rgba, "a cat", strength=0.0, seed=1, num_inference_steps=4)
+    expected = pipe.decode(pipe.encode(rgba), crop=(50, 37))
+    assert (kept.layers[0].image == expected).all()
+
+
+def test_varying_goes_further_with_strength(pipe: TransparentPipeline) -> None:
+    rgba = np.random.default_rng(0).integers(0, 256, (64, 64, 4), np.uint8)
+    kept = pipe.decode(pipe.encode(rgba)).astype(float)
+    change = [
+        np.abs(
+            pipe.vary(rgba, "a cat", strength=s, seed=1, num_inference_steps=20).layers[0].image - kept
+        ).mean()
+        for s in (0.05, 0.5)
+    ]
+    assert 0 < change[0] < change[1]
+
+
+@pytest.mark.parametrize(
+    "picture",
+    [
+        np.zeros((9, 5), np.uint8),
+        np.zeros((9, 5, 3), np.uint8),
+        np.ones((9, 5, 4), np.float32),
+        np.full((9, 5, 4), 65535, np.uint16),
+    ],
+)
+def test_any_picture_can_be_varied(sd15: TransparentPipeline, picture: np.ndarray) -> None:
+    scene = sd15.vary(picture, "a cat", seed=1, num_inference_steps=2)
+    assert scene.layers[0].image.shape == (9, 5, 4)
+
+
+def test_pillow_pictures_of_any_mode_can_be_varied(sd15: TransparentPipeline) -> None:
+    from PIL import Image
+
+    for mode in ("1", "L", "LA", "P", "RGB", "RGBA", "CMYK"):
+        scene = sd15.vary(Image.new(mode, (5, 9)), "a", seed=1, num_inference_steps=2, strength=0.5)
+        assert (scene.height, scene.width) == (9, 5)
+
+
+def test_an_image_to_image_pipeline_generates_too() -> None:
+    from diffusers.pipelines.stable_diffusion.pipeline_stable_diffusion_img2img import (
+        StableDiffusionImg2ImgPipeline,
+    )
+
+    stock = tiny.sd15()
+    other = StableDiffusionImg2ImgPipeline(**stock.components, requires_safety_checker=False)
+    other.set_progress_bar_config(disable=True)
+    codec = tiny.codec(stock.vae)
+    found = image(pellucid.attach(other, None, autoencoder=codec))
+    assert found.tobytes() == image(pellucid.attach(stock, None, autoencoder=codec)).tobytes()
+
+
+def test_wrong_arguments_are_explained(sd15: TransparentPipeline) -> None:
+    rgba = np.zeros((8, 8, 4), np.uint8)
+    for call, words in [
+        (lambda: sd15.generate([]), "at least one prompt"),
+        (lambda: sd15.generate("a", height=0), "size of 1 to"),
+        (lambda: sd15.generate("a", width=10**9), "size of 1 to"),
+        (lambda: sd15.generate("a", num_inference_steps=0), "1 to 10000 steps"),
+        (lambda: sd15.generate("a", count=0), "count of 1"),
+        (lambda: sd15.generate("a", seed=-1), "seed of 0"),
+        (lambda: sd15.generate("a", seed=[1, 2, 3]), "1 seeds"),
+        (lambda: sd15.generate("a", guidance_scale=float("nan")), "guidance of 0"),
+        (lambda: sd15.generate("a", batch_size=0), "batch size of 1"),
+        (lambda: sd15.generate("a", scheduler="eular"), "euler-a"),
+        (lambda: sd15.generate("a", passes=9), "1 to 8 passes"),
+        (lambda: sd15.generate(["a", "b"], negative_prompt=["c", "d", "e"]), "negative prompt or 2"),
+        (lambda: sd15.vary(rgba, "a", strength=1.5), "strength of 0 to 1"),
+        (lambda: sd15.vary(rgba[..., :2], "a"), "shape"),
+        (lambda: sd15.vary(3, "a"), "array, PIL image or path"),
+        (lambda: sd15.decode(torch.zeros(2, 4, 8, 8)), "found \\(2, 4, 8, 8\\)"),
+        (lambda: pellucid.attach(sd15.pipeline, "sdxl-atn"), "sdxl-attn"),
+        (lambda: pellucid.attach(sd15.pipeline, None), "autoencoder"),
+        (lambda: pellucid.attach(sd15.pipeline, "sd15-attn", strength=3.0), "strength of 0 to 2"),
+        (lambda: pellucid.attach(object(), None), "Stable Diffusion pipeline"),
+    ]:
+        with pytest.raises(InputError, match=words):
+            call()
+
+
+def test_an_absent_adapter_file_is_an_error_of_weights(sd15: TransparentPipeline) -> None:
+    with pytest.raises(WeightsError, match="found no file"):
+        pellucid.attach(sd15.pipeline, "no.safetensors", autoencoder=sd15.autoencoder)
+
+
+def test_every_mode_names_checkpoints_that_exist() -> None:
+    for mode in MODES.values():
+        names = (mode.adapter, mode.codec.offset_encoder, mode.codec.alpha_decoder)
+        if mode.family != "mini":
+            assert [get(name).base for name in names] == [mode.family] * 3
+            assert get(mode.adapter).frames == mode.frames
+
+
+def test_a_controlnet_stays(sd15: TransparentPipeline) -> None:
+    from diffusers.models.controlnets.controlnet import ControlNetModel
+    from diffusers.pipelines.controlnet.pipeline_controlnet import StableDiffusionControlNetPipeline
+
+    net = ControlNetModel.from_unet(sd15.pipeline.unet, conditioning_embedding_out_channels=(4, 8, 8, 8))
+    stock = StableDiffusionControlNetPipeline(
+        **sd15.pipeline.components, controlnet=net, requires_safety_checker=False
+    )
+    stock.set_progress_bar_config(disable=True)
+    pipe = pellucid.attach(stock, None, autoencoder=sd15.autoencoder)
+    hint = torch.rand(1, 3, 64, 64)
+    assert image(pipe, pipeline_inputs={"image": hint}).shape == (64, 64, 4)
+    rgba = np.zeros((64, 64, 4), np.uint8)
+    varied = pipe.vary(rgba, "a", seed=1, num_inference_steps=4, pipeline_inputs={"control_image": hint})
+    assert varied.height == 64

@@ -1,0 +1,61 @@
+"""Loading from folders: the embedded layout and what `save_pretrained` wrote."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import pellucid
+import tiny
+from pellucid.errors import InputError, WeightsError
+
+pytest.importorskip("pellucid.models.mini_vae")
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tiny.save_mini(tmp_path_factory.mktemp("models") / "mini")
+
+
+def test_the_embedded_layout_generates(folder: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    pipe = pellucid.load(folder)
+    scene = pipe.generate("a cat", seed=7, num_inference_steps=2)
+    assert scene.layers[0].image.shape == (64, 64, 4)
+    assert (scene.provenance.mode, scene.provenance.model) == ("mini", str(folder))
+    assert capfd.readouterr() == ("", "")
+
+
+def test_two_loads_give_the_same_bytes(folder: Path) -> None:
+    one, two = (pellucid.load(folder).generate("a", seed=7, num_inference_steps=2) for _ in range(2))
+    assert one.layers[0].image.tobytes() == two.layers[0].image.tobytes()
+
+
+def test_latents_of_any_number_of_channels_can_be_varied(folder: Path) -> None:
+    pipe = pellucid.load(folder)
+    rgba = np.random.default_rng(0).integers(0, 256, (20, 70, 4), np.uint8)
+    scene = pipe.vary(rgba, "a cat", strength=0.5, seed=1, num_inference_steps=4)
+    assert scene.layers[0].image.shape == (20, 70, 4)
+
+
+@pytest.mark.parametrize("kind", ["sd15", "sdxl"])
+def test_a_saved_stock_pipeline_loads(kind: str, tmp_path: Path) -> None:
+    stock = getattr(tiny, kind)()
+    stock.save_pretrained(tmp_path)
+    codec = tiny.codec(stock.vae)
+    codec.offset_encoder.save_pretrained(tmp_path / "rgba" / "offset_encoder")
+    codec.alpha_decoder.save_pretrained(tmp_path / "rgba" / "alpha_decoder")
+    scene = pellucid.load(tmp_path).generate("a", seed=1, num_inference_steps=2, height=9, width=9)
+    assert scene.layers[0].image.shape == (9, 9, 4)
+
+
+def test_what_cannot_be_loaded_is_explained(folder: Path, tmp_path: Path) -> None:
+    with pytest.raises(WeightsError, match="no hub id"):
+        pellucid.load("nowhere")
+    with pytest.raises(WeightsError, match="network"):
+        pellucid.load("nobody/nothing")
+    with pytest.raises(WeightsError, match=r"model_index\.json"):
+        pellucid.load(tmp_path)
+    with pytest.raises(InputError, match="float16"):
+        pellucid.load(folder, dtype="float8")
+    with pytest.raises(InputError, match="device"):
+        pellucid.load(folder, device="quantum")

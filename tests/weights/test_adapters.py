@@ -1,0 +1,168 @@
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import save_file
+
+from goldens.loading import Golden, close, keys, table
+from models.test_attention_sharing import predict, tiny_unet
+from pellucid.errors import InputError, WeightsError
+from pellucid.models.attention_sharing import AttentionSharing
+from pellucid.weights.adapters import apply_adapter, merge_delta, merge_lora, remove_adapter
+from pellucid.weights.key_maps import attention_layers, ldm_to_diffusers
+
+MERGE = Golden("lora_merge")
+
+
+def bits(unet: torch.nn.Module) -> dict[str, torch.Tensor]:
+    return {key: value.clone() for key, value in unet.state_dict().items()}
+
+
+def same(a: dict[str, torch.Tensor], b: dict[str, torch.Tensor]) -> bool:
+    return a.keys() == b.keys() and all(torch.equal(a[key], b[key]) for key in a)
+
+
+def lora_file(path: Path, unet: torch.nn.Module) -> Path:
+    name = "mid_block.attentions.0.transformer_blocks.0.attn1.to_q.weight"
+    outer, inner = unet.get_parameter(name).shape
+    patch = "diffusion_model.middle_block.1.transformer_blocks.0.attn1.to_q.weight::lora::"
+    save_file({f"{patch}0": torch.rand(outer, 2), f"{patch}1": torch.rand(2, inner)}, path)
+    return path
+
+
+def delta_file(path: Path, channels: int = 8, **more: torch.Tensor) -> Path:
+    first = {"diffusion_model.input_blocks.0.0.weight::diff::0": torch.rand(8, channels, 3, 3)}
+    save_file(first | {"diffusion_model.out.2.bias::diff::0": torch.rand(4)} | more, path)
+    return path
+
+
+@pytest.mark.parametrize("bits_of", ["fp32", "fp16"])
+@pytest.mark.parametrize("strength", [1.0, 0.7])
+def test_low_rank_merge_equals_the_released(bits_of: str, strength: float) -> None:
+    end = "16" if bits_of == "fp16" else ""
+    found = merge_lora(MERGE["W" + end], MERGE["up" + end], MERGE["down" + end], strength)
+    close(found, MERGE[f"lora_{bits_of}_s{strength}_out"], 1e-6)
+
+
+@pytest.mark.parametrize("channels", [4, 8, 12])
+def test_differences_merge_and_grow_as_released(channels: int) -> None:
+    delta = MERGE[f"diff{channels}"]
+    for strength in (1.0, 0.7):
+        close(
+            merge_delta(MERGE["conv"], delta, strength), MERGE[f"diff{channels}_fp32_s{strength}_out"], 1e-6
+        )
+    half = merge_delta(MERGE["conv"].half(), delta.half(), 1.0)
+    close(half, MERGE[f"diff{channels}_fp16_s1.0_out"], 1e-3)
+
+
+def test_every_sdxl_name_maps() -> None:
+    for released, diffusers, _ in table("sdxl_unet_ldm_to_diffusers"):
+        assert ldm_to_diffusers(f"diffusion_model.{released}") == diffusers
+    assert ldm_to_diffusers("first_stage_model.x") is None
+
+
+def test_every_name_of_the_sdxl_files_maps() -> None:
+    known = {row[1] for row in table("sdxl_unet_ldm_to_diffusers")}
+    for name in ("attn", "conv"):
+        assert {ldm_to_diffusers(key.split("::")[0]) for key in keys(f"layer_xl_transparent_{name}")} <= known
+    assert keys("ld_diffusers_sdxl_attn").keys() <= known
+
+
+def test_sd15_attentions_have_the_released_order() -> None:
+    assert attention_layers() == [row[2] for row in table("sd15_layer_index")]
+
+
+@pytest.mark.parametrize(
+    ("name", "frames", "control"), [("transparent_attn", 1, False), ("joint", 3, False), ("fg2bg", 2, True)]
+)
+def test_sd15_units_have_the_released_names_and_shapes(name: str, frames: int, control: bool) -> None:
+    sizes = [(int(row[3]), int(row[4])) for row in table("sd15_layer_index")]
+    with torch.device("meta"):
+        sharing = AttentionSharing(sizes, frames, 256, 8, control)
+    found = {
+        ("" if "kwargs" in key else "hookers.") + key: tuple(v.shape)
+        for key, v in sharing.state_dict().items()
+    }
+    assert found == keys(f"layer_sd15_{name}")
+
+
+def test_a_lora_file_merges_and_comes_off_bit_for_bit(tmp_path: Path) -> None:
+    unet = tiny_unet()
+    before, path = bits(unet), lora_file(tmp_path / "a.safetensors", unet)
+    report = apply_adapter(unet, path, 0.5)
+    assert (report.kind, len(report.changed), report.unmatched) == ("lora", 1, ())
+    assert not same(bits(unet), before)
+    remove_adapter(unet)
+    assert same(bits(unet), before)
+
+
+def test_strength_zero_equals_the_base(tmp_path: Path) -> None:
+    unet = tiny_unet().half()
+    before = bits(unet)
+    apply_adapter(unet, lora_file(tmp_path / "a.safetensors", unet), 0.0)
+    assert same(bits(unet), before)
+
+
+def test_differences_grow_the_first_convolution_and_shrink_back(tmp_path: Path) -> None:
+    unet = tiny_unet()
+    before, output = bits(unet), predict(unet)
+    report = apply_adapter(unet, delta_file(tmp_path / "b.safetensors", 12))
+    assert unet.conv_in.in_channels == 12
+    assert unet.conv_in.weight.shape[1] == 12
+    assert report.changed == ("conv_in.weight", "conv_out.bias")
+    remove_adapter(unet)
+    assert unet.conv_in.in_channels == 4
+    assert same(bits(unet), before)
+    assert torch.equal(predict(unet), output)
+
+
+def test_two_adapters_come_off_together(tmp_path: Path) -> None:
+    unet = tiny_unet()
+    before = bits(unet)
+    apply_adapter(unet, delta_file(tmp_path / "b.safetensors"))
+    apply_adapter(unet, delta_file(tmp_path / "c.safetensors"))
+    remove_adapter(unet)
+    remove_adapter(unet)
+    assert same(bits(unet), before)
+
+
+def test_names_that_fit_nothing_are_reported(tmp_path: Path) -> None:
+    report = apply_adapter(tiny_unet(), delta_file(tmp_path / "b.safetensors", odd=torch.rand(1)))
+    assert report.unmatched == ("odd",)
+
+
+def test_plain_diffusers_names_are_added(tmp_path: Path) -> None:
+    unet = tiny_unet()
+    before = unet.conv_out.bias.clone()
+    save_file({"conv_out.bias": torch.ones(4)}, tmp_path / "d.safetensors")
+    apply_adapter(unet, tmp_path / "d.safetensors", 2.0)
+    assert torch.equal(unet.conv_out.bias, before + 2)
+
+
+def test_a_wrong_file_leaves_the_unet_whole(tmp_path: Path) -> None:
+    unet = tiny_unet()
+    before = bits(unet)
+    save_file({"conv_out.bias": torch.ones(4), "conv_in.bias": torch.ones(9)}, tmp_path / "e.safetensors")
+    with pytest.raises(WeightsError, match=r"1 tensors have other shapes: conv_in.bias \(8,\) but \(9,\)"):
+        apply_adapter(unet, tmp_path / "e.safetensors")
+    save_file({"nothing": torch.ones(4)}, tmp_path / "f.safetensors")
+    with pytest.raises(WeightsError, match="does not fit this model"):
+        apply_adapter(unet, tmp_path / "f.safetensors")
+    assert same(bits(unet), before)
+
+
+def test_attention_sharing_attaches_and_comes_off(tmp_path: Path) -> None:
+    unet = tiny_unet()
+    output = predict(unet)
+    units = AttentionSharing.for_unet(unet, frames=1, rank=2)
+    torch.nn.init.ones_(units.layers[1].temporal_o.bias)
+    path = tmp_path / "g.safetensors"
+    save_file({f"hookers.{key}": value for key, value in units.state_dict().items()}, path)
+    report = apply_adapter(unet, path)
+    assert report.kind == "attention_sharing"
+    assert len(report.changed) == len(units.layers)
+    assert not torch.equal(predict(unet), output)
+    remove_adapter(unet)
+    assert torch.equal(predict(unet), output)
+    with pytest.raises(InputError, match=r"strength 0 or 1, found 0\.5"):
+        apply_adapter(unet, path, 0.5)
