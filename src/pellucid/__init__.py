@@ -1,4 +1,4 @@
-"""Transparent images and layers from a sentence. Importing this loads no torch: each name loads what it needs."""
+"""Transparent images and layers from a sentence; importing this loads no torch."""
 
 from importlib import import_module
 from typing import TYPE_CHECKING, Any

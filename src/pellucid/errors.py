@@ -32,7 +32,9 @@ class WeightsError(PellucidError, OSError):
     """A checkpoint is absent, damaged, or does not fit the model."""
 
     @classmethod
-    def mismatch(cls, path: object, *, missing: Collection[str], unexpected: Collection[str]) -> "WeightsError":
+    def mismatch(
+        cls, path: object, *, missing: Collection[str], unexpected: Collection[str]
+    ) -> "WeightsError":
         """Names at most three tensors of each kind: enough to recognise the wrong file."""
         return cls(
             f"{path} does not fit this model: {len(missing)} tensors missing {sorted(missing)[:3]}, "

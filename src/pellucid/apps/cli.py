@@ -1,4 +1,4 @@
-"""The `pellucid` command: a table of commands, each loaded when it is run, so that `--help` loads no torch."""
+"""The `pellucid` command: a table of commands, each loaded when it runs; `--help` loads no torch."""
 
 import sys
 from importlib import import_module
@@ -34,7 +34,9 @@ class LazyGroup(click.Group):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         if cmd_name not in COMMANDS:
             return None
-        return getattr(import_module(f"pellucid.apps.commands.{COMMANDS[cmd_name][0]}"), f"{cmd_name}_command")
+        return getattr(
+            import_module(f"pellucid.apps.commands.{COMMANDS[cmd_name][0]}"), f"{cmd_name}_command"
+        )
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         with formatter.section("Commands"):

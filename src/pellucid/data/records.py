@@ -42,7 +42,7 @@ class Record:
 
 
 def captions(record: Record, *, plain: bool) -> list[str]:
-    """Sentences that ask for this picture; every one names its style unless `plain` says that it is the default.
+    """Sentences that ask for this picture; each names its style unless `plain` says that it is the default.
 
     Args:
         record: the picture.
@@ -53,5 +53,7 @@ def captions(record: Record, *, plain: bool) -> list[str]:
         return styled
     article = "an" if record.label[0].lower() in "aeiou" else "a"
     words = [word for word in record.keywords if word != record.label][:6]
-    lists = [f"{record.label}, {first}, {second}" for first, second in zip(words[::2], words[1::2], strict=False)]
+    lists = [
+        f"{record.label}, {first}, {second}" for first, second in zip(words[::2], words[1::2], strict=False)
+    ]
     return [record.label, f"{article} {record.label}", *styled[:1], *lists]

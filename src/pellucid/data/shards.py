@@ -1,8 +1,7 @@
-"""Shards in WebDataset's layout: a tar with `NAME.png` (straight RGBA) and `NAME.json` (a `Record`) side by side."""
+"""Shards in WebDataset's layout: a tar with `NAME.png` (straight RGBA) beside `NAME.json` (a `Record`)."""
 
 import io
 import json
-import os
 import tarfile
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -27,12 +26,13 @@ def write_shard(samples: Iterable[Sample], path: Path) -> int:
     path.parent.mkdir(parents=True, exist_ok=True)
     count = 0
     with tarfile.open(part, "w") as tar:
-        for count, (record, rgba) in enumerate(samples, start=1):
+        for record, rgba in samples:
+            count += 1
             png = io.BytesIO()
             Image.fromarray(rgba, "RGBA").save(png, "PNG")
             _add(tar, f"{record.name}.png", png.getvalue())
             _add(tar, f"{record.name}.json", json.dumps(record.to_json(), sort_keys=True).encode())
-    os.replace(part, path)
+    part.replace(path)
     return count
 
 
@@ -56,13 +56,17 @@ def read_shard(path: Path) -> Iterator[Sample]:
                 picture = Image.open(io.BytesIO(_content(tar, members[name[:-5] + ".png"])))
                 yield record, np.asarray(picture.convert("RGBA"))
     except (OSError, tarfile.TarError, KeyError, ValueError, TypeError) as error:
-        raise FileError(f"{path} is no readable shard: {error}. Make it with `pellucid data pull`.") from error
+        raise FileError(
+            f"{path} is no readable shard: {error}. Make it with `pellucid data pull`."
+        ) from error
 
 
 def _content(tar: tarfile.TarFile, member: tarfile.TarInfo) -> bytes:
     file = tar.extractfile(member)
     if file is None:
-        raise FileError(f"{member.name} is no file in its shard. Make the shard again with `pellucid data pull`.")
+        raise FileError(
+            f"{member.name} is no file in its shard. Make the shard again with `pellucid data pull`."
+        )
     return file.read()
 
 
@@ -82,7 +86,9 @@ def resize_rgba(rgba: np.ndarray, height: int, width: int) -> np.ndarray:
     values = rgba.astype(np.float32)
     values[..., :3] *= values[..., 3:] / 255
     shrinks = height * width < rgba.shape[0] * rgba.shape[1]
-    values = cv2.resize(values, (width, height), interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_LANCZOS4)
+    values = cv2.resize(
+        values, (width, height), interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_LANCZOS4
+    )
     alpha = np.clip(values[..., 3:], 0, 255)
     colour = np.divide(values[..., :3] * 255, alpha, out=np.zeros_like(values[..., :3]), where=alpha >= 0.5)
     return np.rint(np.clip(np.concatenate([colour, alpha], axis=-1), 0, 255)).astype(np.uint8)

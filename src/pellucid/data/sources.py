@@ -1,4 +1,4 @@
-"""Where training pictures come from: published sets as rows of data, fetched with the npm client and packed once."""
+"""Where training pictures come from: published sets as rows of data, fetched with npm and packed once."""
 
 import gzip
 import hashlib
@@ -20,7 +20,18 @@ from pellucid.data.shards import Sample, write_shard
 from pellucid.errors import FileError, InputError
 from pellucid.progress import track
 
-GROUPS = ("smileys", "people", "component", "animals", "food", "travel", "activities", "objects", "symbols", "flags")
+GROUPS = (
+    "smileys",
+    "people",
+    "component",
+    "animals",
+    "food",
+    "travel",
+    "activities",
+    "objects",
+    "symbols",
+    "flags",
+)
 """Unicode's emoji groups in emojibase's numbering."""
 LEFT_OUT = ("component", "symbols", "flags")
 """Groups that hold no objects."""
@@ -41,9 +52,15 @@ class Archive:
         return f"{self.package.removeprefix('@').replace('/', '-')}-{self.version}.tgz"
 
 
-FLUENT = Archive("@lobehub/fluent-emoji-3d", "1.1.0", "c1bb7eee7de090205a232518a9ab4adb3df458bfbe8a1f78232991194c8b2e58")
-NOTO = Archive("@iconify-json/noto", "1.2.9", "3e918d88fc945c0bb3d468dbace6f88caef67f01c9f0e7bcae0915a042e8f1ad")
-NAMES = Archive("emojibase-data", "17.0.0", "d01d0e2ca4e22cb402679532155342c71e2e871f25c32223c013b8b166ebdf5a")
+FLUENT = Archive(
+    "@lobehub/fluent-emoji-3d", "1.1.0", "c1bb7eee7de090205a232518a9ab4adb3df458bfbe8a1f78232991194c8b2e58"
+)
+NOTO = Archive(
+    "@iconify-json/noto", "1.2.9", "3e918d88fc945c0bb3d468dbace6f88caef67f01c9f0e7bcae0915a042e8f1ad"
+)
+NAMES = Archive(
+    "emojibase-data", "17.0.0", "d01d0e2ca4e22cb402679532155342c71e2e871f25c32223c013b8b166ebdf5a"
+)
 KEYWORDS = Archive("emojilib", "4.0.3", "7f9a6b43cff31d18985b7d65d11faba5bd971cbcc60020cf6d09322fbaaaf303")
 
 
@@ -62,7 +79,10 @@ class Source:
 def _fluent(files: dict[str, bytes]) -> Iterator[tuple[str, Callable[[], np.ndarray]]]:
     for name, content in sorted(files.items()):
         if name.endswith(".webp"):
-            yield Path(name).stem, lambda content=content: np.asarray(Image.open(io.BytesIO(content)).convert("RGBA"))
+            yield (
+                Path(name).stem,
+                lambda content=content: np.asarray(Image.open(io.BytesIO(content)).convert("RGBA")),
+            )
 
 
 def _noto(files: dict[str, bytes]) -> Iterator[tuple[str, Callable[[], np.ndarray]]]:
@@ -129,7 +149,7 @@ def pull(name: str, *, archives: Path | None = None, folder: Path | None = None)
 
 
 def fetch(archive: Archive, folder: Path) -> Path:
-    """Returns the archive's path in `folder`, fetching it with `npm pack` where it is absent, and checks its hash."""
+    """The archive's path in `folder`, fetched with `npm pack` where it is absent; its hash is checked."""
     path = folder / archive.file
     if not path.exists():
         folder.mkdir(parents=True, exist_ok=True)
@@ -171,7 +191,10 @@ def _names(emojibase: dict[str, bytes], emojilib: dict[str, bytes]) -> Names:
         group = GROUPS[entry["group"]] if "group" in entry else "component"
         if group in LEFT_OUT:
             continue
-        words = [*entry.get("tags", []), *(word.replace("_", " ") for word in extra.get(entry["emoji"], [])[1:])]
+        words = [
+            *entry.get("tags", []),
+            *(word.replace("_", " ") for word in extra.get(entry["emoji"], [])[1:]),
+        ]
         table[_bare(entry["hexcode"])] = (entry["label"], tuple(dict.fromkeys(words)), group)
     return table
 

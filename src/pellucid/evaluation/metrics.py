@@ -63,7 +63,7 @@ def nearest_rank(found: RGBA, known: RGBA, labels: list[str], wanted: list[str])
         Rank of the first known picture with that label, 1 is nearest.
     """
     flat = [torch.cat([rgba[:, :3] * rgba[:, 3:], rgba[:, 3:]], dim=1).flatten(1) for rgba in (found, known)]
-    order = torch.cdist(*flat).argsort(dim=1)
+    order = torch.cdist(flat[0], flat[1]).argsort(dim=1)
     return [
         1 + next(rank for rank, index in enumerate(row.tolist()) if labels[index] == label)
         for row, label in zip(order, wanted, strict=True)

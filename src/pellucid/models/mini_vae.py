@@ -1,9 +1,10 @@
-"""The embedded model's VAE: convolutions begin where pixels are folded into channels, since that is what a CPU does fast.
+"""The embedded model's VAE: convolutions begin where pixels are folded into channels, as suits a CPU.
 
 Pictures are RGB in [-1, 1]; latents are raw (multiply by `config.scaling_factor` before diffusion).
 """
 
 from collections.abc import Sequence
+from itertools import pairwise
 
 import torch
 from diffusers.configuration_utils import ConfigMixin, register_to_config
@@ -39,8 +40,8 @@ class MiniVAE(ModelMixin, ConfigMixin):
     """RGB picture <-> latent, 2**(levels - 1) pixels a latent.
 
     Args:
-        block_out_channels: channels at 1, 1/2, 1/4 … of the picture's size. Levels below `folded_levels` are only
-            folded pixels, so theirs must be 3 · 4**level.
+        block_out_channels: channels at 1, 1/2, 1/4 … of the picture's size. Levels below `folded_levels` are
+            only folded pixels, so theirs must be 3 · 4**level.
         folded_levels: how many halvings are pixel-unshuffle, without convolutions.
         layers_per_block: residual blocks at each level that has convolutions.
         latent_channels: channels of a latent.
@@ -63,16 +64,25 @@ class MiniVAE(ModelMixin, ConfigMixin):
         widths = list(block_out_channels[folded_levels:])
         folded = 3 * 4**folded_levels
         if list(block_out_channels[:folded_levels]) != [3 * 4**level for level in range(folded_levels)]:
-            raise ValueError(f"Folded levels hold 3 * 4**level channels, got {block_out_channels}. Mend the config.")
+            raise ValueError(
+                f"Folded levels hold 3 * 4**level channels, got {block_out_channels}. Mend the config."
+            )
         self.fold = 2**folded_levels
-        encoder: list[nn.Module] = [nn.Conv2d(folded, widths[0], 3, padding=1), *_level(widths[0], layers_per_block)]
+        encoder: list[nn.Module] = [
+            nn.Conv2d(folded, widths[0], 3, padding=1),
+            *_level(widths[0], layers_per_block),
+        ]
         decoder: list[nn.Module] = [nn.Conv2d(latent_channels, widths[-1], 3, padding=1)]
         decoder += _level(widths[-1], layers_per_block)
-        for narrow, wide in zip(widths, widths[1:], strict=False):
+        for narrow, wide in pairwise(widths):
             encoder += [nn.PixelUnshuffle(2), nn.Conv2d(4 * narrow, wide, 1), *_level(wide, layers_per_block)]
         for wide, narrow in zip(widths[::-1], widths[-2::-1], strict=False):
             decoder += [nn.Conv2d(wide, 4 * narrow, 1), nn.PixelShuffle(2), *_level(narrow, layers_per_block)]
-        tail = [nn.GroupNorm(8, widths[-1]), nn.SiLU(), nn.Conv2d(widths[-1], 2 * latent_channels, 3, padding=1)]
+        tail = [
+            nn.GroupNorm(8, widths[-1]),
+            nn.SiLU(),
+            nn.Conv2d(widths[-1], 2 * latent_channels, 3, padding=1),
+        ]
         head = [nn.GroupNorm(8, widths[0]), nn.SiLU(), nn.Conv2d(widths[0], folded, 3, padding=1)]
         self.encoder = nn.Sequential(*encoder, *tail)
         self.decoder = nn.Sequential(*decoder, *head)

@@ -1,7 +1,7 @@
 """Stage `autoencoder`: offset encoder and alpha decoder over the frozen VAE (LayerDiffuse section 3.1)."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import torch
@@ -22,6 +22,7 @@ from pellucid.training.sheets import write_sheet
 
 DEFAULTS = {"reconstruction": 1.0, "identity": 1.0, "discriminator": 0.01, "blend": 1.0}
 CONVENTION = "convention.json"
+EMBEDDED = {"convention": "embedded"}
 
 
 class RGBAParts(nn.Module):
@@ -35,15 +36,21 @@ class RGBAParts(nn.Module):
 
 def assemble(vae: MiniVAE, folder: Path) -> RGBAAutoencoder:
     """The autoencoder whose parts an earlier run exported to `folder`."""
-    encoder = OffsetEncoder.from_pretrained(folder / "offset_encoder").eval().requires_grad_(False)
-    decoder = AlphaDecoder.from_pretrained(folder / "alpha_decoder").eval().requires_grad_(False)
+    encoder = (
+        OffsetEncoder.from_pretrained(folder / "offset_encoder", torch_dtype=torch.float32)
+        .eval()
+        .requires_grad_(False)
+    )
+    decoder = (
+        AlphaDecoder.from_pretrained(folder / "alpha_decoder", torch_dtype=torch.float32)
+        .eval()
+        .requires_grad_(False)
+    )
     return RGBAAutoencoder(vae, encoder, decoder, **json.loads((folder / CONVENTION).read_text()))  # type: ignore[arg-type]
 
 
 class AutoencoderStage:
     """Trains the latent offset to carry alpha while the frozen decoder's picture stays as it is."""
-
-    convention = {"offset": "additive", "latent_input": "scaled"}
 
     def __init__(self, recipe: Recipe, pictures: Pictures | None = None, vae: MiniVAE | None = None) -> None:
         self.recipe = recipe
@@ -54,11 +61,12 @@ class AutoencoderStage:
         torch.manual_seed(recipe.seed)
         encoder = OffsetEncoder(**recipe.model["offset_encoder"])
         self.parts = RGBAParts(encoder, AlphaDecoder(**recipe.model["alpha_decoder"]))
-        self.turns: dict[str, nn.Module] = {"parts": self.parts}
+        turns: dict[str, nn.Module] = {"parts": self.parts}
         if self.weights["discriminator"]:
             self.discriminator = PatchDiscriminator(**recipe.model.get("discriminator", {}))
-            self.turns["discriminator"] = self.discriminator
-        self.autoencoder = RGBAAutoencoder(self.vae, encoder, self.parts.alpha_decoder, **self.convention)  # type: ignore[arg-type]
+            turns["discriminator"] = self.discriminator
+        self.turns: Mapping[str, nn.Module] = turns
+        self.autoencoder = RGBAAutoencoder(self.vae, encoder, self.parts.alpha_decoder, **EMBEDDED)  # type: ignore[arg-type]
         self._last: tuple[Tensor, Tensor] | None = None
 
     def loss(self, turn: str, generator: torch.Generator) -> dict[str, Tensor]:
@@ -103,7 +111,7 @@ class AutoencoderStage:
         assert isinstance(module, RGBAParts)
         module.offset_encoder.save_pretrained(folder / "rgba" / "offset_encoder")
         module.alpha_decoder.save_pretrained(folder / "rgba" / "alpha_decoder")
-        (folder / "rgba" / CONVENTION).write_text(json.dumps(self.convention))
+        (folder / "rgba" / CONVENTION).write_text(json.dumps(EMBEDDED))
 
     @torch.no_grad()
     def sheet(self, module: nn.Module, path: Path) -> None:

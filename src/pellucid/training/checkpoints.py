@@ -24,10 +24,13 @@ def save(state: dict[str, Any], folder: Path) -> Path:
             torch.save(state, file)
             file.flush()
             os.fsync(file.fileno())
-        os.replace(part, folder / NAME)
+        part.replace(folder / NAME)
     except (OSError, RuntimeError) as error:
         part.unlink(missing_ok=True)
-        raise FileError(f"The checkpoint in {folder} could not be written: {error}. Free some space; the last one is whole.") from error
+        raise FileError(
+            f"The checkpoint in {folder} could not be written: {error}. "
+            "Free some space; the last one is whole."
+        ) from error
     return folder / NAME
 
 

@@ -23,6 +23,8 @@ class Recipe:
     """Height and width of the training pictures."""
     subjects: int = 0
     """Size of the vocabulary, easiest groups first. 0 is all subjects."""
+    first_subjects: tuple[str, ...] = ()
+    """Labels that come into the vocabulary before all others."""
     groups: tuple[str, ...] = ("animals", "food", "objects", "activities", "travel", "smileys", "people")
     """Emoji groups in the order in which the vocabulary takes them."""
     steps: int
@@ -59,8 +61,13 @@ class Recipe:
 
     def __post_init__(self) -> None:
         if self.stage not in get_args(Stage):
-            raise ConfigError(f"Expected stage to be one of {get_args(Stage)}, got {self.stage!r}. Mend the recipe.")
-        low = {name: getattr(self, name) for name in ("steps", "batch_size", "accumulation", "size_px", "log_every")}
+            raise ConfigError(
+                f"Expected stage to be one of {get_args(Stage)}, got {self.stage!r}. Mend the recipe."
+            )
+        low = {
+            name: getattr(self, name)
+            for name in ("steps", "batch_size", "accumulation", "size_px", "log_every")
+        }
         if bad := {name: value for name, value in low.items() if value < 1}:
             raise ConfigError(f"Expected values of 1 or more, got {bad}. Mend the recipe.")
         if bad := {name: value for name, value in self.weights.items() if value < 0}:
@@ -82,8 +89,12 @@ def read_recipe(path: Path, overrides: Mapping[str, str] | None = None) -> Recip
         raise ConfigError(f"{path} is no readable recipe: {error}. See recipes/ for working ones.") from error
     known = {each.name: each for each in fields(Recipe)}
     if unknown := sorted(set(values) - set(known)):
-        raise ConfigError(f"{path} has fields that no recipe has: {unknown[:3]}. Known are {', '.join(known)}.")
-    needed = [name for name, each in known.items() if each.default is MISSING and each.default_factory is MISSING]
+        raise ConfigError(
+            f"{path} has fields that no recipe has: {unknown[:3]}. Known are {', '.join(known)}."
+        )
+    needed = [
+        name for name, each in known.items() if each.default is MISSING and each.default_factory is MISSING
+    ]
     if missing := [name for name in needed if name not in values]:
         raise ConfigError(f"{path} lacks {', '.join(missing)}. Add what is missing.")
     for name, value in values.items():

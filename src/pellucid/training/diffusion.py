@@ -1,11 +1,11 @@
 """Stages `base` and `transparent`: a text-to-image UNet on cached latents.
 
-`base` learns opaque pictures. `transparent` starts from it and learns adjusted latents (LayerDiffuse section 3.2)
-with the parameters that `model.trainable` names; its export is the difference to the base.
+`base` learns opaque pictures. `transparent` starts from it and learns adjusted latents (LayerDiffuse
+section 3.2) with the parameters that `model.trainable` names; its export is the difference to the base.
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import torch
@@ -15,6 +15,7 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from pellucid.data.records import Record, captions
+from pellucid.models.mini_vae import MiniVAE
 from pellucid.training.config import Recipe
 from pellucid.training.losses import blends, min_snr_v_weight
 from pellucid.training.parts import encode_texts, load_autoencoder, load_unet, load_vae, sample
@@ -24,7 +25,6 @@ from pellucid.training.vocabulary import plain_pictures
 
 BACKGROUNDS = {"": 0.5, "white": 1.0, "black": 0.0}
 """Words after a caption, and the level behind the picture; no words mean the grey of transparency."""
-SCHEDULE = {"beta_schedule": "squaredcos_cap_v2", "prediction_type": "v_prediction", "clip_sample": False}
 OPTIONS = {"trainable", "caption_dropout", "min_snr_gamma", "opaque_share"}
 
 
@@ -37,7 +37,7 @@ class DiffusionStage:
         torch.manual_seed(recipe.seed)
         self.folder = Path(recipe.init)
         pictures = load_pictures(recipe, held_out=None)
-        chosen = plain_pictures(pictures.records, recipe.groups, recipe.subjects)
+        chosen = plain_pictures(pictures.records, recipe.groups, recipe.subjects, recipe.first_subjects)
         self.records = [pictures.records[index] for index in chosen]
         self.rgba = pictures.rgba[chosen].float() / 255
         architecture = {key: value for key, value in recipe.model.items() if key not in OPTIONS}
@@ -46,8 +46,8 @@ class DiffusionStage:
         wanted = re.compile(str(self.options.get("trainable", "")))
         for name, parameter in self.unet.named_parameters():
             parameter.requires_grad_(bool(wanted.search(name)))
-        self.turns: dict[str, nn.Module] = {"unet": self.unet}
-        self.alphas_cumprod = DDPMScheduler(**SCHEDULE).alphas_cumprod
+        self.turns: Mapping[str, nn.Module] = {"unet": self.unet}
+        self.alphas_cumprod = schedule().alphas_cumprod
         self._cache()
 
     @torch.no_grad()
@@ -56,18 +56,27 @@ class DiffusionStage:
         if self.recipe.stage == "base":
             self.settings = list(BACKGROUNDS)
             vae = load_vae(self.folder)
-            self.latents = torch.stack([self._opaque_latents(vae, BACKGROUNDS[word]) for word in self.settings], dim=1)
+            self.latents = torch.stack(
+                [self._opaque_latents(vae, BACKGROUNDS[word]) for word in self.settings], dim=1
+            )
         else:
             self.settings = [""]
             autoencoder = load_autoencoder(self.folder)
             self.latents = torch.cat([autoencoder.encode(part) for part in self.rgba.split(64)])[:, None]
         sentences = {"": 0}
-        self.captions = [[self._sentences(record, word, sentences) for word in self.settings] for record in self.records]
+        self.captions = [
+            [self._sentences(record, word, sentences) for word in self.settings] for record in self.records
+        ]
         self.texts = encode_texts(self.folder, list(sentences))
 
-    def _opaque_latents(self, vae: nn.Module, level: float) -> Tensor:
+    def _opaque_latents(self, vae: MiniVAE, level: float) -> Tensor:
         picture = blends(self.rgba, torch.full((1, 3, 1, 1), level)) * 2 - 1
-        latents = torch.cat([vae.encode(part).latent_dist.mean for part in picture.split(64)])
+        latents = torch.cat(
+            [
+                vae.encode(part).latent_dist.mean  # type: ignore[union-attr]
+                for part in picture.split(64)
+            ]
+        )
         return latents * vae.config["scaling_factor"]  # type: ignore[index]
 
     def _sentences(self, record: Record, word: str, known: dict[str, int]) -> list[int]:
@@ -83,7 +92,9 @@ class DiffusionStage:
         picks = torch.rand(size, generator=generator).tolist()
         dropped = torch.rand(size, generator=generator) < float(self.options.get("caption_dropout", 0.1))
         choices = [self.captions[i][s] for i, s in zip(index.tolist(), setting.tolist(), strict=True)]
-        rows = torch.tensor([choice[int(pick * len(choice))] for choice, pick in zip(choices, picks, strict=True)])
+        rows = torch.tensor(
+            [choice[int(pick * len(choice))] for choice, pick in zip(choices, picks, strict=True)]
+        )
         return self.latents[index, setting], self.texts[rows.masked_fill(dropped, 0)].float()
 
     def loss(self, turn: str, generator: torch.Generator) -> dict[str, Tensor]:
@@ -99,12 +110,12 @@ class DiffusionStage:
         return {"v": (weight * error).mean() / weight.mean().clamp_min(1e-3)}
 
     def export(self, module: nn.Module, folder: Path) -> None:
-        """`base`: the UNet in diffusers' layout. `transparent`: half-precision differences of what was trained."""
+        """Writes the UNet in diffusers' layout (`base`), or the differences of what was trained."""
         assert isinstance(module, UNet2DConditionModel)
         if self.recipe.stage == "base":
             module.half().save_pretrained(folder / "unet")
             module.float()
-            DDPMScheduler(**SCHEDULE).save_pretrained(folder / "scheduler")
+            schedule().save_pretrained(folder / "scheduler")
             return
         trained = {name for name, parameter in self.unet.named_parameters() if parameter.requires_grad}
         state = module.state_dict()
@@ -124,6 +135,11 @@ class DiffusionStage:
             write_sheet([blends(self.rgba[rows], torch.full((1, 3, 1, 1), 0.5)), found], path)
         else:
             write_sheet([self.rgba[rows], load_autoencoder(self.folder).decode(latents, passes=1)], path)
+
+
+def schedule() -> DDPMScheduler:
+    """The noise schedule that the embedded model is trained with."""
+    return DDPMScheduler(beta_schedule="squaredcos_cap_v2", prediction_type="v_prediction", clip_sample=False)
 
 
 def spread(total: int, count: int) -> Sequence[int]:

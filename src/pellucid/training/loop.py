@@ -1,7 +1,7 @@
 """The one training loop.
 
-Every random draw of step `n` comes from a generator seeded with (recipe seed, n): a resumed run needs no stored
-random state and sees what the uninterrupted one would have seen, bit for bit on one CPU thread.
+Every random draw of step `n` comes from a generator seeded with (recipe seed, n): a resumed run needs no
+stored random state and sees what the uninterrupted one would have seen, bit for bit on one CPU thread.
 """
 
 import json
@@ -44,7 +44,9 @@ def learning_rate(recipe: Recipe, step: int) -> float:
     """Linear warm-up, then a cosine down to `final_learning_rate` of the highest."""
     warm = min(1.0, (step + 1) / max(1, recipe.warmup_steps))
     fall = (1 + math.cos(math.pi * min(1.0, step / recipe.steps))) / 2
-    return recipe.learning_rate * warm * (recipe.final_learning_rate + (1 - recipe.final_learning_rate) * fall)
+    return (
+        recipe.learning_rate * warm * (recipe.final_learning_rate + (1 - recipe.final_learning_rate) * fall)
+    )
 
 
 class Run:
@@ -118,11 +120,14 @@ class Run:
         return torch.Generator().manual_seed(number)
 
     def train(self, *, budget_s: float = math.inf) -> None:
-        """Trains to the last step, or until the time budget is spent; writes log, checkpoints, sheets and the export."""
+        """Trains to the last step or the end of the time budget; writes log, checkpoints, sheets and export."""
         self.folder.mkdir(parents=True, exist_ok=True)
         (self.folder / "recipe.json").write_text(json.dumps(asdict(self.recipe), indent=1, default=dict))
         started = saved = time.monotonic()
-        for _ in track(range(self.step, self.recipe.steps), total=self.recipe.steps, label=self.recipe.stage, unit="step", start=self.step):
+        steps = range(self.step, self.recipe.steps)
+        for _ in track(
+            steps, total=self.recipe.steps, label=self.recipe.stage, unit="step", start=steps.start
+        ):
             terms = self.one_step()
             now = time.monotonic()
             if self.step % self.recipe.log_every == 0:
@@ -138,7 +143,11 @@ class Run:
         self.stage.export(self.exported(), self.folder / "export")
 
     def _log(self, terms: dict[str, Tensor], seconds: float) -> None:
-        line = {"step": self.step, "seconds": round(seconds, 1), "learning_rate": learning_rate(self.recipe, self.step)}
+        line = {
+            "step": self.step,
+            "seconds": round(seconds, 1),
+            "learning_rate": learning_rate(self.recipe, self.step),
+        }
         values = {name: round(float(value), 6) for name, value in terms.items()}
         with (self.folder / "log.jsonl").open("a") as log:
             log.write(json.dumps(line | values) + "\n")

@@ -18,8 +18,8 @@ def gradient_l1(found: Picture, wanted: Picture) -> Scalar:
 def identity(picture: Picture, unadjusted: Picture) -> Scalar:
     """Squared distance between the frozen decoder's pictures of the adjusted and the unadjusted latent.
 
-    Source: LayerDiffuse section 3.1, "identity loss". Differs: against the decoder's own picture instead of the
-    input, so that the frozen VAE's reconstruction error is not charged to the offset.
+    Source: LayerDiffuse section 3.1, "identity loss". Differs: against the decoder's own picture instead of
+    the input, so that the frozen VAE's reconstruction error is not charged to the offset.
     """
     return functional.mse_loss(picture, unadjusted)
 
@@ -36,6 +36,6 @@ def discriminator_hinge(real: Tensor, fake: Tensor) -> Scalar:
 
 
 def min_snr_v_weight(alphas_cumprod: Float[Tensor, " b"], gamma: float) -> Float[Tensor, " b"]:
-    """Weight of a v-prediction's squared error, min(snr, gamma) / (snr + 1) (Hang et al. 2023, section 3.4)."""
+    """Weight of v's squared error, min(snr, gamma) / (snr + 1) (Hang et al. 2023, section 3.4)."""
     snr = alphas_cumprod / (1 - alphas_cumprod).clamp_min(1e-8)
     return torch.minimum(snr, torch.full_like(snr, gamma)) / (snr + 1)

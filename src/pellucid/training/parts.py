@@ -23,20 +23,24 @@ SHEET_GUIDANCE = 2.5
 def _part(folder: Path, name: str) -> Path:
     path = folder / name
     if not path.is_dir():
-        raise ConfigError(f"Expected {path} from an earlier stage, found none. Set `init` to the folder that has it.")
+        raise ConfigError(
+            f"Expected {path} from an earlier stage, found none. Set `init` to the folder that has it."
+        )
     return path
 
 
 @lru_cache(maxsize=2)
 def load_vae(folder: Path) -> MiniVAE:
     """The frozen VAE."""
-    return MiniVAE.from_pretrained(_part(folder, "vae")).eval().requires_grad_(False)  # type: ignore[return-value]
+    vae = MiniVAE.from_pretrained(_part(folder, "vae"), torch_dtype=torch.float32)
+    return vae.eval().requires_grad_(False)  # type: ignore[return-value]
 
 
 def load_unet(folder: Path, architecture: Mapping[str, Any], *, transparent: bool) -> UNet2DConditionModel:
-    """The folder's UNet where it has one, else a new one of that architecture; `transparent` needs the first."""
+    """The folder's UNet where it has one, else a new one; `transparent` needs the first."""
     if transparent or (folder / "unet").is_dir():
-        return UNet2DConditionModel.from_pretrained(_part(folder, "unet"), torch_dtype=torch.float32)  # type: ignore[return-value]
+        path = _part(folder, "unet")
+        return UNet2DConditionModel.from_pretrained(path, torch_dtype=torch.float32)  # type: ignore[return-value]
     return UNet2DConditionModel(**architecture)
 
 
@@ -71,7 +75,7 @@ def sample(unet: UNet2DConditionModel, folder: Path, prompts: Sequence[str], see
         text_encoder=None,  # type: ignore[arg-type]
         tokenizer=None,  # type: ignore[arg-type]
         unet=unet,
-        scheduler=scheduler,
+        scheduler=scheduler,  # type: ignore[arg-type]
         safety_checker=None,  # type: ignore[arg-type]
         feature_extractor=None,  # type: ignore[arg-type]
         requires_safety_checker=False,

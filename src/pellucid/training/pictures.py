@@ -25,7 +25,9 @@ class Pictures:
 
     def batch(self, size: int, generator: torch.Generator, *, augment: bool) -> Float[Tensor, "b 4 h w"]:
         """Pictures drawn with equal chance, straight alpha in [0, 1]; flipped and moved if `augment`."""
-        return self.take(torch.randint(len(self.records), (size,), generator=generator), generator, augment=augment)
+        return self.take(
+            torch.randint(len(self.records), (size,), generator=generator), generator, augment=augment
+        )
 
     def take(self, index: Tensor, generator: torch.Generator, *, augment: bool) -> Float[Tensor, "b 4 h w"]:
         """The pictures at `index`, straight alpha in [0, 1]; flipped and moved if `augment`."""

@@ -19,6 +19,8 @@ def write_sheet(rows: Sequence[Tensor], path: Path, *, scale: int = 2) -> None:
 def _opaque(picture: Tensor) -> Tensor:
     if len(picture) == 3:
         return picture
-    rows, columns = torch.meshgrid(torch.arange(picture.shape[1]), torch.arange(picture.shape[2]), indexing="ij")
+    rows, columns = torch.meshgrid(
+        torch.arange(picture.shape[1]), torch.arange(picture.shape[2]), indexing="ij"
+    )
     board = 0.45 + 0.1 * ((rows // 8 + columns // 8) % 2).float()
     return picture[:3] * picture[3:] + board * (1 - picture[3:])

@@ -1,5 +1,6 @@
 """Stage `vae`: the embedded model's VAE on opaque pictures."""
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import torch
@@ -17,7 +18,7 @@ DEFAULTS = {"reconstruction": 1.0, "gradient": 1.0, "kl": 2e-3}
 
 
 def backgrounds(count: int, generator: torch.Generator) -> Tensor:
-    """One solid colour a picture, (count, 3, 1, 1) in [0, 1]: half of them the grey that transparency is shown on."""
+    """One solid colour a picture, (count, 3, 1, 1) in [0, 1]; half are the grey of transparency."""
     colours = torch.rand(count, 3, 1, 1, generator=generator)
     plain = torch.rand(count, 1, 1, 1, generator=generator) < 0.5
     return torch.where(plain, torch.full_like(colours, GREY), colours)
@@ -32,14 +33,19 @@ class VAEStage:
         self.weights = DEFAULTS | dict(recipe.weights)
         torch.manual_seed(recipe.seed)
         self.vae = MiniVAE(**dict(recipe.model), sample_size=recipe.size_px)
-        self.turns: dict[str, nn.Module] = {"vae": self.vae}
+        self.turns: Mapping[str, nn.Module] = {"vae": self.vae}
         self._start_from_principal_components()
 
     @torch.no_grad()
     def _start_from_principal_components(self) -> None:
-        """Sets the linear share of the code to the training patches' principal components, at unit variance."""
+        """Sets the linear share of the code to the patches' principal components, at unit variance."""
         patch = self.vae.pixels_per_latent
-        pictures = torch.cat([self.batch(torch.Generator().manual_seed(seed)) for seed in range(1024 // self.recipe.batch_size + 1)])
+        pictures = torch.cat(
+            [
+                self.batch(torch.Generator().manual_seed(seed))
+                for seed in range(1024 // self.recipe.batch_size + 1)
+            ]
+        )
         patches = functional.unfold(pictures, patch, stride=patch).transpose(1, 2).flatten(0, 1)
         mean = patches.mean(dim=0)
         variances, directions = torch.linalg.eigh((patches - mean).T @ (patches - mean) / len(patches))

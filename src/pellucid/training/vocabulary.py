@@ -9,19 +9,21 @@ SOFT = 0.01
 """From this `Record.soft` on, a picture shows true partial transparency."""
 
 
-def plain_pictures(records: Sequence[Record], groups: Sequence[str], subjects: int) -> list[int]:
+def plain_pictures(records: Sequence[Record], groups: Sequence[str], subjects: int, first: Sequence[str] = ()
+) -> list[int]:
     """Chooses subjects and the one picture of each that is meant when nobody names a style.
 
-    Groups take turns, each with its shortest names first, since those are what people ask for; subjects that can be
-    shown truly transparent come before the others of their group.
+    Groups take turns, each with its shortest names first, since those are what people ask for; subjects that
+    can be shown truly transparent come before the others of their group.
 
     Args:
         records: pictures, the preferred style first.
         groups: emoji groups to draw from.
         subjects: how many subjects. 0 is all.
+        first: labels that come before all others.
 
     Returns:
-        Indices into `records`, one a subject; where a picture with true partial transparency exists, that one.
+        Indices into `records`, one a subject: the picture with true partial transparency where there is one.
     """
     chosen: dict[str, int] = {}
     for index, record in enumerate(records):
@@ -32,5 +34,6 @@ def plain_pictures(records: Sequence[Record], groups: Sequence[str], subjects: i
         return (records[index].soft <= SOFT, len(records[index].label.split()), index)
 
     queues = [sorted((i for i in chosen.values() if records[i].group == group), key=rank) for group in groups]
+    early = [chosen[label] for label in first if label in chosen]
     turns = [index for index in chain.from_iterable(zip_longest(*queues)) if index is not None]
-    return turns[: subjects or None]
+    return list(dict.fromkeys([*early, *turns]))[: subjects or None]

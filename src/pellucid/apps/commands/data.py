@@ -13,8 +13,17 @@ def data_command() -> None:
 
 @data_command.command("pull")
 @click.argument("name")
-@click.option("--archives", type=click.Path(path_type=Path, exists=True, file_okay=False), help="Folder with the .tgz files; nothing is fetched then.")
-@click.option("-o", "--output", type=click.Path(path_type=Path, file_okay=False), help="Folder for archives and shard.  [default: the user's cache]")
+@click.option(
+    "--archives",
+    type=click.Path(path_type=Path, exists=True, file_okay=False),
+    help="Folder with the .tgz files; nothing is fetched then.",
+)
+@click.option(
+    "-o",
+    "--output",
+    type=click.Path(path_type=Path, file_okay=False),
+    help="Folder for archives and shard.  [default: the user's cache]",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def pull(name: str, archives: Path | None, output: Path | None, as_json: bool) -> None:
     """Fetch a set with the npm client, check it and pack it into a shard: fluent-3d or noto."""
@@ -41,4 +50,6 @@ def stats(shard: Path, as_json: bool) -> None:
         "licences": dict(Counter(record.licence for record in records)),
         "groups": dict(Counter(record.group for record in records)),
     }
-    click.echo(json.dumps(found) if as_json else "\n".join(f"{name}: {value}" for name, value in found.items()))
+    click.echo(
+        json.dumps(found) if as_json else "\n".join(f"{name}: {value}" for name, value in found.items())
+    )
