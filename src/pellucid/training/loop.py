@@ -120,7 +120,7 @@ class Run:
         return torch.Generator().manual_seed(number)
 
     def train(self, *, budget_s: float = math.inf) -> None:
-        """Trains to the last step or the end of the time budget; writes log, checkpoints, sheets and export."""
+        """Trains to the last step or the end of the time budget; writes all that a run leaves behind."""
         self.folder.mkdir(parents=True, exist_ok=True)
         (self.folder / "recipe.json").write_text(json.dumps(asdict(self.recipe), indent=1, default=dict))
         started = saved = time.monotonic()

@@ -1,0 +1,84 @@
+"""Records, shards, sources."""
+
+import hashlib
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from pellucid.data.records import Record, captions
+from pellucid.data.shards import read_shard, resize_rgba, write_shard
+from pellucid.data.sources import Archive, fetch, pull, softness
+from pellucid.errors import FileError, InputError
+from pellucid.training.vocabulary import plain_pictures
+
+
+def record(label: str = "red apple", soft: float = 0.0, group: str = "food") -> Record:
+    return Record(
+        name=label, label=label, keywords=("fruit", "health"), group=group, source="s@1", style="flat icon",
+        licence="MIT", attribution="someone", soft=soft,
+    )  # fmt: skip
+
+
+def picture(seed: int = 0) -> np.ndarray:
+    return np.random.default_rng(seed).integers(0, 256, (24, 20, 4), dtype=np.uint8)
+
+
+def test_a_shard_comes_back_as_it_was_and_in_the_same_bytes(tmp_path: Path) -> None:
+    samples = [(record("red apple"), picture(1)), (record("ice", 0.4), picture(2))]
+    paths = [tmp_path / "a.tar", tmp_path / "b.tar"]
+    assert [write_shard(samples, path) for path in paths] == [2, 2]
+    assert paths[0].read_bytes() == paths[1].read_bytes()
+    for (wanted, rgba), (found, back) in zip(samples, read_shard(paths[0]), strict=True):
+        assert found == wanted
+        assert np.array_equal(rgba, back)
+
+
+def test_a_file_that_is_no_shard_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "x.tar").write_bytes(b"nothing of the kind")
+    with pytest.raises(FileError, match="no readable shard"):
+        list(read_shard(tmp_path / "x.tar"))
+
+
+def test_resizing_makes_no_fringe() -> None:
+    rgba = np.zeros((32, 32, 4), np.uint8)
+    rgba[8:24, 8:24] = (200, 100, 50, 255)  # black, but transparent, around it
+    small = resize_rgba(rgba, 12, 12)
+    seen = small[..., 3] > 8
+    assert seen.any()
+    assert np.abs(small[seen][:, :3].astype(int) - (200, 100, 50)).max() <= 8
+
+
+def test_softness_sees_glass_and_no_edges() -> None:
+    rgba = np.zeros((64, 64, 4), np.uint8)
+    rgba[10:54, 10:54, 3] = 255
+    assert softness(rgba) == 0
+    rgba[20:40, 20:40, 3] = 128
+    assert softness(rgba) > 0.1
+
+
+def test_the_split_depends_on_the_label_alone() -> None:
+    labels = [f"thing {number}" for number in range(2000)]
+    held_out = [record(label).held_out for label in labels]
+    assert 60 < sum(held_out) < 140
+    assert held_out == [record(label, soft=0.3, group="objects").held_out for label in labels]
+
+
+def test_captions_name_the_style_unless_it_is_plain() -> None:
+    assert all("flat icon" in text for text in captions(record(), plain=False))
+    assert {"red apple", "a red apple"} <= set(captions(record(), plain=True))
+
+
+def test_a_transparent_picture_stands_for_its_subject() -> None:
+    records = [record("ice"), record("lemon"), record("ice", soft=0.4), record("key", group="objects")]
+    assert plain_pictures(records, ["food", "objects"], 0) == [2, 3, 1]
+    assert plain_pictures(records, ["food", "objects"], 2, first=["lemon"]) == [1, 2]
+
+
+def test_an_unknown_set_and_a_wrong_file_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="fluent-3d"):
+        pull("nothing")
+    archive = Archive("thing", "1.0", hashlib.sha256(b"right").hexdigest())
+    (tmp_path / archive.file).write_bytes(b"wrong")
+    with pytest.raises(FileError, match="sha256"):
+        fetch(archive, tmp_path)

@@ -1,0 +1,160 @@
+"""A run on a tiny real stage: bit-equal resume, killed or not; a failed save; learning."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Mapping
+from pathlib import Path
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from pellucid.data.records import Record
+from pellucid.errors import ConfigError, FileError
+from pellucid.training import checkpoints
+from pellucid.training.config import Recipe, read_recipe
+from pellucid.training.loop import Run, learning_rate
+from pellucid.training.pictures import Pictures
+from pellucid.training.vae import VAEStage
+
+TINY = {"block_out_channels": (3, 12, 8, 16), "layers_per_block": 1, "latent_channels": 4}
+
+
+def recipe(steps: int = 6, **values: object) -> Recipe:
+    return Recipe(
+        stage="vae", data=(), steps=steps, batch_size=4, size_px=16, model=TINY, sample_every=0, log_every=2,
+        warmup_steps=2, **values,  # type: ignore[arg-type]
+    )  # fmt: skip
+
+
+def pictures() -> Pictures:
+    generator = torch.Generator().manual_seed(7)
+    record = Record(
+        name="x", label="x", keywords=(), group="food", source="s", style="icon", licence="MIT", attribution="a",
+        soft=0.0,
+    )  # fmt: skip
+    return Pictures((record,) * 8, torch.randint(0, 256, (8, 4, 16, 16), generator=generator, dtype=torch.uint8))
+
+
+def run(folder: Path, steps: int = 6, **values: object) -> Run:
+    return Run(recipe(steps, **values), VAEStage(recipe(steps, **values), pictures()), folder)
+
+
+def weights(each: Run) -> Mapping[str, Tensor]:
+    return each.exported().state_dict()
+
+
+def test_a_resumed_run_is_bit_equal_to_an_uninterrupted_one(tmp_path: Path) -> None:
+    torch.set_num_threads(1)
+    whole = run(tmp_path / "whole")
+    whole.train()
+    first = run(tmp_path / "parts")
+    for _ in range(3):
+        first.one_step()
+    first.save()
+    second = run(tmp_path / "parts")
+    assert second.step == 3
+    second.train()
+    for name, value in weights(whole).items():
+        assert torch.equal(value, weights(second)[name]), name
+
+
+def test_accumulation_is_part_of_a_step(tmp_path: Path) -> None:
+    each = run(tmp_path, accumulation=2)
+    each.one_step()
+    assert each.step == 1
+
+
+def test_the_loss_falls_and_every_parameter_moves(tmp_path: Path) -> None:
+    each = run(tmp_path, steps=60)
+    before = {name: value.clone() for name, value in each.stage.turns["vae"].named_parameters()}
+    first = sum(float(term) for term in each.one_step().values())
+    for _ in range(59):
+        last = sum(float(term) for term in each.one_step().values())
+    assert last < 0.9 * first
+    moved = {n for n, p in each.stage.turns["vae"].named_parameters() if not torch.equal(p, before[n])}
+    assert moved == set(before)
+
+
+def test_a_nan_leaves_the_parameters_alone(tmp_path: Path) -> None:
+    each = run(tmp_path)
+    module = each.stage.turns["vae"]
+    with torch.no_grad():
+        module.patch_out.bias.fill_(float("nan"))  # type: ignore[union-attr,operator]
+    before = {name: value.clone() for name, value in module.named_parameters()}
+    with pytest.raises(RuntimeError, match="non-finite"):
+        each.one_step()
+    for name, value in module.named_parameters():
+        assert torch.equal(value.nan_to_num(), before[name].nan_to_num())
+
+
+def test_a_full_disk_leaves_the_last_checkpoint(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    checkpoints.save({"step": 1}, tmp_path)
+
+    def full(_: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(FileError, match="No space left"):
+        checkpoints.save({"step": 2}, tmp_path)
+    assert checkpoints.load(tmp_path) == {"step": 1}
+    assert [path.name for path in tmp_path.iterdir()] == [checkpoints.NAME]
+
+
+def test_the_rate_warms_up_then_falls() -> None:
+    rates = [learning_rate(recipe(100), step) for step in range(100)]
+    assert rates[0] < rates[1] > rates[50] > rates[99] > 0
+
+
+def test_a_recipe_names_what_is_wrong(tmp_path: Path) -> None:
+    path = tmp_path / "r.toml"
+    path.write_text('stage = "vae"\ndata = []\nsteps = 3\ncolour = 1\n')
+    with pytest.raises(ConfigError, match="colour"):
+        read_recipe(path)
+    path.write_text('stage = "vae"\ndata = []\n')
+    with pytest.raises(ConfigError, match="lacks steps"):
+        read_recipe(path)
+    assert read_recipe(path, {"steps": "4", "model.latent_channels": "8"}).model == {"latent_channels": 8}
+    with pytest.raises(ConfigError, match="expected steps to be int"):
+        read_recipe(path, {"steps": "many"})
+
+
+@pytest.mark.parametrize("path", sorted(Path("recipes").glob("*.toml")), ids=lambda path: path.stem)
+def test_every_recipe_is_read(path: Path) -> None:
+    assert read_recipe(path).stage in path.stem
+
+
+CHILD = """
+import sys, torch
+sys.path.insert(0, {tests!r})
+from pathlib import Path
+from test_loop import run
+torch.set_num_threads(1)
+run(Path(sys.argv[1]), steps=30, save_every_s=0.0).train()
+"""
+
+
+def test_kill_9_then_resume_is_bit_equal(tmp_path: Path) -> None:
+    torch.set_num_threads(1)
+    whole = run(tmp_path / "whole", steps=30)
+    whole.train()
+    command = [sys.executable, "-c", CHILD.format(tests=str(Path(__file__).parent)), str(tmp_path / "killed")]
+    for wait_s in (0.0, 0.15, 0.3):
+        child = subprocess.Popen(command)
+        deadline = time.monotonic() + 60
+        while not (tmp_path / "killed" / checkpoints.NAME).exists() and time.monotonic() < deadline:
+            time.sleep(0.02)
+        time.sleep(wait_s)
+        child.send_signal(signal.SIGKILL)
+        child.wait()
+    resumed = run(tmp_path / "killed", steps=30)
+    resumed.train()
+    for name, value in weights(whole).items():
+        assert torch.equal(value, weights(resumed)[name]), name
+
+
+def test_modules_are_in_train_mode(tmp_path: Path) -> None:
+    assert all(isinstance(module, nn.Module) and module.training for module in run(tmp_path).stage.turns.values())
