@@ -36,7 +36,9 @@ def pictures() -> Pictures:
         name="x", label="x", keywords=(), group="food", source="s", style="icon", licence="MIT", attribution="a",
         soft=0.0,
     )  # fmt: skip
-    return Pictures((record,) * 8, torch.randint(0, 256, (8, 4, 16, 16), generator=generator, dtype=torch.uint8))
+    return Pictures(
+        (record,) * 8, torch.randint(0, 256, (8, 4, 16, 16), generator=generator, dtype=torch.uint8)
+    )
 
 
 def run(folder: Path, steps: int = 6, **values: object) -> Run:
@@ -157,4 +159,6 @@ def test_kill_9_then_resume_is_bit_equal(tmp_path: Path) -> None:
 
 
 def test_modules_are_in_train_mode(tmp_path: Path) -> None:
-    assert all(isinstance(module, nn.Module) and module.training for module in run(tmp_path).stage.turns.values())
+    assert all(
+        isinstance(module, nn.Module) and module.training for module in run(tmp_path).stage.turns.values()
+    )

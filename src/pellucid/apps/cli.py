@@ -21,7 +21,6 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "models": ("models", "List, fetch, show and verify checkpoints."),
     "data": ("data", "Fetch and pack training pictures."),
     "train": ("train", "Train a stage from a recipe."),
-    "eval": ("evaluate", "Measure a codec or a model."),
 }
 
 

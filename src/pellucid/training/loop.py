@@ -10,7 +10,7 @@ import time
 from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import torch
 from torch import Tensor, nn
@@ -21,6 +21,7 @@ from pellucid.training import checkpoints
 from pellucid.training.config import Recipe
 
 
+@runtime_checkable
 class Stage(Protocol):
     """What differs between stages: the modules, the loss, and what is written at the end."""
 
@@ -96,7 +97,7 @@ class Run:
         """One optimizer step of every turn; returns the loss terms, still on their device.
 
         Raises:
-            RuntimeError: a gradient is not finite. The parameters are then still those of before.
+            RuntimeError: the loss or a gradient is not finite. The parameters are then still those of before.
         """
         terms: dict[str, Tensor] = {}
         for turn, module in self.stage.turns.items():
@@ -104,7 +105,10 @@ class Run:
             optimizer.zero_grad(set_to_none=True)
             for part in range(self.recipe.accumulation):
                 found = self.stage.loss(turn, self._generator(part))
-                (torch.stack(list(found.values())).sum() / self.recipe.accumulation).backward()
+                total = torch.stack(list(found.values())).sum() / self.recipe.accumulation
+                if not torch.isfinite(total):  # an L1 of NaN has a finite gradient
+                    raise RuntimeError(f"The loss of step {self.step} is non-finite: {float(total)}.")
+                total.backward()
                 terms |= {f"{turn}/{name}": value.detach() for name, value in found.items()}
             nn.utils.clip_grad_norm_(module.parameters(), self.recipe.max_grad_norm, error_if_nonfinite=True)
             for group in optimizer.param_groups:
