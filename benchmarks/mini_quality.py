@@ -1,6 +1,6 @@
 """Scores of an embedded model: codec on held-out pictures, and prompt fidelity on its vocabulary.
 
-Usage: `python benchmarks/mini_quality.py [--model src/pellucid/mini] [--recipe recipes/mini-cpu-transparent.toml]`
+Usage: `python benchmarks/mini_quality.py [--model FOLDER] [--recipe RECIPE]`
 Writes benchmarks/results/mini_quality.json and a sample sheet into the model's folder.
 """
 

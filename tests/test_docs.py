@@ -30,9 +30,11 @@ def test_public_names_exist() -> None:
 
 def test_importing_and_help_load_no_torch() -> None:
     code = (
-        "import sys; from click.testing import CliRunner; import pellucid; from pellucid.apps.cli import cli, COMMANDS\n"
+        "import sys; from click.testing import CliRunner; import pellucid\n"
+        "from pellucid.apps.cli import cli, COMMANDS\n"
         "for command in [[], *([name] for name in COMMANDS)]:\n"
-        "    result = CliRunner().invoke(cli, [*command, '--help']); assert result.exit_code == 0, result.output\n"
+        "    result = CliRunner().invoke(cli, [*command, '--help'])\n"
+        "    assert result.exit_code == 0, result.output\n"
         "assert 'torch' not in sys.modules"
     )
     subprocess.run([sys.executable, "-c", code], check=True, timeout=60)

@@ -33,8 +33,8 @@ def recipe(steps: int = 6, **values: object) -> Recipe:
 def pictures() -> Pictures:
     generator = torch.Generator().manual_seed(7)
     record = Record(
-        name="x", label="x", keywords=(), group="food", source="s", style="icon", licence="MIT", attribution="a",
-        soft=0.0,
+        name="x", label="x", keywords=(), group="food", source="s", style="icon", licence="MIT",
+        attribution="a", soft=0.0,
     )  # fmt: skip
     return Pictures(
         (record,) * 8, torch.randint(0, 256, (8, 4, 16, 16), generator=generator, dtype=torch.uint8)
