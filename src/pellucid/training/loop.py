@@ -7,14 +7,14 @@ stored random state and sees what the uninterrupted one would have seen, bit for
 import json
 import math
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Protocol, runtime_checkable
 
 import torch
 from torch import Tensor, nn
-from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+from torch.optim.swa_utils import AveragedModel
 
 from pellucid.progress import track
 from pellucid.training import checkpoints
@@ -50,6 +50,25 @@ def learning_rate(recipe: Recipe, step: int) -> float:
     )
 
 
+Average = Callable[[tuple[Tensor, ...] | list[Tensor], tuple[Tensor, ...] | list[Tensor], Tensor | int], None]
+
+
+def warmed_average(decay: float) -> Average:
+    """Exponential average whose memory grows with the run, since a fixed one keeps the untrained start."""
+
+    @torch.no_grad()
+    def update(
+        averaged: tuple[Tensor, ...] | list[Tensor],
+        current: tuple[Tensor, ...] | list[Tensor],
+        count: Tensor | int,
+    ) -> None:
+        kept = min(decay, (1 + int(count)) / (10 + int(count)))
+        for mean, value in zip(averaged, current, strict=True):
+            mean.lerp_(value, 1 - kept)
+
+    return update
+
+
 class Run:
     """One training run in one folder: made new, or taken up where its checkpoint stopped."""
 
@@ -66,7 +85,7 @@ class Run:
         }
         first = next(iter(stage.turns.values()))
         decay = recipe.ema_decay
-        self.average = AveragedModel(first, multi_avg_fn=get_ema_multi_avg_fn(decay)) if decay else None
+        self.average = AveragedModel(first, multi_avg_fn=warmed_average(decay)) if decay else None
         self.step = 0
         if state := checkpoints.load(folder):
             self._restore(state)
@@ -107,7 +126,9 @@ class Run:
                 found = self.stage.loss(turn, self._generator(part))
                 total = torch.stack(list(found.values())).sum() / self.recipe.accumulation
                 if not torch.isfinite(total):  # an L1 of NaN has a finite gradient
-                    raise RuntimeError(f"The loss of step {self.step} is non-finite: {float(total)}.")
+                    raise RuntimeError(
+                        f"The loss of step {self.step} is non-finite. Lower the learning rate."
+                    )
                 total.backward()
                 terms |= {f"{turn}/{name}": value.detach() for name, value in found.items()}
             nn.utils.clip_grad_norm_(module.parameters(), self.recipe.max_grad_norm, error_if_nonfinite=True)
