@@ -21,7 +21,6 @@ from pellucid.training.pictures import load_pictures
 from pellucid.training.sheets import write_sheet
 from pellucid.training.vocabulary import plain_pictures
 
-CAPTIONS = 200
 SHEET = 16
 
 
@@ -54,14 +53,14 @@ def codec(folder: Path, recipe: Path) -> dict[str, object]:
 GROUPS = ("animals", "food", "objects", "activities", "travel", "smileys", "people")
 
 
-def generation(folder: Path, recipe_path: Path) -> dict[str, object]:
+def generation(folder: Path, recipe_path: Path, count: int) -> dict[str, object]:
     """Generated pictures of training captions: does the nearest training picture have the asked label?"""
     recipe = read_recipe(recipe_path)
     pictures = load_pictures(recipe, held_out=None)
     chosen = plain_pictures(pictures.records, recipe.groups, recipe.subjects, recipe.first_subjects)
     records = [pictures.records[index] for index in chosen]
     every = [(text, record.label) for record in records for text in captions(record, plain=True)]
-    asked = [every[index * len(every) // CAPTIONS] for index in range(CAPTIONS)]
+    asked = [every[index * len(every) // count] for index in range(count)]
     scenes = load(folder).generate([text for text, _ in asked], seed=0, batch_size=20)
     found = (
         torch.stack([torch.from_numpy(scene.layers[0].image).permute(2, 0, 1) for scene in scenes]).float()
@@ -70,7 +69,7 @@ def generation(folder: Path, recipe_path: Path) -> dict[str, object]:
     known = pictures.rgba[chosen].float() / 255
     small = [premultiplied_small(picture) for picture in (found, known)]
     ranks = nearest_rank(*small, [record.label for record in records], [label for _, label in asked])
-    write_sheet([found[::25][:8], found[12::25][:8]], folder / "samples.png", scale=2)
+    write_sheet([found[::7][:8], found[3::7][:8]], folder / "samples.png", scale=2)
     return {
         "captions": len(asked),
         "subjects": len(records),
@@ -96,10 +95,11 @@ if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--model", type=Path, default=Path("src/pellucid/mini"))
     parser.add_argument("--recipe", type=Path, default=Path("recipes/mini-cpu-transparent.toml"))
+    parser.add_argument("--captions", type=int, default=200)
     options = parser.parse_args()
     scores = {
         "codec": codec(options.model, options.recipe),
-        "generation": generation(options.model, options.recipe),
+        "generation": generation(options.model, options.recipe, options.captions),
     }
     text = json.dumps(scores, indent=1)
     Path("benchmarks/results/mini_quality.json").write_text(text + "\n")
