@@ -10,8 +10,6 @@ import tiny
 from pellucid.apps.cli import cli
 from pellucid.errors import FileError, InputError
 
-pytest.importorskip("pellucid.models.mini_vae")
-
 
 @pytest.fixture(scope="module")
 def model(tmp_path_factory: pytest.TempPathFactory) -> str:

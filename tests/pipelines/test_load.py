@@ -9,8 +9,6 @@ import pellucid
 import tiny
 from pellucid.errors import InputError, WeightsError
 
-pytest.importorskip("pellucid.models.mini_vae")
-
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
