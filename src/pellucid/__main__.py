@@ -1,4 +1,4 @@
-"""`python -m pellucid` is the `pellucid` command."""
+"""`python -m pellucid`, the same as the command `pellucid`."""
 
 from pellucid.apps.cli import main
 

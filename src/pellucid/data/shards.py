@@ -1,4 +1,4 @@
-"""Shards in WebDataset's layout: a tar with `NAME.png` (straight RGBA) beside `NAME.json` (a `Record`)."""
+"""Shards in WebDataset's layout: `NAME.png` or lossless `NAME.webp` (straight RGBA) beside `NAME.json` (a `Record`)."""
 
 import io
 import json
@@ -12,28 +12,42 @@ from PIL import Image
 
 from pellucid.data.records import Record
 from pellucid.errors import FileError
+from pellucid.rgba.atomic import open_atomically
 
 Sample = tuple[Record, np.ndarray]
 """A record and its picture: uint8 (h, w, 4), straight alpha."""
 
 
-def write_shard(samples: Iterable[Sample], path: Path) -> int:
+def write_shard(samples: Iterable[Sample], path: Path, *, small: bool = False) -> int:
     """Writes samples to one tar file, atomically, and returns how many there were.
 
     The same samples give the same bytes: times and owners are left out.
+
+    Args:
+        samples: what to write.
+        path: the tar file.
+        small: WebP, a quarter smaller, instead of PNG, which is faster and which everything reads.
+
+    Raises:
+        FileError: the folder refuses or the disk is full; nothing is left behind then.
     """
-    part = path.with_suffix(".part")
     path.parent.mkdir(parents=True, exist_ok=True)
     count = 0
-    with tarfile.open(part, "w") as tar:
+    with open_atomically(path) as file, tarfile.open(fileobj=file, mode="w") as tar:
         for record, rgba in samples:
             count += 1
-            png = io.BytesIO()
-            Image.fromarray(rgba, "RGBA").save(png, "PNG")
-            _add(tar, f"{record.name}.png", png.getvalue())
+            picture, kind = io.BytesIO(), "webp" if small else "png"
+            Image.fromarray(rgba, "RGBA").save(picture, kind, lossless=True)
+            _add(tar, f"{record.name}.{kind}", picture.getvalue())
             _add(tar, f"{record.name}.json", json.dumps(record.to_json(), sort_keys=True).encode())
-    part.replace(path)
     return count
+
+
+def pack(shards: Iterable[Path], size_px: int, path: Path) -> int:
+    """Writes all samples of `shards` to one small shard, `size_px` on each side; returns how many there were."""
+    every = (sample for shard in shards for sample in read_shard(shard))
+    resized = ((record, resize_rgba(rgba, size_px, size_px)) for record, rgba in every)
+    return write_shard(resized, path, small=True)
 
 
 def _add(tar: tarfile.TarFile, name: str, content: bytes) -> None:
@@ -53,7 +67,9 @@ def read_shard(path: Path) -> Iterator[Sample]:
             members = {member.name: member for member in tar}
             for name in [name for name in members if name.endswith(".json")]:
                 record = Record.from_json(json.loads(_content(tar, members[name])))
-                picture = Image.open(io.BytesIO(_content(tar, members[name[:-5] + ".png"])))
+                stem = name.removesuffix("json")
+                member = members.get(f"{stem}png") or members[f"{stem}webp"]
+                picture = Image.open(io.BytesIO(_content(tar, member)))
                 yield record, np.asarray(picture.convert("RGBA"))
     except (OSError, tarfile.TarError, KeyError, ValueError, TypeError) as error:
         raise FileError(

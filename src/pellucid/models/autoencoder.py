@@ -33,7 +33,7 @@ class Convention:
     background: float = 0.5
     """Grey behind the picture that the VAE encodes, in [0, 1]."""
     vae_colour: Literal["straight", "padded"] = "straight"
-    """Which colour is laid on that grey."""
+    """Which colour is laid on that grey; "padded" means `extend_colour`'s, for the offset too."""
 
 
 CONVENTIONS = {
@@ -202,10 +202,14 @@ class RGBAAutoencoder(nn.Module):
     @torch.no_grad()
     def encode_picture(self, rgba: UInt8[np.ndarray, "h w 4"]) -> Float[Tensor, "1 c h2 w2"]:
         """Scaled latent of one picture, colour padded under its transparent pixels."""
-        from pellucid.rgba.padding import pad_rgb
+        from pellucid.rgba.padding import extend_colour, pad_rgb
 
         like = next(self.vae.parameters())
-        padded = torch.from_numpy(np.ascontiguousarray(pad_rgb(rgba))).permute(2, 0, 1)[None]
+        if self.convention.vae_colour == "padded":
+            colour = extend_colour(rgba)[..., :3].astype(np.float32) / 255
+        else:
+            colour = pad_rgb(rgba)
+        padded = torch.from_numpy(np.ascontiguousarray(colour)).permute(2, 0, 1)[None]
         straight = torch.from_numpy(rgba.astype(np.float32) / 255).permute(2, 0, 1)[None]
         return self.encode(straight.to(like), padded.to(like))
 

@@ -3,7 +3,9 @@
 import contextlib
 import os
 import secrets
+from collections.abc import Iterator
 from pathlib import Path
+from typing import BinaryIO
 
 from pellucid.errors import FileError
 
@@ -15,6 +17,13 @@ def write_atomically(path: Path, content: bytes) -> None:
         FileError: the folder is absent or refuses, or the disk is full. An older file at `path` is then
             untouched, and nothing new is left.
     """
+    with open_atomically(path) as file:
+        file.write(content)
+
+
+@contextlib.contextmanager
+def open_atomically(path: Path) -> Iterator[BinaryIO]:
+    """As `write_atomically`, for what is written piece by piece; leaving the block by an error writes nothing."""
     try:
         target = path.resolve()  # so that a link stays a link
         part = target.with_name(f".{target.name[:100]}.{secrets.token_hex(6)}.part")
@@ -22,7 +31,7 @@ def write_atomically(path: Path, content: bytes) -> None:
             raise IsADirectoryError("it is a folder")
         try:
             with part.open("xb") as file:
-                file.write(content)
+                yield file
                 file.flush()
                 os.fsync(file.fileno())
             part.replace(target)

@@ -8,7 +8,8 @@ import cv2
 import numpy as np
 
 from pellucid.errors import InputError
-from pellucid.rgba.types import AnyArray, RGBFloat32, check_rgba8
+from pellucid.rgba.quantization import to_bytes
+from pellucid.rgba.types import RGBA8, AnyArray, RGBFloat32, check_rgba8
 
 SHRINK = 1.2  # ratio between pyramid levels, the released value
 EMPTY = 1e-8  # an alpha sum below this counts as this: a fully transparent picture is padded with black
@@ -79,3 +80,21 @@ def _pyramid(rgba: AnyArray) -> list[list[cv2.typing.MatLike]]:
             [cv2.resize(plane, (width, height), interpolation=cv2.INTER_AREA) for plane in levels[-1]]
         )
     return levels
+
+
+def extend_colour(rgba: AnyArray, *, seen_from: int = 16) -> RGBA8:
+    """The picture with its colour kept wherever it can be seen, and padded where alpha is almost 0.
+
+    `pad_rgb` also mixes the surroundings into partly transparent pixels, so that what is put over a background
+    changes; here it does not, and colour still has no edge under transparency.
+
+    Args:
+        rgba: uint8 (h, w, 4), straight alpha.
+        seen_from: alpha level from which a pixel's own colour is kept.
+
+    Returns:
+        uint8 (h, w, 4), the same alpha.
+    """
+    colour = to_bytes(np.clip(pad_rgb(rgba), 0, 1))
+    kept = np.where(rgba[..., 3:] >= seen_from, rgba[..., :3], colour)
+    return np.concatenate([kept, rgba[..., 3:]], axis=-1)

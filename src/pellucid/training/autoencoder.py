@@ -1,23 +1,26 @@
 """Stage `autoencoder`: offset encoder and alpha decoder over the frozen VAE (LayerDiffuse section 3.1)."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
+from copy import deepcopy
 from pathlib import Path
 
 import torch
+from safetensors.torch import load_file
 from torch import Tensor, nn
 from torch.nn import functional
 
+from pellucid.errors import WeightsError
+from pellucid.evaluation.metrics import alpha_mae, blended_metrics, psnr
 from pellucid.models.alpha_decoder import AlphaDecoder
 from pellucid.models.autoencoder import RGBAAutoencoder
 from pellucid.models.discriminator import PatchDiscriminator
 from pellucid.models.mini_vae import MiniVAE
 from pellucid.models.offset_encoder import OffsetEncoder
-from pellucid.rgba.padding import pad_rgb
 from pellucid.training.config import Recipe
 from pellucid.training.losses import blends, discriminator_hinge, identity
-from pellucid.training.parts import load_vae
-from pellucid.training.pictures import Pictures, load_pictures
+from pellucid.training.parts import load_vae, save_half
+from pellucid.training.pictures import Pictures
 from pellucid.training.sheets import write_sheet
 
 DEFAULTS = {"reconstruction": 1.0, "identity": 1.0, "discriminator": 0.01, "blend": 1.0}
@@ -50,24 +53,48 @@ def assemble(vae: MiniVAE, folder: Path) -> RGBAAutoencoder:
 
 
 class AutoencoderStage:
-    """Trains the latent offset to carry alpha while the frozen decoder's picture stays as it is."""
+    """Trains the latent offset to carry alpha while the frozen decoder's picture stays as it is.
 
-    def __init__(self, recipe: Recipe, pictures: Pictures | None = None, vae: MiniVAE | None = None) -> None:
+    Options in the recipe's `model`, beside the networks' own: `latent_noise` (most noise added to latents before
+    they are decoded), `start = "init"` (go on from the networks in `init`), `frozen_offset` (train the decoder
+    alone, so that diffusion models trained on these latents stay right).
+    """
+
+    def __init__(
+        self, recipe: Recipe, pictures: Pictures, device: torch.device, vae: MiniVAE | None = None
+    ) -> None:
         self.recipe = recipe
         self.weights = DEFAULTS | dict(recipe.weights)
         self.latent_noise = float(recipe.model.get("latent_noise", 0.0))
-        self.vae = vae or load_vae(Path(recipe.init))
-        self.pictures = padded(pictures or load_pictures(recipe))
+        self.vae = vae or deepcopy(load_vae(Path(recipe.init), device))  # compiled here alone
+        self.pictures = pictures.only(held_out=False).to(device)
+        self.held_out = pictures.only(held_out=True).to(device)
         torch.manual_seed(recipe.seed)
         encoder = OffsetEncoder(**recipe.model["offset_encoder"])
-        self.parts = RGBAParts(encoder, AlphaDecoder(**recipe.model["alpha_decoder"]))
+        self.parts = RGBAParts(encoder, AlphaDecoder(**recipe.model["alpha_decoder"])).to(device)
+        if recipe.model.get("start", "new") == "init":
+            self._start_from(Path(recipe.init) / "rgba")
+        encoder.requires_grad_(not recipe.model.get("frozen_offset", False))
         turns: dict[str, nn.Module] = {"parts": self.parts}
         if self.weights["discriminator"]:
-            self.discriminator = PatchDiscriminator(**recipe.model.get("discriminator", {}))
+            self.discriminator = PatchDiscriminator(**recipe.model.get("discriminator", {})).to(device)
             turns["discriminator"] = self.discriminator
         self.turns: Mapping[str, nn.Module] = turns
+        self.compiled = (encoder, self.parts.alpha_decoder, self.vae.encoder, self.vae.decoder)
         self.autoencoder = RGBAAutoencoder(self.vae, encoder, self.parts.alpha_decoder, **EMBEDDED)  # type: ignore[arg-type]
         self._last: tuple[Tensor, Tensor] | None = None
+
+    def _start_from(self, folder: Path) -> None:
+        """Loads what an earlier run exported; parameters that it lacks keep their start."""
+        for name, module in self.parts.named_children():
+            missing = module.load_state_dict(
+                load_file(folder / name / "diffusion_pytorch_model.safetensors"), strict=False
+            )
+            if missing.unexpected_keys:
+                raise WeightsError(
+                    f"{folder / name} has parameters that the recipe's network lacks: "
+                    f"{missing.unexpected_keys[:3]}. Give the recipe the same architecture."
+                )
 
     def loss(self, turn: str, generator: torch.Generator) -> dict[str, Tensor]:
         """The paper's three terms, and an L1 on blends over random colours; or the discriminator's hinge."""
@@ -79,13 +106,14 @@ class AutoencoderStage:
         with torch.no_grad():
             plain = self.vae_latents(rgba)
             unadjusted = self.picture(plain)
-        adjusted = plain + self.parts.offset_encoder(rgba)
+        device = generator.device
+        adjusted = plain + self.parts.offset_encoder(rgba).float()
         picture = self.picture(adjusted)
-        level = self.latent_noise * torch.rand(len(rgba), 1, 1, 1, generator=generator)
-        noisy = adjusted + level * torch.randn(adjusted.shape, generator=generator)
+        level = self.latent_noise * torch.rand(len(rgba), 1, 1, 1, generator=generator, device=device)
+        noisy = adjusted + level * torch.randn(adjusted.shape, generator=generator, device=device)
         shown = picture if not self.latent_noise else self.picture(noisy)
-        found = self.parts.alpha_decoder(shown.clamp(0, 1), noisy)
-        colours = torch.rand(len(rgba), 3, 1, 1, generator=generator)
+        found = self.parts.alpha_decoder(shown.clamp(0, 1), noisy).float()
+        colours = torch.rand(len(rgba), 3, 1, 1, generator=generator, device=device)
         terms = {
             "reconstruction": functional.l1_loss(found[:, :3], rgba[:, :3]) / 2
             + functional.l1_loss(found[:, 3:], rgba[:, 3:]),
@@ -100,34 +128,40 @@ class AutoencoderStage:
     def vae_latents(self, rgba: Tensor) -> Tensor:
         """Scaled latents of the pictures over grey, without an offset."""
         posterior = self.vae.encode(blends(rgba, rgba.new_full((1, 3, 1, 1), 0.5)) * 2 - 1).latent_dist  # type: ignore[union-attr]
-        return posterior.mean * self.vae.config["scaling_factor"]
+        return posterior.mean.float() * self.vae.config["scaling_factor"]
 
     def picture(self, scaled: Tensor) -> Tensor:
         """The frozen decoder's picture of scaled latents, about [0, 1]."""
-        return self.vae.decode(scaled / self.vae.config["scaling_factor"]).sample / 2 + 0.5  # type: ignore[union-attr]
+        return self.vae.decode(scaled / self.vae.config["scaling_factor"]).sample.float() / 2 + 0.5  # type: ignore[union-attr]
 
     def export(self, module: nn.Module, folder: Path) -> None:
         """Both networks in diffusers' layout, and how they are to be used."""
         assert isinstance(module, RGBAParts)
-        module.offset_encoder.save_pretrained(folder / "rgba" / "offset_encoder")
-        module.alpha_decoder.save_pretrained(folder / "rgba" / "alpha_decoder")
+        save_half(module.offset_encoder, folder / "rgba" / "offset_encoder")
+        save_half(module.alpha_decoder, folder / "rgba" / "alpha_decoder")
         (folder / "rgba" / CONVENTION).write_text(json.dumps(EMBEDDED))
 
     @torch.no_grad()
-    def sheet(self, module: nn.Module, path: Path) -> None:
-        """Pictures above their reconstructions."""
+    def _through(self, module: nn.Module, rgba: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """One pass: pictures again, and the frozen decoder's pictures of unadjusted and adjusted latents."""
         assert isinstance(module, RGBAParts)
-        rgba = self.pictures.batch(16, torch.Generator().manual_seed(1), augment=False)
-        adjusted = self.vae_latents(rgba) + module.offset_encoder(rgba)
+        plain = self.vae_latents(rgba)
+        adjusted = plain + module.offset_encoder(rgba)
         picture = self.picture(adjusted)
         found = module.alpha_decoder(picture.clamp(0, 1), adjusted).clamp(0, 1)
-        write_sheet([rgba, found, self.picture(self.vae_latents(rgba)), picture], path)
+        return found, self.picture(plain).clamp(0, 1), picture.clamp(0, 1)
 
+    def sheet(self, module: nn.Module, path: Path) -> None:
+        """Held-out pictures above their reconstructions and the frozen decoder's two views."""
+        rgba = self.held_out.rgba[:16].float() / 255
+        write_sheet([rgba, *self._through(module, rgba)], path)
 
-def padded(pictures: Pictures) -> Pictures:
-    """The same pictures with colour extended under their transparent pixels (SPEC c)."""
-    rows: Sequence[Tensor] = [
-        torch.from_numpy(pad_rgb(picture.permute(1, 2, 0).contiguous().numpy())) for picture in pictures.rgba
-    ]
-    colour = torch.stack(list(rows)).permute(0, 3, 1, 2).clamp(0, 1).mul(255).round().byte()
-    return Pictures(pictures.records, torch.cat([colour, pictures.rgba[:, 3:]], dim=1))
+    def score(self, module: nn.Module) -> dict[str, float]:
+        """Held-out pictures in one pass: mean PSNR on nine colours, alpha error, identity."""
+        rgba = self.held_out.rgba[: self.recipe.score_count].float() / 255
+        found, plain, picture = self._through(module, rgba)
+        return {
+            "held_out_psnr_db": round(blended_metrics(found, rgba)["mean"], 3),
+            "alpha_mae": round(alpha_mae(found, rgba), 5),
+            "identity_psnr_db": round(float(psnr(picture, plain).mean()), 3),
+        }

@@ -1,12 +1,12 @@
 """Checkpoints that survive kill -9: written beside the old one, flushed to the disk, then renamed over it."""
 
-import os
 from pathlib import Path
 from typing import Any
 
 import torch
 
 from pellucid.errors import FileError
+from pellucid.rgba.atomic import open_atomically
 
 NAME = "checkpoint.pt"
 
@@ -18,18 +18,12 @@ def save(state: dict[str, Any], folder: Path) -> Path:
         FileError: the disk is full or not writable; the last checkpoint is then still whole.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    part = folder / f"{NAME}.part"
     try:
-        with part.open("wb") as file:
+        with open_atomically(folder / NAME) as file:
             torch.save(state, file)
-            file.flush()
-            os.fsync(file.fileno())
-        part.replace(folder / NAME)
-    except (OSError, RuntimeError) as error:
-        part.unlink(missing_ok=True)
+    except (FileError, RuntimeError) as error:  # RuntimeError: torch's own for a full disk
         raise FileError(
-            f"The checkpoint in {folder} could not be written: {error}. "
-            "Free some space; the last one is whole."
+            f"The checkpoint in {folder} could not be written: {error} Free some space; the last one is whole."
         ) from error
     return folder / NAME
 

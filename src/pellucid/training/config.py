@@ -8,7 +8,9 @@ from typing import Any, Literal, get_args
 
 from pellucid.errors import ConfigError
 
-Stage = Literal["vae", "base", "autoencoder", "transparent"]
+Stage = Literal["vae", "autoencoder", "base", "transparent"]
+STAGES: tuple[Stage, ...] = get_args(Stage)
+"""In the order in which a model is made."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,6 +31,9 @@ class Recipe:
     """Emoji groups in the order in which the vocabulary takes them."""
     steps: int
     """Optimizer steps in the whole run."""
+    minutes: float = 0.0
+    """End the run after so long, with the learning rate falling by the clock: for rented machines. 0 is no limit.
+    Such a run goes on where it stopped but is not reproducible to the bit."""
     batch_size: int = 32
     """Pictures a forward pass."""
     accumulation: int = 1
@@ -49,7 +54,9 @@ class Recipe:
     log_every: int = 50
     """Steps between lines of the log."""
     sample_every: int = 500
-    """Steps between sample sheets. 0 draws none."""
+    """Steps between sample sheets and scores. 0 makes none."""
+    score_count: int = 0
+    """Pictures or captions that a score is measured on; a base or transparent run generates as many. 0 is none."""
     init: str = ""
     """Folder of the model to start from; needed by every stage but `vae`."""
     compile: bool = False
@@ -60,10 +67,8 @@ class Recipe:
     """Weights of loss terms by name; what is absent keeps the stage's default."""
 
     def __post_init__(self) -> None:
-        if self.stage not in get_args(Stage):
-            raise ConfigError(
-                f"Expected stage to be one of {get_args(Stage)}, got {self.stage!r}. Mend the recipe."
-            )
+        if self.stage not in STAGES:
+            raise ConfigError(f"Expected stage to be one of {STAGES}, got {self.stage!r}. Mend the recipe.")
         low = {
             name: getattr(self, name)
             for name in ("steps", "batch_size", "accumulation", "size_px", "log_every")
@@ -74,19 +79,29 @@ class Recipe:
             raise ConfigError(f"Loss weights must be 0 or more, got {bad}. Mend the recipe.")
 
 
-def read_recipe(path: Path, overrides: Mapping[str, str] | None = None) -> Recipe:
-    """Reads a recipe and lays `--set key=value` over it (`model.width=3` reaches into a table).
+def read_recipe(path: Path, stage: str, overrides: Mapping[str, str] | None = None) -> Recipe:
+    """Reads one stage of a recipe: the values outside all tables, those of table `[stage]`, then the overrides.
+
+    Args:
+        path: TOML with a table for each stage that it trains.
+        stage: which one.
+        overrides: `key=value` pairs; `model.width=3` reaches into a table.
 
     Raises:
-        ConfigError: no TOML, an unknown field, a missing one, or a value of another type.
+        ConfigError: no TOML, no such stage, an unknown field, a missing one, or a value of another type.
     """
     try:
-        values = tomllib.loads(path.read_text())
-        for key, text in (overrides or {}).items():
-            table, _, name = key.rpartition(".")
-            (values.setdefault(table, {}) if table else values)[name] = _literal(text)
+        tables = tomllib.loads(path.read_text())
     except (OSError, tomllib.TOMLDecodeError) as error:
         raise ConfigError(f"{path} is no readable recipe: {error}. See recipes/ for working ones.") from error
+    if not isinstance(tables.get(stage), dict):
+        has = [name for name in STAGES if name in tables]
+        raise ConfigError(f"Expected a table [{stage}] in {path}, found {has}. Choose one of those stages.")
+    values = {name: value for name, value in tables.items() if name not in STAGES}
+    values |= {"stage": stage} | tables[stage]
+    for key, text in (overrides or {}).items():
+        table, _, name = key.rpartition(".")
+        (values.setdefault(table, {}) if table else values)[name] = _literal(text)
     known = {each.name: each for each in fields(Recipe)}
     if unknown := sorted(set(values) - set(known)):
         raise ConfigError(

@@ -13,128 +13,179 @@ from diffusers.models.unets.unet_2d_condition import UNet2DConditionModel
 from diffusers.schedulers.scheduling_ddpm import DDPMScheduler
 from safetensors.torch import save_file
 from torch import Tensor, nn
+from torch.nn import functional
 
 from pellucid.data.records import Record, captions
-from pellucid.models.mini_vae import MiniVAE
+from pellucid.evaluation.metrics import nearest_rank
 from pellucid.training.config import Recipe
 from pellucid.training.losses import blends, min_snr_v_weight
-from pellucid.training.parts import encode_texts, load_autoencoder, load_unet, load_vae, sample
-from pellucid.training.pictures import load_pictures
+from pellucid.training.parts import encode_texts, load_autoencoder, load_unet, load_vae, sample, save_half
+from pellucid.training.pictures import Pictures
 from pellucid.training.sheets import write_sheet
 from pellucid.training.vocabulary import plain_pictures
 
 BACKGROUNDS = {"": 0.5, "white": 1.0, "black": 0.0}
 """Words after a caption, and the level behind the picture; no words mean the grey of transparency."""
-OPTIONS = {"trainable", "caption_dropout", "min_snr_gamma", "opaque_share"}
+OPTIONS = {"trainable", "caption_dropout", "min_snr_gamma", "opaque_share", "styled_share"}
+SHEET = 16
 
 
 class DiffusionStage:
     """Trains the UNet to predict v from noisy latents and captions."""
 
-    def __init__(self, recipe: Recipe) -> None:
-        self.recipe = recipe
+    def __init__(self, recipe: Recipe, pictures: Pictures, device: torch.device) -> None:
+        self.recipe, self.device = recipe, device
         self.options = {key: value for key, value in recipe.model.items() if key in OPTIONS}
         torch.manual_seed(recipe.seed)
         self.folder = Path(recipe.init)
-        pictures = load_pictures(recipe, held_out=None)
-        chosen = plain_pictures(pictures.records, recipe.groups, recipe.subjects, recipe.first_subjects)
-        self.records = [pictures.records[index] for index in chosen]
-        self.rgba = pictures.rgba[chosen].float() / 255
+        plain = plain_pictures(pictures.records, recipe.groups, recipe.subjects, recipe.first_subjects)
+        subjects = {pictures.records[index].label for index in plain}
+        styled = [
+            i for i, record in enumerate(pictures.records) if record.label in subjects and i not in set(plain)
+        ]
+        self.plain_count = len(plain)
+        self.pictures = pictures.at([*plain, *(styled if self._share("styled_share", 0.0) else [])]).to(
+            device
+        )
         architecture = {key: value for key, value in recipe.model.items() if key not in OPTIONS}
         self.unet = load_unet(self.folder, architecture, transparent=recipe.stage == "transparent")
         self.start = {name: value.clone() for name, value in self.unet.state_dict().items()}
+        self.unet.to(device)  # pyright: ignore[reportArgumentType]
         wanted = re.compile(str(self.options.get("trainable", "")))
         for name, parameter in self.unet.named_parameters():
             parameter.requires_grad_(bool(wanted.search(name)))
         self.turns: Mapping[str, nn.Module] = {"unet": self.unet}
-        self.alphas_cumprod = schedule().alphas_cumprod
+        self.compiled = (self.unet,)
+        self.alphas_cumprod = schedule().alphas_cumprod.to(device)
         self._cache()
+
+    def _share(self, name: str, usual: float) -> float:
+        return float(self.options.get(name, usual))
 
     @torch.no_grad()
     def _cache(self) -> None:
         """Latents of every picture in every setting, and the text encoder's states of every caption."""
-        if self.recipe.stage == "base":
-            self.settings = list(BACKGROUNDS)
-            vae = load_vae(self.folder)
-            self.latents = torch.stack(
-                [self._opaque_latents(vae, BACKGROUNDS[word]) for word in self.settings], dim=1
-            )
-        else:
-            self.settings = [""]
-            autoencoder = load_autoencoder(self.folder)
-            self.latents = torch.cat([autoencoder.encode(part) for part in self.rgba.split(64)])[:, None]
+        base = self.recipe.stage == "base"
+        self.settings = list(BACKGROUNDS) if base else [""]
+        encode = self._opaque_latents if base else self._adjusted_latents
+        parts = [encode(part.float() / 255) for part in self.pictures.rgba.split(64)]
+        self.latents = torch.cat(parts).contiguous()
         sentences = {"": 0}
-        self.captions = [
-            [self._sentences(record, word, sentences) for word in self.settings] for record in self.records
+        choices = [
+            [self._sentences(record, index < self.plain_count, word, sentences) for word in self.settings]
+            for index, record in enumerate(self.pictures.records)
         ]
-        self.texts = encode_texts(self.folder, list(sentences))
+        most = max(len(choice) for row in choices for choice in row)
+        padded = [[choice + [0] * (most - len(choice)) for choice in row] for row in choices]
+        self.captions = torch.tensor(padded, device=self.device)
+        self.caption_counts = torch.tensor([[len(c) for c in row] for row in choices], device=self.device)
+        self.sentences = list(sentences)
+        self.texts = encode_texts(self.folder, self.sentences, self.device)
 
-    def _opaque_latents(self, vae: MiniVAE, level: float) -> Tensor:
-        picture = blends(self.rgba, torch.full((1, 3, 1, 1), level)) * 2 - 1
-        latents = torch.cat(
-            [
-                vae.encode(part).latent_dist.mean  # type: ignore[union-attr]
-                for part in picture.split(64)
-            ]
-        )
-        return latents * vae.config["scaling_factor"]  # type: ignore[index]
+    def _opaque_latents(self, rgba: Tensor) -> Tensor:
+        vae = load_vae(self.folder, self.device)
+        pictures = [
+            blends(rgba, rgba.new_full((1, 3, 1, 1), level)) * 2 - 1 for level in BACKGROUNDS.values()
+        ]
+        latents = [vae.encode(picture).latent_dist.mean for picture in pictures]  # type: ignore[union-attr]
+        return torch.stack(latents, dim=1) * vae.config["scaling_factor"]  # type: ignore[index]
 
-    def _sentences(self, record: Record, word: str, known: dict[str, int]) -> list[int]:
+    def _adjusted_latents(self, rgba: Tensor) -> Tensor:
+        return load_autoencoder(self.folder, self.device).encode(rgba)[:, None]
+
+    def _sentences(self, record: Record, plain: bool, word: str, known: dict[str, int]) -> list[int]:
         ending = f", {word} background" if word else ""
-        return [known.setdefault(text + ending, len(known)) for text in captions(record, plain=True)]
+        return [known.setdefault(text + ending, len(known)) for text in captions(record, plain=plain)]
 
     def batch(self, generator: torch.Generator) -> tuple[Tensor, Tensor]:
         """Scaled latents (b, c, h, w) and text states (b, tokens, width) of random pictures."""
-        size = self.recipe.batch_size
-        index = torch.randint(len(self.records), (size,), generator=generator)
-        plain = torch.rand(size, generator=generator) < 1 - float(self.options.get("opaque_share", 0.2))
-        setting = torch.randint(len(self.settings), (size,), generator=generator).masked_fill(plain, 0)
-        picks = torch.rand(size, generator=generator).tolist()
-        dropped = torch.rand(size, generator=generator) < float(self.options.get("caption_dropout", 0.1))
-        choices = [self.captions[i][s] for i, s in zip(index.tolist(), setting.tolist(), strict=True)]
-        rows = torch.tensor(
-            [choice[int(pick * len(choice))] for choice, pick in zip(choices, picks, strict=True)]
+
+        def draw() -> Tensor:
+            return torch.rand(self.recipe.batch_size, generator=generator, device=self.device)
+
+        among = torch.where(
+            draw() < self._share("styled_share", 0.0), len(self.pictures.records), self.plain_count
         )
-        return self.latents[index, setting], self.texts[rows.masked_fill(dropped, 0)].float()
+        index = (draw() * among).long()
+        setting = (draw() * len(self.settings)).long()
+        setting = setting.masked_fill(draw() >= self._share("opaque_share", 0.2), 0)
+        choice = (draw() * self.caption_counts[index, setting]).long()
+        row = self.captions[index, setting, choice]
+        row = row.masked_fill(draw() < self._share("caption_dropout", 0.1), 0)
+        return self.latents[index, setting], self.texts[row].float()
 
     def loss(self, turn: str, generator: torch.Generator) -> dict[str, Tensor]:
         """Squared error of v, weighted by min-SNR."""
         latents, texts = self.batch(generator)
-        timesteps = torch.randint(len(self.alphas_cumprod), (len(latents),), generator=generator)
+        shape, device = latents.shape, self.device
+        timesteps = torch.randint(len(self.alphas_cumprod), shape[:1], generator=generator, device=device)
         kept = self.alphas_cumprod[timesteps]
         signal, noise_level = kept.sqrt().view(-1, 1, 1, 1), (1 - kept).sqrt().view(-1, 1, 1, 1)
-        noise = torch.randn(latents.shape, generator=generator)
-        found = self.unet(signal * latents + noise_level * noise, timesteps, texts, return_dict=False)[0]
+        noise = torch.randn(shape, generator=generator, device=device)
+        noisy = signal * latents + noise_level * noise
+        found = self.unet(noisy, timesteps, texts, return_dict=False)[0].float()
         error = (found - (signal * noise - noise_level * latents)).square().mean(dim=(1, 2, 3))
-        weight = min_snr_v_weight(kept, float(self.options.get("min_snr_gamma", 5.0)))
+        weight = min_snr_v_weight(kept, self._share("min_snr_gamma", 5.0))
         return {"v": (weight * error).mean() / weight.mean().clamp_min(1e-3)}
 
     def export(self, module: nn.Module, folder: Path) -> None:
         """Writes the UNet in diffusers' layout (`base`), or the differences of what was trained."""
         assert isinstance(module, UNet2DConditionModel)
         if self.recipe.stage == "base":
-            module.half().save_pretrained(folder / "unet")
-            module.float()
+            save_half(module, folder / "unet")
             schedule().save_pretrained(folder / "scheduler")
             return
         trained = {name for name, parameter in self.unet.named_parameters() if parameter.requires_grad}
         state = module.state_dict()
-        offsets = {name: (state[name] - self.start[name]).half().contiguous() for name in sorted(trained)}
+        offsets = {n: (state[n].cpu() - self.start[n]).half().contiguous() for n in sorted(trained)}
         (folder / "adapter").mkdir(parents=True, exist_ok=True)
         save_file(offsets, folder / "adapter" / "transparent.safetensors")
+
+    def generated(self, module: nn.Module, rows: Tensor) -> Tensor:
+        """Pictures that the module makes of sentences, (n, 3 or 4, h, w): over grey (`base`), or transparent."""
+        assert isinstance(module, UNet2DConditionModel)
+        vae = load_vae(self.folder, self.device)
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.device.type == "cuda"):
+            latents = sample(module, vae, self.texts[rows], self.texts[:1]).float()
+        if self.recipe.stage == "base":
+            raw = latents / vae.config["scaling_factor"]  # type: ignore[index]
+            return ((vae.decode(raw).sample + 1) / 2).clamp(0, 1)  # type: ignore[union-attr]
+        return load_autoencoder(self.folder, self.device).decode(latents, passes=1)
 
     @torch.no_grad()
     def sheet(self, module: nn.Module, path: Path) -> None:
         """Generated pictures of sixteen subjects under the pictures that were learned."""
-        assert isinstance(module, UNet2DConditionModel)
-        rows = spread(len(self.records), 16)
-        latents = sample(module, self.folder, [self.records[row].label for row in rows])
-        if self.recipe.stage == "base":
-            vae = load_vae(self.folder)
-            found = (vae.decode(latents / vae.config["scaling_factor"]).sample + 1) / 2  # type: ignore[index]
-            write_sheet([blends(self.rgba[rows], torch.full((1, 3, 1, 1), 0.5)), found], path)
-        else:
-            write_sheet([self.rgba[rows], load_autoencoder(self.folder).decode(latents, passes=1)], path)
+        index = spread(self.plain_count, SHEET)
+        found = self.generated(module, self.captions[index, 0, 0])
+        write_sheet([self._shown(self.pictures.rgba[index].float() / 255), found], path)
+
+    @torch.no_grad()
+    def score(self, module: nn.Module) -> dict[str, float]:
+        """Prompt fidelity: how often the nearest training picture has the asked label (top 1, top 5)."""
+        pairs = [
+            (index, choice)
+            for index in range(self.plain_count)
+            for choice in range(int(self.caption_counts[index, 0]))
+        ]
+        asked = [pairs[place] for place in spread(len(pairs), self.recipe.score_count)]
+        rows = torch.stack([self.captions[index, 0, choice] for index, choice in asked])
+        found = torch.cat([self.generated(module, part) for part in rows.split(64)])
+        known = self._shown(self.pictures.rgba[: self.plain_count].float() / 255)
+        labels = [record.label for record in self.pictures.records[: self.plain_count]]
+        ranks = nearest_rank(small(found), small(known), labels, [labels[index] for index, _ in asked])
+        shares = {"top1": 1, "top5": 5}
+        return {name: sum(rank <= most for rank in ranks) / len(ranks) for name, most in shares.items()}
+
+    def _shown(self, rgba: Tensor) -> Tensor:
+        return blends(rgba, rgba.new_full((1, 3, 1, 1), 0.5)) if self.recipe.stage == "base" else rgba
+
+
+def small(picture: Tensor) -> Tensor:
+    """32 px straight RGBA, averaged in premultiplied colour; opaque where there is no alpha."""
+    rgba = picture if picture.shape[1] == 4 else torch.cat([picture, torch.ones_like(picture[:, :1])], dim=1)
+    premultiplied = torch.cat([rgba[:, :3] * rgba[:, 3:], rgba[:, 3:]], dim=1)
+    less = functional.interpolate(premultiplied, size=32, mode="area")
+    return torch.cat([less[:, :3] / less[:, 3:].clamp_min(1e-6), less[:, 3:]], dim=1)
 
 
 def schedule() -> DDPMScheduler:

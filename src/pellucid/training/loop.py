@@ -7,7 +7,7 @@ stored random state and sees what the uninterrupted one would have seen, bit for
 import json
 import math
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Protocol, runtime_checkable
@@ -19,6 +19,7 @@ from torch.optim.swa_utils import AveragedModel
 from pellucid.progress import track
 from pellucid.training import checkpoints
 from pellucid.training.config import Recipe
+from pellucid.training.journal import Journal
 
 
 @runtime_checkable
@@ -27,9 +28,11 @@ class Stage(Protocol):
 
     turns: Mapping[str, nn.Module]
     """Modules by the name of the turn in which they train, in order; the first is averaged and exported."""
+    compiled: Sequence[nn.Module]
+    """Networks that the loss calls, for torch.compile."""
 
     def loss(self, turn: str, generator: torch.Generator) -> dict[str, Tensor]:
-        """Weighted loss terms of one batch drawn from `generator`."""
+        """Weighted loss terms of one batch drawn from `generator`, which is on the modules' device."""
         ...
 
     def export(self, module: nn.Module, folder: Path) -> None:
@@ -40,31 +43,37 @@ class Stage(Protocol):
         """Draws sample pictures to a PNG."""
         ...
 
+    def score(self, module: nn.Module) -> dict[str, float]:
+        """Measures the module on what the recipe's `score_count` asks for."""
+        ...
 
-def learning_rate(recipe: Recipe, step: int) -> float:
+
+def progress(recipe: Recipe, step: int, elapsed_s: float = 0.0) -> float:
+    """Share of a run that is done, 0 to 1: of its steps or, where it may take only so long, of its time."""
+    timed = elapsed_s / (60 * recipe.minutes) if recipe.minutes else 0.0
+    return min(1.0, max(step / recipe.steps, timed))
+
+
+def learning_rate(recipe: Recipe, step: int, elapsed_s: float = 0.0) -> float:
     """Linear warm-up, then a cosine down to `final_learning_rate` of the highest."""
     warm = min(1.0, (step + 1) / max(1, recipe.warmup_steps))
-    fall = (1 + math.cos(math.pi * min(1.0, step / recipe.steps))) / 2
+    fall = (1 + math.cos(math.pi * progress(recipe, step, elapsed_s))) / 2
     return (
         recipe.learning_rate * warm * (recipe.final_learning_rate + (1 - recipe.final_learning_rate) * fall)
     )
 
 
-Average = Callable[[tuple[Tensor, ...] | list[Tensor], tuple[Tensor, ...] | list[Tensor], Tensor | int], None]
+Tensors = tuple[Tensor, ...] | list[Tensor]
+Average = Callable[[Tensors, Tensors, Tensor | int], None]
 
 
-def warmed_average(decay: float) -> Average:
+def warmed_average(decay: float, steps_done: Callable[[], int]) -> Average:
     """Exponential average whose memory grows with the run, since a fixed one keeps the untrained start."""
 
     @torch.no_grad()
-    def update(
-        averaged: tuple[Tensor, ...] | list[Tensor],
-        current: tuple[Tensor, ...] | list[Tensor],
-        count: Tensor | int,
-    ) -> None:
-        kept = min(decay, (1 + int(count)) / (10 + int(count)))
-        for mean, value in zip(averaged, current, strict=True):
-            mean.lerp_(value, 1 - kept)
+    def update(averaged: Tensors, current: Tensors, _: Tensor | int) -> None:
+        kept = min(decay, (1 + steps_done()) / (10 + steps_done()))
+        torch._foreach_lerp_(averaged, current, 1 - kept)  # noqa: SLF001 - torch's own averages use it too
 
     return update
 
@@ -74,21 +83,28 @@ class Run:
 
     def __init__(self, recipe: Recipe, stage: Stage, folder: Path) -> None:
         self.recipe, self.stage, self.folder = recipe, stage, folder
+        first = next(iter(stage.turns.values()))
+        self.device = next(first.parameters()).device
         self.optimizers = {
             turn: torch.optim.AdamW(
                 [p for p in module.parameters() if p.requires_grad],
                 lr=recipe.learning_rate,
                 weight_decay=recipe.weight_decay,
                 betas=(0.9, 0.99),
+                fused=self.device.type == "cuda",
             )
             for turn, module in stage.turns.items()
         }
-        first = next(iter(stage.turns.values()))
         decay = recipe.ema_decay
-        self.average = AveragedModel(first, multi_avg_fn=warmed_average(decay)) if decay else None
-        self.step = 0
+        update = warmed_average(decay, lambda: self.step)
+        self.average = AveragedModel(first, multi_avg_fn=update) if decay else None
+        self.step, self.elapsed_s = 0, 0.0
+        self._finite = torch.ones((), dtype=torch.bool, device=self.device)
         if state := checkpoints.load(folder):
             self._restore(state)
+        if recipe.compile:
+            for network in stage.compiled:
+                network.compile()
 
     def _restore(self, state: dict[str, dict[str, object]]) -> None:
         for turn, module in self.stage.turns.items():
@@ -97,14 +113,21 @@ class Run:
         if self.average:
             self.average.load_state_dict(state["average"])
         self.step = int(state["step"])  # type: ignore[arg-type]
+        self.elapsed_s = float(state["elapsed_s"])  # type: ignore[arg-type]
 
     def save(self) -> None:
-        """Writes the checkpoint; everything that the next step depends on is in it."""
+        """Writes the checkpoint; everything that the next step depends on is in it.
+
+        Raises:
+            RuntimeError: the run is broken (see `one_step`); the last checkpoint stays.
+        """
+        self._demand_finite()
         state = {
             "modules": {turn: module.state_dict() for turn, module in self.stage.turns.items()},
             "optimizers": {turn: optimizer.state_dict() for turn, optimizer in self.optimizers.items()},
             "average": self.average.state_dict() if self.average else {},
             "step": self.step,
+            "elapsed_s": self.elapsed_s,
         }
         checkpoints.save(state, self.folder)
 
@@ -116,63 +139,92 @@ class Run:
         """One optimizer step of every turn; returns the loss terms, still on their device.
 
         Raises:
-            RuntimeError: the loss or a gradient is not finite. The parameters are then still those of before.
+            RuntimeError: the loss or a gradient is not finite. On a CPU the parameters are then still those of
+                before; a GPU, which asking would stall, is asked when something is logged or saved.
         """
         terms: dict[str, Tensor] = {}
+        on_cpu = self.device.type == "cpu"
         for turn, module in self.stage.turns.items():
             optimizer = self.optimizers[turn]
             optimizer.zero_grad(set_to_none=True)
             for part in range(self.recipe.accumulation):
-                found = self.stage.loss(turn, self._generator(part))
+                with torch.autocast(self.device.type, torch.bfloat16, enabled=not on_cpu):
+                    found = self.stage.loss(turn, self._generator(part))
                 total = torch.stack(list(found.values())).sum() / self.recipe.accumulation
-                if not torch.isfinite(total):  # an L1 of NaN has a finite gradient
-                    raise RuntimeError(
-                        f"The loss of step {self.step} is non-finite. Lower the learning rate."
-                    )
+                self._finite &= torch.isfinite(total)  # an L1 of NaN has a finite gradient
+                if on_cpu:
+                    self._demand_finite()
                 total.backward()
                 terms |= {f"{turn}/{name}": value.detach() for name, value in found.items()}
-            nn.utils.clip_grad_norm_(module.parameters(), self.recipe.max_grad_norm, error_if_nonfinite=True)
+            nn.utils.clip_grad_norm_(
+                module.parameters(), self.recipe.max_grad_norm, error_if_nonfinite=on_cpu
+            )
             for group in optimizer.param_groups:
-                group["lr"] = learning_rate(self.recipe, self.step)
+                group["lr"] = learning_rate(self.recipe, self.step, self.elapsed_s)
             optimizer.step()
         if self.average:
             self.average.update_parameters(next(iter(self.stage.turns.values())))
         self.step += 1
         return terms
 
+    def _demand_finite(self) -> None:
+        if not self._finite:
+            raise RuntimeError(
+                f"The loss at or before step {self.step} is non-finite. Lower the learning rate."
+            )
+
     def _generator(self, part: int) -> torch.Generator:
         number = (self.recipe.seed * 1_000_003 + self.step) * 1_009 + part
-        return torch.Generator().manual_seed(number)
+        return torch.Generator(self.device).manual_seed(number)
 
-    def train(self, *, budget_s: float = math.inf) -> None:
-        """Trains to the last step or the end of the time budget; writes all that a run leaves behind."""
-        self.folder.mkdir(parents=True, exist_ok=True)
+    def train(self, *, budget_s: float = math.inf) -> bool:
+        """Trains to the last step or the end of the time budget; writes all that a run leaves behind.
+
+        Returns:
+            Whether the last step was reached. What was trained so far lies in the folder `export`.
+        """
+        journal = Journal(self.folder)
         (self.folder / "recipe.json").write_text(json.dumps(asdict(self.recipe), indent=1, default=dict))
-        started = saved = time.monotonic()
+        started = saved = last = time.monotonic()
         steps = range(self.step, self.recipe.steps)
         for _ in track(
             steps, total=self.recipe.steps, label=self.recipe.stage, unit="step", start=steps.start
         ):
+            if self.done or last - started > budget_s:
+                break
             terms = self.one_step()
-            now = time.monotonic()
             if self.step % self.recipe.log_every == 0:
-                self._log(terms, now - started)
+                self._log(journal, terms)
             if self.recipe.sample_every and self.step % self.recipe.sample_every == 0:
-                self.stage.sheet(self.exported(), self.folder / f"sample-{self.step:07d}.png")
+                self._look(journal)
+            now = time.monotonic()
+            self.elapsed_s += now - last
+            last = now
             if now - saved > self.recipe.save_every_s:
                 self.save()
-                saved = time.monotonic()
-            if now - started > budget_s:
-                break
+                saved = now
         self.save()
-        self.stage.export(self.exported(), self.folder / "export")
+        with torch.compiler.set_stance("force_eager"):
+            self.stage.export(self.exported(), self.folder / "export")
+        return self.done
 
-    def _log(self, terms: dict[str, Tensor], seconds: float) -> None:
-        line = {
-            "step": self.step,
-            "seconds": round(seconds, 1),
-            "learning_rate": learning_rate(self.recipe, self.step),
-        }
+    @property
+    def done(self) -> bool:
+        """Whether the last step, or the end of the time that the recipe gives, was reached."""
+        return progress(self.recipe, self.step, self.elapsed_s) >= 1
+
+    def _log(self, journal: Journal, terms: dict[str, Tensor]) -> None:
+        self._demand_finite()
         values = {name: round(float(value), 6) for name, value in terms.items()}
-        with (self.folder / "log.jsonl").open("a") as log:
-            log.write(json.dumps(line | values) + "\n")
+        rate = learning_rate(self.recipe, self.step, self.elapsed_s)
+        journal.write(self.step, {"seconds": round(self.elapsed_s, 1), "learning_rate": rate} | values)
+
+    @torch.no_grad()
+    @torch.compiler.set_stance("force_eager")  # other batch sizes are not worth compiling for
+    def _look(self, journal: Journal) -> None:
+        sheet = self.folder / f"sample-{self.step:07d}.png"
+        module = self.exported().eval()
+        self.stage.sheet(module, sheet)
+        journal.show(self.step, sheet)
+        if self.recipe.score_count:
+            journal.write(self.step, self.stage.score(module))

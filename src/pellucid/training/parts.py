@@ -1,11 +1,13 @@
 """The parts of a model that a stage starts from, read from its `init` folder (diffusers' layout)."""
 
 from collections.abc import Mapping, Sequence
+from copy import deepcopy
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 import torch
+from diffusers.models.modeling_utils import ModelMixin
 from diffusers.models.unets.unet_2d_condition import UNet2DConditionModel
 from diffusers.pipelines.stable_diffusion.pipeline_stable_diffusion import StableDiffusionPipeline
 from diffusers.schedulers.scheduling_dpmsolver_multistep import DPMSolverMultistepScheduler
@@ -29,11 +31,16 @@ def _part(folder: Path, name: str) -> Path:
     return path
 
 
+def save_half(module: ModelMixin, folder: Path) -> None:
+    """Writes a module in diffusers' layout and half precision; the module itself stays as it is."""
+    deepcopy(module).half().save_pretrained(folder)
+
+
 @lru_cache(maxsize=2)
-def load_vae(folder: Path) -> MiniVAE:
+def load_vae(folder: Path, device: torch.device) -> MiniVAE:
     """The frozen VAE."""
     vae = MiniVAE.from_pretrained(_part(folder, "vae"), torch_dtype=torch.float32)
-    return vae.eval().requires_grad_(False)  # type: ignore[return-value]
+    return vae.to(device).eval().requires_grad_(False)  # type: ignore[return-value]
 
 
 def load_unet(folder: Path, architecture: Mapping[str, Any], *, transparent: bool) -> UNet2DConditionModel:
@@ -45,33 +52,35 @@ def load_unet(folder: Path, architecture: Mapping[str, Any], *, transparent: boo
 
 
 @lru_cache(maxsize=2)
-def load_autoencoder(folder: Path) -> RGBAAutoencoder:
+def load_autoencoder(folder: Path, device: torch.device) -> RGBAAutoencoder:
     """The trained RGBA autoencoder over the folder's VAE."""
     from pellucid.training.autoencoder import assemble
 
-    return assemble(load_vae(folder), _part(folder, "rgba"))
+    return assemble(load_vae(folder, device), _part(folder, "rgba")).to(device)
 
 
 @torch.no_grad()
-def encode_texts(folder: Path, texts: Sequence[str]) -> Tensor:
+def encode_texts(folder: Path, texts: Sequence[str], device: torch.device) -> Tensor:
     """States of the frozen text encoder, (n, tokens, width) float16, as a stock pipeline computes them."""
     tokenizer = AutoTokenizer.from_pretrained(_part(folder, "tokenizer"))
-    encoder = BertModel.from_pretrained(_part(folder, "text_encoder"), torch_dtype=torch.float32).eval()
+    encoder = BertModel.from_pretrained(_part(folder, "text_encoder"), torch_dtype=torch.float32)
+    encoder.to(device).eval()  # pyright: ignore[reportArgumentType]
     parts: list[Tensor] = []
-    for start in range(0, len(texts), 64):
+    for start in range(0, len(texts), 256):
         rows = tokenizer(
-            list(texts[start : start + 64]), padding="max_length", truncation=True, return_tensors="pt"
-        )
+            list(texts[start : start + 256]), padding="max_length", truncation=True, return_tensors="pt"
+        ).to(device)
         parts.append(encoder(rows.input_ids, attention_mask=rows.attention_mask)[0].half())
     return torch.cat(parts)
 
 
-def sample(unet: UNet2DConditionModel, folder: Path, prompts: Sequence[str], seed: int = 0) -> Tensor:
-    """Scaled latents of a stock pipeline, one picture a prompt."""
-    texts = encode_texts(folder, ["", *prompts]).float()
+def sample(
+    unet: UNet2DConditionModel, vae: MiniVAE, texts: Tensor, empty: Tensor, *, seed: int = 0
+) -> Tensor:
+    """Scaled latents of a stock pipeline, one picture for each row of text states."""
     scheduler = DPMSolverMultistepScheduler(beta_schedule="squaredcos_cap_v2", prediction_type="v_prediction")
     pipeline = StableDiffusionPipeline(
-        vae=load_vae(folder),  # type: ignore[arg-type]
+        vae=vae,  # type: ignore[arg-type]
         text_encoder=None,  # type: ignore[arg-type]
         tokenizer=None,  # type: ignore[arg-type]
         unet=unet,
@@ -82,10 +91,10 @@ def sample(unet: UNet2DConditionModel, folder: Path, prompts: Sequence[str], see
     )
     pipeline.set_progress_bar_config(disable=True)
     return pipeline(
-        prompt_embeds=texts[1:],
-        negative_prompt_embeds=texts[:1].expand(len(prompts), -1, -1),
+        prompt_embeds=texts.float(),
+        negative_prompt_embeds=empty.float().expand_as(texts),
         num_inference_steps=SHEET_STEPS,
         guidance_scale=SHEET_GUIDANCE,
-        generator=[torch.Generator().manual_seed(seed + row) for row in range(len(prompts))],
+        generator=[torch.Generator().manual_seed(seed + row) for row in range(len(texts))],
         output_type="latent",
     ).images  # type: ignore[return-value]

@@ -1,5 +1,7 @@
 """Training pictures in memory, and batches drawn from them with an explicit generator."""
 
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -7,11 +9,13 @@ import numpy as np
 import torch
 from jaxtyping import Float, UInt8
 from torch import Tensor
+from torch.nn import functional
 
 from pellucid.data.records import Record
 from pellucid.data.shards import read_shard, resize_rgba
 from pellucid.data.sources import SOURCES, pull
 from pellucid.errors import ConfigError
+from pellucid.rgba.padding import extend_colour
 from pellucid.training.config import Recipe
 
 
@@ -21,40 +25,64 @@ class Pictures:
 
     records: tuple[Record, ...]
     rgba: UInt8[Tensor, "n 4 h w"]
-    """Straight alpha."""
+    """Straight alpha, colour as `extend_colour` leaves it."""
+
+    def only(self, *, held_out: bool) -> "Pictures":
+        """Those that a hash holds out for measuring, or the others."""
+        return self.at([i for i, record in enumerate(self.records) if record.held_out == held_out])
+
+    def at(self, index: Sequence[int]) -> "Pictures":
+        """The pictures at `index`."""
+        return Pictures(tuple(self.records[i] for i in index), self.rgba[list(index)])
+
+    def to(self, device: torch.device) -> "Pictures":
+        """The same pictures on another device."""
+        return Pictures(self.records, self.rgba.to(device))
 
     def batch(self, size: int, generator: torch.Generator, *, augment: bool) -> Float[Tensor, "b 4 h w"]:
-        """Pictures drawn with equal chance, straight alpha in [0, 1]; flipped and moved if `augment`."""
-        return self.take(
-            torch.randint(len(self.records), (size,), generator=generator), generator, augment=augment
-        )
-
-    def take(self, index: Tensor, generator: torch.Generator, *, augment: bool) -> Float[Tensor, "b 4 h w"]:
-        """The pictures at `index`, straight alpha in [0, 1]; flipped and moved if `augment`."""
-        rgba = self.rgba[index].float().div_(255)
-        if not augment:
-            return rgba
-        flip = torch.rand(len(index), generator=generator) < 0.5
-        rgba = torch.where(flip[:, None, None, None], rgba.flip(-1), rgba)
-        reach = rgba.shape[-1] // 8
-        rows, columns = torch.randint(-reach, reach + 1, (2,), generator=generator).tolist()
-        return torch.roll(rgba, (rows, columns), dims=(-2, -1))
+        """Pictures drawn with equal chance, straight alpha in [0, 1]; changed by `augmented` on request."""
+        drawn = torch.randint(len(self.records), (size,), generator=generator, device=self.rgba.device)
+        rgba = self.rgba[drawn].float().div_(255)
+        return augmented(rgba, generator) if augment else rgba
 
 
-def load_pictures(recipe: Recipe, *, held_out: bool | None = False) -> Pictures:
-    """Reads a recipe's sets at its size: without the held-out pictures, only those (True), or all (None).
+def augmented(rgba: Float[Tensor, "b 4 h w"], generator: torch.Generator) -> Float[Tensor, "b 4 h w"]:
+    """Pictures flipped, with channels exchanged, and half of them moved and scaled; without a device sync."""
+    count, device = len(rgba), rgba.device
+
+    def draw(low: float, high: float) -> Tensor:
+        return torch.rand(count, generator=generator, device=device) * (high - low) + low
+
+    flip = torch.where(draw(0, 1) < 0.5, -1.0, 1.0)
+    moved = draw(0, 1) < 0.5
+    zoom = torch.where(moved, draw(0.75, 1.33), 1.0)
+    shift = [torch.where(moved, draw(-0.25, 0.25), 0.0) for _ in range(2)]
+    zero = torch.zeros_like(zoom)
+    rows = [torch.stack([flip * zoom, zero, shift[0]], 1), torch.stack([zero, zoom, shift[1]], 1)]
+    grid = functional.affine_grid(torch.stack(rows, 1), list(rgba.shape), align_corners=False)
+    rgba = functional.grid_sample(rgba, grid, align_corners=False)
+    order = torch.rand(count, 3, generator=generator, device=device).argsort(dim=1)
+    order = torch.where((draw(0, 1) < 0.3)[:, None], order, torch.arange(3, device=device))
+    colour = rgba[:, :3].gather(1, order[:, :, None, None].expand(-1, -1, *rgba.shape[2:]))
+    return torch.cat([colour, rgba[:, 3:]], dim=1)
+
+
+def load_pictures(recipe: Recipe) -> Pictures:
+    """Reads a recipe's sets at its size.
 
     Raises:
         ConfigError: nothing is left.
     """
-    records: list[Record] = []
-    rgba: list[np.ndarray] = []
-    for name in recipe.data:
-        shard = pull(name) if name in SOURCES else Path(name)
-        for record, picture in read_shard(shard):
-            if held_out in (None, record.held_out) and record.group in recipe.groups:
-                records.append(record)
-                rgba.append(resize_rgba(picture, recipe.size_px, recipe.size_px).transpose(2, 0, 1))
-    if not records:
+    shards = [pull(name) if name in SOURCES else Path(name) for name in recipe.data]
+    samples = (sample for shard in shards for sample in read_shard(shard))
+    wanted = [sample for sample in samples if sample[0].group in recipe.groups]
+    if not wanted:
         raise ConfigError(f"No pictures in {recipe.data} match groups {recipe.groups}. Mend the recipe.")
-    return Pictures(tuple(records), torch.from_numpy(np.stack(rgba)))
+    with ThreadPoolExecutor() as pool:
+        rgba = list(pool.map(lambda sample: _prepared(sample[1], recipe.size_px), wanted))
+    return Pictures(tuple(record for record, _ in wanted), torch.from_numpy(np.stack(rgba)))
+
+
+def _prepared(picture: np.ndarray, size_px: int) -> np.ndarray:
+    """uint8 (h, w, 4) -> uint8 (4, size_px, size_px), colour extended under transparent pixels."""
+    return extend_colour(resize_rgba(picture, size_px, size_px)).transpose(2, 0, 1)

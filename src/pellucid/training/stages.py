@@ -1,19 +1,80 @@
-"""Stages by name."""
+"""Stages by name, alone or one after the other."""
 
-from pellucid.training.config import Recipe
-from pellucid.training.loop import Stage
+import shutil
+import time
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+
+import torch
+
+from pellucid.training.config import STAGES, Recipe, read_recipe
+from pellucid.training.loop import Run, Stage
+from pellucid.training.pictures import Pictures, load_pictures
+
+PARTS = {"vae": "vae", "autoencoder": "rgba", "base": "unet", "transparent": "adapter"}
+"""Folder of a model that each stage adds."""
+MODEL = "model"
 
 
-def make_stage(recipe: Recipe) -> Stage:
+def make_stage(recipe: Recipe, device: torch.device, pictures: Pictures | None = None) -> Stage:
     """The stage that a recipe trains, with its data loaded."""
+    pictures = pictures or load_pictures(recipe)
     if recipe.stage == "vae":
         from pellucid.training.vae import VAEStage
 
-        return VAEStage(recipe)
+        return VAEStage(recipe, pictures, device)
     if recipe.stage == "autoencoder":
         from pellucid.training.autoencoder import AutoencoderStage
 
-        return AutoencoderStage(recipe)
+        return AutoencoderStage(recipe, pictures, device)
     from pellucid.training.diffusion import DiffusionStage
 
-    return DiffusionStage(recipe)
+    return DiffusionStage(recipe, pictures, device)
+
+
+def train_all(
+    config: Path, overrides: Mapping[str, str], folder: Path, device: torch.device, budget_s: float
+) -> Path | None:
+    """Trains every stage of a recipe in turn into one model; called again, goes on where it stopped.
+
+    Args:
+        config: recipe with a table for every stage. Its `init` is a folder with text encoder and tokenizer.
+        overrides: values for all stages.
+        folder: each stage runs in a folder of its name in here; the model grows in `model`.
+        device: where to train.
+        budget_s: seconds after which to stop.
+
+    Returns:
+        The model's folder, or None if the time was up first.
+    """
+    started = time.monotonic()
+    recipes = [read_recipe(config, stage, overrides) for stage in STAGES]
+    model = folder / MODEL
+    for part in ("text_encoder", "tokenizer", "scheduler", "model_index.json", "licences"):
+        source = Path(recipes[0].init) / part
+        if source.is_dir():
+            shutil.copytree(source, model / part, dirs_exist_ok=True)
+        elif source.exists():
+            shutil.copyfile(source, model / part)
+    pictures: Pictures | None = None
+    for recipe in recipes:
+        if (model / PARTS[recipe.stage]).exists():
+            continue
+        pictures = pictures or load_pictures(recipe)
+        recipe = replace(recipe, init=str(model))  # noqa: PLW2901
+        run = Run(recipe, make_stage(recipe, device, pictures), folder / recipe.stage)
+        if not run.train(budget_s=budget_s - (time.monotonic() - started)):
+            return None
+        _install(folder / recipe.stage / "export", model)
+    return model
+
+
+def _install(export: Path, model: Path) -> None:
+    """Copies what a stage made into the model, each folder whole or not at all."""
+    for source in sorted(export.iterdir()):
+        part = model / f".{source.name}.part"
+        shutil.rmtree(part, ignore_errors=True)
+        shutil.copytree(source, part)
+        shutil.rmtree(model / source.name, ignore_errors=True)
+        part.rename(model / source.name)

@@ -7,10 +7,12 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from pellucid.evaluation.metrics import psnr
 from pellucid.models.mini_vae import MiniVAE
 from pellucid.training.config import Recipe
 from pellucid.training.losses import blends, gradient_l1
-from pellucid.training.pictures import Pictures, load_pictures
+from pellucid.training.parts import save_half
+from pellucid.training.pictures import Pictures
 from pellucid.training.sheets import write_sheet
 
 GREY = 0.5
@@ -19,33 +21,33 @@ DEFAULTS = {"reconstruction": 1.0, "gradient": 1.0, "kl": 2e-3}
 
 def backgrounds(count: int, generator: torch.Generator) -> Tensor:
     """One solid colour a picture, (count, 3, 1, 1) in [0, 1]; half are the grey of transparency."""
-    colours = torch.rand(count, 3, 1, 1, generator=generator)
-    plain = torch.rand(count, 1, 1, 1, generator=generator) < 0.5
+    device = generator.device
+    colours = torch.rand(count, 3, 1, 1, generator=generator, device=device)
+    plain = torch.rand(count, 1, 1, 1, generator=generator, device=device) < 0.5
     return torch.where(plain, torch.full_like(colours, GREY), colours)
 
 
 class VAEStage:
     """Trains a `MiniVAE` on pictures laid over solid colours and over one another."""
 
-    def __init__(self, recipe: Recipe, pictures: Pictures | None = None) -> None:
+    def __init__(self, recipe: Recipe, pictures: Pictures, device: torch.device) -> None:
         self.recipe = recipe
-        self.pictures = pictures or load_pictures(recipe)
+        self.pictures = pictures.only(held_out=False).to(device)
+        self.held_out = pictures.only(held_out=True).to(device)
         self.weights = DEFAULTS | dict(recipe.weights)
         torch.manual_seed(recipe.seed)
         self.vae = MiniVAE(**dict(recipe.model), sample_size=recipe.size_px)
+        self._start_from_principal_components(torch.Generator(device))
+        self.vae.to(device)
         self.turns: Mapping[str, nn.Module] = {"vae": self.vae}
-        self._start_from_principal_components()
+        self.compiled = (self.vae.encoder, self.vae.decoder)
 
     @torch.no_grad()
-    def _start_from_principal_components(self) -> None:
+    def _start_from_principal_components(self, generator: torch.Generator) -> None:
         """Sets the linear share of the code to the patches' principal components, at unit variance."""
         patch = self.vae.pixels_per_latent
-        pictures = torch.cat(
-            [
-                self.batch(torch.Generator().manual_seed(seed))
-                for seed in range(1024 // self.recipe.batch_size + 1)
-            ]
-        )
+        rounds = range(1024 // self.recipe.batch_size + 1)
+        pictures = torch.cat([self.batch(generator.manual_seed(seed)).cpu() for seed in rounds])
         patches = functional.unfold(pictures, patch, stride=patch).transpose(1, 2).flatten(0, 1)
         mean = patches.mean(dim=0)
         variances, directions = torch.linalg.eigh((patches - mean).T @ (patches - mean) / len(patches))
@@ -62,7 +64,7 @@ class VAEStage:
         size = self.recipe.batch_size
         front = self.pictures.batch(size, generator, augment=True)
         back = blends(self.pictures.batch(size, generator, augment=True), backgrounds(size, generator))
-        crowd = torch.rand(size, 1, 1, 1, generator=generator) < 0.25
+        crowd = torch.rand(size, 1, 1, 1, generator=generator, device=generator.device) < 0.25
         ground = torch.where(crowd, back, backgrounds(size, generator).expand_as(back))
         return (front[:, :3] * front[:, 3:] + ground * (1 - front[:, 3:])) * 2 - 1
 
@@ -70,12 +72,12 @@ class VAEStage:
         """L1, gradient L1 and KL of one batch."""
         picture = self.batch(generator)
         posterior = self.vae.encode(picture).latent_dist  # type: ignore[union-attr]
-        latents = posterior.mean + posterior.std * torch.randn(posterior.mean.shape, generator=generator)
-        found = self.vae.decode(latents).sample  # type: ignore[union-attr]
+        noise = torch.randn(posterior.mean.shape, generator=generator, device=generator.device)
+        found = self.vae.decode(posterior.mean + posterior.std * noise).sample.float()  # type: ignore[union-attr]
         terms = {
             "reconstruction": functional.l1_loss(found, picture),
             "gradient": gradient_l1(found, picture),
-            "kl": posterior.kl().mean() / latents[0].numel(),
+            "kl": posterior.kl().mean() / posterior.mean[0].numel(),
         }
         return {name: self.weights[name] * term for name, term in terms.items()}
 
@@ -83,13 +85,22 @@ class VAEStage:
     def export(self, module: nn.Module, folder: Path) -> None:
         """Measures the latents' spread and saves the VAE in diffusers' layout."""
         assert isinstance(module, MiniVAE)
-        generator = torch.Generator().manual_seed(0)
+        generator = torch.Generator(self.pictures.rgba.device).manual_seed(0)
         latents = torch.cat([module.encode(self.batch(generator)).latent_dist.mean for _ in range(16)])  # type: ignore[union-attr]
         module.register_to_config(scaling_factor=round(1 / float(latents.std()), 5))
-        module.save_pretrained(folder / "vae")
+        save_half(module, folder / "vae")
 
     @torch.no_grad()
     def sheet(self, module: nn.Module, path: Path) -> None:
-        """Pictures above their reconstructions."""
-        picture = self.batch(torch.Generator().manual_seed(1))[:16]
-        write_sheet([(picture + 1) / 2, (module(picture) + 1) / 2], path)
+        """Held-out pictures over grey, above their reconstructions."""
+        rgba = self.held_out.rgba[:16].float() / 255
+        picture = blends(rgba, rgba.new_full((1, 3, 1, 1), GREY))
+        write_sheet([picture, (module(picture * 2 - 1) + 1) / 2], path)
+
+    @torch.no_grad()
+    def score(self, module: nn.Module) -> dict[str, float]:
+        """PSNR of held-out pictures over grey, dB."""
+        rgba = self.held_out.rgba[: self.recipe.score_count].float() / 255
+        picture = blends(rgba, rgba.new_full((1, 3, 1, 1), GREY))
+        found = (module(picture * 2 - 1) + 1) / 2
+        return {"held_out_psnr_db": round(float(psnr(found.clamp(0, 1), picture).mean()), 3)}

@@ -33,6 +33,22 @@ def pull(name: str, archives: Path | None, output: Path | None, as_json: bool) -
     click.echo(json.dumps({"path": str(path)}) if as_json else path)
 
 
+@data_command.command("pack")
+@click.argument("sets", nargs=-1, required=True)
+@click.option("--size-px", type=click.IntRange(8), default=128, show_default=True, help="Height and width.")
+@click.option(
+    "-o", "--output", type=click.Path(path_type=Path, dir_okay=False), required=True, help="Shard to write."
+)
+def pack(sets: tuple[str, ...], size_px: int, output: Path) -> None:
+    """Pack SETS (names of `data pull`, or shards) into one small shard, to carry where the training is."""
+    from pellucid.data.shards import pack as pack_shards
+    from pellucid.data.sources import SOURCES
+    from pellucid.data.sources import pull as pull_set
+
+    shards = [pull_set(name) if name in SOURCES else Path(name) for name in sets]
+    click.echo(f"{output}: {pack_shards(shards, size_px, output)} pictures, {output.stat().st_size} bytes")
+
+
 @data_command.command("stats")
 @click.argument("shard", type=click.Path(path_type=Path))
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")

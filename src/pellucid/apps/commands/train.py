@@ -1,4 +1,4 @@
-"""`pellucid train`: one stage from a recipe, resumed where its folder holds a checkpoint."""
+"""`pellucid train`: a stage of a recipe or all of them, resumed where the folder holds a checkpoint."""
 
 from pathlib import Path
 
@@ -6,7 +6,7 @@ import click
 
 
 @click.command("train")
-@click.argument("stage", type=click.Choice(["vae", "base", "autoencoder", "transparent"]))
+@click.argument("stage", type=click.Choice(["vae", "autoencoder", "base", "transparent", "all"]))
 @click.option(
     "--config",
     type=click.Path(path_type=Path, exists=True, dir_okay=False),
@@ -26,6 +26,9 @@ import click
     "--budget", "budget_s", type=float, help="Stop after so many seconds; the same command goes on."
 )
 @click.option(
+    "--device", help='Where to train: "cpu" or "cuda".  [default: a GPU if torch sees one, else the CPU]'
+)
+@click.option(
     "--threads", type=int, help="CPU threads. 1 makes resumed runs bit-equal to uninterrupted ones."
 )
 def train_command(
@@ -34,11 +37,13 @@ def train_command(
     overrides: tuple[str, ...],
     output: Path | None,
     budget_s: float | None,
+    device: str | None,
     threads: int | None,
 ) -> None:
     """Train STAGE from a recipe; the same command resumes it.
 
-    Writes log.jsonl, sample sheets, an atomic checkpoint every few minutes, and at the end `export`.
+    Writes log.jsonl, TensorBoard files, sample sheets, an atomic checkpoint every few minutes, and `export`.
+    STAGE all trains one stage after the other into OUTPUT/model.
     """
     import math
 
@@ -47,18 +52,21 @@ def train_command(
     from pellucid.errors import ConfigError
     from pellucid.training.config import read_recipe
     from pellucid.training.loop import Run
-    from pellucid.training.stages import make_stage
+    from pellucid.training.stages import make_stage, train_all
 
     if bad := [pair for pair in overrides if "=" not in pair]:
         raise ConfigError(f"Expected --set KEY=VALUE, got {bad[0]!r}. Write for example --set steps=100.")
-    recipe = read_recipe(config, dict(pair.split("=", 1) for pair in overrides))
-    if recipe.stage != stage:
-        raise ConfigError(
-            f"{config} trains {recipe.stage!r}, not {stage!r}. Name that stage or another recipe."
-        )
+    values = dict(pair.split("=", 1) for pair in overrides)
     if threads:
         torch.set_num_threads(threads)
-    folder = output or Path("runs") / stage
-    run = Run(recipe, make_stage(recipe), folder)
-    run.train(budget_s=budget_s or math.inf)
+    where = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
+    torch.set_float32_matmul_precision("high")  # these two matter on a GPU alone
+    torch.backends.cudnn.benchmark = True
+    folder = output or Path("runs") / (config.stem if stage == "all" else stage)
+    if stage == "all":
+        model = train_all(config, values, folder, where, budget_s or math.inf)
+        click.echo(model or f"{folder}: time is up; the same command goes on")
+        return
+    recipe = read_recipe(config, stage, values)
+    Run(recipe, make_stage(recipe, where), folder).train(budget_s=budget_s or math.inf)
     click.echo(folder / "export")
