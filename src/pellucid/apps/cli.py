@@ -21,6 +21,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "models": ("models", "List, fetch, show and verify checkpoints."),
     "data": ("data", "Fetch and pack training pictures."),
     "train": ("train", "Train a stage from a recipe."),
+    "eval": ("evaluate", "Score a model: its codec, its pictures, its speed."),
 }
 
 

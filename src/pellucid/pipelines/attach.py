@@ -221,14 +221,19 @@ class TransparentPipeline:
         check_sampling(settings.num_inference_steps, settings.guidance_scale, strength)
         return settings
 
-    def _size(self, height: int | None, width: int | None) -> tuple[int, int]:
+    @property
+    def native_size(self) -> tuple[int, int]:
+        """(height, width) that the model was trained at, px: what `generate` makes unless asked otherwise."""
         sample = self.pipeline.unet.config.sample_size
         rows, columns = sample if isinstance(sample, (list, tuple)) else (sample, sample)
         pixels = 2 ** (len(self.pipeline.vae.config.block_out_channels) - 1)
-        tall = int(rows * pixels) if height is None else height
-        wide = int(columns * pixels) if width is None else width
-        check_size(tall, wide)
-        return tall, wide
+        return int(rows * pixels), int(columns * pixels)
+
+    def _size(self, height: int | None, width: int | None) -> tuple[int, int]:
+        own = self.native_size
+        size = own[0] if height is None else height, own[1] if width is None else width
+        check_size(*size)
+        return size
 
     def _scenes(
         self,

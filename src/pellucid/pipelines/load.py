@@ -55,8 +55,8 @@ def load(
 def _load(
     model: str | Path, adapter: str | Path | None, device: str, precision: torch.dtype, strength: float
 ) -> TransparentPipeline:
-    folder = _mini_folder() if str(model) == MINI else Path(model)
-    if not folder.is_dir():
+    folder = folder_of(model)
+    if folder is None:
         pipeline = _from_hub(str(model), precision)
         return _attached(pipeline, None, adapter, device, strength, name=str(model))
     if not (folder / "model_index.json").is_file():
@@ -65,6 +65,16 @@ def _load(
         )
     pipeline = _from_folder(folder, precision)
     return _attached(pipeline, folder, adapter, device, strength, name=str(model))
+
+
+def folder_of(model: str | Path) -> Path | None:
+    """The folder of the embedded model, or the one that is named; None for what only a hub can have.
+
+    Raises:
+        WeightsError: this installation has no embedded model.
+    """
+    folder = _mini_folder() if str(model) == MINI else Path(model)
+    return folder if folder.is_dir() else None
 
 
 def _attached(
