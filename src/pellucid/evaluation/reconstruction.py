@@ -38,7 +38,7 @@ def score_reconstruction(
     Args:
         pipe: its codec is scored; the UNet does not run.
         pictures: straight RGBA; sizes may differ.
-        passes: 1 to 8 views that the alpha decoder takes the median of.
+        passes: views that the alpha decoder takes the median of: 1, 2, 4 or 8.
         all_passes: also compare 1, 2, 4 and 8 passes.
 
     Returns:

@@ -17,7 +17,7 @@ from pellucid.models.autoencoder import RGBAAutoencoder
 from pellucid.pipelines.codec import autoencoder_of, latent_multiple, rgba_of, to_picture, with_margin
 from pellucid.pipelines.modes import MODES, Mode, Sampling, mode_named, source_of
 from pellucid.pipelines.quiet import quiet
-from pellucid.pipelines.requests import Request, check_sampling, check_size, padded, requests_of
+from pellucid.pipelines.requests import Request, check_passes, check_sampling, check_size, padded, requests_of
 from pellucid.pipelines.schedulers import check_scheduler, scheduled, scheduler_name
 from pellucid.pipelines.twins import check_pipeline, image_to_image, text_to_image
 from pellucid.rgba.types import RGBA8, AnyArray
@@ -95,7 +95,7 @@ class TransparentPipeline:
             num_inference_steps: None takes the mode's.
             guidance_scale: 1 is off. None takes the mode's.
             scheduler: a name of `pellucid.pipelines.schedulers.SCHEDULERS`. None takes the mode's.
-            passes: 1 to 8 views that the alpha decoder takes the median of.
+            passes: views that the alpha decoder takes the median of: 1, 2, 4 or 8.
             batch_size: pictures sampled together. None takes 1, which gives the same bytes in any company.
             pipeline_inputs: what the stock pipeline itself asks for, such as a ControlNet's `image`.
 
@@ -105,6 +105,7 @@ class TransparentPipeline:
         Raises:
             InputError: an argument does not fit.
         """
+        check_passes(passes)
         requests = requests_of(prompt, negative_prompt=negative_prompt, count=count, seed=seed)
         settings = self._settings(num_inference_steps, guidance_scale, scheduler)
         height, width = self._size(height, width)
@@ -158,6 +159,7 @@ class TransparentPipeline:
         Raises:
             InputError: an argument does not fit.
         """
+        check_passes(passes)
         requests = requests_of(prompt, negative_prompt=negative_prompt, count=count, seed=seed)
         settings = self._settings(num_inference_steps, guidance_scale, scheduler, strength)
         rgba = rgba_of(picture)
@@ -192,14 +194,13 @@ class TransparentPipeline:
 
         Args:
             latents: what `encode` or the stock pipeline returns.
-            passes: 1 to 8 views that the alpha decoder takes the median of.
+            passes: views that the alpha decoder takes the median of: 1, 2, 4 or 8.
             crop: (height, width) cut from the middle, as `encode` padded; None keeps all.
 
         Raises:
-            InputError: not one latent of the model's channels, or passes outside 1 to 8.
+            InputError: not one latent of the model's channels, or another number of passes.
         """
-        if not 1 <= passes <= 8:
-            raise InputError(f"Expected 1 to 8 passes, found {passes}. 8 is the most exact, 1 the fastest.")
+        check_passes(passes)
         channels = self.pipeline.unet.config.out_channels
         if latents.ndim != 4 or latents.shape[0] != 1 or latents.shape[1] != channels:
             raise InputError(

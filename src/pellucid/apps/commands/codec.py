@@ -54,10 +54,12 @@ def decode_command(
     from safetensors import SafetensorError, safe_open
 
     from pellucid.errors import FileError
+    from pellucid.pipelines.requests import check_passes
     from pellucid.rgba.io import write_picture
 
     target = output or latent.with_suffix(".png")
     check_target(target)
+    check_passes(passes)
     try:
         with safe_open(latent, framework="pt") as file:
             tensor, about = file.get_tensor(TENSOR), file.metadata() or {}

@@ -86,8 +86,10 @@ def reconstruction(
     pixels; SAD, Grad and Conn in thousands), and how little the latent offset changes the opaque picture.
     """
     from pellucid.evaluation.samples import read_folder, read_samples, resized
+    from pellucid.pipelines.requests import check_passes
 
     _check_outputs(output)
+    check_passes(passes)
     known = _vocabulary(choice.model, vocabulary, sets=sets, groups=groups)
     pictures = read_folder(folder) if folder else None
     samples = [] if folder else read_samples(known, held_out=True)
@@ -182,7 +184,10 @@ def speed(
     as_json: bool,
 ) -> None:
     """Time loading and generating, a picture at a time, and tell the peak memory."""
+    from pellucid.pipelines.requests import check_passes
+
     _check_outputs(output)
+    check_passes(passes)
     height, width = size or (None, None)
     from pellucid.evaluation.speed import score_speed
 

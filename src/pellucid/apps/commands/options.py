@@ -20,10 +20,10 @@ FILE = click.Path(path_type=Path, exists=True, dir_okay=False)
 JSON = click.option("--json", "as_json", is_flag=True, help="One JSON object instead of text.")
 PASSES = click.option(
     "--passes",
-    type=click.IntRange(1, 8),
+    type=int,
     default=8,
     show_default=True,
-    help="Views that alpha is read from; fewer is faster.",
+    help="Views that alpha is read from: 1, 2, 4 or 8; fewer is faster.",
 )
 
 
@@ -82,13 +82,14 @@ class SamplingChoice:
 
     def check(self, prompt: str, *, strength: float = 1.0) -> None:
         """Raises InputError for what no model accepts, before one is loaded."""
-        from pellucid.pipelines.requests import check_sampling, requests_of
+        from pellucid.pipelines.requests import check_passes, check_sampling, requests_of
         from pellucid.pipelines.schedulers import check_scheduler
 
         requests_of(prompt, negative_prompt=self.negative, count=self.count, seed=self.seed)
         steps = 1 if self.steps is None else self.steps
         check_sampling(steps, 1.0 if self.guidance is None else self.guidance, strength)
         check_scheduler(self.scheduler)
+        check_passes(self.passes)
 
     def arguments(self) -> dict[str, Any]:
         """The same by the names that `TransparentPipeline.generate` and `vary` use."""
