@@ -205,7 +205,7 @@ def test_wrong_arguments_are_explained(sd15: TransparentPipeline) -> None:
         (lambda: sd15.generate([]), "at least one prompt"),
         (lambda: sd15.generate("a", height=0), "size of 1 to"),
         (lambda: sd15.generate("a", width=10**9), "size of 1 to"),
-        (lambda: sd15.generate("a", num_inference_steps=0), "1 to 10000 steps"),
+        (lambda: sd15.generate("a", num_inference_steps=0), "1 to 999 steps"),
         (lambda: sd15.generate("a", count=0), "count of 1"),
         (lambda: sd15.generate("a", seed=-1), "seed of 0"),
         (lambda: sd15.generate("a", seed=[1, 2, 3]), "1 seeds"),

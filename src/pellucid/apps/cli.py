@@ -54,5 +54,5 @@ def main() -> None:
     try:
         cli(prog_name="pellucid")
     except PellucidError as error:
-        click.echo(f"pellucid: {error}", err=True)
+        click.echo(f"pellucid: {' '.join(str(error).split())}", err=True)  # a library's reason may have lines
         sys.exit(1)

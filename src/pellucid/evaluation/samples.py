@@ -43,27 +43,31 @@ class Vocabulary:
             )
 
 
-def read_vocabulary(path: Path, **instead: Any) -> Vocabulary:  # noqa: ANN401 - values of the fields
+def read_vocabulary(path: Path | None, **instead: Any) -> Vocabulary:  # noqa: ANN401 - values of the fields
     """Reads `vocabulary.json`; without the file, the defaults hold.
 
     Args:
-        path: the file, or the folder that may hold one.
+        path: the file, or the folder that may hold one, or None for neither.
         instead: fields that replace the file's; None and empty ones do not.
 
     Raises:
         ConfigError: damaged, an unknown field, or a value of another type.
     """
-    file = path / VOCABULARY if path.is_dir() or path.suffix != ".json" else path
-    values: Any = {}
-    if file is path or file.is_file():
-        try:
-            values = json.loads(file.read_text())
-        except (OSError, ValueError) as error:
-            raise ConfigError(f"{file} is no readable vocabulary: {error}. Write it as JSON.") from None
-    return Vocabulary(**(_checked(file, values) | {k: v for k, v in instead.items() if v not in (None, ())}))
+    values = {} if path is None or _absent(path) else _read(path / VOCABULARY if path.is_dir() else path)
+    return Vocabulary(
+        **(values | {name: value for name, value in instead.items() if value not in (None, ())})
+    )
 
 
-def _checked(file: Path, values: Any) -> dict[str, Any]:  # noqa: ANN401 - any JSON
+def _absent(path: Path) -> bool:
+    return path.is_dir() and not (path / VOCABULARY).is_file()
+
+
+def _read(file: Path) -> dict[str, Any]:
+    try:
+        values = json.loads(file.read_text())
+    except (OSError, ValueError) as error:
+        raise ConfigError(f"{file} is no readable vocabulary: {error}. Write it as JSON.") from None
     kinds = {each.name: int if each.name == "subjects" else list for each in fields(Vocabulary)}
     found = sorted(set(values) - set(kinds)) if isinstance(values, Mapping) else [type(values).__name__]
     if found:

@@ -11,7 +11,8 @@ from pellucid.errors import InputError
 MAX_SIDE_PX = 8192
 MAX_SEED = 2**63 - 1
 MAX_COUNT = 10_000
-MAX_STEPS = 10_000
+MAX_STEPS = 999
+"""Models know 1000 noise levels, and solvers divide by the distance of two: with more they would repeat."""
 PASSES = (1, 2, 4, 8)
 """How many views the alpha decoder can take the median of."""
 

@@ -209,7 +209,7 @@ def _vocabulary(model: str, file: Path | None, **instead: object) -> "Vocabulary
 
     with lean_imports():
         from pellucid.pipelines.load import folder_of
-    return read_vocabulary(file or folder_of(model) or Path(), **instead)
+    return read_vocabulary(file or folder_of(model), **instead)
 
 
 def _check_outputs(output: Path | None, sheet: Path | None = None) -> None:

@@ -170,7 +170,11 @@ def check_target(target: Path, *, picture: bool = True) -> None:
 
     if picture and target.suffix.lower() != ".zip":
         format_of(target)
-    if target.is_dir():
+    try:
+        is_folder = target.is_dir()
+    except OSError as error:
+        raise FileError(f"Cannot write {target}: {error.strerror}. Choose another name with -o.") from None
+    if is_folder:
         raise FileError(f"Expected a file to write, found the folder {target}. Add a name to it.")
     if not target.parent.is_dir():
         raise FileError(f"Expected a folder {target.parent}, found none. Make it first.")
