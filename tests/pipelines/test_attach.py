@@ -255,3 +255,14 @@ def test_a_controlnet_stays(sd15: TransparentPipeline) -> None:
     rgba = np.zeros((64, 64, 4), np.uint8)
     varied = pipe.vary(rgba, "a", seed=1, num_inference_steps=4, pipeline_inputs={"control_image": hint})
     assert varied.height == 64
+
+
+def test_sampling_that_ends_in_nan_is_explained(sd15: TransparentPipeline) -> None:
+    weight = next(sd15.pipeline.unet.conv_out.parameters())
+    kept = weight.detach().clone()
+    with torch.no_grad():
+        weight.fill_(float("nan"))
+    with pytest.raises(InputError, match="found NaN or infinity"):
+        image(sd15)
+    with torch.no_grad():
+        weight.copy_(kept)

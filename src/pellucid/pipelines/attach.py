@@ -267,6 +267,7 @@ class TransparentPipeline:
                     **begun,
                     **inputs,
                 ).images
+            _check_finite(found, settings)
             for request, latent in zip(batch, found.split(1), strict=True):
                 image = self.decode(latent, passes=passes, crop=crop)
                 scenes.append(self._scene(image, request, settings, facts or {}))
@@ -288,6 +289,16 @@ class TransparentPipeline:
                 "scheduler": scheduler_name(self.pipeline.scheduler, settings.scheduler),
                 **facts,
             },
+        )
+
+
+def _check_finite(latents: Tensor, settings: Sampling) -> None:
+    """Raises InputError where sampling has ended in NaN or infinity, of which no picture can be made."""
+    if not bool(torch.isfinite(latents).all()):
+        raise InputError(
+            f"Expected numbers after {settings.num_inference_steps} steps at guidance "
+            f"{settings.guidance_scale:g}, found NaN or infinity. "
+            "Take fewer steps, less guidance, another scheduler, or float32."
         )
 
 

@@ -58,7 +58,7 @@ def eval_command() -> None:
     """Score a model: its codec, its pictures, its speed."""
 
 
-@eval_command.command("reconstruction")
+@eval_command.command("reconstruction", short_help="Score the codec: pictures there and back.")
 @click.argument("folder", type=FOLDER, required=False)
 @_vocabulary_options
 @SIZE
@@ -101,7 +101,7 @@ def reconstruction(
     _report({"model": choice.model, **scores}, output, as_json)
 
 
-@eval_command.command("generation")
+@eval_command.command("generation", short_help="Score what is drawn for training captions.")
 @_vocabulary_options
 @click.option("--subjects", type=int, help="How many of the groups' subjects.  [default: the model's]")
 @click.option("--captions", type=int, default=200, show_default=True, help="How many pictures to ask for.")
@@ -162,10 +162,10 @@ def generation(
     _report({"model": choice.model, **scores}, output, as_json, sheet)
 
 
-@eval_command.command("speed")
-@click.option("--prompt", default="a glass bottle of honey", show_default=True, help="What is drawn.")
+@eval_command.command("speed", short_help="Seconds and memory of a picture.")
+@click.option("--prompt", default="a glass bottle of honey", show_default=True, help="What to draw.")
 @click.option(
-    "--runs", type=click.IntRange(1), default=5, show_default=True, help="Pictures after the first."
+    "--runs", type=click.IntRange(1), default=5, show_default=True, help="Pictures timed after the first."
 )
 @SIZE
 @click.option("--steps", type=click.IntRange(1), help="Denoising steps.  [default: the model's]")

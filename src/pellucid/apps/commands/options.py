@@ -21,9 +21,10 @@ JSON = click.option("--json", "as_json", is_flag=True, help="One JSON object ins
 PASSES = click.option(
     "--passes",
     type=int,
+    metavar="1|2|4|8",
     default=8,
     show_default=True,
-    help="Views that alpha is read from: 1, 2, 4 or 8; fewer is faster.",
+    help="Views that alpha is read from; fewer is faster.",
 )
 
 
