@@ -21,13 +21,12 @@ from pellucid.evaluation.metrics import (
 from pellucid.pipelines.attach import TransparentPipeline
 from pellucid.pipelines.codec import with_margin
 from pellucid.progress import track
-from pellucid.rgba.padding import pad_rgb
 from pellucid.rgba.types import AnyArray
 
 BATCH_PIXELS = 2**19
 """About 32 pictures of 128 px, one of 512 px and more."""
 ALL_PASSES = (1, 2, 4, 8)
-ALPHA = {"mae": alpha_mae, "sad": alpha_sad, "mse": alpha_mse, "grad": alpha_grad, "conn": alpha_conn}
+ALPHA = {"sad": alpha_sad, "mse": alpha_mse, "grad": alpha_grad, "conn": alpha_conn}
 
 
 def score_reconstruction(
@@ -85,11 +84,12 @@ def _score(
     pipe: TransparentPipeline, batch: list[AnyArray], passes: int, compared: Sequence[int]
 ) -> dict[tuple[str, str], float]:
     """Mean scores of a batch, by kind and name."""
-    codec, like = pipe.autoencoder, next(pipe.autoencoder.vae.parameters())
+    codec = pipe.autoencoder
     canvases = [with_margin(picture, pipe.multiple) for picture in batch]
-    straight = rgba_tensor(np.stack(canvases)).to(like)
-    colour = torch.from_numpy(np.stack([pad_rgb(canvas) for canvas in canvases])).permute(0, 3, 1, 2).to(like)
-    adjusted, plain = (codec.encode(straight, colour, use_offset=use) for use in (True, False))
+    adjusted, plain = (
+        torch.cat([codec.encode_picture(canvas, use_offset=use) for canvas in canvases])
+        for use in (True, False)
+    )
     views = [
         (codec.vae.decode(codec.to_raw(latent)).sample / 2 + 0.5).clamp(0, 1).float()  # pyright: ignore[reportCallIssue]
         for latent in (adjusted, plain)
@@ -97,6 +97,7 @@ def _score(
     wanted = rgba_tensor(np.stack(batch))
     found = {n: _middle(codec.decode(adjusted, passes=n), wanted) for n in {passes, *compared}}
     scores = {("psnr_db", name): value for name, value in blended_metrics(found[passes], wanted).items()}
+    scores["alpha", "mae"] = alpha_mae(found[passes], wanted)
     scores |= {("alpha", name): of(found[passes][:, 3], wanted[:, 3]) for name, of in ALPHA.items()}
     scores["identity_psnr_db", ""] = float(psnr(*views).mean())
     for n in compared:
