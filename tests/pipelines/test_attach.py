@@ -205,14 +205,14 @@ def test_wrong_arguments_are_explained(sd15: TransparentPipeline) -> None:
         (lambda: sd15.generate([]), "at least one prompt"),
         (lambda: sd15.generate("a", height=0), "size of 1 to"),
         (lambda: sd15.generate("a", width=10**9), "size of 1 to"),
-        (lambda: sd15.generate("a", num_inference_steps=0), "1 to 10000 steps"),
+        (lambda: sd15.generate("a", num_inference_steps=0), "1 to 999 steps"),
         (lambda: sd15.generate("a", count=0), "count of 1"),
         (lambda: sd15.generate("a", seed=-1), "seed of 0"),
         (lambda: sd15.generate("a", seed=[1, 2, 3]), "1 seeds"),
         (lambda: sd15.generate("a", guidance_scale=float("nan")), "guidance of 0"),
         (lambda: sd15.generate("a", batch_size=0), "batch size of 1"),
         (lambda: sd15.generate("a", scheduler="eular"), "euler-a"),
-        (lambda: sd15.generate("a", passes=9), "1 to 8 passes"),
+        (lambda: sd15.generate("a", passes=9), "1, 2, 4 or 8 passes"),
         (lambda: sd15.generate(["a", "b"], negative_prompt=["c", "d", "e"]), "negative prompt or 2"),
         (lambda: sd15.vary(rgba, "a", strength=1.5), "strength of 0 to 1"),
         (lambda: sd15.vary(rgba[..., :2], "a"), "shape"),
@@ -255,3 +255,14 @@ def test_a_controlnet_stays(sd15: TransparentPipeline) -> None:
     rgba = np.zeros((64, 64, 4), np.uint8)
     varied = pipe.vary(rgba, "a", seed=1, num_inference_steps=4, pipeline_inputs={"control_image": hint})
     assert varied.height == 64
+
+
+def test_sampling_that_ends_in_nan_is_explained(sd15: TransparentPipeline) -> None:
+    weight = next(sd15.pipeline.unet.conv_out.parameters())
+    kept = weight.detach().clone()
+    with torch.no_grad():
+        weight.fill_(float("nan"))
+    with pytest.raises(InputError, match="found NaN or infinity"):
+        image(sd15)
+    with torch.no_grad():
+        weight.copy_(kept)

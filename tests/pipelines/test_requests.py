@@ -3,7 +3,8 @@
 import pytest
 
 from pellucid.errors import InputError
-from pellucid.pipelines.requests import MAX_SEED, requests_of
+from pellucid.models.augmentation import ORIENTATIONS
+from pellucid.pipelines.requests import MAX_SEED, PASSES, check_passes, requests_of
 
 
 @pytest.mark.parametrize("prompt", [3, None, b"a", ["a", 3], {"a"}])
@@ -24,3 +25,10 @@ def test_seeds_wrap_at_the_end() -> None:
 
 def test_a_seed_for_each_picture() -> None:
     assert [r.seed for r in requests_of(["a", "b"], count=2, seed=[4, 3, 2, 1])] == [4, 3, 2, 1]
+
+
+def test_passes_are_those_of_the_decoder() -> None:
+    assert tuple(ORIENTATIONS) == PASSES
+    for passes in (0, 3, 9, -1):
+        with pytest.raises(InputError, match="1, 2, 4 or 8 passes"):
+            check_passes(passes)

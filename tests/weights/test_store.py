@@ -7,11 +7,14 @@ import torch
 from click.testing import CliRunner
 from safetensors.torch import save_file
 
+import tiny
 from pellucid.apps.commands.models import models_command
 from pellucid.errors import WeightsError
+from pellucid.models.autoencoder import CONVENTIONS
+from pellucid.models.mini_vae import MiniVAE
 from pellucid.models.offset_encoder import OffsetEncoder
 from pellucid.weights.catalog import CATALOG, get
-from pellucid.weights.store import load_offset_encoder, locate, verify
+from pellucid.weights.store import load_codec, load_offset_encoder, locate, verify
 
 
 def released(path: Path, **changes: torch.Tensor) -> Path:
@@ -83,3 +86,27 @@ def test_the_command_lists_shows_and_verifies(tmp_path: Path) -> None:
     path = str(released(tmp_path / "a.safetensors"))
     assert "18 tensors" in run(models_command, ["verify", "sdxl-encoder", path]).output
     assert json.loads(run(models_command, ["verify", "sdxl-encoder", path, "--json"]).output)["path"] == path
+
+
+def test_a_codec_is_joined_as_its_folder_says(tmp_path: Path) -> None:
+    folder = tiny.save_mini(tmp_path / "mini") / "rgba"
+    frozen = MiniVAE.from_pretrained(tmp_path / "mini" / "vae")
+    assert load_codec(folder, frozen).convention == CONVENTIONS["embedded"]
+    (folder / "convention.json").write_text('{"convention": "forge", "offset_multiplier": 2.0}')
+    codec = load_codec(folder, frozen)
+    assert codec.convention == replace(CONVENTIONS["forge"], offset_multiplier=2.0)
+    assert codec.vae is frozen
+    assert not any(value.requires_grad for value in codec.alpha_decoder.parameters())
+
+
+@pytest.mark.parametrize(
+    ("text", "message"), [("{", "Expecting"), ('{"x": 1}', "fields"), ('{"convention": "y"}', "'y'")]
+)
+def test_a_damaged_codec_is_explained(text: str, message: str, tmp_path: Path) -> None:
+    folder = tiny.save_mini(tmp_path / "mini") / "rgba"
+    frozen = MiniVAE.from_pretrained(tmp_path / "mini" / "vae")
+    (folder / "convention.json").write_text(text)
+    with pytest.raises(WeightsError, match=message):
+        load_codec(folder, frozen)
+    with pytest.raises(WeightsError, match="RGBA networks"):
+        load_codec(tmp_path / "absent", frozen)

@@ -21,6 +21,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "models": ("models", "List, fetch, show and verify checkpoints."),
     "data": ("data", "Fetch and pack training pictures."),
     "train": ("train", "Train a stage from a recipe."),
+    "eval": ("evaluate", "Score a model: its codec, its pictures, its speed."),
 }
 
 
@@ -53,5 +54,5 @@ def main() -> None:
     try:
         cli(prog_name="pellucid")
     except PellucidError as error:
-        click.echo(f"pellucid: {error}", err=True)
+        click.echo(f"pellucid: {' '.join(str(error).split())}", err=True)  # a library's reason may have lines
         sys.exit(1)

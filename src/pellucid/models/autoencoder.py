@@ -200,7 +200,9 @@ class RGBAAutoencoder(nn.Module):
         return decode_augmented(predict, rgb.to(dtype), latent.to(dtype), passes=passes)
 
     @torch.no_grad()
-    def encode_picture(self, rgba: UInt8[np.ndarray, "h w 4"]) -> Float[Tensor, "1 c h2 w2"]:
+    def encode_picture(
+        self, rgba: UInt8[np.ndarray, "h w 4"], *, use_offset: bool = True
+    ) -> Float[Tensor, "1 c h2 w2"]:
         """Scaled latent of one picture, colour padded under its transparent pixels."""
         from pellucid.rgba.padding import extend_colour, pad_rgb
 
@@ -211,7 +213,7 @@ class RGBAAutoencoder(nn.Module):
             colour = pad_rgb(rgba)
         padded = torch.from_numpy(np.ascontiguousarray(colour)).permute(2, 0, 1)[None]
         straight = torch.from_numpy(rgba.astype(np.float32) / 255).permute(2, 0, 1)[None]
-        return self.encode(straight.to(like), padded.to(like))
+        return self.encode(straight.to(like), padded.to(like), use_offset=use_offset)
 
     @torch.no_grad()
     def decode_picture(

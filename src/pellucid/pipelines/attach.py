@@ -17,7 +17,7 @@ from pellucid.models.autoencoder import RGBAAutoencoder
 from pellucid.pipelines.codec import autoencoder_of, latent_multiple, rgba_of, to_picture, with_margin
 from pellucid.pipelines.modes import MODES, Mode, Sampling, mode_named, source_of
 from pellucid.pipelines.quiet import quiet
-from pellucid.pipelines.requests import Request, check_sampling, check_size, padded, requests_of
+from pellucid.pipelines.requests import Request, check_passes, check_sampling, check_size, padded, requests_of
 from pellucid.pipelines.schedulers import check_scheduler, scheduled, scheduler_name
 from pellucid.pipelines.twins import check_pipeline, image_to_image, text_to_image
 from pellucid.rgba.types import RGBA8, AnyArray
@@ -95,7 +95,7 @@ class TransparentPipeline:
             num_inference_steps: None takes the mode's.
             guidance_scale: 1 is off. None takes the mode's.
             scheduler: a name of `pellucid.pipelines.schedulers.SCHEDULERS`. None takes the mode's.
-            passes: 1 to 8 views that the alpha decoder takes the median of.
+            passes: views that the alpha decoder takes the median of: 1, 2, 4 or 8.
             batch_size: pictures sampled together. None takes 1, which gives the same bytes in any company.
             pipeline_inputs: what the stock pipeline itself asks for, such as a ControlNet's `image`.
 
@@ -105,6 +105,7 @@ class TransparentPipeline:
         Raises:
             InputError: an argument does not fit.
         """
+        check_passes(passes)
         requests = requests_of(prompt, negative_prompt=negative_prompt, count=count, seed=seed)
         settings = self._settings(num_inference_steps, guidance_scale, scheduler)
         height, width = self._size(height, width)
@@ -158,6 +159,7 @@ class TransparentPipeline:
         Raises:
             InputError: an argument does not fit.
         """
+        check_passes(passes)
         requests = requests_of(prompt, negative_prompt=negative_prompt, count=count, seed=seed)
         settings = self._settings(num_inference_steps, guidance_scale, scheduler, strength)
         rgba = rgba_of(picture)
@@ -192,14 +194,13 @@ class TransparentPipeline:
 
         Args:
             latents: what `encode` or the stock pipeline returns.
-            passes: 1 to 8 views that the alpha decoder takes the median of.
+            passes: views that the alpha decoder takes the median of: 1, 2, 4 or 8.
             crop: (height, width) cut from the middle, as `encode` padded; None keeps all.
 
         Raises:
-            InputError: not one latent of the model's channels, or passes outside 1 to 8.
+            InputError: not one latent of the model's channels, or another number of passes.
         """
-        if not 1 <= passes <= 8:
-            raise InputError(f"Expected 1 to 8 passes, found {passes}. 8 is the most exact, 1 the fastest.")
+        check_passes(passes)
         channels = self.pipeline.unet.config.out_channels
         if latents.ndim != 4 or latents.shape[0] != 1 or latents.shape[1] != channels:
             raise InputError(
@@ -221,14 +222,19 @@ class TransparentPipeline:
         check_sampling(settings.num_inference_steps, settings.guidance_scale, strength)
         return settings
 
-    def _size(self, height: int | None, width: int | None) -> tuple[int, int]:
+    @property
+    def native_size(self) -> tuple[int, int]:
+        """(height, width) that the model was trained at, px: what `generate` makes unless asked otherwise."""
         sample = self.pipeline.unet.config.sample_size
         rows, columns = sample if isinstance(sample, (list, tuple)) else (sample, sample)
         pixels = 2 ** (len(self.pipeline.vae.config.block_out_channels) - 1)
-        tall = int(rows * pixels) if height is None else height
-        wide = int(columns * pixels) if width is None else width
-        check_size(tall, wide)
-        return tall, wide
+        return int(rows * pixels), int(columns * pixels)
+
+    def _size(self, height: int | None, width: int | None) -> tuple[int, int]:
+        own = self.native_size
+        size = own[0] if height is None else height, own[1] if width is None else width
+        check_size(*size)
+        return size
 
     def _scenes(
         self,
@@ -261,6 +267,7 @@ class TransparentPipeline:
                     **begun,
                     **inputs,
                 ).images
+            _check_finite(found, settings)
             for request, latent in zip(batch, found.split(1), strict=True):
                 image = self.decode(latent, passes=passes, crop=crop)
                 scenes.append(self._scene(image, request, settings, facts or {}))
@@ -282,6 +289,16 @@ class TransparentPipeline:
                 "scheduler": scheduler_name(self.pipeline.scheduler, settings.scheduler),
                 **facts,
             },
+        )
+
+
+def _check_finite(latents: Tensor, settings: Sampling) -> None:
+    """Raises InputError where sampling has ended in NaN or infinity, of which no picture can be made."""
+    if not bool(torch.isfinite(latents).all()):
+        raise InputError(
+            f"Expected numbers after {settings.num_inference_steps} steps at guidance "
+            f"{settings.guidance_scale:g}, found NaN or infinity. "
+            "Take fewer steps, less guidance, another scheduler, or float32."
         )
 
 

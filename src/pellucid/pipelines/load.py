@@ -4,7 +4,7 @@ import json
 from importlib import import_module
 from importlib.resources import files
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 from diffusers.pipelines.stable_diffusion.pipeline_stable_diffusion import StableDiffusionPipeline
@@ -13,9 +13,7 @@ from pellucid.errors import InputError, WeightsError
 from pellucid.pipelines.attach import TransparentPipeline, attach
 from pellucid.pipelines.modes import MODES
 from pellucid.pipelines.quiet import quiet
-
-if TYPE_CHECKING:
-    from pellucid.models.autoencoder import RGBAAutoencoder
+from pellucid.weights.store import load_codec
 
 MINI = "mini"
 DTYPES = {"float32": torch.float32, "float16": torch.float16, "bfloat16": torch.bfloat16}
@@ -55,8 +53,8 @@ def load(
 def _load(
     model: str | Path, adapter: str | Path | None, device: str, precision: torch.dtype, strength: float
 ) -> TransparentPipeline:
-    folder = _mini_folder() if str(model) == MINI else Path(model)
-    if not folder.is_dir():
+    folder = folder_of(model)
+    if folder is None:
         pipeline = _from_hub(str(model), precision)
         return _attached(pipeline, None, adapter, device, strength, name=str(model))
     if not (folder / "model_index.json").is_file():
@@ -65,6 +63,16 @@ def _load(
         )
     pipeline = _from_folder(folder, precision)
     return _attached(pipeline, folder, adapter, device, strength, name=str(model))
+
+
+def folder_of(model: str | Path) -> Path | None:
+    """The folder of the embedded model, or the one that is named; None for what only a hub can have.
+
+    Raises:
+        WeightsError: this installation has no embedded model.
+    """
+    folder = _mini_folder() if str(model) == MINI else Path(model)
+    return folder if folder.is_dir() else None
 
 
 def _attached(
@@ -83,7 +91,8 @@ def _attached(
             f"Expected a device that torch can use, found {device!r}: {error}. Try cpu."
         ) from None
     pipeline.set_progress_bar_config(disable=None, leave=False, desc="sampling", unit=" step")
-    codec = _own_codec(folder, pipeline.vae) if folder else None
+    own_codec = folder / OWN_CODEC if folder else None
+    codec = load_codec(own_codec, pipeline.vae) if own_codec and own_codec.is_dir() else None
     if adapter is None and codec is not None:
         own = sorted((folder / OWN_ADAPTER).glob("*.safetensors")) if folder else []
         pipe = attach(pipeline, own[0] if own else None, strength=strength, autoencoder=codec, model=name)
@@ -91,21 +100,6 @@ def _attached(
         return pipe
     usual = DEFAULTS.get(type(pipeline).__name__, "sd15-attn")
     return attach(pipeline, adapter or usual, strength=strength, autoencoder=codec, model=name)
-
-
-def _own_codec(folder: Path, vae: Any) -> "RGBAAutoencoder | None":  # noqa: ANN401 - any diffusers VAE
-    """The folder's own RGBA networks, if it has them."""
-    from pellucid.models.alpha_decoder import AlphaDecoder
-    from pellucid.models.autoencoder import RGBAAutoencoder
-    from pellucid.models.offset_encoder import OffsetEncoder
-
-    if not (folder / OWN_CODEC).is_dir():
-        return None
-    parts = [
-        _model(cls, folder / OWN_CODEC / name, torch.float32).to(vae.device)
-        for cls, name in ((OffsetEncoder, "offset_encoder"), (AlphaDecoder, "alpha_decoder"))
-    ]
-    return RGBAAutoencoder(vae, *parts, convention="embedded")
 
 
 def _from_folder(folder: Path, dtype: torch.dtype) -> Any:  # noqa: ANN401 - any diffusers pipeline

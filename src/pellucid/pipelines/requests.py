@@ -11,7 +11,10 @@ from pellucid.errors import InputError
 MAX_SIDE_PX = 8192
 MAX_SEED = 2**63 - 1
 MAX_COUNT = 10_000
-MAX_STEPS = 10_000
+MAX_STEPS = 999
+"""Models know 1000 noise levels, and solvers divide by the distance of two: with more they would repeat."""
+PASSES = (1, 2, 4, 8)
+"""How many views the alpha decoder can take the median of."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -109,6 +112,15 @@ def check_sampling(num_inference_steps: int, guidance_scale: float, strength: fl
     if not 0 <= strength <= 1:
         raise InputError(
             f"Expected a strength of 0 to 1, found {strength}. 0 keeps the picture, 1 ignores it."
+        )
+
+
+def check_passes(passes: int) -> None:
+    """Raises InputError for a number of views that no decoder has."""
+    if passes not in PASSES:
+        raise InputError(
+            f"Expected {', '.join(map(str, PASSES[:-1]))} or {PASSES[-1]} passes, found {passes}. "
+            "8 is the released number, 1 the fastest."
         )
 
 

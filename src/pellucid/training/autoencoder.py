@@ -22,6 +22,7 @@ from pellucid.training.losses import blends, discriminator_hinge, identity
 from pellucid.training.parts import load_vae, save_half
 from pellucid.training.pictures import Pictures
 from pellucid.training.sheets import write_sheet
+from pellucid.weights.store import load_codec
 
 DEFAULTS = {"reconstruction": 1.0, "identity": 1.0, "discriminator": 0.01, "blend": 1.0}
 CONVENTION = "convention.json"
@@ -39,17 +40,7 @@ class RGBAParts(nn.Module):
 
 def assemble(vae: MiniVAE, folder: Path) -> RGBAAutoencoder:
     """The autoencoder whose parts an earlier run exported to `folder`."""
-    encoder = (
-        OffsetEncoder.from_pretrained(folder / "offset_encoder", torch_dtype=torch.float32)
-        .eval()
-        .requires_grad_(False)
-    )
-    decoder = (
-        AlphaDecoder.from_pretrained(folder / "alpha_decoder", torch_dtype=torch.float32)
-        .eval()
-        .requires_grad_(False)
-    )
-    return RGBAAutoencoder(vae, encoder, decoder, **json.loads((folder / CONVENTION).read_text()))  # type: ignore[arg-type]
+    return load_codec(folder, vae)
 
 
 class AutoencoderStage:

@@ -1,8 +1,9 @@
 """Finds, fetches, verifies and loads checkpoints. Only safetensors: others can run code when opened."""
 
 import hashlib
+import json
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import torch
 from huggingface_hub import hf_hub_download
@@ -10,12 +11,16 @@ from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
 from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
 
-from pellucid.errors import WeightsError
+from pellucid.errors import InputError, WeightsError
 from pellucid.models.alpha_decoder import AlphaDecoder
+from pellucid.models.autoencoder import RGBAAutoencoder
 from pellucid.models.offset_encoder import OffsetEncoder
 from pellucid.weights.catalog import Checkpoint, find
 
 M = TypeVar("M", bound=nn.Module)
+CONVENTION = "convention.json"
+"""In a codec's folder: how its networks are joined with the VAE, as arguments of `RGBAAutoencoder`."""
+CONVENTION_FIELDS = {"convention", "offset", "offset_multiplier", "latent_input"}
 
 
 def locate(source: str | Path, *, fetch: bool = True) -> Path:
@@ -155,3 +160,36 @@ def load_alpha_decoder(
     if Path(source).is_dir():
         return AlphaDecoder.from_pretrained(source, torch_dtype=dtype).eval()
     return _cast(fill(config or AlphaDecoder(), locate(source)), dtype)
+
+
+def load_codec(folder: Path, vae: Any) -> RGBAAutoencoder:  # noqa: ANN401 - any diffusers VAE
+    """The RGBA networks that training exported to `folder`, frozen, float32, over `vae` and on its device.
+
+    Args:
+        folder: holds `offset_encoder`, `alpha_decoder` and `convention.json`; without the last, "embedded".
+        vae: the frozen VAE that they were trained over; not copied.
+
+    Raises:
+        WeightsError: a part is absent, damaged, or does not fit the VAE.
+    """
+    try:
+        parts = [
+            cls.from_pretrained(
+                folder / name, local_files_only=True, low_cpu_mem_usage=False, torch_dtype=torch.float32
+            )
+            for cls, name in ((OffsetEncoder, "offset_encoder"), (AlphaDecoder, "alpha_decoder"))
+        ]
+        frozen: list[Any] = [part.eval().requires_grad_(False).to(vae.device) for part in parts]
+        return RGBAAutoencoder(vae, *frozen, **_convention(folder / CONVENTION))
+    except (OSError, RuntimeError, ValueError, InputError) as error:
+        reason = (str(error).strip() or type(error).__name__).splitlines()[0].rstrip(".")[:200]
+        raise WeightsError(
+            f"Expected RGBA networks of this model in {folder}, found {reason}. Fetch them again."
+        ) from None
+
+
+def _convention(path: Path) -> dict[str, Any]:
+    values = json.loads(path.read_text()) if path.is_file() else {}
+    if not isinstance(values, dict) or not set(values) <= CONVENTION_FIELDS:
+        raise ValueError(f"{path.name} with other fields than {', '.join(sorted(CONVENTION_FIELDS))}")
+    return values

@@ -11,7 +11,7 @@ def data_command() -> None:
     """Fetch and inspect training pictures."""
 
 
-@data_command.command("pull")
+@data_command.command("pull", short_help="Fetch a set and pack it into a shard.")
 @click.argument("name")
 @click.option(
     "--archives",
@@ -24,7 +24,7 @@ def data_command() -> None:
     type=click.Path(path_type=Path, file_okay=False),
     help="Folder for archives and shard.  [default: the user's cache]",
 )
-@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@click.option("--json", "as_json", is_flag=True, help="One JSON object instead of text.")
 def pull(name: str, archives: Path | None, output: Path | None, as_json: bool) -> None:
     """Fetch a set with the npm client, check it and pack it into a shard: fluent-3d or noto."""
     from pellucid.data.sources import pull as pull_set
@@ -51,7 +51,7 @@ def pack(sets: tuple[str, ...], size_px: int, output: Path) -> None:
 
 @data_command.command("stats")
 @click.argument("shard", type=click.Path(path_type=Path))
-@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@click.option("--json", "as_json", is_flag=True, help="One JSON object instead of text.")
 def stats(shard: Path, as_json: bool) -> None:
     """Count what a shard holds."""
     from collections import Counter

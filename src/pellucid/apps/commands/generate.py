@@ -2,159 +2,89 @@
 
 import json
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING
 
 import click
 
+from pellucid.apps.commands.options import (
+    JSON,
+    PATH,
+    SIZE,
+    ModelChoice,
+    SamplingChoice,
+    check_target,
+    model_options,
+    sampling_options,
+)
+
 if TYPE_CHECKING:
-    from pellucid.pipelines.attach import TransparentPipeline
     from pellucid.scene.scene import Scene
 
-PATH = click.Path(path_type=Path)
-F = TypeVar("F", bound=Callable[..., Any])
-MODEL_OPTIONS = (
-    click.option("--model", default="mini", show_default=True, help="mini, a folder, or a hub id."),
-    click.option("--adapter", help="Mode's name or .safetensors file; the model's usual one if left out."),
-    click.option("--device", default="cpu", show_default=True, help="cpu, cuda, cuda:1, mps."),
-    click.option("--dtype", help="float32, float16 or bfloat16; float32 on a CPU if left out."),
-)
-SAMPLING_OPTIONS = (
-    click.option("-o", "--output", type=PATH, help="File to write; .png, .webp, .avif, .tiff or .zip."),
-    click.option("--seed", type=int, help="Same seed, same picture; drawn if left out."),
-    click.option("--count", type=int, default=1, show_default=True, help="How many pictures."),
-    click.option("--steps", type=int, help="Denoising steps; the model's own if left out."),
-    click.option("--guidance", type=float, help="How closely to follow the text; 1 is off."),
-    click.option("--negative", help="What not to show."),
-    click.option("--scheduler", help="Sampler: dpm++-2m-karras, euler-a, unipc, ddim …"),
-    click.option(
-        "--passes", type=click.IntRange(1, 8), default=8, show_default=True, help="Views for alpha."
-    ),
-    click.option("--json", "as_json", is_flag=True, help="One JSON object instead of paths."),
+OUTPUT = click.option(
+    "-o",
+    "--output",
+    type=PATH,
+    help="File to write: .png, .webp, .avif, .tiff or .zip.  [default: named after PROMPT]",
 )
 MAX_NAME = 60
 
 
-class Size(click.ParamType[tuple[int, int]]):
-    """WIDTHxHEIGHT to (height, width)."""
-
-    name = "WxH"
-
-    def convert(
-        self,
-        value: Any,  # noqa: ANN401 - click's own
-        param: click.Parameter | None,
-        ctx: click.Context | None,
-    ) -> tuple[int, int]:
-        found = re.fullmatch(r"(\d+)[xX×](\d+)", str(value))
-        if found is None:
-            self.fail(f"expected WIDTHxHEIGHT such as 64x96, found {value!r}.", param, ctx)
-        return int(found[2]), int(found[1])
-
-
-def with_options(*options: Callable[[F], F]) -> Callable[[F], F]:
-    """One decorator out of several, listed in --help in that order."""
-
-    def decorate(command: F) -> F:
-        for option in reversed(options):
-            command = option(command)
-        return command
-
-    return decorate
-
-
-def load_model(model: str, adapter: str | None, device: str, dtype: str | None) -> "TransparentPipeline":
-    """The model that the options name."""
-    from pellucid.apps.startup import lean_imports
-
-    with lean_imports():
-        from pellucid.pipelines.load import load
-
-        return load(model, adapter=adapter, device=device, dtype=dtype)
-
-
 @click.command(name="generate")
 @click.argument("prompt")
-@click.option("--size", type=Size(), help="Any size in pixels; the model's own if left out.")
-@with_options(*SAMPLING_OPTIONS, *MODEL_OPTIONS)
+@OUTPUT
+@SIZE
+@sampling_options
+@model_options
+@JSON
 def generate_command(
     prompt: str,
-    size: tuple[int, int] | None,
     output: Path | None,
-    seed: int | None,
-    count: int,
-    steps: int | None,
-    guidance: float | None,
-    negative: str | None,
-    scheduler: str | None,
-    passes: int,
+    size: tuple[int, int] | None,
+    sampling: SamplingChoice,
+    choice: ModelChoice,
     as_json: bool,
-    model: str,
-    adapter: str | None,
-    device: str,
-    dtype: str | None,
 ) -> None:
     """Make transparent pictures from PROMPT and print their paths."""
+    from pellucid.pipelines.requests import check_size
+
     target = output or default_path(prompt)
     check_target(target)
+    sampling.check(prompt)
     height, width = size or (None, None)
-    scenes = load_model(model, adapter, device, dtype).generate(
-        [prompt],
-        count=count,
-        seed=seed,
-        negative_prompt=negative,
-        height=height,
-        width=width,
-        num_inference_steps=steps,
-        guidance_scale=guidance,
-        scheduler=scheduler,
-        passes=passes,
-    )
+    if size is not None:
+        check_size(*size)
+    pipe = choice.load()
+    scenes = pipe.generate([prompt], height=height, width=width, **sampling.arguments())
     report(write_all(scenes, target), as_json)
 
 
 @click.command(name="vary")
 @click.argument("picture", type=PATH)
 @click.argument("prompt")
+@OUTPUT
 @click.option("--strength", type=float, default=0.6, show_default=True, help="0 keeps PICTURE, 1 ignores it.")
-@with_options(*SAMPLING_OPTIONS, *MODEL_OPTIONS)
+@sampling_options
+@model_options
+@JSON
 def vary_command(
     picture: Path,
     prompt: str,
-    strength: float,
     output: Path | None,
-    seed: int | None,
-    count: int,
-    steps: int | None,
-    guidance: float | None,
-    negative: str | None,
-    scheduler: str | None,
-    passes: int,
+    strength: float,
+    sampling: SamplingChoice,
+    choice: ModelChoice,
     as_json: bool,
-    model: str,
-    adapter: str | None,
-    device: str,
-    dtype: str | None,
 ) -> None:
-    """Repaint PICTURE after PROMPT, transparency included."""
+    """Repaint PICTURE after PROMPT, transparency included, and print the paths of what came."""
     from pellucid.rgba.io import read_rgba
 
     target = output or default_path(prompt)
     check_target(target)
+    sampling.check(prompt, strength=strength)
     rgba = read_rgba(picture)
-    scenes = load_model(model, adapter, device, dtype).vary(
-        rgba,
-        [prompt],
-        strength=strength,
-        count=count,
-        seed=seed,
-        negative_prompt=negative,
-        num_inference_steps=steps,
-        guidance_scale=guidance,
-        scheduler=scheduler,
-        passes=passes,
-    )
+    scenes = choice.load().vary(rgba, [prompt], strength=strength, **sampling.arguments())
     report(write_all(scenes, target), as_json)
 
 
@@ -173,17 +103,6 @@ def default_path(prompt: str) -> Path:
 def numbered(path: Path, number: int) -> Path:
     """`honey.png` to `honey-001.png`."""
     return path.with_name(f"{path.stem}-{number:03d}{path.suffix}")
-
-
-def check_target(target: Path) -> None:
-    """Refuses, before any work, a folder that is not there or an ending that cannot be written."""
-    from pellucid.errors import FileError
-    from pellucid.rgba.io import format_of
-
-    if target.suffix.lower() != ".zip":
-        format_of(target)
-    if not target.parent.is_dir():
-        raise FileError(f"Expected a folder {target.parent}, found none. Make it first.")
 
 
 def write_all(scenes: "Scene | list[Scene]", target: Path) -> list[tuple[Path, "Scene"]]:

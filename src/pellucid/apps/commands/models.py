@@ -8,7 +8,7 @@ import click
 
 from pellucid.weights.catalog import CATALOG, Checkpoint, get
 
-as_json = click.option("--json", "machine", is_flag=True, help="Print JSON.")
+as_json = click.option("--json", "machine", is_flag=True, help="One JSON object instead of text.")
 
 
 def _row(row: Checkpoint) -> dict[str, object]:
@@ -48,7 +48,7 @@ def show_command(name: str, machine: bool) -> None:
     _show(_row(get(name)), machine)
 
 
-@models_command.command("get")
+@models_command.command("get", short_help="Fetch and verify checkpoint NAME.")
 @click.argument("name")
 @as_json
 def get_command(name: str, machine: bool) -> None:
@@ -61,7 +61,7 @@ def get_command(name: str, machine: bool) -> None:
     _show({"path": str(path), "sha256": digest}, True) if machine else click.echo(str(path))
 
 
-@models_command.command("verify")
+@models_command.command("verify", short_help="Check the file of checkpoint NAME.")
 @click.argument("name")
 @click.argument("path", required=False, type=click.Path(path_type=Path, dir_okay=False, exists=True))
 @as_json

@@ -6,9 +6,12 @@ from typing import Any
 
 import click
 
-PATH = click.Path(path_type=Path)
-OUTPUT = click.option("-o", "--output", type=PATH, help="File to write; its ending chooses the format.")
-JSON = click.option("--json", "as_json", is_flag=True, help="One JSON object instead of text.")
+from pellucid.apps.commands.options import JSON, PATH, Command, check_target
+
+
+def _output(default: str) -> Command:
+    text = f"File to write; its ending chooses the format.  [default: {default}]"
+    return click.option("-o", "--output", type=PATH, help=text)
 
 
 def _report(as_json: bool, path: Path, **facts: object) -> None:
@@ -46,19 +49,19 @@ def show_command(picture: Path, as_json: bool) -> None:
 
 @click.command(name="pad")
 @click.argument("picture", type=PATH)
-@OUTPUT
+@_output("PICTURE's name, -padded.png")
 @click.option("--truncate", is_flag=True, help="Drop fractions of a level, as the released code does.")
 @JSON
 def pad_command(picture: Path, output: Path | None, truncate: bool, as_json: bool) -> None:
     """Extend the colour of PICTURE under its transparent pixels; the result is opaque."""
     import numpy as np
 
-    from pellucid.rgba.io import format_of, read_picture, write_picture
+    from pellucid.rgba.io import read_picture, write_picture
     from pellucid.rgba.padding import pad_rgb
     from pellucid.rgba.quantization import to_bytes
 
     target = output or picture.with_name(f"{picture.stem}-padded.png")
-    format_of(target)
+    check_target(target)
     found = read_picture(picture)
     rgb = to_bytes(pad_rgb(found.rgba), truncate=truncate)
     write_picture(np.dstack([rgb, np.full_like(rgb[..., 0], 255)]), target, metadata=found.provenance)
@@ -67,7 +70,7 @@ def pad_command(picture: Path, output: Path | None, truncate: bool, as_json: boo
 
 @click.command(name="composite")
 @click.argument("pictures", type=PATH, nargs=-1, required=True)
-@OUTPUT
+@_output("composite.png")
 @click.option(
     "--background", metavar="#RRGGBB", help="Opaque colour beneath; without it, transparency stays."
 )
@@ -77,7 +80,7 @@ def composite_command(
     pictures: tuple[Path, ...], output: Path | None, background: str | None, linear: bool, as_json: bool
 ) -> None:
     """Lay PICTURES over one another, bottom first, from the top left corner."""
-    from pellucid.rgba.io import format_of, read_rgba, write_picture
+    from pellucid.rgba.io import read_rgba, write_picture
     from pellucid.scene.scene import Layer, Scene
 
     target = output or Path("composite.png")
@@ -86,8 +89,7 @@ def composite_command(
         raise click.UsageError(
             "--background and --linear flatten; a .zip keeps layers. Choose another ending."
         )
-    if not layered:
-        format_of(target)
+    check_target(target)
     layers = tuple(Layer(image=read_rgba(picture), name=picture.stem) for picture in pictures)
     height, width = (max(layer.image.shape[axis] for layer in layers) for axis in (0, 1))
     scene = Scene(layers=layers, height=height, width=width)

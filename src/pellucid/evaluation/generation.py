@@ -1,0 +1,153 @@
+"""How well a model draws what it is asked for, and how transparent its pictures are."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float
+from torch import Tensor
+
+from pellucid.data.shards import Sample
+from pellucid.errors import InputError
+from pellucid.evaluation.metrics import nearest_rank, rgba_tensor
+from pellucid.evaluation.samples import resized, spread
+from pellucid.pipelines.attach import TransparentPipeline
+from pellucid.pipelines.requests import MAX_COUNT
+from pellucid.progress import track
+from pellucid.rgba.preview import contact_sheet
+from pellucid.rgba.types import AnyArray
+
+CLEAR, OPAQUE = 0.02, 0.98
+"""Below, a pixel counts as clear; above, as opaque; between, as partial."""
+SOFT_FROM, SOFT_TO = 0.1, 0.9
+"""Alphas of which an edge's width is made."""
+CLEAR_CORNER = 16 / 255
+TOP = 5
+SHEET = 32
+
+Alphas = Float[Tensor, "n h w"]
+
+
+def generate_all(
+    pipe: TransparentPipeline,
+    prompts: Sequence[str],
+    *,
+    seed: int = 0,
+    batch_size: int = 20,
+    num_inference_steps: int | None = None,
+    guidance_scale: float | None = None,
+) -> list[AnyArray]:
+    """One picture a prompt, in batches; prompt i takes seed + i, so that batches change nothing."""
+    starts = range(0, len(prompts), batch_size)
+    pictures: list[AnyArray] = []
+    for start in track(starts, total=len(starts), label="generating", unit="batch"):
+        part = list(prompts[start : start + batch_size])
+        scenes = pipe.generate(
+            part,
+            seed=[seed + start + place for place in range(len(part))],
+            batch_size=batch_size,
+            num_inference_steps=num_inference_steps,
+            guidance_scale=guidance_scale,
+        )
+        pictures += [scene.layers[0].image for scene in (scenes if isinstance(scenes, list) else [scenes])]
+    return pictures
+
+
+def score_generation(
+    pipe: TransparentPipeline,
+    subjects: Sequence[Sample],
+    *,
+    captions: int = 200,
+    seed: int = 0,
+    batch_size: int = 20,
+    num_inference_steps: int | None = None,
+    guidance_scale: float | None = None,
+) -> tuple[dict[str, Any], list[tuple[str, AnyArray]]]:
+    """Asks for subjects in captions of the training set and judges what comes.
+
+    Args:
+        pipe: the model.
+        subjects: the training pictures, one a subject; labels differ.
+        captions: how many, spread evenly over all captions of all subjects.
+        seed: caption i takes seed + i.
+        batch_size: pictures sampled together.
+        num_inference_steps: None takes the model's.
+        guidance_scale: None takes the model's.
+
+    Returns:
+        Scores, and each caption with its picture. `top1` and `top5` are shares of captions whose asked
+        subject is the nearest, or among the five nearest, training picture (premultiplied RGBA, 32 x 32,
+        L2). `generated` and `training` hold `transparency` of the pictures and of what was asked for.
+
+    Raises:
+        InputError: counts that do not fit.
+    """
+    if not 1 <= captions <= MAX_COUNT or batch_size < 1:
+        raise InputError(
+            f"Expected 1 to {MAX_COUNT} captions in batches of 1 or more, found {captions} in batches of "
+            f"{batch_size}. The usual ones are 200 and 20."
+        )
+    asked = spread(subjects, captions)
+    pictures = generate_all(
+        pipe,
+        [text for text, _ in asked],
+        seed=seed,
+        batch_size=batch_size,
+        num_inference_steps=num_inference_steps,
+        guidance_scale=guidance_scale,
+    )
+    found = rgba_tensor(np.stack(pictures))
+    known = rgba_tensor(np.stack(resized(subjects, *pictures[0].shape[:2])))
+    labels = [record.label for record, _ in subjects]
+    ranks = nearest_rank(found, known, labels, [labels[index] for _, index in asked])
+    scores: dict[str, Any] = {
+        "captions": captions,
+        "subjects": len(subjects),
+        "size": f"{pictures[0].shape[0]} x {pictures[0].shape[1]}",
+        "top1": round(_share(ranks, 1), 4),
+        "top5": round(_share(ranks, TOP), 4),
+        "chance_top5": round(min(1.0, TOP / len(subjects)), 4),
+        "generated": transparency(found[:, 3]),
+        "training": transparency(known[[index for _, index in asked], 3]),
+    }
+    return scores, [(text, picture) for (text, _), picture in zip(asked, pictures, strict=True)]
+
+
+def _share(ranks: Sequence[int], most: int) -> float:
+    return sum(rank <= most for rank in ranks) / len(ranks)
+
+
+def transparency(alpha: Alphas) -> dict[str, float]:
+    """Shares of clear, partial and opaque pixels, of pictures with four clear corners, and `edge_px`.
+
+    Args:
+        alpha: in [0, 1].
+    """
+    clear, opaque = (alpha < CLEAR).float().mean(), (alpha > OPAQUE).float().mean()
+    corners = alpha[:, [0, 0, -1, -1], [0, -1, 0, -1]]
+    shares = {
+        "clear": float(clear),
+        "partial": 1 - float(clear) - float(opaque),
+        "opaque": float(opaque),
+        "clear_corners": float((corners < CLEAR_CORNER).all(dim=1).float().mean()),
+        "edge_px": edge_width(alpha),
+    }
+    return {name: round(value, 4) for name, value in shares.items()}
+
+
+def edge_width(alpha: Alphas) -> float:
+    """Mean width of the way from clear to opaque, px: about 1 where edges are anti-aliased, 0 where cut out.
+
+    Pixels with alpha of 0.1 to 0.9, divided by the length of the contour at 0.5, over all pictures; glass and
+    smoke make it larger. 0 where nothing has a contour.
+    """
+    inside = alpha >= 0.5
+    contour = (inside[:, 1:] != inside[:, :-1]).sum() + (inside[..., 1:] != inside[..., :-1]).sum()
+    soft = ((alpha > SOFT_FROM) & (alpha < SOFT_TO)).sum()
+    return float(soft / contour) if contour else 0.0
+
+
+def sample_sheet(shown: Sequence[tuple[str, AnyArray]], count: int = SHEET) -> AnyArray:
+    """Captions under `count` of the pictures, evenly spread, on a checkerboard, eight a row."""
+    chosen = [shown[place * len(shown) // count] for place in range(min(count, len(shown)))]
+    return contact_sheet([picture for _, picture in chosen], columns=8, labels=[text for text, _ in chosen])

@@ -1,0 +1,112 @@
+"""How well the codec keeps pictures: there and back without diffusion."""
+
+from collections import defaultdict
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from pellucid.evaluation.metrics import (
+    alpha_conn,
+    alpha_grad,
+    alpha_mae,
+    alpha_mse,
+    alpha_sad,
+    blended_metrics,
+    psnr,
+    rgba_tensor,
+)
+from pellucid.pipelines.attach import TransparentPipeline
+from pellucid.pipelines.codec import with_margin
+from pellucid.progress import track
+from pellucid.rgba.types import AnyArray
+
+BATCH_PIXELS = 2**19
+"""About 32 pictures of 128 px, one of 512 px and more."""
+ALL_PASSES = (1, 2, 4, 8)
+ALPHA = {"sad": alpha_sad, "mse": alpha_mse, "grad": alpha_grad, "conn": alpha_conn}
+
+
+def score_reconstruction(
+    pipe: TransparentPipeline, pictures: Sequence[AnyArray], *, passes: int = 8, all_passes: bool = False
+) -> dict[str, Any]:
+    """Encodes and decodes pictures at their own sizes, and compares.
+
+    Args:
+        pipe: its codec is scored; the UNet does not run.
+        pictures: straight RGBA; sizes may differ.
+        passes: views that the alpha decoder takes the median of: 1, 2, 4 or 8.
+        all_passes: also compare 1, 2, 4 and 8 passes.
+
+    Returns:
+        `psnr_db` by colour; `alpha` by score, units of `evaluation.metrics`, all pixels counted;
+        `identity_psnr_db`, how little the latent offset changes the frozen VAE's picture.
+
+    Source: paper section 3.1 (identity), AlphaVAE protocol (blends), Rhemann et al. 2009 (alpha).
+    """
+    sums: dict[tuple[str, str], float] = defaultdict(float)
+    batches = _batches(pictures)
+    for batch in track(batches, total=len(batches), label="reconstructing", unit="batch"):
+        for name, value in _score(pipe, batch, passes, ALL_PASSES if all_passes else ()).items():
+            sums[name] += len(batch) * value
+    scores: dict[str, Any] = {"pictures": len(pictures), "sizes": _sizes(pictures), "passes": passes}
+    for (kind, name), total in sums.items():
+        mean = round(total / len(pictures), 3 if kind.endswith("db") else 6)
+        if name:
+            scores.setdefault(kind, {})[name] = mean
+        else:
+            scores[kind] = mean
+    return scores
+
+
+def _batches(pictures: Sequence[AnyArray]) -> list[list[AnyArray]]:
+    """Pictures of one shape together, in order."""
+    batches: list[list[AnyArray]] = []
+    for picture in pictures:
+        most = max(1, BATCH_PIXELS // (picture.shape[0] * picture.shape[1]))
+        if not batches or len(batches[-1]) >= most or batches[-1][0].shape != picture.shape:
+            batches.append([])
+        batches[-1].append(picture)
+    return batches
+
+
+def _sizes(pictures: Sequence[AnyArray]) -> str:
+    """The one size, or the smallest and largest."""
+    sizes = sorted({picture.shape[:2] for picture in pictures}, key=lambda size: size[0] * size[1])
+    ends = [f"{height} x {width}" for height, width in sizes]
+    return ends[0] if len(ends) == 1 else f"{ends[0]} to {ends[-1]}"
+
+
+@torch.no_grad()
+def _score(
+    pipe: TransparentPipeline, batch: list[AnyArray], passes: int, compared: Sequence[int]
+) -> dict[tuple[str, str], float]:
+    """Mean scores of a batch, by kind and name."""
+    codec = pipe.autoencoder
+    canvases = [with_margin(picture, pipe.multiple) for picture in batch]
+    adjusted, plain = (
+        torch.cat([codec.encode_picture(canvas, use_offset=use) for canvas in canvases])
+        for use in (True, False)
+    )
+    views = [
+        (codec.vae.decode(codec.to_raw(latent)).sample / 2 + 0.5).clamp(0, 1).float()  # pyright: ignore[reportCallIssue]
+        for latent in (adjusted, plain)
+    ]
+    wanted = rgba_tensor(np.stack(batch))
+    found = {n: _middle(codec.decode(adjusted, passes=n), wanted) for n in {passes, *compared}}
+    scores = {("psnr_db", name): value for name, value in blended_metrics(found[passes], wanted).items()}
+    scores["alpha", "mae"] = alpha_mae(found[passes], wanted)
+    scores |= {("alpha", name): of(found[passes][:, 3], wanted[:, 3]) for name, of in ALPHA.items()}
+    scores["identity_psnr_db", ""] = float(psnr(*views).mean())
+    for n in compared:
+        scores["psnr_by_passes_db", str(n)] = blended_metrics(found[n], wanted)["mean"]
+    return scores
+
+
+def _middle(decoded: Tensor, wanted: Tensor) -> Tensor:
+    """What is left without the margin, in [0, 1]."""
+    top, left = ((decoded.shape[axis] - wanted.shape[axis]) // 2 for axis in (2, 3))
+    height, width = wanted.shape[2:]
+    return decoded[:, :, top : top + height, left : left + width].float().cpu().clamp(0, 1)

@@ -1,0 +1,18 @@
+"""Scores as text."""
+
+from collections.abc import Mapping
+from typing import Any
+
+
+def table(scores: Mapping[str, Any]) -> str:
+    """A line a score, names aligned; a group of scores is one line of names and values."""
+    width = max((len(name) for name in scores), default=0)
+    return "\n".join(f"{name:<{width}}  {_cell(value)}" for name, value in scores.items())
+
+
+def _cell(value: object) -> str:
+    if isinstance(value, Mapping):
+        return "  ".join(f"{name} {_cell(each)}" for name, each in value.items())
+    if isinstance(value, float):
+        return f"{value:.4g}" if abs(value) < 1 else f"{value:.2f}"
+    return "unknown" if value is None else str(value)

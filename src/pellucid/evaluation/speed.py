@@ -1,0 +1,92 @@
+"""How long a picture takes, and how much memory."""
+
+import statistics
+import sys
+import time
+from collections.abc import Callable
+from itertools import pairwise
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import torch
+
+    from pellucid.pipelines.attach import TransparentPipeline
+
+MIB = 2**20
+
+
+def peak_memory_mib(device: "torch.device") -> float | None:
+    """Highest memory so far: of the process on a CPU, of torch's tensors on CUDA; None where unknown."""
+    if device.type == "cuda":
+        import torch
+
+        return torch.cuda.max_memory_allocated(device) / MIB
+    if device.type != "cpu" or sys.platform == "win32":
+        return None
+    import resource
+
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak / MIB if sys.platform == "darwin" else peak * 1024 / MIB
+
+
+def score_speed(
+    load: Callable[[], "TransparentPipeline"],
+    *,
+    prompt: str = "a glass bottle of honey",
+    runs: int = 5,
+    height: int | None = None,
+    width: int | None = None,
+    num_inference_steps: int | None = None,
+    passes: int = 8,
+    clock: Callable[[], float] = time.perf_counter,
+) -> dict[str, Any]:
+    """Loads a model, then makes one picture `runs` + 1 times.
+
+    Args:
+        load: makes the pipeline; imports inside count.
+        prompt: what is drawn.
+        runs: pictures after the first, which fills caches and is told apart.
+        height: px; None takes the model's.
+        width: px; None takes the model's.
+        num_inference_steps: None takes the model's.
+        passes: views of the alpha decoder.
+        clock: seconds.
+
+    Returns:
+        `load_s`, `first_s`, `median_s` with `fastest_s` and `slowest_s`; `peak_memory_mib` of this process,
+        libraries included, on a CPU; of tensors alone on CUDA.
+    """
+    begun = clock()
+    import torch
+
+    pipe = load()
+    times = [clock()]
+    device = torch.device(pipe.pipeline.unet.device)
+    size = (0, 0)
+    for run in range(runs + 1):
+        scene = pipe.generate(
+            [prompt],
+            seed=run,
+            height=height,
+            width=width,
+            num_inference_steps=num_inference_steps,
+            passes=passes,
+        )
+        size = scene[0].layers[0].image.shape if isinstance(scene, list) else (0, 0)
+        times.append(clock())
+    spent = [later - earlier for earlier, later in pairwise(times[1:])]
+    memory = peak_memory_mib(device)
+    return {
+        "device": str(device),
+        "threads": torch.get_num_threads(),
+        "size": f"{size[0]} x {size[1]}",
+        "steps": num_inference_steps or pipe.sampling.num_inference_steps,
+        "passes": passes,
+        "runs": runs,
+        "load_s": round(times[0] - begun, 3),
+        "first_s": round(times[1] - times[0], 3),
+        "median_s": round(statistics.median(spent), 3),
+        "fastest_s": round(min(spent), 3),
+        "slowest_s": round(max(spent), 3),
+        "peak_memory_mib": None if memory is None else round(memory, 1),
+    }
