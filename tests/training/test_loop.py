@@ -1,10 +1,12 @@
 """A run on a tiny real stage: bit-equal resume, killed or not; a failed save; learning."""
 
+import json
 import os
 import signal
 import subprocess
 import sys
 import time
+import tomllib
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -15,7 +17,7 @@ from torch import Tensor, nn
 from pellucid.data.records import Record
 from pellucid.errors import ConfigError, FileError
 from pellucid.training import checkpoints
-from pellucid.training.config import Recipe, read_recipe
+from pellucid.training.config import STAGES, Recipe, read_recipe
 from pellucid.training.loop import Run, learning_rate
 from pellucid.training.pictures import Pictures
 from pellucid.training.vae import VAEStage
@@ -24,25 +26,27 @@ TINY = {"block_out_channels": (3, 12, 8, 16), "layers_per_block": 1, "latent_cha
 
 
 def recipe(steps: int = 6, **values: object) -> Recipe:
-    return Recipe(
-        stage="vae", data=(), steps=steps, batch_size=4, size_px=16, model=TINY, sample_every=0, log_every=2,
-        warmup_steps=2, **values,  # type: ignore[arg-type]
-    )  # fmt: skip
+    usual = {"sample_every": 0, "log_every": 2, "warmup_steps": 2, "batch_size": 4, "size_px": 16}
+    return Recipe(stage="vae", data=(), steps=steps, model=TINY, **(usual | values))  # type: ignore[arg-type]
 
 
 def pictures() -> Pictures:
     generator = torch.Generator().manual_seed(7)
-    record = Record(
-        name="x", label="x", keywords=(), group="food", source="s", style="icon", licence="MIT",
-        attribution="a", soft=0.0,
-    )  # fmt: skip
-    return Pictures(
-        (record,) * 8, torch.randint(0, 256, (8, 4, 16, 16), generator=generator, dtype=torch.uint8)
-    )
+    records = [
+        Record(
+            name=label, label=label, keywords=(), group="food", source="s", style="icon", licence="MIT",
+            attribution="a", soft=0.0,
+        )
+        for label in "xyzwxyzwcjcj"
+    ]  # fmt: skip
+    assert [record.label for record in records if record.held_out] == list("cjcj")
+    rgba = torch.randint(0, 256, (12, 4, 16, 16), generator=generator, dtype=torch.uint8)
+    return Pictures(tuple(records), rgba)
 
 
 def run(folder: Path, steps: int = 6, **values: object) -> Run:
-    return Run(recipe(steps, **values), VAEStage(recipe(steps, **values), pictures()), folder)
+    made = recipe(steps, **values)
+    return Run(made, VAEStage(made, pictures(), torch.device("cpu")), folder)
 
 
 def weights(each: Run) -> Mapping[str, Tensor]:
@@ -111,22 +115,44 @@ def test_the_rate_warms_up_then_falls() -> None:
     assert rates[0] < rates[1] > rates[50] > rates[99] > 0
 
 
+def test_a_run_may_end_by_the_clock(tmp_path: Path) -> None:
+    timed = run(tmp_path, steps=10_000, minutes=0.02)
+    assert timed.train()
+    assert 0 < timed.step < 10_000
+    assert learning_rate(timed.recipe, timed.step, timed.elapsed_s) < 0.1 * timed.recipe.learning_rate
+    assert run(tmp_path, steps=10_000, minutes=0.02).done
+
+
+def test_a_run_scores_itself(tmp_path: Path) -> None:
+    run(tmp_path, steps=2, sample_every=2, score_count=4).train()
+    lines = [json.loads(line) for line in (tmp_path / "log.jsonl").read_text().splitlines()]
+    assert lines[-1].keys() == {"step", "held_out_psnr_db"}
+    assert (tmp_path / "sample-0000002.png").is_file()
+
+
 def test_a_recipe_names_what_is_wrong(tmp_path: Path) -> None:
     path = tmp_path / "r.toml"
-    path.write_text('stage = "vae"\ndata = []\nsteps = 3\ncolour = 1\n')
+    path.write_text("data = []\ncolour = 1\n[vae]\nsteps = 3\n")
     with pytest.raises(ConfigError, match="colour"):
-        read_recipe(path)
-    path.write_text('stage = "vae"\ndata = []\n')
+        read_recipe(path, "vae")
+    path.write_text("data = []\nbatch_size = 3\n[vae]\nbatch_size = 4\n")
     with pytest.raises(ConfigError, match="lacks steps"):
-        read_recipe(path)
-    assert read_recipe(path, {"steps": "4", "model.latent_channels": "8"}).model == {"latent_channels": 8}
+        read_recipe(path, "vae")
+    with pytest.raises(ConfigError, match=r"\[base\]"):
+        read_recipe(path, "base")
+    found = read_recipe(path, "vae", {"steps": "4", "model.latent_channels": "8"})
+    assert (found.model, found.batch_size) == ({"latent_channels": 8}, 4)
     with pytest.raises(ConfigError, match="expected steps to be int"):
-        read_recipe(path, {"steps": "many"})
+        read_recipe(path, "vae", {"steps": "many"})
+    path.write_bytes(b"\xff\xfe")
+    with pytest.raises(ConfigError, match="no readable recipe"):
+        read_recipe(path, "vae")
 
 
 @pytest.mark.parametrize("path", sorted(Path("recipes").glob("*.toml")), ids=lambda path: path.stem)
 def test_every_recipe_is_read(path: Path) -> None:
-    assert read_recipe(path).stage in path.stem
+    stages = [stage for stage in STAGES if stage in tomllib.loads(path.read_text())]
+    assert [read_recipe(path, stage).stage for stage in stages] == stages != []
 
 
 CHILD = """

@@ -1,4 +1,4 @@
-"""Shards in WebDataset's layout: `NAME.png` or lossless `NAME.webp` (straight RGBA) beside `NAME.json` (a `Record`)."""
+"""Shards in WebDataset's layout: straight RGBA as PNG or lossless WebP, a `Record` as JSON beside it."""
 
 import io
 import json
@@ -44,7 +44,7 @@ def write_shard(samples: Iterable[Sample], path: Path, *, small: bool = False) -
 
 
 def pack(shards: Iterable[Path], size_px: int, path: Path) -> int:
-    """Writes all samples of `shards` to one small shard, `size_px` on each side; returns how many there were."""
+    """Writes all samples of `shards` to one small shard, `size_px` on each side; returns their number."""
     every = (sample for shard in shards for sample in read_shard(shard))
     resized = ((record, resize_rgba(rgba, size_px, size_px)) for record, rgba in every)
     return write_shard(resized, path, small=True)

@@ -148,7 +148,7 @@ def refinement(width: int) -> nn.Sequential:
 def unmixed(
     rgba: Float[Tensor, "b 4 h w"], rgb: Float[Tensor, "b 3 h w"], background: float
 ) -> Float[Tensor, "b 4 h w"]:
-    """The colour that gives `rgb` over `background`, where alpha is high enough to tell (from 0.1, in full 0.3)."""
+    """The colour that gives `rgb` over `background`, where alpha tells: from 0.1 on, alone from 0.3."""
     alpha = rgba[:, 3:]
     seen = (rgb - background * (1 - alpha)) / alpha.clamp_min(0.1)
     share = ((alpha - 0.1) / 0.2).clamp(0, 1)

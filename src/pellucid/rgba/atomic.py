@@ -23,7 +23,7 @@ def write_atomically(path: Path, content: bytes) -> None:
 
 @contextlib.contextmanager
 def open_atomically(path: Path) -> Iterator[BinaryIO]:
-    """As `write_atomically`, for what is written piece by piece; leaving the block by an error writes nothing."""
+    """As `write_atomically`, for what is written piece by piece; an error in the block leaves nothing."""
     try:
         target = path.resolve()  # so that a link stays a link
         part = target.with_name(f".{target.name[:100]}.{secrets.token_hex(6)}.part")

@@ -85,8 +85,8 @@ def _pyramid(rgba: AnyArray) -> list[list[cv2.typing.MatLike]]:
 def extend_colour(rgba: AnyArray, *, seen_from: int = 16) -> RGBA8:
     """The picture with its colour kept wherever it can be seen, and padded where alpha is almost 0.
 
-    `pad_rgb` also mixes the surroundings into partly transparent pixels, so that what is put over a background
-    changes; here it does not, and colour still has no edge under transparency.
+    `pad_rgb` also mixes the surroundings into partly transparent pixels, which changes how they look over a
+    background; here they keep their colour, and there is still no edge of colour under transparency.
 
     Args:
         rgba: uint8 (h, w, 4), straight alpha.

@@ -1,6 +1,7 @@
 """Stage `autoencoder`: offset encoder and alpha decoder over the frozen VAE (LayerDiffuse section 3.1)."""
 
 import json
+import re
 from collections.abc import Mapping
 from copy import deepcopy
 from pathlib import Path
@@ -46,9 +47,10 @@ def assemble(vae: MiniVAE, folder: Path) -> RGBAAutoencoder:
 class AutoencoderStage:
     """Trains the latent offset to carry alpha while the frozen decoder's picture stays as it is.
 
-    Options in the recipe's `model`, beside the networks' own: `latent_noise` (most noise added to latents before
-    they are decoded), `start = "init"` (go on from the networks in `init`), `frozen_offset` (train the decoder
-    alone, so that diffusion models trained on these latents stay right).
+    Options in the recipe's `model`, beside the networks' own: `latent_noise` (the most noise that is added to
+    latents before they are decoded), `start = "init"` (go on from the networks in `init`), `trainable`
+    (regular expression of the parameters that train; without `offset_encoder`, diffusion models that were
+    trained on these latents stay right).
     """
 
     def __init__(
@@ -65,7 +67,9 @@ class AutoencoderStage:
         self.parts = RGBAParts(encoder, AlphaDecoder(**recipe.model["alpha_decoder"])).to(device)
         if recipe.model.get("start", "new") == "init":
             self._start_from(Path(recipe.init) / "rgba")
-        encoder.requires_grad_(not recipe.model.get("frozen_offset", False))
+        wanted = re.compile(str(recipe.model.get("trainable", "")))
+        for name, parameter in self.parts.named_parameters():
+            parameter.requires_grad_(bool(wanted.search(name)))
         turns: dict[str, nn.Module] = {"parts": self.parts}
         if self.weights["discriminator"]:
             self.discriminator = PatchDiscriminator(**recipe.model.get("discriminator", {})).to(device)

@@ -23,7 +23,7 @@ def save(state: dict[str, Any], folder: Path) -> Path:
             torch.save(state, file)
     except (FileError, RuntimeError) as error:  # RuntimeError: torch's own for a full disk
         raise FileError(
-            f"The checkpoint in {folder} could not be written: {error} Free some space; the last one is whole."
+            f"The checkpoint in {folder} could not be written: {error} The last one is whole."
         ) from error
     return folder / NAME
 

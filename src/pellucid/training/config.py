@@ -32,8 +32,8 @@ class Recipe:
     steps: int
     """Optimizer steps in the whole run."""
     minutes: float = 0.0
-    """End the run after so long, with the learning rate falling by the clock: for rented machines. 0 is no limit.
-    Such a run goes on where it stopped but is not reproducible to the bit."""
+    """End the run after so long, with the learning rate falling by the clock: for rented machines. 0 is no
+    limit. Such a run goes on where it stopped but is not reproducible to the bit."""
     batch_size: int = 32
     """Pictures a forward pass."""
     accumulation: int = 1
@@ -56,7 +56,7 @@ class Recipe:
     sample_every: int = 500
     """Steps between sample sheets and scores. 0 makes none."""
     score_count: int = 0
-    """Pictures or captions that a score is measured on; a base or transparent run generates as many. 0 is none."""
+    """Pictures or captions that a score is measured on (a UNet generates as many). 0 measures nothing."""
     init: str = ""
     """Folder of the model to start from; needed by every stage but `vae`."""
     compile: bool = False
@@ -80,7 +80,7 @@ class Recipe:
 
 
 def read_recipe(path: Path, stage: str, overrides: Mapping[str, str] | None = None) -> Recipe:
-    """Reads one stage of a recipe: the values outside all tables, those of table `[stage]`, then the overrides.
+    """Reads one stage of a recipe: values outside all tables, those of table `[stage]`, then the overrides.
 
     Args:
         path: TOML with a table for each stage that it trains.
@@ -92,7 +92,7 @@ def read_recipe(path: Path, stage: str, overrides: Mapping[str, str] | None = No
     """
     try:
         tables = tomllib.loads(path.read_text())
-    except (OSError, tomllib.TOMLDecodeError) as error:
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise ConfigError(f"{path} is no readable recipe: {error}. See recipes/ for working ones.") from error
     if not isinstance(tables.get(stage), dict):
         has = [name for name in STAGES if name in tables]

@@ -13,7 +13,6 @@ from diffusers.models.unets.unet_2d_condition import UNet2DConditionModel
 from diffusers.schedulers.scheduling_ddpm import DDPMScheduler
 from safetensors.torch import save_file
 from torch import Tensor, nn
-from torch.nn import functional
 
 from pellucid.data.records import Record, captions
 from pellucid.evaluation.metrics import nearest_rank
@@ -142,7 +141,7 @@ class DiffusionStage:
         save_file(offsets, folder / "adapter" / "transparent.safetensors")
 
     def generated(self, module: nn.Module, rows: Tensor) -> Tensor:
-        """Pictures that the module makes of sentences, (n, 3 or 4, h, w): over grey (`base`), or transparent."""
+        """What the module makes of sentences, (n, 3 or 4, h, w): over grey (`base`), or transparent."""
         assert isinstance(module, UNet2DConditionModel)
         vae = load_vae(self.folder, self.device)
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.device.type == "cuda"):
@@ -172,7 +171,7 @@ class DiffusionStage:
         found = torch.cat([self.generated(module, part) for part in rows.split(64)])
         known = self._shown(self.pictures.rgba[: self.plain_count].float() / 255)
         labels = [record.label for record in self.pictures.records[: self.plain_count]]
-        ranks = nearest_rank(small(found), small(known), labels, [labels[index] for index, _ in asked])
+        ranks = nearest_rank(opaque(found), opaque(known), labels, [labels[index] for index, _ in asked])
         shares = {"top1": 1, "top5": 5}
         return {name: sum(rank <= most for rank in ranks) / len(ranks) for name, most in shares.items()}
 
@@ -180,12 +179,9 @@ class DiffusionStage:
         return blends(rgba, rgba.new_full((1, 3, 1, 1), 0.5)) if self.recipe.stage == "base" else rgba
 
 
-def small(picture: Tensor) -> Tensor:
-    """32 px straight RGBA, averaged in premultiplied colour; opaque where there is no alpha."""
-    rgba = picture if picture.shape[1] == 4 else torch.cat([picture, torch.ones_like(picture[:, :1])], dim=1)
-    premultiplied = torch.cat([rgba[:, :3] * rgba[:, 3:], rgba[:, 3:]], dim=1)
-    less = functional.interpolate(premultiplied, size=32, mode="area")
-    return torch.cat([less[:, :3] / less[:, 3:].clamp_min(1e-6), less[:, 3:]], dim=1)
+def opaque(picture: Tensor) -> Tensor:
+    """RGBA of pictures that may lack alpha."""
+    return picture if picture.shape[1] == 4 else torch.cat([picture, torch.ones_like(picture[:, :1])], dim=1)
 
 
 def schedule() -> DDPMScheduler:

@@ -73,7 +73,7 @@ def warmed_average(decay: float, steps_done: Callable[[], int]) -> Average:
     @torch.no_grad()
     def update(averaged: Tensors, current: Tensors, _: Tensor | int) -> None:
         kept = min(decay, (1 + steps_done()) / (10 + steps_done()))
-        torch._foreach_lerp_(averaged, current, 1 - kept)  # noqa: SLF001 - torch's own averages use it too
+        torch._foreach_lerp_(averaged, current, 1 - kept)  # pyright: ignore[reportPrivateUsage]
 
     return update
 
@@ -139,8 +139,8 @@ class Run:
         """One optimizer step of every turn; returns the loss terms, still on their device.
 
         Raises:
-            RuntimeError: the loss or a gradient is not finite. On a CPU the parameters are then still those of
-                before; a GPU, which asking would stall, is asked when something is logged or saved.
+            RuntimeError: the loss or a gradient is not finite. On a CPU the parameters are then still those
+                of before; a GPU, which asking would stall, is asked when something is logged or saved.
         """
         terms: dict[str, Tensor] = {}
         on_cpu = self.device.type == "cpu"
@@ -223,8 +223,7 @@ class Run:
     @torch.compiler.set_stance("force_eager")  # other batch sizes are not worth compiling for
     def _look(self, journal: Journal) -> None:
         sheet = self.folder / f"sample-{self.step:07d}.png"
-        module = self.exported().eval()
-        self.stage.sheet(module, sheet)
+        self.stage.sheet(self.exported(), sheet)
         journal.show(self.step, sheet)
         if self.recipe.score_count:
-            journal.write(self.step, self.stage.score(module))
+            journal.write(self.step, self.stage.score(self.exported()))

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -79,7 +80,8 @@ def load_pictures(recipe: Recipe) -> Pictures:
     if not wanted:
         raise ConfigError(f"No pictures in {recipe.data} match groups {recipe.groups}. Mend the recipe.")
     with ThreadPoolExecutor() as pool:
-        rgba = list(pool.map(lambda sample: _prepared(sample[1], recipe.size_px), wanted))
+        prepared = partial(_prepared, size_px=recipe.size_px)
+        rgba = list(pool.map(prepared, (picture for _, picture in wanted)))
     return Pictures(tuple(record for record, _ in wanted), torch.from_numpy(np.stack(rgba)))
 
 

@@ -62,7 +62,7 @@ def train_all(
         if (model / PARTS[recipe.stage]).exists():
             continue
         pictures = pictures or load_pictures(recipe)
-        recipe = replace(recipe, init=str(model))  # noqa: PLW2901
+        recipe = replace(recipe, init=str(model))
         run = Run(recipe, make_stage(recipe, device, pictures), folder / recipe.stage)
         if not run.train(budget_s=budget_s - (time.monotonic() - started)):
             return None

@@ -38,7 +38,7 @@ class VAEStage:
         torch.manual_seed(recipe.seed)
         self.vae = MiniVAE(**dict(recipe.model), sample_size=recipe.size_px)
         self._start_from_principal_components(torch.Generator(device))
-        self.vae.to(device)
+        self.vae.to(device)  # pyright: ignore[reportArgumentType]
         self.turns: Mapping[str, nn.Module] = {"vae": self.vae}
         self.compiled = (self.vae.encoder, self.vae.decoder)
 
