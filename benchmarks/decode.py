@@ -1,12 +1,15 @@
 """Augmented decoding at released size against the plain algorithm: time, peak memory, difference.
 
-    python benchmarks/decode.py 512 [1024]
+    python benchmarks/decode.py [512 1024]
 
-Each variant runs in its own process, so that peak memory is its own. Ratios count: machines differ.
+Writes benchmarks/results/decode.json. Eight passes run once in a process of their own each, so that peak
+memory is their own; single passes of both networks are timed in turns in one process. Ratios count.
 """
 
 import json
+import os
 import resource
+import statistics
 import subprocess
 import sys
 import tempfile
@@ -16,11 +19,12 @@ from pathlib import Path
 import torch
 from diffusers.models.unets.unet_2d_blocks import UNetMidBlock2D, get_down_block, get_up_block
 from torch import Tensor, nn
+from torch.utils.flop_counter import FlopCounterMode
 
 from pellucid.models.alpha_decoder import AlphaDecoder
 from pellucid.models.augmentation import decode_augmented
 
-VARIANTS = ("plain", "ours-8", "ours-4", "ours-2", "ours-1")
+TURNS = {512: 5, 1024: 2}
 RESULTS = Path(__file__).parent / "results" / "decode.json"
 WIDTHS = (32, 32, 64, 128, 256, 512, 512)
 
@@ -97,53 +101,121 @@ def scaled_weights(model: nn.Module) -> nn.Module:
     return model.eval()
 
 
-@torch.no_grad()
-def child(variant: str, size: int, out: Path) -> None:
-    """Runs one variant and saves its picture and figures."""
-    model = scaled_weights(Stock() if variant == "plain" else AlphaDecoder())
+def inputs(size: int) -> tuple[Tensor, Tensor]:
+    """The same picture and latent in every process."""
     generator = torch.Generator().manual_seed(1)
     rgb = torch.rand(1, 3, size, size, generator=generator)
-    latent = torch.randn(1, 4, size // 8, size // 8, generator=generator)
+    return rgb, torch.randn(1, 4, size // 8, size // 8, generator=generator)
+
+
+def eight(variant: str, size: int) -> dict[str, object]:
+    """All passes of one variant: seconds, peak memory, picture."""
+    model = scaled_weights(Stock() if variant == "plain" else AlphaDecoder())
+    rgb, latent = inputs(size)
     idle = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    start = time.process_time()
-    if variant == "plain":
-        found = plain(model, rgb, latent)
-    else:
-        found = decode_augmented(model, rgb, latent, passes=int(variant.split("-")[1]))
-    spent = time.process_time() - start
+    cpu, wall = time.process_time(), time.perf_counter()
+    found = plain(model, rgb, latent) if variant == "plain" else decode_augmented(model, rgb, latent)
+    cpu, wall = time.process_time() - cpu, time.perf_counter() - wall
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    figures = {"cpu_s": round(cpu, 2), "wall_s": round(wall, 2), "peak_mib": peak // 1024}
+    return {"picture": found, "figures": figures | {"peak_over_idle_mib": (peak - idle) // 1024}}
+
+
+def fewer(size: int) -> dict[str, object]:
+    """The pictures of 1, 2 and 4 passes."""
+    model = scaled_weights(AlphaDecoder())
+    return {str(n): decode_augmented(model, *inputs(size), passes=n) for n in (1, 2, 4)}
+
+
+def turns(size: int) -> dict[str, object]:
+    """Single passes of both networks in turns, and what the machine could do at best."""
+    models = {"plain": scaled_weights(Stock()), "ours": scaled_weights(AlphaDecoder())}
+    rgb, latent = inputs(size)
+    spent: dict[str, list[tuple[float, float]]] = {"plain": [], "ours": [], "matmul": []}
+    square = torch.randn(2048, 2048)
+    for _ in range(TURNS.get(size, 2)):
+        for name, run in (
+            *((name, lambda model=model: model(rgb, latent)) for name, model in models.items()),
+            ("matmul", lambda: [square @ square for _ in range(8)]),
+        ):
+            cpu, wall = time.process_time(), time.perf_counter()
+            run()
+            spent[name].append((time.process_time() - cpu, time.perf_counter() - wall))
+    with FlopCounterMode(display=False) as counter:
+        models["plain"](rgb, latent)
+    cpu, wall = ({n: statistics.median(t[i] for t in times) for n, times in spent.items()} for i in (0, 1))
+    operations = counter.get_total_flops()
+    rate = 8 * 2 * 2048**3 / cpu["matmul"]
+    return {
+        "turns": len(spent["plain"]),
+        "plain_cpu_s": round(cpu["plain"], 2), "ours_cpu_s": round(cpu["ours"], 2),
+        "plain_wall_s": round(wall["plain"], 2), "ours_wall_s": round(wall["ours"], 2),
+        "times_faster_cpu": round(cpu["plain"] / cpu["ours"], 2),
+        "times_faster_wall": round(wall["plain"] / wall["ours"], 2),
+        "convolutions_and_matmuls_gflop": round(operations / 1e9, 1),
+        "large_matmul_gflop_per_cpu_s": round(rate / 1e9, 1),
+        "floor_cpu_s": round(operations / rate, 2),
+    }  # fmt: skip
+
+
+@torch.no_grad()
+def child(what: str, size: int, out: Path) -> None:
+    """Runs one part in this process."""
     torch.save(
-        (found, {"cpu_s": spent, "peak_mib": peak // 1024, "peak_over_idle_mib": (peak - idle) // 1024}), out
+        {"fewer": fewer, "turns": turns}[what](size) if what in ("fewer", "turns") else eight(what, size), out
     )
 
 
 def measure(size: int) -> dict[str, object]:
-    """All variants at one size, each against the plain one."""
-    rows: dict[str, dict[str, float]] = {}
+    """All parts at one size."""
+    load, found = os.getloadavg()[0], {}
     with tempfile.TemporaryDirectory() as folder:
-        for variant in VARIANTS:
-            out = Path(folder) / f"{variant}.pt"
-            subprocess.run([sys.executable, __file__, "child", variant, str(size), str(out)], check=True)
-            picture, rows[variant] = torch.load(out)
-            if variant == "plain":
-                reference, base = picture, rows[variant]
-            rows[variant] |= {
-                "times_faster": round(base["cpu_s"] / rows[variant]["cpu_s"], 2),
-                "memory_ratio": round(rows[variant]["peak_mib"] / base["peak_mib"], 3),
-                "memory_over_idle_ratio": round(
-                    rows[variant]["peak_over_idle_mib"] / max(base["peak_over_idle_mib"], 1), 3
-                ),
-                "largest_difference": (picture - reference).abs().max().item(),
-                "mean_difference": (picture - reference).abs().mean().item(),
-            }
-            print(size, variant, rows[variant], flush=True)
-    return {"pixels": size, "threads": torch.get_num_threads(), "torch": torch.__version__, "variants": rows}
+        for what in ("turns", "plain", "ours", "fewer"):
+            out = Path(folder) / f"{what}.pt"
+            subprocess.run([sys.executable, __file__, "child", what, str(size), str(out)], check=True)
+            found[what] = torch.load(out)
+            print(size, what, found[what].get("figures", found[what] if what == "turns" else ""), flush=True)
+    plainly, ours = found["plain"], found["ours"]
+    return {
+        "threads": torch.get_num_threads(),
+        "load_before_and_after": [round(load, 2), round(os.getloadavg()[0], 2)],
+        "one_pass_in_turns": found["turns"],
+        "eight_passes": {
+            "plain": plainly["figures"],
+            "ours": ours["figures"],
+            "peak_over_idle_ratio": round(
+                ours["figures"]["peak_over_idle_mib"] / plainly["figures"]["peak_over_idle_mib"], 3
+            ),
+            "times_faster_cpu": round(plainly["figures"]["cpu_s"] / ours["figures"]["cpu_s"], 2),
+            "difference": difference(ours["picture"], plainly["picture"]),
+        },
+        "fewer_passes_against_eight": {
+            passes: difference(picture, ours["picture"]) for passes, picture in found["fewer"].items()
+        },
+    }
+
+
+def difference(found: Tensor, wanted: Tensor) -> dict[str, float]:
+    """Mean and largest."""
+    off = (found - wanted).abs()
+    return {"mean": float(f"{off.mean():.3g}"), "largest": float(f"{off.max():.3g}")}
+
+
+def main() -> None:
+    """Writes after each size."""
+    report: dict[str, object] = {
+        "command": "python " + " ".join(["benchmarks/decode.py", *sys.argv[1:]]),
+        "date": time.strftime("%Y-%m-%d", time.gmtime()),
+        "torch": torch.__version__,
+        "note": "random weights of the released size, a random picture and latent",
+    }
+    for size in map(int, sys.argv[1:] or ("512", "1024")):
+        report[str(size)] = measure(size)
+        RESULTS.write_text(json.dumps(report, indent=2) + "\n")
 
 
 if __name__ == "__main__":
-    if sys.argv[1] == "child":
+    if sys.argv[1:2] == ["child"]:
         child(sys.argv[2], int(sys.argv[3]), Path(sys.argv[4]))
     else:
-        old = json.loads(RESULTS.read_text()) if RESULTS.exists() else {}
-        old |= {f"{side}": measure(int(side)) for side in sys.argv[1:]}
-        RESULTS.write_text(json.dumps(old, indent=2) + "\n")
+        main()
