@@ -3,7 +3,7 @@
     python benchmarks/decode.py [512 1024]
 
 Writes benchmarks/results/decode.json. Eight passes run once in a process of their own each, so that peak
-memory is their own; single passes of both networks are timed in turns in one process. Ratios count.
+memory is their own, plain and ours in turns; the time of a pass is the median over all. Ratios count.
 """
 
 import json
@@ -15,6 +15,7 @@ import sys
 import tempfile
 import time
 from pathlib import Path
+from typing import Any
 
 import torch
 from diffusers.models.unets.unet_2d_blocks import UNetMidBlock2D, get_down_block, get_up_block
@@ -24,7 +25,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from pellucid.models.alpha_decoder import AlphaDecoder
 from pellucid.models.augmentation import decode_augmented
 
-TURNS = {512: 5, 1024: 2}
+UNITS = ("cpu_s", "wall_s")
 RESULTS = Path(__file__).parent / "results" / "decode.json"
 WIDTHS = (32, 32, 64, 128, 256, 512, 512)
 
@@ -108,89 +109,85 @@ def inputs(size: int) -> tuple[Tensor, Tensor]:
     return rgb, torch.randn(1, 4, size // 8, size // 8, generator=generator)
 
 
-def eight(variant: str, size: int) -> dict[str, object]:
-    """All passes of one variant: seconds, peak memory, picture."""
-    model = scaled_weights(Stock() if variant == "plain" else AlphaDecoder())
-    rgb, latent = inputs(size)
-    idle = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    cpu, wall = time.process_time(), time.perf_counter()
-    found = plain(model, rgb, latent) if variant == "plain" else decode_augmented(model, rgb, latent)
-    cpu, wall = time.process_time() - cpu, time.perf_counter() - wall
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    figures = {"cpu_s": round(cpu, 2), "wall_s": round(wall, 2), "peak_mib": peak // 1024}
-    return {"picture": found, "figures": figures | {"peak_over_idle_mib": (peak - idle) // 1024}}
+class Timed:
+    """A network that keeps the seconds of every pass."""
 
+    def __init__(self, model: nn.Module) -> None:
+        self.model, self.cpu_s, self.wall_s = model, list[float](), list[float]()
 
-def fewer(size: int) -> dict[str, object]:
-    """The pictures of 1, 2 and 4 passes."""
-    model = scaled_weights(AlphaDecoder())
-    return {str(n): decode_augmented(model, *inputs(size), passes=n) for n in (1, 2, 4)}
-
-
-def turns(size: int) -> dict[str, object]:
-    """Single passes of both networks in turns, and what the machine could do at best."""
-    models = {"plain": scaled_weights(Stock()), "ours": scaled_weights(AlphaDecoder())}
-    rgb, latent = inputs(size)
-    spent: dict[str, list[tuple[float, float]]] = {"plain": [], "ours": [], "matmul": []}
-    square = torch.randn(2048, 2048)
-    for _ in range(TURNS.get(size, 2)):
-        for name, run in (
-            *((name, lambda model=model: model(rgb, latent)) for name, model in models.items()),
-            ("matmul", lambda: [square @ square for _ in range(8)]),
-        ):
-            cpu, wall = time.process_time(), time.perf_counter()
-            run()
-            spent[name].append((time.process_time() - cpu, time.perf_counter() - wall))
-    with FlopCounterMode(display=False) as counter:
-        models["plain"](rgb, latent)
-    cpu, wall = ({n: statistics.median(t[i] for t in times) for n, times in spent.items()} for i in (0, 1))
-    operations = counter.get_total_flops()
-    rate = 8 * 2 * 2048**3 / cpu["matmul"]
-    return {
-        "turns": len(spent["plain"]),
-        "plain_cpu_s": round(cpu["plain"], 2), "ours_cpu_s": round(cpu["ours"], 2),
-        "plain_wall_s": round(wall["plain"], 2), "ours_wall_s": round(wall["ours"], 2),
-        "times_faster_cpu": round(cpu["plain"] / cpu["ours"], 2),
-        "times_faster_wall": round(wall["plain"] / wall["ours"], 2),
-        "convolutions_and_matmuls_gflop": round(operations / 1e9, 1),
-        "large_matmul_gflop_per_cpu_s": round(rate / 1e9, 1),
-        "floor_cpu_s": round(operations / rate, 2),
-    }  # fmt: skip
+    def __call__(self, rgb: Tensor, latent: Tensor) -> Tensor:
+        cpu, wall = time.process_time(), time.perf_counter()
+        found = self.model(rgb, latent)
+        self.cpu_s.append(time.process_time() - cpu)
+        self.wall_s.append(time.perf_counter() - wall)
+        return found
 
 
 @torch.no_grad()
 def child(what: str, size: int, out: Path) -> None:
-    """Runs one part in this process."""
-    torch.save(
-        {"fewer": fewer, "turns": turns}[what](size) if what in ("fewer", "turns") else eight(what, size), out
-    )
+    """Runs "plain" or "ours", eight passes, or "fewer", ours with 1, 2 and 4, in this process."""
+    model = Timed(scaled_weights(Stock() if what == "plain" else AlphaDecoder()))
+    rgb, latent = inputs(size)
+    idle = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    if what == "plain":
+        pictures = {8: plain(model, rgb, latent)}
+    else:
+        numbers = (8,) if what == "ours" else (1, 2, 4)
+        pictures = {n: decode_augmented(model, rgb, latent, passes=n) for n in numbers}
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    found = {"cpu_s": model.cpu_s, "wall_s": model.wall_s, "pictures": pictures}
+    torch.save(found | {"peak_mib": peak // 1024, "peak_over_idle_mib": (peak - idle) // 1024}, out)
+
+
+@torch.no_grad()
+def floor(size: int) -> dict[str, float]:
+    """Operations of one pass, and the time they would take at the rate of a large matmul."""
+    with FlopCounterMode(display=False) as counter:
+        Stock()(*inputs(size))
+    square, times = torch.randn(2048, 2048), list[float]()
+    for _ in range(9):
+        begun = time.process_time()
+        square @ square
+        times.append(time.process_time() - begun)
+    operations, rate = counter.get_total_flops(), 2 * 2048**3 / statistics.median(times)
+    return {
+        "convolutions_and_matmuls_gflop": round(operations / 1e9, 1),
+        "large_matmul_gflop_per_cpu_s": round(rate / 1e9, 1),
+        "cpu_s": round(operations / rate, 2),
+    }
 
 
 def measure(size: int) -> dict[str, object]:
-    """All parts at one size."""
-    load, found = os.getloadavg()[0], {}
+    """Processes in turns; single passes are compared by their medians."""
+    load, runs = os.getloadavg()[0], dict[str, Any]()
+    times: dict[str, list[float]] = {f"{who}_{unit}": [] for who in ("plain", "ours") for unit in UNITS}
     with tempfile.TemporaryDirectory() as folder:
-        for what in ("turns", "plain", "ours", "fewer"):
+        for what in ("plain", "ours", "plain", "fewer") if size < 1024 else ("plain", "ours", "fewer"):
             out = Path(folder) / f"{what}.pt"
             subprocess.run([sys.executable, __file__, "child", what, str(size), str(out)], check=True)
-            found[what] = torch.load(out)
-            print(size, what, found[what].get("figures", found[what] if what == "turns" else ""), flush=True)
-    plainly, ours = found["plain"], found["ours"]
+            runs[what] = torch.load(out)
+            for unit in UNITS:
+                times[f"{'plain' if what == 'plain' else 'ours'}_{unit}"] += runs[what][unit]
+            print(size, what, [round(second, 2) for second in runs[what]["cpu_s"]], flush=True)
+    medians = {name: statistics.median(values) for name, values in times.items()}
+    plainly, ours = runs["plain"], runs["ours"]
     return {
         "threads": torch.get_num_threads(),
         "load_before_and_after": [round(load, 2), round(os.getloadavg()[0], 2)],
-        "one_pass_in_turns": found["turns"],
-        "eight_passes": {
-            "plain": plainly["figures"],
-            "ours": ours["figures"],
-            "peak_over_idle_ratio": round(
-                ours["figures"]["peak_over_idle_mib"] / plainly["figures"]["peak_over_idle_mib"], 3
-            ),
-            "times_faster_cpu": round(plainly["figures"]["cpu_s"] / ours["figures"]["cpu_s"], 2),
-            "difference": difference(ours["picture"], plainly["picture"]),
+        "one_pass": {f"{name}_median": round(value, 2) for name, value in medians.items()},
+        "times_faster": {
+            unit: round(medians[f"plain_{unit}"] / medians[f"ours_{unit}"], 2) for unit in UNITS
         },
+        "floor_of_one_pass": floor(size),
+        "eight_passes_peak_over_idle_mib": {
+            "plain": plainly["peak_over_idle_mib"],
+            "ours": ours["peak_over_idle_mib"],
+            "ratio": round(ours["peak_over_idle_mib"] / plainly["peak_over_idle_mib"], 3),
+        },
+        "difference_from_plain": difference(ours["pictures"][8], plainly["pictures"][8]),
         "fewer_passes_against_eight": {
-            passes: difference(picture, ours["picture"]) for passes, picture in found["fewer"].items()
+            passes: difference(picture, ours["pictures"][8])
+            for passes, picture in runs["fewer"]["pictures"].items()
         },
     }
 

@@ -46,6 +46,32 @@ def norm_silu_conv(
         yield slice(top, bottom), F.conv2d(used, conv.weight, conv.bias, padding=(0, 1))
 
 
+def doubled_conv(x: Float[Tensor, "b _ h w"], conv: nn.Conv2d) -> Float[Tensor, "b c h2 w2"]:
+    """The 3x3 convolution of a picture repeated to twice its sides, which is never whole in memory."""
+    batch, width, height, breadth = x.shape
+    out = x.new_empty((batch, 2 * height, 2 * breadth, conv.out_channels)).permute(0, 3, 1, 2)
+    rows = max(1, BAND_VALUES // (batch * 4 * width * breadth))
+    for top in range(0, height, rows):
+        bottom = min(top + rows, height)
+        source = x[:, :, max(top - 1, 0) : bottom + 1]
+        band = F.interpolate(source, scale_factor=2.0, mode="nearest")
+        above, below = int(top == 0), int(bottom == height)
+        found = F.conv2d(F.pad(band, (0, 0, above, below)), conv.weight, conv.bias, padding=(0, 1))
+        out[:, :, 2 * top : 2 * bottom] = found[:, :, 1 - above :][:, :, : 2 * (bottom - top)]
+    return out
+
+
+def joined_conv(parts: Sequence[Float[Tensor, "b _ h w"]], conv: nn.Conv2d) -> Float[Tensor, "b c h w"]:
+    """The 1x1 convolution of the parts joined along channels, without joining them."""
+    batch, _, height, width = parts[0].shape
+    weights = conv.weight.flatten(1).t().split([part.shape[1] for part in parts])
+    pixels = [part.permute(0, 2, 3, 1).flatten(0, 2) for part in parts]
+    total = F.linear(pixels[0], weights[0].t(), conv.bias)
+    for part, weight in zip(pixels[1:], weights[1:], strict=True):
+        total.addmm_(part, weight)
+    return total.view(batch, height, width, -1).permute(0, 3, 1, 2)
+
+
 def _scale_and_shift(parts: Sequence[Tensor], norm: nn.GroupNorm) -> list[tuple[Tensor, Tensor]]:
     """What the group norm multiplies and adds in each part, from sums in double precision."""
     sums = [_sums(part) for part in parts]

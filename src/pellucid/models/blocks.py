@@ -45,7 +45,7 @@ class ResBlock(nn.Module):
             return self._in_bands([x, *skips])
         x = torch.cat([x, *skips], dim=1) if skips else x
         y = norm_silu_conv(norm_silu_conv(x, self.norm1, self.conv1), self.norm2, self.conv2)
-        return y + self._shortcut(x)
+        return y + (x if self.conv_shortcut is None else self.conv_shortcut(x))
 
     def _in_bands(self, parts: list[Tensor]) -> Tensor:
         y = bands.empty(parts[0], self.conv1.out_channels)
@@ -55,12 +55,12 @@ class ResBlock(nn.Module):
         out = parts[-1] if spare else bands.empty(y, y.shape[1])
         for rows, found in bands.norm_silu_conv([y], self.norm2, self.conv2):
             here = [part[:, :, rows] for part in parts]
-            joined = torch.cat(here, dim=1) if len(here) > 1 else here[0]
-            torch.add(found, self._shortcut(joined), out=out[:, :, rows])
+            if self.conv_shortcut is not None:
+                skip = bands.joined_conv(here, self.conv_shortcut)
+            else:
+                skip = torch.cat(here, dim=1) if len(here) > 1 else here[0]
+            torch.add(found, skip, out=out[:, :, rows])
         return out
-
-    def _shortcut(self, x: Tensor) -> Tensor:
-        return x if self.conv_shortcut is None else self.conv_shortcut(x)
 
 
 class AttentionBlock(nn.Module):
@@ -108,6 +108,8 @@ class Upsample(nn.Module):
         self.conv = nn.Conv2d(width, width, 3, padding=1)
 
     def forward(self, x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b c h2 w2"]:
+        if in_bands(x):
+            return bands.doubled_conv(x, self.conv)
         return self.conv(F.interpolate(x, scale_factor=2.0, mode="nearest"))
 
 
