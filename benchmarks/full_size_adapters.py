@@ -2,7 +2,7 @@
 
     python benchmarks/full_size_adapters.py KEYS_FOLDER
 
-Files of the listed names and shapes are generated in half precision in a temporary folder, one at a time, each
+Files of the listed names and shapes are made in half precision in a temporary folder, one at a time, each
 in a process of its own, so that peak memory is its own. Writes benchmarks/results/full_size_adapters.json.
 """
 

@@ -59,6 +59,14 @@ def median_in_place(stack: Float[Tensor, "n b c h w"]) -> Float[Tensor, "b c h w
     return stack[(count - 1) // 2]
 
 
+def check_passes(passes: int) -> None:
+    """Raises InputError for a number of passes that `ORIENTATIONS` lacks."""
+    if passes not in ORIENTATIONS:
+        raise InputError(
+            f"passes must be one of {list(ORIENTATIONS)}, found {passes}. 8 is as released, 1 the fastest."
+        )
+
+
 @torch.no_grad()
 def decode_augmented(
     predict: Predict, rgb: Float[Tensor, "b 3 h w"], latent: Float[Tensor, "b c h2 w2"], *, passes: int = 8
@@ -73,10 +81,7 @@ def decode_augmented(
 
     Source: SPEC b.3.3, one orientation at a time, which needs the least memory.
     """
-    if passes not in ORIENTATIONS:
-        raise InputError(
-            f"passes must be one of {list(ORIENTATIONS)}, found {passes}. Use 8 for the released."
-        )
+    check_passes(passes)
     stack = rgb.new_empty((passes, rgb.shape[0], 4, *rgb.shape[2:]))
     for i, (flip, turns) in enumerate(ORIENTATIONS[passes]):
         for row in range(rgb.shape[0]):  # a picture's result must not depend on its batch

@@ -13,6 +13,7 @@ from torch import Tensor
 
 import pellucid
 from pellucid.errors import InputError
+from pellucid.models.augmentation import check_passes
 from pellucid.models.autoencoder import RGBAAutoencoder
 from pellucid.pipelines.codec import autoencoder_of, latent_multiple, rgba_of, to_picture, with_margin
 from pellucid.pipelines.modes import MODES, Mode, Sampling, mode_named, source_of
@@ -95,7 +96,7 @@ class TransparentPipeline:
             num_inference_steps: None takes the mode's.
             guidance_scale: 1 is off. None takes the mode's.
             scheduler: a name of `pellucid.pipelines.schedulers.SCHEDULERS`. None takes the mode's.
-            passes: 1 to 8 views that the alpha decoder takes the median of.
+            passes: 1, 2, 4 or 8 views that the alpha decoder takes the median of.
             batch_size: pictures sampled together. None takes 1, which gives the same bytes in any company.
             pipeline_inputs: what the stock pipeline itself asks for, such as a ControlNet's `image`.
 
@@ -192,14 +193,13 @@ class TransparentPipeline:
 
         Args:
             latents: what `encode` or the stock pipeline returns.
-            passes: 1 to 8 views that the alpha decoder takes the median of.
+            passes: 1, 2, 4 or 8 views that the alpha decoder takes the median of.
             crop: (height, width) cut from the middle, as `encode` padded; None keeps all.
 
         Raises:
-            InputError: not one latent of the model's channels, or passes outside 1 to 8.
+            InputError: not one latent of the model's channels, or another number of passes.
         """
-        if not 1 <= passes <= 8:
-            raise InputError(f"Expected 1 to 8 passes, found {passes}. 8 is the most exact, 1 the fastest.")
+        check_passes(passes)
         channels = self.pipeline.unet.config.out_channels
         if latents.ndim != 4 or latents.shape[0] != 1 or latents.shape[1] != channels:
             raise InputError(
@@ -243,6 +243,7 @@ class TransparentPipeline:
         latents: Tensor | None = None,
         facts: Inputs | None = None,
     ) -> list[Scene]:
+        check_passes(passes)  # before sampling, which may take minutes
         size = 1 if batch_size is None else batch_size
         if size < 1:
             raise InputError(f"Expected a batch size of 1 or more, found {size}. Leave it out for 1.")

@@ -44,7 +44,9 @@ def encode_command(
 @click.command(name="decode")
 @click.argument("latent", type=PATH)
 @OUTPUT
-@click.option("--passes", type=click.IntRange(1, 8), default=8, show_default=True, help="Views for alpha.")
+@click.option(
+    "--passes", type=click.IntRange(1, 8), default=8, show_default=True, help="Views for alpha: 1, 2, 4, 8."
+)
 @JSON
 @with_options(*MODEL_OPTIONS)
 def decode_command(

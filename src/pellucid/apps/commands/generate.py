@@ -29,7 +29,11 @@ SAMPLING_OPTIONS = (
     click.option("--negative", help="What not to show."),
     click.option("--scheduler", help="Sampler: dpm++-2m-karras, euler-a, unipc, ddim …"),
     click.option(
-        "--passes", type=click.IntRange(1, 8), default=8, show_default=True, help="Views for alpha."
+        "--passes",
+        type=click.IntRange(1, 8),
+        default=8,
+        show_default=True,
+        help="Views for alpha: 1, 2, 4, 8.",
     ),
     click.option("--json", "as_json", is_flag=True, help="One JSON object instead of paths."),
 )
