@@ -1,26 +1,31 @@
 """Augmented decoding at released size against the plain algorithm: time, peak memory, difference.
 
-    python benchmarks/decode.py 512 [1024]
+    python benchmarks/decode.py [512 1024]
 
-Each variant runs in its own process, so that peak memory is its own. Ratios count: machines differ.
+Writes benchmarks/results/decode.json. Eight passes run once in a process of their own each, so that peak
+memory is their own, plain and ours in turns; the time of a pass is the median over all. Ratios count.
 """
 
 import json
+import os
 import resource
+import statistics
 import subprocess
 import sys
 import tempfile
 import time
 from pathlib import Path
+from typing import Any
 
 import torch
 from diffusers.models.unets.unet_2d_blocks import UNetMidBlock2D, get_down_block, get_up_block
 from torch import Tensor, nn
+from torch.utils.flop_counter import FlopCounterMode
 
 from pellucid.models.alpha_decoder import AlphaDecoder
 from pellucid.models.augmentation import decode_augmented
 
-VARIANTS = ("plain", "ours-8", "ours-4", "ours-2", "ours-1")
+UNITS = ("cpu_s", "wall_s")
 RESULTS = Path(__file__).parent / "results" / "decode.json"
 WIDTHS = (32, 32, 64, 128, 256, 512, 512)
 
@@ -97,53 +102,117 @@ def scaled_weights(model: nn.Module) -> nn.Module:
     return model.eval()
 
 
-@torch.no_grad()
-def child(variant: str, size: int, out: Path) -> None:
-    """Runs one variant and saves its picture and figures."""
-    model = scaled_weights(Stock() if variant == "plain" else AlphaDecoder())
+def inputs(size: int) -> tuple[Tensor, Tensor]:
+    """The same picture and latent in every process."""
     generator = torch.Generator().manual_seed(1)
     rgb = torch.rand(1, 3, size, size, generator=generator)
-    latent = torch.randn(1, 4, size // 8, size // 8, generator=generator)
+    return rgb, torch.randn(1, 4, size // 8, size // 8, generator=generator)
+
+
+class Timed:
+    """A network that keeps the seconds of every pass."""
+
+    def __init__(self, model: nn.Module) -> None:
+        self.model, self.cpu_s, self.wall_s = model, list[float](), list[float]()
+
+    def __call__(self, rgb: Tensor, latent: Tensor) -> Tensor:
+        cpu, wall = time.process_time(), time.perf_counter()
+        found = self.model(rgb, latent)
+        self.cpu_s.append(time.process_time() - cpu)
+        self.wall_s.append(time.perf_counter() - wall)
+        return found
+
+
+@torch.no_grad()
+def child(what: str, size: int, out: Path) -> None:
+    """Runs "plain" or "ours", eight passes, or "fewer", ours with 1, 2 and 4, in this process."""
+    model = Timed(scaled_weights(Stock() if what == "plain" else AlphaDecoder()))
+    rgb, latent = inputs(size)
     idle = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    start = time.process_time()
-    if variant == "plain":
-        found = plain(model, rgb, latent)
+    if what == "plain":
+        pictures = {8: plain(model, rgb, latent)}
     else:
-        found = decode_augmented(model, rgb, latent, passes=int(variant.split("-")[1]))
-    spent = time.process_time() - start
+        numbers = (8,) if what == "ours" else (1, 2, 4)
+        pictures = {n: decode_augmented(model, rgb, latent, passes=n) for n in numbers}
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    torch.save(
-        (found, {"cpu_s": spent, "peak_mib": peak // 1024, "peak_over_idle_mib": (peak - idle) // 1024}), out
-    )
+    found = {"cpu_s": model.cpu_s, "wall_s": model.wall_s, "pictures": pictures}
+    torch.save(found | {"peak_mib": peak // 1024, "peak_over_idle_mib": (peak - idle) // 1024}, out)
+
+
+@torch.no_grad()
+def floor(size: int) -> dict[str, float]:
+    """Operations of one pass, and the time they would take at the rate of a large matmul."""
+    with FlopCounterMode(display=False) as counter:
+        Stock()(*inputs(size))
+    square, times = torch.randn(2048, 2048), list[float]()
+    for _ in range(9):
+        begun = time.process_time()
+        square @ square
+        times.append(time.process_time() - begun)
+    operations, rate = counter.get_total_flops(), 2 * 2048**3 / statistics.median(times)
+    return {
+        "convolutions_and_matmuls_gflop": round(operations / 1e9, 1),
+        "large_matmul_gflop_per_cpu_s": round(rate / 1e9, 1),
+        "cpu_s": round(operations / rate, 2),
+    }
 
 
 def measure(size: int) -> dict[str, object]:
-    """All variants at one size, each against the plain one."""
-    rows: dict[str, dict[str, float]] = {}
+    """Processes in turns; single passes are compared by their medians."""
+    load, runs = os.getloadavg()[0], dict[str, Any]()
+    times: dict[str, list[float]] = {f"{who}_{unit}": [] for who in ("plain", "ours") for unit in UNITS}
     with tempfile.TemporaryDirectory() as folder:
-        for variant in VARIANTS:
-            out = Path(folder) / f"{variant}.pt"
-            subprocess.run([sys.executable, __file__, "child", variant, str(size), str(out)], check=True)
-            picture, rows[variant] = torch.load(out)
-            if variant == "plain":
-                reference, base = picture, rows[variant]
-            rows[variant] |= {
-                "times_faster": round(base["cpu_s"] / rows[variant]["cpu_s"], 2),
-                "memory_ratio": round(rows[variant]["peak_mib"] / base["peak_mib"], 3),
-                "memory_over_idle_ratio": round(
-                    rows[variant]["peak_over_idle_mib"] / max(base["peak_over_idle_mib"], 1), 3
-                ),
-                "largest_difference": (picture - reference).abs().max().item(),
-                "mean_difference": (picture - reference).abs().mean().item(),
-            }
-            print(size, variant, rows[variant], flush=True)
-    return {"pixels": size, "threads": torch.get_num_threads(), "torch": torch.__version__, "variants": rows}
+        for what in ("plain", "ours", "plain", "fewer") if size < 1024 else ("plain", "ours", "fewer"):
+            out = Path(folder) / f"{what}.pt"
+            subprocess.run([sys.executable, __file__, "child", what, str(size), str(out)], check=True)
+            runs[what] = torch.load(out)
+            for unit in UNITS:
+                times[f"{'plain' if what == 'plain' else 'ours'}_{unit}"] += runs[what][unit]
+            print(size, what, [round(second, 2) for second in runs[what]["cpu_s"]], flush=True)
+    medians = {name: statistics.median(values) for name, values in times.items()}
+    plainly, ours = runs["plain"], runs["ours"]
+    return {
+        "threads": torch.get_num_threads(),
+        "load_before_and_after": [round(load, 2), round(os.getloadavg()[0], 2)],
+        "one_pass": {f"{name}_median": round(value, 2) for name, value in medians.items()},
+        "times_faster": {
+            unit: round(medians[f"plain_{unit}"] / medians[f"ours_{unit}"], 2) for unit in UNITS
+        },
+        "floor_of_one_pass": floor(size),
+        "eight_passes_peak_over_idle_mib": {
+            "plain": plainly["peak_over_idle_mib"],
+            "ours": ours["peak_over_idle_mib"],
+            "ratio": round(ours["peak_over_idle_mib"] / plainly["peak_over_idle_mib"], 3),
+        },
+        "difference_from_plain": difference(ours["pictures"][8], plainly["pictures"][8]),
+        "fewer_passes_against_eight": {
+            passes: difference(picture, ours["pictures"][8])
+            for passes, picture in runs["fewer"]["pictures"].items()
+        },
+    }
+
+
+def difference(found: Tensor, wanted: Tensor) -> dict[str, float]:
+    """Mean and largest."""
+    off = (found - wanted).abs()
+    return {"mean": float(f"{off.mean():.3g}"), "largest": float(f"{off.max():.3g}")}
+
+
+def main() -> None:
+    """Writes after each size."""
+    report: dict[str, object] = {
+        "command": "python " + " ".join(["benchmarks/decode.py", *sys.argv[1:]]),
+        "date": time.strftime("%Y-%m-%d", time.gmtime()),
+        "torch": torch.__version__,
+        "note": "random weights of the released size, a random picture and latent",
+    }
+    for size in map(int, sys.argv[1:] or ("512", "1024")):
+        report[str(size)] = measure(size)
+        RESULTS.write_text(json.dumps(report, indent=2) + "\n")
 
 
 if __name__ == "__main__":
-    if sys.argv[1] == "child":
+    if sys.argv[1:2] == ["child"]:
         child(sys.argv[2], int(sys.argv[3]), Path(sys.argv[4]))
     else:
-        old = json.loads(RESULTS.read_text()) if RESULTS.exists() else {}
-        old |= {f"{side}": measure(int(side)) for side in sys.argv[1:]}
-        RESULTS.write_text(json.dumps(old, indent=2) + "\n")
+        main()

@@ -2,11 +2,14 @@
 
     python benchmarks/full_size_adapters.py KEYS_FOLDER
 
-Files of the listed names and shapes are generated in half precision in a temporary folder, one at a time.
+Files of the listed names and shapes are made in half precision in a temporary folder, one at a time, each
+in a process of its own, so that peak memory is its own. Writes benchmarks/results/full_size_adapters.json.
 """
 
 import json
+import os
 import resource
+import subprocess
 import sys
 import tempfile
 import time
@@ -89,20 +92,36 @@ def check(unet: UNet2DConditionModel, keys: Path, name: str) -> dict[str, object
     }  # fmt: skip
 
 
+def child(base: str, keys: Path, name: str) -> None:
+    """Checks one file in this process and prints its row as JSON."""
+    row = check(unet_of({"sd15": SD15, "sdxl": SDXL}[base]), keys, name)
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
+    print(json.dumps({"base": base, **row, "peak_gib": round(peak, 2)}))
+
+
 def main() -> None:
-    """Checks the files whose key lists are in the folder."""
-    keys, rows = Path(sys.argv[1]), {}
-    for base, config in (("sd15", SD15), ("sdxl", SDXL)):
-        unet = unet_of(config)
-        for name in FILES[base]:
-            if (keys / f"{name}.tsv").exists():
-                rows[name] = check(unet, keys, name)
-                peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
-                result = {"torch": torch.__version__, "peak_gib": round(peak, 1), "files": rows}
-                RESULTS.write_text(json.dumps(result, indent=2) + "\n")  # at once: a run takes minutes
-                print(name, rows[name], flush=True)
-        del unet
+    """Checks every file; stops at one whose key list is not in the folder."""
+    keys, rows = Path(sys.argv[1]), dict[str, dict[str, object]]()
+    report = {
+        "command": "python benchmarks/full_size_adapters.py KEYS_FOLDER",
+        "date": time.strftime("%Y-%m-%d", time.gmtime()),
+        "torch": torch.__version__,
+        "note": "values_changed is 0 for attention sharing, which attaches units instead of changing weights",
+    }
+    wanted = [(base, name) for base, names in FILES.items() for name in names]
+    for base, name in reversed(wanted):  # the small ones first
+        command = [sys.executable, __file__, "child", base, str(keys), name]
+        found = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
+        rows[name] = json.loads(found.stdout.splitlines()[-1])
+        whole = {"complete": len(rows) == len(wanted), "load_1min": round(os.getloadavg()[0], 2)}
+        peak = max(float(str(row["peak_gib"])) for row in rows.values())
+        text = json.dumps(report | whole | {"peak_gib": peak, "files": rows}, indent=2)
+        RESULTS.write_text(text + "\n")  # at once: a run takes minutes
+        print(name, rows[name], flush=True)
 
 
 if __name__ == "__main__":
-    main()
+    if sys.argv[1] == "child":
+        child(sys.argv[2], Path(sys.argv[3]), sys.argv[4])
+    else:
+        main()

@@ -1,5 +1,6 @@
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 
@@ -16,6 +17,22 @@ def test_padding_equals_the_released_code(case: str) -> None:
     padded, expected = pad_rgb(GOLDENS[f"in_{case}"]), GOLDENS[f"out_{case}"]
     assert padded.dtype == np.float32
     assert np.abs(padded - expected).max() <= ACROSS_OPENCV
+
+
+@pytest.mark.parametrize("size", [(64, 64), (96, 96), (33, 70)])
+def test_bits_equal_the_arithmetic_on_colour_and_alpha_apart(size: tuple[int, int]) -> None:
+    rgba = np.random.default_rng(1).integers(0, 256, (*size, 4), dtype=np.uint8)
+    rgba[: size[0] // 2, ::3, 3] = 0
+    values = rgba.astype(np.float32) / 255
+    levels = [(values[..., :3] * values[..., 3:], values[..., 3:])]
+    for height, width in pyramid_sizes(*size)[1:]:
+        resized = [cv2.resize(x, (width, height), interpolation=cv2.INTER_AREA) for x in levels[-1]]
+        levels.append(tuple(x.reshape(height, width, -1) for x in resized))
+    result = levels[-1][0].sum((0, 1), keepdims=True) / levels[-1][1].sum((0, 1), keepdims=True)
+    for colour, alpha in reversed(levels):
+        result = cv2.resize(result, colour.shape[1::-1], interpolation=cv2.INTER_LINEAR)
+        result = colour + result.reshape(colour.shape) * (1 - alpha)
+    assert np.array_equal(pad_rgb(rgba), result)
 
 
 def test_pyramid_sizes_equal_the_released_code() -> None:

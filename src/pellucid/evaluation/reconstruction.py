@@ -30,14 +30,18 @@ ALPHA = {"sad": alpha_sad, "mse": alpha_mse, "grad": alpha_grad, "conn": alpha_c
 
 
 def score_reconstruction(
-    pipe: TransparentPipeline, pictures: Sequence[AnyArray], *, passes: int = 8, all_passes: bool = False
+    pipe: TransparentPipeline,
+    pictures: Sequence[AnyArray],
+    *,
+    passes: int | None = None,
+    all_passes: bool = False,
 ) -> dict[str, Any]:
     """Encodes and decodes pictures at their own sizes, and compares.
 
     Args:
         pipe: its codec is scored; the UNet does not run.
         pictures: straight RGBA; sizes may differ.
-        passes: views that the alpha decoder takes the median of: 1, 2, 4 or 8.
+        passes: views that the alpha decoder takes the median of: 1, 2, 4 or 8. None takes the model's.
         all_passes: also compare 1, 2, 4 and 8 passes.
 
     Returns:
@@ -46,6 +50,7 @@ def score_reconstruction(
 
     Source: paper section 3.1 (identity), AlphaVAE protocol (blends), Rhemann et al. 2009 (alpha).
     """
+    passes = pipe.sampling.passes if passes is None else passes
     sums: dict[tuple[str, str], float] = defaultdict(float)
     batches = _batches(pictures)
     for batch in track(batches, total=len(batches), label="reconstructing", unit="batch"):

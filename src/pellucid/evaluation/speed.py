@@ -37,7 +37,7 @@ def score_speed(
     height: int | None = None,
     width: int | None = None,
     num_inference_steps: int | None = None,
-    passes: int = 8,
+    passes: int | None = None,
     clock: Callable[[], float] = time.perf_counter,
 ) -> dict[str, Any]:
     """Loads a model, then makes one picture `runs` + 1 times.
@@ -49,7 +49,7 @@ def score_speed(
         height: px; None takes the model's.
         width: px; None takes the model's.
         num_inference_steps: None takes the model's.
-        passes: views of the alpha decoder.
+        passes: views of the alpha decoder; None takes the model's.
         clock: seconds.
 
     Returns:
@@ -81,7 +81,7 @@ def score_speed(
         "threads": torch.get_num_threads(),
         "size": f"{size[0]} x {size[1]}",
         "steps": num_inference_steps or pipe.sampling.num_inference_steps,
-        "passes": passes,
+        "passes": pipe.sampling.passes if passes is None else passes,
         "runs": runs,
         "load_s": round(times[0] - begun, 3),
         "first_s": round(times[1] - times[0], 3),

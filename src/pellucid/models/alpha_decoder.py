@@ -10,7 +10,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from pellucid.errors import InputError
-from pellucid.models.blocks import EPS, DownBlock, MidBlock, UpBlock, norm_silu
+from pellucid.models.blocks import EPS, DownBlock, MidBlock, UpBlock, in_bands, norm_silu_conv
 
 
 class AlphaDecoder(ModelMixin, ConfigMixin):
@@ -113,9 +113,7 @@ class AlphaDecoder(ModelMixin, ConfigMixin):
                 f"Height and width must divide by {self.multiple}, found {height} x {width}. Pad the picture."
             )
         x = F.pixel_unshuffle(rgb, self.fold) if self.fold > 1 else rgb
-        if (
-            not torch.is_grad_enabled()
-        ):  # a quarter faster on a CPU, where it saves a reordering a convolution
+        if in_bands(x):  # channels-last throughout, which saves a reordering a convolution
             x = x.contiguous(memory_format=torch.channels_last)
         x = self.conv_in(x)
         skips = [x]
@@ -126,7 +124,7 @@ class AlphaDecoder(ModelMixin, ConfigMixin):
         x = self.mid_block(x)
         for block in self.up_blocks:
             x = block(x, skips)
-        x = self.conv_out(norm_silu(x, self.conv_norm_out))
+        x = norm_silu_conv(x, self.conv_norm_out, self.conv_out)
         if self.fold > 1:
             x = F.pixel_shuffle(x, self.fold)
         rgba = torch.cat([x[:, 1:], x[:, :1]], dim=1)  # released order is alpha first

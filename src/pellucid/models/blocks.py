@@ -5,27 +5,24 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from pellucid.models import bands
+
 EPS = 1e-5
 
 
-def norm_silu(x: Tensor, norm: nn.GroupNorm) -> Tensor:
-    """SiLU of the group norm; without gradients the second step reuses the first one's memory."""
-    if torch.is_grad_enabled() or not x.is_contiguous(memory_format=torch.channels_last):
-        return F.silu(norm(x), inplace=not torch.is_grad_enabled())
-    return F.silu(_norm_channels_last(x, norm), inplace=True)
+def in_bands(x: Tensor) -> bool:
+    """Whether to predict band by band: on a CPU, without gradients."""
+    return x.device.type == "cpu" and not torch.is_grad_enabled()
 
 
-def _norm_channels_last(x: Tensor, norm: nn.GroupNorm) -> Tensor:
-    """Group norm with exact sums; torch's own for this layout is off by 1e-4 at 512 x 512."""
-    batch, width = x.shape[:2]
-    pixels = x.permute(0, 2, 3, 1).reshape(batch, -1, width).float()
-    mean, square = pixels.mean(1), pixels.square().mean(1)
-    mean = mean.view(batch, norm.num_groups, -1).mean(2, keepdim=True)
-    square = square.view(batch, norm.num_groups, -1).mean(2, keepdim=True)
-    scale = norm.weight.float().view(norm.num_groups, -1) * (square - mean * mean + norm.eps).rsqrt()
-    shift = norm.bias.float().view(norm.num_groups, -1) - mean * scale
-    shape = (batch, width, 1, 1)
-    return torch.addcmul(shift.view(shape).to(x.dtype), x, scale.view(shape).to(x.dtype))
+def norm_silu_conv(x: Float[Tensor, "b c h w"], norm: nn.GroupNorm, conv: nn.Conv2d) -> Tensor:
+    """Group norm, SiLU, 3x3 convolution."""
+    if not in_bands(x):
+        return conv(F.silu(norm(x)))
+    y = bands.empty(x, conv.out_channels)
+    for rows, found in bands.norm_silu_conv([x], norm, conv):
+        y[:, :, rows] = found
+    return y
 
 
 class ResBlock(nn.Module):
@@ -40,11 +37,30 @@ class ResBlock(nn.Module):
         self.conv2 = nn.Conv2d(outer, outer, 3, padding=1)
         self.conv_shortcut = nn.Conv2d(inner, outer, 1) if inner != outer else None
 
-    def forward(self, x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b d h w"]:
-        y = self.conv1(norm_silu(x, self.norm1))
-        y = self.conv2(norm_silu(y, self.norm2))
-        skip = x if self.conv_shortcut is None else self.conv_shortcut(x)
-        return y + skip if torch.is_grad_enabled() else y.add_(skip)
+    def forward(
+        self, x: Float[Tensor, "b _ h w"], *skips: Float[Tensor, "b _ h w"]
+    ) -> Float[Tensor, "b d h w"]:
+        """Joins `x` and `skips` along channels; without gradients their memory may be used again."""
+        if in_bands(x):
+            return self._in_bands([x, *skips])
+        x = torch.cat([x, *skips], dim=1) if skips else x
+        y = norm_silu_conv(norm_silu_conv(x, self.norm1, self.conv1), self.norm2, self.conv2)
+        return y + (x if self.conv_shortcut is None else self.conv_shortcut(x))
+
+    def _in_bands(self, parts: list[Tensor]) -> Tensor:
+        y = bands.empty(parts[0], self.conv1.out_channels)
+        for rows, found in bands.norm_silu_conv(parts, self.norm1, self.conv1):
+            y[:, :, rows] = found
+        spare = len(parts) > 1 and parts[-1].shape == y.shape  # a skip off the list: nobody else reads it
+        out = parts[-1] if spare else bands.empty(y, y.shape[1])
+        for rows, found in bands.norm_silu_conv([y], self.norm2, self.conv2):
+            here = [part[:, :, rows] for part in parts]
+            if self.conv_shortcut is not None:
+                skip = bands.joined_conv(here, self.conv_shortcut)
+            else:
+                skip = torch.cat(here, dim=1) if len(here) > 1 else here[0]
+            torch.add(found, skip, out=out[:, :, rows])
+        return out
 
 
 class AttentionBlock(nn.Module):
@@ -92,6 +108,8 @@ class Upsample(nn.Module):
         self.conv = nn.Conv2d(width, width, 3, padding=1)
 
     def forward(self, x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b c h2 w2"]:
+        if in_bands(x):
+            return bands.doubled_conv(x, self.conv)
         return self.conv(F.interpolate(x, scale_factor=2.0, mode="nearest"))
 
 
@@ -161,8 +179,7 @@ class UpBlock(nn.Module):
     def forward(self, x: Float[Tensor, "b c h w"], skips: list[Tensor]) -> Tensor:
         """Pops one of `skips` a layer, so that its memory is free again."""
         for i, resnet in enumerate(self.resnets):
-            x = torch.cat([x, skips.pop()], dim=1)
-            x = resnet(x)
+            x = resnet(x, skips.pop())
             if self.attentions:
                 x = self.attentions[i](x)
         for upsampler in self.upsamplers:

@@ -79,7 +79,7 @@ class TransparentPipeline:
         num_inference_steps: int | None = None,
         guidance_scale: float | None = None,
         scheduler: str | None = None,
-        passes: int = 8,
+        passes: int | None = None,
         batch_size: int | None = None,
         pipeline_inputs: Inputs | None = None,
     ) -> Scene | list[Scene]:
@@ -95,7 +95,7 @@ class TransparentPipeline:
             num_inference_steps: None takes the mode's.
             guidance_scale: 1 is off. None takes the mode's.
             scheduler: a name of `pellucid.pipelines.schedulers.SCHEDULERS`. None takes the mode's.
-            passes: views that the alpha decoder takes the median of: 1, 2, 4 or 8.
+            passes: views that the alpha decoder takes the median of: 1, 2, 4 or 8. None takes the mode's.
             batch_size: pictures sampled together. None takes 1, which gives the same bytes in any company.
             pipeline_inputs: what the stock pipeline itself asks for, such as a ControlNet's `image`.
 
@@ -105,9 +105,8 @@ class TransparentPipeline:
         Raises:
             InputError: an argument does not fit.
         """
-        check_passes(passes)
         requests = requests_of(prompt, negative_prompt=negative_prompt, count=count, seed=seed)
-        settings = self._settings(num_inference_steps, guidance_scale, scheduler)
+        settings = self._settings(num_inference_steps, guidance_scale, scheduler, passes)
         height, width = self._size(height, width)
         tall, wide = padded(height, self.multiple), padded(width, self.multiple)
         scenes = self._scenes(
@@ -116,7 +115,6 @@ class TransparentPipeline:
             settings,
             inputs={"height": tall, "width": wide, **(pipeline_inputs or {})},
             crop=(height, width),
-            passes=passes,
             batch_size=batch_size,
         )
         return scenes[0] if isinstance(prompt, str) and count == 1 else scenes
@@ -133,7 +131,7 @@ class TransparentPipeline:
         num_inference_steps: int | None = None,
         guidance_scale: float | None = None,
         scheduler: str | None = None,
-        passes: int = 8,
+        passes: int | None = None,
         batch_size: int | None = None,
         pipeline_inputs: Inputs | None = None,
     ) -> Scene | list[Scene]:
@@ -159,14 +157,13 @@ class TransparentPipeline:
         Raises:
             InputError: an argument does not fit.
         """
-        check_passes(passes)
         requests = requests_of(prompt, negative_prompt=negative_prompt, count=count, seed=seed)
-        settings = self._settings(num_inference_steps, guidance_scale, scheduler, strength)
+        settings = self._settings(num_inference_steps, guidance_scale, scheduler, passes, strength)
         rgba = rgba_of(picture)
         latents = self.encode(rgba)
         crop, only = (rgba.shape[0], rgba.shape[1]), isinstance(prompt, str) and count == 1
         if int(settings.num_inference_steps * strength) < 1:  # no step to take: stock pipelines refuse
-            kept = self.decode(latents, passes=passes, crop=crop)
+            kept = self.decode(latents, passes=settings.passes, crop=crop)
             scenes = [self._scene(kept, request, settings, {"strength": strength}) for request in requests]
             return scenes[0] if only else scenes
         scenes = self._scenes(
@@ -176,7 +173,6 @@ class TransparentPipeline:
             inputs={"strength": strength, **(pipeline_inputs or {})},
             latents=latents,
             crop=crop,
-            passes=passes,
             batch_size=batch_size,
             facts={"strength": strength},
         )
@@ -189,17 +185,20 @@ class TransparentPipeline:
         return self.autoencoder.encode_picture(canvas).to(self.pipeline.unet.dtype)
 
     @torch.no_grad()
-    def decode(self, latents: Tensor, *, passes: int = 8, crop: tuple[int, int] | None = None) -> RGBA8:
+    def decode(
+        self, latents: Tensor, *, passes: int | None = None, crop: tuple[int, int] | None = None
+    ) -> RGBA8:
         """An adjusted, scaled latent (1, c, h, w) to a picture.
 
         Args:
             latents: what `encode` or the stock pipeline returns.
-            passes: views that the alpha decoder takes the median of: 1, 2, 4 or 8.
+            passes: see `generate`.
             crop: (height, width) cut from the middle, as `encode` padded; None keeps all.
 
         Raises:
             InputError: not one latent of the model's channels, or another number of passes.
         """
+        passes = self.sampling.passes if passes is None else passes
         check_passes(passes)
         channels = self.pipeline.unet.config.out_channels
         if latents.ndim != 4 or latents.shape[0] != 1 or latents.shape[1] != channels:
@@ -210,14 +209,21 @@ class TransparentPipeline:
         return to_picture(self.autoencoder.decode(latents, passes=passes), crop)
 
     def _settings(
-        self, steps: int | None, guidance: float | None, scheduler: str | None, strength: float = 1.0
+        self,
+        steps: int | None,
+        guidance: float | None,
+        scheduler: str | None,
+        passes: int | None,
+        strength: float = 1.0,
     ) -> Sampling:
         own = self.sampling
         settings = Sampling(
             num_inference_steps=own.num_inference_steps if steps is None else steps,
             guidance_scale=own.guidance_scale if guidance is None else guidance,
             scheduler=own.scheduler if scheduler is None else scheduler,
+            passes=own.passes if passes is None else passes,
         )
+        check_passes(settings.passes)
         check_scheduler(settings.scheduler)
         check_sampling(settings.num_inference_steps, settings.guidance_scale, strength)
         return settings
@@ -244,7 +250,6 @@ class TransparentPipeline:
         *,
         inputs: Inputs,
         crop: tuple[int, int],
-        passes: int,
         batch_size: int | None,
         latents: Tensor | None = None,
         facts: Inputs | None = None,
@@ -269,7 +274,7 @@ class TransparentPipeline:
                 ).images
             _check_finite(found, settings)
             for request, latent in zip(batch, found.split(1), strict=True):
-                image = self.decode(latent, passes=passes, crop=crop)
+                image = self.decode(latent, passes=settings.passes, crop=crop)
                 scenes.append(self._scene(image, request, settings, facts or {}))
         return scenes
 

@@ -54,6 +54,8 @@ class Sampling:
     guidance_scale: float = 7.0
     scheduler: str | None = None
     """A name of `pellucid.pipelines.schedulers`; None keeps the model's own."""
+    passes: int = 8
+    """Views that the alpha decoder takes the median of; above 1 if it was trained in all orientations."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,7 +87,7 @@ SDXL_DIFFUSERS = Codec(
 MINI = Codec(
     offset_encoder="mini/rgba/offset_encoder", alpha_decoder="mini/rgba/alpha_decoder", convention="embedded"
 )
-MINI_SAMPLING = Sampling(guidance_scale=2.5, scheduler="dpm++-2m")
+MINI_SAMPLING = Sampling(guidance_scale=2.5, scheduler="dpm++-2m", passes=1)
 SDXL_SAMPLING = Sampling(guidance_scale=6.0, scheduler="dpm++-2m-sde-karras")
 SD15_SAMPLING = Sampling(guidance_scale=7.0, scheduler="dpm++-2m-karras")
 

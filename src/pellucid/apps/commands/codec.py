@@ -46,7 +46,7 @@ def encode_command(
 def decode_command(
     latent: Path,
     output: Path | None,
-    passes: int,
+    passes: int | None,
     choice: ModelChoice,
     as_json: bool,
 ) -> None:
@@ -59,7 +59,7 @@ def decode_command(
 
     target = output or latent.with_suffix(".png")
     check_target(target)
-    check_passes(passes)
+    check_passes(1 if passes is None else passes)
     try:
         with safe_open(latent, framework="pt") as file:
             tensor, about = file.get_tensor(TENSOR), file.metadata() or {}

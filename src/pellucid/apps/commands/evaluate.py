@@ -73,7 +73,7 @@ def reconstruction(
     groups: tuple[str, ...],
     vocabulary: Path | None,
     size: tuple[int, int] | None,
-    passes: int,
+    passes: int | None,
     all_passes: bool,
     choice: ModelChoice,
     output: Path | None,
@@ -89,7 +89,7 @@ def reconstruction(
     from pellucid.pipelines.requests import check_passes
 
     _check_outputs(output)
-    check_passes(passes)
+    check_passes(1 if passes is None else passes)
     known = _vocabulary(choice.model, vocabulary, sets=sets, groups=groups)
     pictures = read_folder(folder) if folder else None
     samples = [] if folder else read_samples(known, held_out=True)
@@ -178,7 +178,7 @@ def speed(
     runs: int,
     size: tuple[int, int] | None,
     steps: int | None,
-    passes: int,
+    passes: int | None,
     choice: ModelChoice,
     output: Path | None,
     as_json: bool,
@@ -187,7 +187,7 @@ def speed(
     from pellucid.pipelines.requests import check_passes
 
     _check_outputs(output)
-    check_passes(passes)
+    check_passes(1 if passes is None else passes)
     height, width = size or (None, None)
     from pellucid.evaluation.speed import score_speed
 

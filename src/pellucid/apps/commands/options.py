@@ -22,9 +22,7 @@ PASSES = click.option(
     "--passes",
     type=int,
     metavar="1|2|4|8",
-    default=8,
-    show_default=True,
-    help="Views that alpha is read from; fewer is faster.",
+    help="Views that alpha is read from; fewer is faster.  [default: the model's]",
 )
 
 
@@ -79,7 +77,7 @@ class SamplingChoice:
     guidance: float | None
     negative: str | None
     scheduler: str | None
-    passes: int
+    passes: int | None
 
     def check(self, prompt: str, *, strength: float = 1.0) -> None:
         """Raises InputError for what no model accepts, before one is loaded."""
@@ -90,7 +88,7 @@ class SamplingChoice:
         steps = 1 if self.steps is None else self.steps
         check_sampling(steps, 1.0 if self.guidance is None else self.guidance, strength)
         check_scheduler(self.scheduler)
-        check_passes(self.passes)
+        check_passes(1 if self.passes is None else self.passes)
 
     def arguments(self) -> dict[str, Any]:
         """The same by the names that `TransparentPipeline.generate` and `vary` use."""
