@@ -5,8 +5,9 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from pellucid.errors import PellucidError
-    from pellucid.pipelines.attach import TransparentPipeline, attach
+    from pellucid.pipelines.attach import attach
     from pellucid.pipelines.load import load
+    from pellucid.pipelines.transparent import TransparentPipeline
     from pellucid.scene.scene import Layer, Scene
 
 __version__ = "0.1.0"
@@ -15,7 +16,7 @@ _HOMES = {
     "Layer": "pellucid.scene.scene",
     "PellucidError": "pellucid.errors",
     "Scene": "pellucid.scene.scene",
-    "TransparentPipeline": "pellucid.pipelines.attach",
+    "TransparentPipeline": "pellucid.pipelines.transparent",
     "attach": "pellucid.pipelines.attach",
     "load": "pellucid.pipelines.load",
 }
