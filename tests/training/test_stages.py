@@ -11,8 +11,11 @@ import pellucid
 from pellucid.data.records import Record
 from pellucid.data.shards import pack, read_shard, write_shard
 from pellucid.errors import ConfigError
-from pellucid.training.config import STAGES
-from pellucid.training.stages import PARTS, train_all
+from pellucid.training.config import STAGES, read_recipe
+from pellucid.training.loop import Run
+from pellucid.training.parts import load_vae
+from pellucid.training.stages import PARTS, make_stage, train_all, usable_device
+from pellucid.weights.store import load_codec
 
 LABELS = ("lemon", "apple", "c", "j", "cat", "jar")
 RECIPE = """
@@ -41,7 +44,6 @@ attention_levels = 0
 layers_per_block = 1
 norm_num_groups = 8
 fold = 4
-refine_width = 8
 background = 0.5
 [autoencoder.model.discriminator]
 width = 8
@@ -121,6 +123,23 @@ def test_only_what_the_recipe_names_is_trained(recipe: Path, tmp_path: Path) -> 
     assert all(".attn1." in name or ".attn2." in name for name in offsets)
 
 
+def test_a_decoder_can_go_on_alone(recipe: Path, tmp_path: Path) -> None:
+    """From an earlier run's networks, with the offset left as diffusion models have learned it."""
+    device, table = torch.device("cpu"), {"steps": "1", "ema_decay": "0.0"}
+    model = train_all(recipe, table, tmp_path, device, budget_s=600)
+    table |= {"init": str(model), "model.start": "init", "model.trainable": "alpha_decoder"}
+    found = read_recipe(recipe, "autoencoder", table)
+    stage = make_stage(found, device)
+    before = {name: value.clone() for name, value in stage.turns["parts"].state_dict().items()}
+    Run(found, stage, tmp_path / "more").train()
+    after = stage.turns["parts"].state_dict()
+    kept = {name for name in before if torch.equal(before[name], after[name])}
+    assert {name for name in before if name.startswith("offset_encoder")} == kept
+    exported = load_codec(model / "rgba", load_vae(model, device)).alpha_decoder
+    assert exported is not None
+    assert torch.equal(before["alpha_decoder.conv_in.weight"], exported.conv_in.weight)
+
+
 def test_a_packed_shard_holds_the_same_records(recipe: Path) -> None:
     large, small = (
         [record for record, _ in read_shard(recipe.parent / name)] for name in ("large.tar", "small.tar")
@@ -128,10 +147,13 @@ def test_a_packed_shard_holds_the_same_records(recipe: Path) -> None:
     assert large == small
 
 
-def test_a_missing_part_is_named(recipe: Path, tmp_path: Path) -> None:
-    from pellucid.training.config import read_recipe
-    from pellucid.training.stages import make_stage
+@pytest.mark.parametrize("name", ["gpu", "cuda:77"])
+def test_a_device_that_is_not_there_is_explained(name: str) -> None:
+    with pytest.raises(ConfigError, match="device that torch can use"):
+        usable_device(name)
 
+
+def test_a_missing_part_is_named(recipe: Path, tmp_path: Path) -> None:
     found = read_recipe(recipe, "autoencoder", {"init": str(tmp_path)})
     with pytest.raises(ConfigError, match="vae"):
         make_stage(found, torch.device("cpu"))

@@ -33,7 +33,6 @@ class AlphaDecoder(ModelMixin, ConfigMixin):
         attention_head_dim: int = 8,
         norm_num_groups: int = 4,
         fold: int = 1,
-        refine_width: int = 0,
         background: float | None = None,
     ) -> None:
         """Builds the network.
@@ -47,8 +46,6 @@ class AlphaDecoder(ModelMixin, ConfigMixin):
             attention_head_dim: channels of one attention head.
             norm_num_groups: groups of every norm; must divide every width.
             fold: side of the pixel square folded into channels first, for less work at full size.
-            refine_width: channels of three last convolutions at half size, which take away the pattern that
-                folding leaves; 0 for none.
             background: grey in [0, 1] that the VAE's pictures lie on, if always the same: colour is then
                 what the picture shows without that grey, and the network's own only where alpha is low.
         """
@@ -89,9 +86,6 @@ class AlphaDecoder(ModelMixin, ConfigMixin):
             inner = widths[level]
         self.conv_norm_out = nn.GroupNorm(groups, inner, EPS)
         self.conv_out = nn.Conv2d(inner, 4 * fold**2, 3, padding=1)
-        self.refine: nn.Sequential | None = None
-        if refine_width:
-            self.refine = refinement(refine_width)
         nn.init.zeros_(self.latent_conv_in.weight)
         nn.init.zeros_(self.latent_conv_in.bias)  # pyright: ignore[reportArgumentType]
 
@@ -128,19 +122,7 @@ class AlphaDecoder(ModelMixin, ConfigMixin):
         if self.fold > 1:
             x = F.pixel_shuffle(x, self.fold)
         rgba = torch.cat([x[:, 1:], x[:, :1]], dim=1)  # released order is alpha first
-        if self.refine is not None:
-            both = F.pixel_unshuffle(torch.cat([rgba, rgb], dim=1), 2)
-            rgba = rgba + F.pixel_shuffle(self.refine(both), 2)
         return rgba if self.background is None else unmixed(rgba, rgb, self.background)
-
-
-def refinement(width: int) -> nn.Sequential:
-    """Convolutions on 2 x 2 pixels of RGBA and RGB, folded, to a correction of RGBA that starts at 0."""
-    last = nn.Conv2d(width, 16, 3, padding=1)
-    nn.init.zeros_(last.weight)
-    nn.init.zeros_(last.bias)  # pyright: ignore[reportArgumentType]
-    inner = nn.Conv2d(width, width, 3, padding=1)
-    return nn.Sequential(nn.Conv2d(28, width, 3, padding=1), nn.SiLU(), inner, nn.SiLU(), last)
 
 
 def unmixed(

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import torch
 
+from pellucid.errors import ConfigError
 from pellucid.training.config import STAGES, Recipe, read_recipe
 from pellucid.training.loop import Run, Stage
 from pellucid.training.pictures import Pictures, load_pictures
@@ -15,6 +16,23 @@ from pellucid.training.pictures import Pictures, load_pictures
 PARTS = {"vae": "vae", "autoencoder": "rgba", "base": "unet", "transparent": "adapter"}
 """Folder of a model that each stage adds."""
 MODEL = "model"
+
+
+def usable_device(name: str | None) -> torch.device:
+    """The device of that name; without one, a GPU if torch sees any, else the CPU.
+
+    Raises:
+        ConfigError: torch cannot compute there.
+    """
+    try:
+        device = torch.device(name or ("cuda" if torch.cuda.is_available() else "cpu"))
+        torch.zeros(1, device=device)
+    except (RuntimeError, AssertionError) as error:
+        reason = str(error).splitlines()[0]
+        raise ConfigError(
+            f"Expected a device that torch can use, found {name!r}: {reason}. Try cpu."
+        ) from None
+    return device
 
 
 def make_stage(recipe: Recipe, device: torch.device, pictures: Pictures | None = None) -> Stage:

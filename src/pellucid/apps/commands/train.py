@@ -20,7 +20,7 @@ import click
     "-o",
     "--output",
     type=click.Path(path_type=Path, file_okay=False),
-    help="Folder of the run.  [default: runs/STAGE]",
+    help="Folder of the run.  [default: runs/STAGE; for all, the recipe's name]",
 )
 @click.option(
     "--budget", "budget_s", type=float, help="Stop after so many seconds; the same command goes on."
@@ -52,14 +52,14 @@ def train_command(
     from pellucid.errors import ConfigError
     from pellucid.training.config import read_recipe
     from pellucid.training.loop import Run
-    from pellucid.training.stages import make_stage, train_all
+    from pellucid.training.stages import make_stage, train_all, usable_device
 
     if bad := [pair for pair in overrides if "=" not in pair]:
         raise ConfigError(f"Expected --set KEY=VALUE, got {bad[0]!r}. Write for example --set steps=100.")
     values = dict(pair.split("=", 1) for pair in overrides)
     if threads:
         torch.set_num_threads(threads)
-    where = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
+    where = usable_device(device)
     torch.set_float32_matmul_precision("high")  # these two matter on a GPU alone
     torch.backends.cudnn.benchmark = True
     folder = output or Path("runs") / (config.stem if stage == "all" else stage)
