@@ -1,0 +1,7 @@
+"""Which endings keep layers. Imports nothing, so that a command's options can ask."""
+
+LAYERED = (".psd", ".ora", ".zip")
+"""Keep every layer, hidden ones too."""
+TIFF_ENDINGS = (".tif", ".tiff")
+"""Keep what is seen, a page a layer."""
+ANY = ".png, .webp, .avif or .tiff, or .psd, .ora or .zip for layers"
