@@ -7,7 +7,7 @@ from types import MappingProxyType
 
 from pellucid.errors import FileError, InputError
 from pellucid.rgba.compositing import Colour
-from pellucid.rgba.io import format_of, read_picture, write_picture
+from pellucid.rgba.io import MAX_PIXELS, format_of, read_picture, write_picture
 from pellucid.rgba.types import AnyArray
 from pellucid.scene.endings import LAYERED, TIFF_ENDINGS
 from pellucid.scene.reading import DAMAGE, Budget, Refusal
@@ -23,6 +23,7 @@ WORDS = MappingProxyType(
         "ora": "no OpenRaster document. Open a file that Krita, GIMP, MyPaint or Scene.save wrote",
         "zip": "no scene. Open a .zip that Scene.save wrote, with scene.json in it",
         "tiff": "no TIFF. Fetch or save it again",
+        "picture": "no picture. Fetch or save it again",
     }
 )
 """How messages go on after "it is damaged, or"."""
@@ -66,6 +67,11 @@ def _write_layered(scene: Scene, path: Path, ending: str) -> None:
 
 def read_document(path: Path, max_pixels: int) -> Scene:
     """As `Scene.open`."""
+    return open_document(path, max_pixels)[1]
+
+
+def open_document(path: Path, max_pixels: int = MAX_PIXELS) -> tuple[str, Scene]:
+    """The format, such as PSD or PNG, and the scene; errors of `Scene.open`."""
     try:
         content = path.read_bytes()
     except (OSError, ValueError) as error:
@@ -102,24 +108,25 @@ def _holds_a_stack(content: bytes) -> bool:
         return False
 
 
-def _read(kind: str, content: bytes, path: Path, max_pixels: int) -> Scene:
+def _read(kind: str, content: bytes, path: Path, max_pixels: int) -> tuple[str, Scene]:
+    budget = Budget(max_pixels)
     if kind == "psd":
-        from pellucid.scene.psd import read_psd
+        from pellucid.scene.psd_reading import read_psd
 
-        return read_psd(content, Budget(max_pixels))
+        return "PSD", read_psd(content, budget)
     if kind == "ora":
         from pellucid.scene.ora import read_ora
 
-        return read_ora(content, Budget(max_pixels))
+        return "ORA", read_ora(content, budget)
     if kind == "zip":
         from pellucid.scene.archive import read_archive
 
-        return read_archive(content, Budget(max_pixels))
+        return "ZIP", read_archive(content, budget)
     if kind == "tiff":
         from pellucid.scene.tiff import read_tiff
 
-        scene = read_tiff(content, str(path), Budget(max_pixels))
+        scene = read_tiff(content, str(path), budget)
         if scene is not None:
-            return scene
+            return "TIFF", scene
     picture = read_picture(path, max_pixels=max_pixels)
-    return Scene.of(picture.rgba, name=path.stem, provenance=picture.provenance)
+    return picture.format, Scene.of(picture.rgba, name=path.stem, provenance=picture.provenance)

@@ -4,4 +4,3 @@ LAYERED = (".psd", ".ora", ".zip")
 """Keep every layer, hidden ones too."""
 TIFF_ENDINGS = (".tif", ".tiff")
 """Keep what is seen, a page a layer."""
-ANY = ".png, .webp, .avif or .tiff, or .psd, .ora or .zip for layers"

@@ -1,7 +1,7 @@
 """A scene as OpenRaster 0.0.6: `mimetype`, `stack.xml`, a PNG a layer, the flattened picture and a thumbnail.
 
-Opacity is exact, places may lie outside the canvas. `pellucid.json` beside them holds provenance. Read: layers
-and groups that blend normally; anything else is refused, since it would look different here.
+Opacity is exact, places may lie outside the canvas. `pellucid.json` beside them holds provenance. Read:
+layers and groups that blend normally; anything else is refused, since it would look different here.
 
 Source: OpenRaster specification, freedesktop.org; places of nested stacks add up, as in MyPaint.
 """
@@ -121,7 +121,7 @@ class _Reader:
                 self.read(element, (*groups, group), _place(element, place))
             elif element.tag == "layer":
                 self.layers.append(self._layer(element, groups, place))
-            elif isinstance(element.tag, str):  # not a comment
+            else:
                 raise Refusal(
                     f"it has a {element.tag[:40]!r} in its stack. Turn it into a layer or remove it."
                 )

@@ -33,11 +33,8 @@ from pellucid.rgba.preview import thumbnail_jpeg
 from pellucid.rgba.types import RGBA8
 from pellucid.scene.layer import Branch, Group, Layer, tree_of
 from pellucid.scene.notes import Notes
-from pellucid.scene.psd_reading import read_psd
 from pellucid.scene.scene import Scene
 from pellucid.scene.xmp import xmp_of
-
-__all__ = ["read_psd", "write_psd"]
 
 MAX_SIDE = 30000
 MAX_NAME_BYTES = 2 * 255  # of UTF-16

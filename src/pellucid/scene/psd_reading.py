@@ -1,8 +1,8 @@
 """A PSD or PSB by any program to a scene, as long as layers here can show it.
 
-RGB and grey of 8 and 16 bits, normal layers, groups, pixel masks (multiplied into alpha), text, shapes and smart
-objects by their stored pixels, embedded colour profiles (converted to sRGB). Everything else is refused:
-another picture than the author's would be worse than none.
+RGB and grey of 8 and 16 bits, normal layers, groups, pixel masks (multiplied into alpha), text, shapes and
+smart objects by their stored pixels, embedded colour profiles (converted to sRGB). Everything else is
+refused: another picture than the author's would be worse than none.
 """
 
 import io
@@ -176,13 +176,14 @@ def _obstacle(entry: Entry) -> str:
 
 def _mask_obstacle(entry: Entry) -> str:
     mask: Any = entry.mask
-    used = mask is not None and not mask.disabled
-    if used and entry.is_group():
+    if mask is not None and mask.disabled:
+        mask = None
+    if mask is not None and entry.is_group():
         return "is a group with a mask"
-    if used and (mask.flags.invert_mask or _is_softened(mask.parameters)):
+    if mask is not None and (mask.flags.invert_mask or _is_softened(mask.parameters)):
         return "has a mask that is inverted, thinned or feathered"
     vector: Any = entry.vector_mask
-    if vector is not None and not vector.disabled and not (used and mask.has_real()):
+    if vector is not None and not vector.disabled and not (mask is not None and mask.has_real()):
         return "has a vector mask"
     return ""
 
