@@ -129,6 +129,27 @@ def test_16_bit_rgba_from_another_writer() -> None:
     assert np.array_equal(read_rgba(content.tobytes()), np.rint(deep / 257).astype(np.uint8))
 
 
+@pytest.mark.parametrize("channels", [3, 4])
+def test_16_bit_tiff_is_within_one_level(channels: int) -> None:
+    deep = np.random.default_rng(0).integers(0, 65536, (5, 6, 4), dtype=np.uint16)[..., :channels]
+    ok, content = cv2.imencode(".tiff", deep[..., [2, 1, 0, 3][:channels]])
+    assert ok
+    found = read_rgba(content.tobytes())[..., :channels]
+    assert np.abs(found - deep / 257).max() <= 1
+
+
+def test_a_foreign_colour_profile_is_converted() -> None:
+    """sRGB with red and green exchanged, under another name: what is stored as red is seen as green."""
+    profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+    profile = profile.replace("sRGB".encode("utf-16-be"), "xRGB".encode("utf-16-be"))
+    for tag in (b"XYZ", b"TRC"):
+        profile = profile.replace(b"r" + tag, b"?" + tag).replace(b"g" + tag, b"r" + tag)
+        profile = profile.replace(b"?" + tag, b"g" + tag)
+    stored = Image.new("RGBA", (2, 2), (250, 10, 20, 77))
+    found = read_rgba(png(stored, icc_profile=profile))
+    assert np.abs(found[0, 0].astype(int) - (10, 250, 20, 77)).max() <= 2
+
+
 @pytest.mark.parametrize("format", ["PNG", "TIFF", "JPEG", "WEBP"])
 @pytest.mark.parametrize("orientation", range(1, 9))
 def test_pictures_come_upright(orientation: int, format: str) -> None:

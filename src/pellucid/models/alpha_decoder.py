@@ -147,7 +147,7 @@ def unmixed(
     rgba: Float[Tensor, "b 4 h w"], rgb: Float[Tensor, "b 3 h w"], background: float
 ) -> Float[Tensor, "b 4 h w"]:
     """The colour that gives `rgb` over `background`, where alpha tells: from 0.1 on, alone from 0.3."""
-    alpha = rgba[:, 3:]
+    alpha = rgba[:, 3:].detach()  # or an error of colour would be mended by a wrong alpha
     seen = (rgb - background * (1 - alpha)) / alpha.clamp_min(0.1)
     share = ((alpha - 0.1) / 0.2).clamp(0, 1)
-    return torch.cat([torch.lerp(rgba[:, :3], seen, share), alpha], dim=1)
+    return torch.cat([torch.lerp(rgba[:, :3], seen, share), rgba[:, 3:]], dim=1)

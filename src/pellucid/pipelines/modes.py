@@ -87,7 +87,7 @@ SDXL_DIFFUSERS = Codec(
 MINI = Codec(
     offset_encoder="mini/rgba/offset_encoder", alpha_decoder="mini/rgba/alpha_decoder", convention="embedded"
 )
-MINI_SAMPLING = Sampling(guidance_scale=2.5, scheduler="dpm++-2m", passes=1)
+MINI_SAMPLING = Sampling(num_inference_steps=12, guidance_scale=2.5, scheduler="dpm++-2m", passes=1)
 SDXL_SAMPLING = Sampling(guidance_scale=6.0, scheduler="dpm++-2m-sde-karras")
 SD15_SAMPLING = Sampling(guidance_scale=7.0, scheduler="dpm++-2m-karras")
 

@@ -3,7 +3,7 @@
 import contextlib
 import os
 import secrets
-from collections.abc import Iterator
+from collections.abc import Generator
 from pathlib import Path
 from typing import BinaryIO
 
@@ -22,7 +22,7 @@ def write_atomically(path: Path, content: bytes) -> None:
 
 
 @contextlib.contextmanager
-def open_atomically(path: Path) -> Iterator[BinaryIO]:
+def open_atomically(path: Path) -> Generator[BinaryIO]:
     """As `write_atomically`, for what is written piece by piece; an error in the block leaves nothing."""
     try:
         target = path.resolve()  # so that a link stays a link

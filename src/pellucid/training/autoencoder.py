@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from copy import deepcopy
 from pathlib import Path
 
@@ -72,11 +72,11 @@ class AutoencoderStage:
             parameter.requires_grad_(bool(wanted.search(name)))
         turns: dict[str, nn.Module] = {"parts": self.parts}
         if self.weights["discriminator"]:
-            self.discriminator = PatchDiscriminator(**recipe.model.get("discriminator", {})).to(device)
+            self.discriminator = PatchDiscriminator(**recipe.model.get("discriminator", {}))
+            self.discriminator.to(device)  # pyright: ignore[reportArgumentType]
             turns["discriminator"] = self.discriminator
         self.turns: Mapping[str, nn.Module] = turns
-        self.compiled = (encoder, self.parts.alpha_decoder, self.vae.encoder, self.vae.decoder)
-        self.autoencoder = RGBAAutoencoder(self.vae, encoder, self.parts.alpha_decoder, **EMBEDDED)  # type: ignore[arg-type]
+        self.compiled: Sequence[nn.Module] = (*self.parts.children(), self.vae.encoder, self.vae.decoder)
         self._last: tuple[Tensor, Tensor] | None = None
 
     def _start_from(self, folder: Path) -> None:

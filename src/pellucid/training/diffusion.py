@@ -54,7 +54,7 @@ class DiffusionStage:
         for name, parameter in self.unet.named_parameters():
             parameter.requires_grad_(bool(wanted.search(name)))
         self.turns: Mapping[str, nn.Module] = {"unet": self.unet}
-        self.compiled = (self.unet,)
+        self.compiled: Sequence[nn.Module] = (self.unet,)
         self.alphas_cumprod = schedule().alphas_cumprod.to(device)
         self._cache()
 

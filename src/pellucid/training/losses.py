@@ -24,7 +24,9 @@ def identity(picture: Picture, unadjusted: Picture) -> Scalar:
     return functional.mse_loss(picture, unadjusted)
 
 
-def blends(rgba: Float[Tensor, "b 4 h w"], backgrounds: Float[Tensor, "b 3 1 1"]) -> Float[Tensor, "b 3 h w"]:
+def blends(
+    rgba: Float[Tensor, "b 4 h w"], backgrounds: Float[Tensor, "#b 3 1 1"]
+) -> Float[Tensor, "b 3 h w"]:
     """Straight RGBA laid over solid colours, all in [0, 1]."""
     alpha = rgba[:, 3:]
     return rgba[:, :3] * alpha + backgrounds * (1 - alpha)

@@ -1,6 +1,6 @@
 """Stage `vae`: the embedded model's VAE on opaque pictures."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import torch
@@ -40,7 +40,7 @@ class VAEStage:
         self._start_from_principal_components(torch.Generator(device))
         self.vae.to(device)  # pyright: ignore[reportArgumentType]
         self.turns: Mapping[str, nn.Module] = {"vae": self.vae}
-        self.compiled = (self.vae.encoder, self.vae.decoder)
+        self.compiled: Sequence[nn.Module] = (self.vae.encoder, self.vae.decoder)
 
     @torch.no_grad()
     def _start_from_principal_components(self, generator: torch.Generator) -> None:
