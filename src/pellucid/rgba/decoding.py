@@ -68,7 +68,7 @@ def decode(name: str, content: bytes, max_pixels: int) -> Picture:
         return Picture(turned_upright(pixels, orientation), form, provenance_of(texts), texts)
 
 
-def turned_upright(pixels: RGBA8, orientation: object) -> RGBA8:
+def turned_upright(pixels: AnyArray, orientation: object) -> AnyArray:
     """Applies an EXIF orientation; what is none leaves the picture as it is."""
     upright = UPRIGHT.get(orientation if isinstance(orientation, int) else 1)
     return np.ascontiguousarray(upright(pixels) if upright else pixels)

@@ -16,12 +16,12 @@ from PIL import Image
 from PIL.TiffImagePlugin import AppendingTiffWriter
 
 from pellucid.errors import FileError
-from pellucid.rgba.decoding import guarded, pixels_of, provenance_of, texts_of, turned_upright
+from pellucid.rgba.decoding import guarded, pixels_of, provenance_of, texts_of
 from pellucid.rgba.io import tags_of
 from pellucid.rgba.provenance import Provenance
 from pellucid.rgba.types import RGBA8
 
-SUBFILE_TYPE, ORIENTATION, XMP = 254, 274, 700
+SUBFILE_TYPE, XMP = 254, 700
 PAGE_NAME = 285
 RESOLUTIONS, POSITIONS = (283, 282), (287, 286)  # y, x
 REDUCED = 1  # bit of SUBFILE_TYPE: a thumbnail of another page
@@ -107,7 +107,7 @@ def _page(
     texts = guarded(name, lambda: texts_of(image))
     xmp = tags.get(XMP)
     return Page(
-        rgba=turned_upright(pixels, tags.get(ORIENTATION, 1)),
+        rgba=pixels,  # upright: the decoder of TIFF turns it
         name=guarded(name, lambda: _name(tags.get(PAGE_NAME))),
         offset=guarded(name, lambda: _offset(tags)),
         provenance=provenance_of(texts),

@@ -12,6 +12,7 @@ Source: Adobe Photoshop File Formats Specification.
 """
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -27,7 +28,6 @@ from psd_tools.psd.image_resources import ImageResource, ImageResources, Thumbna
 
 from pellucid.errors import InputError
 from pellucid.rgba.atomic import open_atomically
-from pellucid.rgba.compositing import flatten
 from pellucid.rgba.io import pil_image
 from pellucid.rgba.preview import thumbnail_jpeg
 from pellucid.rgba.types import RGBA8
@@ -38,6 +38,7 @@ from pellucid.scene.xmp import xmp_of
 
 MAX_SIDE = 30000
 MAX_NAME_BYTES = 2 * 255  # of UTF-16
+OPAQUE = 255
 THUMBNAIL_SIDE = 160
 MATTE = "#ffffff"
 
@@ -50,12 +51,15 @@ def write_psd(scene: Scene, path: Path) -> None:
         FileError: the file cannot be written.
     """
     _check_sides(scene)
+    if not scene.layers:  # the preview's fourth channel counts as transparency only beside layers
+        scene = replace(scene, layers=(Layer(image=np.zeros((1, 1, 4), np.uint8)),))
+    scene = _in_255ths(scene)  # so that the preview is of what the file holds
     header = FileHeader(
         version=1, channels=4, height=scene.height, width=scene.width, depth=8, color_mode=ColorMode.RGB
     )
     merged = scene.composite()
     preview = ImageData(compression=Compression.RLE)
-    planes = np.dstack([flatten(merged, MATTE), merged[..., 3]])
+    planes = np.dstack([scene.composite(MATTE)[..., :3], merged[..., 3]])
     preview.set_data([planes[..., channel].tobytes() for channel in range(4)], header)
     record = PSD(header=header, image_data=preview)
     notes = Notes(provenance=scene.provenance)
@@ -84,10 +88,26 @@ def _fill(
             top, left = node.offset
             made = parent.create_pixel_layer(pil_image(node.image), top=top, left=left)
         made.name = shown  # by the setter, which knows what the old name field cannot hold
-        made.opacity = int(entry.opacity * 255 + 0.5)
+        made.opacity = round(entry.opacity * OPAQUE)
         made.visible = entry.visible
         made.tagged_blocks.set_data(Tag.LAYER_ID, number)
         notes.add(str(number), entry.name, shown, None if isinstance(entry, Group) else entry.provenance)
+
+
+def _in_255ths(scene: Scene) -> Scene:
+    """The scene with the opacities that the format can hold."""
+    groups = {group: group for layer in scene.layers for group in layer.groups}
+    for group in groups:
+        groups[group] = replace(group, opacity=round(group.opacity * OPAQUE) / OPAQUE)
+    layers = tuple(
+        replace(
+            layer,
+            opacity=round(layer.opacity * OPAQUE) / OPAQUE,
+            groups=tuple(groups[group] for group in layer.groups),
+        )
+        for layer in scene.layers
+    )
+    return replace(scene, layers=layers)
 
 
 def _short(name: str) -> str:

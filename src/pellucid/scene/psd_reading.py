@@ -80,7 +80,8 @@ class _Reader:
     def flattened(self, document: PSDImage) -> Layer:
         """The picture of a document without layers."""
         self.budget.spend(document.height, document.width)
-        return Layer(image=self._in_srgb(_rgba(document.numpy())), name="Background")
+        colour, alpha = document.numpy("color"), document.numpy("shape")  # ones if it has none
+        return Layer(image=self._in_srgb(_rgba(np.concatenate([colour, alpha], axis=-1))), name="Background")
 
     def _layer(self, entry: Entry, key: str, shown: str, groups: tuple[Group, ...]) -> Layer:
         return Layer(
@@ -134,11 +135,8 @@ class _Reader:
 
 
 def _rgba(levels: AnyArray) -> RGBA8:
-    """Grey or RGB, with or without alpha, floats in [0, 1]."""
-    channels = levels.shape[2]
-    colour = levels[..., [0, 0, 0]] if channels < 3 else levels[..., :3]
-    alpha = np.ones_like(levels[..., :1]) if channels in (1, 3) else levels[..., channels - 1 :]
-    return to_bytes(np.concatenate([colour, alpha], axis=-1))
+    """Grey or RGB, and alpha; floats in [0, 1]."""
+    return to_bytes(levels[..., [0, 0, 0, 1]] if levels.shape[2] == 2 else levels)
 
 
 def _opacity(entry: Entry) -> float:
