@@ -49,7 +49,8 @@ def test_a_sparse_open_raster_file(tmp_path: Path) -> None:
 
 
 def test_xml_in_another_encoding_and_without_mimetype(tmp_path: Path) -> None:
-    text = '<?xml version="1.0" encoding="utf-16"?><image w="8" h="6"><stack><layer name="é" src="data/a.png"/></stack></image>'
+    head = '<?xml version="1.0" encoding="utf-16"?><image w="8" h="6">'
+    text = f'{head}<stack><layer name="é" src="data/a.png"/></stack></image>'
     path = ora(tmp_path / "x.ora", "", **{"stack.xml": text.encode("utf-16")})
     assert Scene.open(path).layers[0].name == "é"
 
@@ -234,6 +235,6 @@ def test_zip_bombs_are_refused_before_they_unpack(tmp_path: Path) -> None:
     path = ora(
         tmp_path / "z.ora", '<stack><layer src="data/a.png"/></stack>', **{"data__a.png": clear.getvalue()}
     )
-    with pytest.raises(FileError, match="more than the limit"):
+    with pytest.raises(FileError, match="far too large|more than the limit"):
         Scene.open(path)
     assert read_rgba(encode_picture(RED)).shape == (6, 8, 4)

@@ -28,6 +28,7 @@ from psd_tools.psd.image_resources import ImageResource, ImageResources, Thumbna
 
 from pellucid.errors import InputError
 from pellucid.rgba.atomic import open_atomically
+from pellucid.rgba.compositing import flatten
 from pellucid.rgba.io import pil_image
 from pellucid.rgba.preview import thumbnail_jpeg
 from pellucid.rgba.types import RGBA8
@@ -59,7 +60,7 @@ def write_psd(scene: Scene, path: Path) -> None:
     )
     merged = scene.composite()
     preview = ImageData(compression=Compression.RLE)
-    planes = np.dstack([scene.composite(MATTE)[..., :3], merged[..., 3]])
+    planes = np.dstack([flatten(merged, MATTE), merged[..., 3]])  # readers take the white off again
     preview.set_data([planes[..., channel].tobytes() for channel in range(4)], header)
     record = PSD(header=header, image_data=preview)
     notes = Notes(provenance=scene.provenance)
