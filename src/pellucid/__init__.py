@@ -5,8 +5,9 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from pellucid.errors import PellucidError
-    from pellucid.pipelines.attach import TransparentPipeline, attach
+    from pellucid.pipelines.attach import attach
     from pellucid.pipelines.load import load
+    from pellucid.pipelines.transparent import TransparentPipeline
     from pellucid.scene.layer import Group, Layer
     from pellucid.scene.scene import Scene
 
@@ -17,7 +18,7 @@ _HOMES = {
     "Layer": "pellucid.scene.layer",
     "PellucidError": "pellucid.errors",
     "Scene": "pellucid.scene.scene",
-    "TransparentPipeline": "pellucid.pipelines.attach",
+    "TransparentPipeline": "pellucid.pipelines.transparent",
     "attach": "pellucid.pipelines.attach",
     "load": "pellucid.pipelines.load",
 }

@@ -17,7 +17,7 @@ from pellucid.evaluation.reconstruction import score_reconstruction
 from pellucid.evaluation.report import table
 from pellucid.evaluation.samples import Vocabulary, read_folder, read_vocabulary, spread
 from pellucid.evaluation.speed import score_speed
-from pellucid.pipelines.attach import TransparentPipeline
+from pellucid.pipelines.transparent import TransparentPipeline
 
 
 @pytest.fixture(scope="module")

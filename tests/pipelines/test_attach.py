@@ -10,9 +10,9 @@ from safetensors.torch import save_file
 import pellucid
 import tiny
 from pellucid.errors import InputError, WeightsError
-from pellucid.pipelines.attach import TransparentPipeline
 from pellucid.pipelines.modes import MODES
 from pellucid.pipelines.schedulers import SCHEDULERS
+from pellucid.pipelines.transparent import TransparentPipeline
 from pellucid.weights.catalog import get
 
 STEPS = 3

@@ -128,6 +128,7 @@ def test_a_run_scores_itself(tmp_path: Path) -> None:
     lines = [json.loads(line) for line in (tmp_path / "log.jsonl").read_text().splitlines()]
     assert lines[-1].keys() == {"step", "held_out_psnr_db"}
     assert (tmp_path / "sample-0000002.png").is_file()
+    assert list((tmp_path / "tensorboard").iterdir())
 
 
 def test_a_recipe_names_what_is_wrong(tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     # name: (module, line in --help); the module has a click command of that name
     "generate": ("generate", "A sentence in, a transparent picture out."),
     "vary": ("generate", "Repaint a transparent picture after a sentence."),
+    "inpaint": ("generate", "Repaint a transparent picture inside a mask."),
     "encode": ("codec", "A transparent picture to its adjusted latent."),
     "decode": ("codec", "An adjusted latent to a transparent picture."),
     "show": ("pictures", "What is inside a picture: size, alpha, prompt, seed, model."),

@@ -11,8 +11,8 @@ from pellucid.data.shards import Sample
 from pellucid.errors import InputError
 from pellucid.evaluation.metrics import nearest_rank, rgba_tensor
 from pellucid.evaluation.samples import resized, spread
-from pellucid.pipelines.attach import TransparentPipeline
 from pellucid.pipelines.requests import MAX_COUNT
+from pellucid.pipelines.transparent import TransparentPipeline
 from pellucid.progress import track
 from pellucid.rgba.preview import contact_sheet
 from pellucid.rgba.types import AnyArray

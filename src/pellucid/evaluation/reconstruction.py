@@ -18,8 +18,8 @@ from pellucid.evaluation.metrics import (
     psnr,
     rgba_tensor,
 )
-from pellucid.pipelines.attach import TransparentPipeline
 from pellucid.pipelines.codec import with_margin
+from pellucid.pipelines.transparent import TransparentPipeline
 from pellucid.progress import track
 from pellucid.rgba.types import AnyArray
 

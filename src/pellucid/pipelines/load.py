@@ -10,9 +10,10 @@ import torch
 from diffusers.pipelines.stable_diffusion.pipeline_stable_diffusion import StableDiffusionPipeline
 
 from pellucid.errors import InputError, WeightsError
-from pellucid.pipelines.attach import TransparentPipeline, attach
+from pellucid.pipelines.attach import attach
 from pellucid.pipelines.modes import MODES
 from pellucid.pipelines.quiet import quiet
+from pellucid.pipelines.transparent import TransparentPipeline
 from pellucid.weights.store import load_codec
 
 MINI = "mini"

@@ -48,7 +48,10 @@ class Pictures:
 
 
 def augmented(rgba: Float[Tensor, "b 4 h w"], generator: torch.Generator) -> Float[Tensor, "b 4 h w"]:
-    """Pictures flipped, with channels exchanged, and half of them moved and scaled; without a device sync."""
+    """Pictures flipped, with channels exchanged, and half of them moved; without a device sync.
+
+    By whole pixels only: what is resampled has softer edges than what the decoder will meet.
+    """
     count, device = len(rgba), rgba.device
 
     def draw(low: float, high: float) -> Tensor:
@@ -56,12 +59,12 @@ def augmented(rgba: Float[Tensor, "b 4 h w"], generator: torch.Generator) -> Flo
 
     flip = torch.where(draw(0, 1) < 0.5, -1.0, 1.0)
     moved = draw(0, 1) < 0.5
-    zoom = torch.where(moved, draw(0.75, 1.33), 1.0)
-    shift = [torch.where(moved, draw(-0.25, 0.25), 0.0) for _ in range(2)]
-    zero = torch.zeros_like(zoom)
-    rows = [torch.stack([flip * zoom, zero, shift[0]], 1), torch.stack([zero, zoom, shift[1]], 1)]
+    one, zero = torch.ones_like(flip), torch.zeros_like(flip)
+    sides = (rgba.shape[3], rgba.shape[2])
+    x, y = (torch.where(moved, draw(-side / 8, side / 8).round() * 2 / side, zero) for side in sides)
+    rows = [torch.stack([flip, zero, x], 1), torch.stack([zero, one, y], 1)]
     grid = functional.affine_grid(torch.stack(rows, 1), list(rgba.shape), align_corners=False)
-    rgba = functional.grid_sample(rgba, grid, align_corners=False)
+    rgba = functional.grid_sample(rgba, grid, mode="nearest", align_corners=False)
     order = torch.rand(count, 3, generator=generator, device=device).argsort(dim=1)
     order = torch.where((draw(0, 1) < 0.3)[:, None], order, torch.arange(3, device=device))
     colour = rgba[:, :3].gather(1, order[:, :, None, None].expand(-1, -1, *rgba.shape[2:]))

@@ -88,6 +88,41 @@ def vary_command(
     report(write_all(scenes, target), as_json)
 
 
+@click.command(name="inpaint")
+@click.argument("picture", type=PATH)
+@click.argument("mask", type=PATH)
+@click.argument("prompt")
+@OUTPUT
+@click.option(
+    "--strength", type=float, default=1.0, show_default=True, help="1 ignores what is under MASK now."
+)
+@sampling_options
+@model_options
+@JSON
+def inpaint_command(
+    picture: Path,
+    mask: Path,
+    prompt: str,
+    output: Path | None,
+    strength: float,
+    sampling: SamplingChoice,
+    choice: ModelChoice,
+    as_json: bool,
+) -> None:
+    """Repaint PICTURE where MASK is white, after PROMPT, and print the paths of what came."""
+    from pellucid.pipelines.inpainting import mask_of
+    from pellucid.rgba.io import read_rgba
+
+    target = output or default_path(prompt)
+    check_target(target)
+    sampling.check(prompt, strength=strength)
+    rgba, area = read_rgba(picture), read_rgba(mask)
+    mask_of(area, rgba)
+    pipe = choice.load()
+    scenes = pipe.inpaint(rgba, area, [prompt], strength=strength, **sampling.arguments())
+    report(write_all(scenes, target), as_json)
+
+
 def default_path(prompt: str) -> Path:
     """A file name out of the prompt's words that is free: `a-glass-bottle.png`, `a-glass-bottle-2.png`."""
     stem = re.sub(r"[^\w]+", "-", prompt.lower()).strip("-_")[:MAX_NAME].strip("-_") or "picture"

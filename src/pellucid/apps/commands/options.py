@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 if TYPE_CHECKING:
-    from pellucid.pipelines.attach import TransparentPipeline
+    from pellucid.pipelines.transparent import TransparentPipeline
 
 Command = Callable[..., Any]
 PATH = click.Path(path_type=Path)
