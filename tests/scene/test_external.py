@@ -10,10 +10,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from scene.scenes import stack
 
 from pellucid.rgba.io import read_rgba
 from pellucid.scene.scene import Scene
+from scene.scenes import stack
 
 pytestmark = pytest.mark.external
 
