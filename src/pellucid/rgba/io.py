@@ -117,7 +117,7 @@ def format_of(path: Path) -> str:
         raise FileError(
             f"Cannot write {path.name!r}: {path.suffix or 'no ending'} is no format with transparency "
             f"that is known "
-            "here. Use .png, .webp, .avif or .tiff, or .psd, .ora or .zip for layers."
+            "here. Use .png, .webp, .avif or .tiff, or Scene.save for .psd, .ora and .zip."
         )
     return found
 

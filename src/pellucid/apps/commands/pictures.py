@@ -86,15 +86,17 @@ def pad_command(picture: Path, output: Path | None, truncate: bool, as_json: boo
     """Extend the colour of PICTURE under its transparent pixels; the result is opaque."""
     import numpy as np
 
-    from pellucid.rgba.io import read_picture, write_picture
+    from pellucid.rgba.io import read_picture
     from pellucid.rgba.padding import pad_rgb
     from pellucid.rgba.quantization import to_bytes
+    from pellucid.scene.scene import Scene
 
     target = output or picture.with_name(f"{picture.stem}-padded.png")
     check_target(target)
     found = read_picture(picture)
     rgb = to_bytes(pad_rgb(found.rgba), truncate=truncate)
-    write_picture(np.dstack([rgb, np.full_like(rgb[..., 0], 255)]), target, metadata=found.provenance)
+    opaque = np.dstack([rgb, np.full_like(rgb[..., 0], 255)])
+    Scene.of(opaque, name=picture.stem, provenance=found.provenance).save(target)
     _report(as_json, target, height=rgb.shape[0], width=rgb.shape[1])
 
 
