@@ -8,12 +8,14 @@ if TYPE_CHECKING:
     from pellucid.pipelines.attach import attach
     from pellucid.pipelines.load import load
     from pellucid.pipelines.transparent import TransparentPipeline
-    from pellucid.scene.scene import Layer, Scene
+    from pellucid.scene.layer import Group, Layer
+    from pellucid.scene.scene import Scene
 
 __version__ = "0.1.0"
 
 _HOMES = {
-    "Layer": "pellucid.scene.scene",
+    "Group": "pellucid.scene.layer",
+    "Layer": "pellucid.scene.layer",
     "PellucidError": "pellucid.errors",
     "Scene": "pellucid.scene.scene",
     "TransparentPipeline": "pellucid.pipelines.transparent",
@@ -21,7 +23,7 @@ _HOMES = {
     "load": "pellucid.pipelines.load",
 }
 
-__all__ = ["Layer", "PellucidError", "Scene", "TransparentPipeline", "__version__", "attach", "load"]
+__all__ = ["Group", "Layer", "PellucidError", "Scene", "TransparentPipeline", "__version__", "attach", "load"]
 
 
 def __getattr__(name: str) -> Any:  # noqa: ANN401 - the module protocol

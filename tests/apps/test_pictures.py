@@ -71,3 +71,23 @@ def test_flattening_options_do_not_go_with_layers(picture: Path, tmp_path: Path)
     result = CliRunner().invoke(cli, words)
     assert result.exit_code == 2
     assert "a .zip keeps layers" in result.output.replace("\n", " ")
+
+
+@pytest.mark.parametrize("ending", ["psd", "ora", "zip", "tiff"])
+def test_layers_go_from_format_to_format(ending: str, picture: Path, tmp_path: Path) -> None:
+    first = run("composite", picture, picture, "-o", tmp_path / f"a.{ending}")
+    for other in ("ora", "psd", "zip", "tiff"):
+        facts = json.loads(run("convert", first, tmp_path / f"b.{other}", "--json"))
+        assert facts == {"path": str(tmp_path / f"b.{other}"), "height": 6, "width": 8, "layers": 2}
+    shown = json.loads(run("show", first, "--json"))
+    assert shown["format"] == ending.upper()
+    assert [(row["name"], row["width"], row["top"]) for row in shown["layers"]] == [("x", 8, 0)] * 2
+    assert run("show", first).splitlines()[-1] == "layer: x  8x6 at 0,0"
+    assert read_rgba(run("convert", first, tmp_path / "flat.png")).shape == (6, 8, 4)
+
+
+def test_prompt_and_seed_go_through_every_document(picture: Path, tmp_path: Path) -> None:
+    for number, ending in enumerate(("ora", "psd", "tiff", "zip", "png")):
+        picture = Path(run("convert", picture, tmp_path / f"{number}.{ending}"))
+        facts = json.loads(run("show", picture, "--json"))
+        assert (facts["prompt"], facts["seed"]) == ("a 🦊", 3)

@@ -135,7 +135,7 @@ def test_odd_but_sensible_numbers_make_pictures(
         (("-o", "folder.png"), "found the folder"),
         (("-o", "x"), "no ending"),
         (("-o", "x.jpg"), "no format with transparency"),
-        (("-o", "x.psd"), "no format with transparency"),
+        (("-o", "x.xcf"), "no format with transparency"),
         (("-o", "y" * 300 + ".png"), "too long"),
         (("-o", "file.txt/x.png"), "Expected a folder"),
     ],
@@ -212,7 +212,10 @@ def test_a_model_that_is_not_there_is_explained(
         ("composite", "fine.png", "--background", "reddish"),
         ("composite", "fine.png", "-o", "no/x.png"),
         ("convert", "fine.png", "no/x.webp"),
-        ("convert", "fine.png", "x.psd"),
+        ("convert", "fine.png", "x.xcf"),
+        ("convert", "fine.png", "no/x.psd"),
+        ("convert", "broken.psd", "x.ora"),
+        ("show", "broken.ora"),
         ("convert", "broken.png", "x.webp"),
         ("convert", "broken.zip", "x.webp"),
         ("models", "show", "no-such"),
@@ -234,6 +237,6 @@ def test_every_command_refuses_in_one_message(
     words: tuple[str, ...], monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
     write_picture(np.zeros((4, 4, 4), np.uint8), "fine.png")
-    for name in ("broken.png", "broken.zip"):
+    for name in ("broken.png", "broken.zip", "broken.psd", "broken.ora"):
         Path(name).write_bytes(b"\x89PNG\r\n\x1a\n and then nothing of the kind")
     refused(words, monkeypatch, capfd)

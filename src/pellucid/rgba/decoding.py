@@ -57,21 +57,25 @@ def decode(name: str, content: bytes, max_pixels: int) -> Picture:
         raise FileError(f"Cannot read {name}: it is empty. Fetch or save it again.")
     if content.startswith(PNG_SIGNATURE):
         _check_png(name, content)
-    image: Image.Image = _guarded(name, lambda: Image.open(io.BytesIO(content), formats=READABLE))
+    image: Image.Image = guarded(name, lambda: Image.open(io.BytesIO(content), formats=READABLE))
     with image:
         _check_one_picture(name, image, max_pixels)
-        _guarded(name, image.load)
-        orientation = _guarded(name, lambda: image.getexif().get(ORIENTATION, 1))
-        pixels = _guarded(name, lambda: _pixels(image, content))
-        texts = _guarded(name, lambda: _texts(image))
-        upright = UPRIGHT.get(orientation if isinstance(orientation, int) else 1)
-        rgba = np.ascontiguousarray(upright(pixels) if upright else pixels)
-        return Picture(
-            rgba, "JPEG" if image.format == "MPO" else str(image.format), _provenance(texts), texts
-        )
+        guarded(name, image.load)
+        orientation = guarded(name, lambda: image.getexif().get(ORIENTATION, 1))
+        pixels = guarded(name, lambda: pixels_of(image, content))
+        texts = guarded(name, lambda: texts_of(image))
+        form = "JPEG" if image.format == "MPO" else str(image.format)
+        return Picture(turned_upright(pixels, orientation), form, provenance_of(texts), texts)
 
 
-def _guarded(name: str, step: Callable[[], T]) -> T:
+def turned_upright(pixels: AnyArray, orientation: object) -> AnyArray:
+    """Applies an EXIF orientation; what is none leaves the picture as it is."""
+    upright = UPRIGHT.get(orientation if isinstance(orientation, int) else 1)
+    return np.ascontiguousarray(upright(pixels) if upright else pixels)
+
+
+def guarded(name: str, step: Callable[[], T]) -> T:
+    """Runs a step of a decoder; what it raises on damage becomes a FileError about `name`."""
     try:
         return step()
     except FileError:
@@ -121,14 +125,15 @@ def _check_one_picture(name: str, image: Image.Image, max_pixels: int) -> None:
             f"Cannot read {name}: {height} x {width} pixels are more than the limit of {max_pixels}. "
             "Make it smaller, or raise max_pixels."
         )
-    frames = _guarded(name, lambda: getattr(image, "n_frames", 1))
+    frames = guarded(name, lambda: getattr(image, "n_frames", 1))
     if frames > 1 and image.format != "MPO":  # a phone's MPO is a photo with a preview
         raise FileError(
             f"Cannot read {name}: it holds {frames} pictures, one is meant. Extract the one you want."
         )
 
 
-def _pixels(image: Image.Image, content: bytes) -> RGBA8:
+def pixels_of(image: Image.Image, content: bytes) -> RGBA8:
+    """The open picture, straight 8-bit sRGB; `content` is the file, for what the decoder cannot do."""
     if image.format == "PNG" and content[24] == 16:
         rgba = _deep_png(content)
     elif image.mode in ("I;16", "I;16B", "I;16L", "I;16N"):
@@ -142,7 +147,9 @@ def _pixels(image: Image.Image, content: bytes) -> RGBA8:
     else:
         rgba = _keyed(image, content)
     profile = image.info.get("icc_profile")
-    return _to_srgb(image, rgba, profile) if profile else rgba
+    if not profile:
+        return rgba
+    return to_srgb(rgba, profile, cmyk=image if image.mode == "CMYK" else None)
 
 
 def _keyed(image: Image.Image, content: bytes) -> RGBA8:
@@ -174,25 +181,31 @@ def _deep_png(content: bytes) -> RGBA8:
     return narrow_to_bytes(np.concatenate([colour, alpha], axis=-1).astype(np.uint16))
 
 
-def _to_srgb(image: Image.Image, rgba: RGBA8, profile: bytes) -> RGBA8:
-    """Colours from the file's profile to sRGB; alpha as it is."""
+def to_srgb(rgba: RGBA8, profile: bytes, *, cmyk: Image.Image | None = None) -> RGBA8:
+    """Colours from an ICC profile to sRGB; alpha as it is.
+
+    Raises:
+        FileError: a profile for another kind of colour.
+        PyCMSError: no profile.
+    """
     source = ImageCms.ImageCmsProfile(io.BytesIO(profile))
     if "sRGB" in ImageCms.getProfileDescription(source):
         return rgba
     space = str(getattr(source.profile, "xcolor_space", "")).strip()
     if space == "GRAY":
         colour = Image.fromarray(np.ascontiguousarray(rgba[..., 0]))
-    elif space == "CMYK" and image.mode == "CMYK":
-        colour = image
+    elif space == "CMYK" and cmyk is not None:
+        colour = cmyk
     elif space == "RGB":
         colour = Image.fromarray(np.ascontiguousarray(rgba[..., :3]))
     else:
-        raise FileError(f"Cannot read a {image.mode} picture with a {space} colour profile. Save it as RGB.")
+        raise FileError(f"Cannot read a picture with a {space} colour profile. Save it as RGB.")
     converted = ImageCms.profileToProfile(colour, source, ImageCms.createProfile("sRGB"), outputMode="RGB")
     return np.dstack([np.asarray(converted), rgba[..., 3]])
 
 
-def _texts(image: Image.Image) -> dict[str, str]:
+def texts_of(image: Image.Image) -> dict[str, str]:
+    """Every text of the open picture, by its key."""
     texts = {str(key): str(value) for key, value in getattr(image, "text", {}).items()}
     description: Any = image.getexif().get(IMAGE_DESCRIPTION)
     if isinstance(description, str) and description:
@@ -203,5 +216,6 @@ def _texts(image: Image.Image) -> dict[str, str]:
     return texts
 
 
-def _provenance(texts: dict[str, str]) -> Provenance | None:
+def provenance_of(texts: dict[str, str]) -> Provenance | None:
+    """What Pellucid wrote among the texts of a file."""
     return Provenance.from_json(texts[KEY]) if KEY in texts else None

@@ -117,7 +117,7 @@ def format_of(path: Path) -> str:
         raise FileError(
             f"Cannot write {path.name!r}: {path.suffix or 'no ending'} is no format with transparency "
             f"that is known "
-            "here. Use .png, .webp, .avif or .tiff."
+            "here. Use .png, .webp, .avif or .tiff, or Scene.save for .psd, .ora and .zip."
         )
     return found
 
@@ -148,18 +148,34 @@ def encode_picture(
 def _options(format: str, provenance: Provenance | None) -> dict[str, Any]:
     if format == "PNG":
         return {"pnginfo": _png_texts(provenance)}
-    tags: dict[int, str] = {}
-    if provenance is not None:
-        tags = {
-            IMAGE_DESCRIPTION: f"{KEY} {provenance.to_json(ascii_only=True)}",
-            SOFTWARE: provenance.readable()["Software"].encode("ascii", "replace").decode(),
-        }
+    tags = tags_of(provenance)
     if format == "TIFF":
         return {"compression": "tiff_adobe_deflate", "tiffinfo": tags}
     exif = _exif(tags)
     if format == "WEBP":
         return {"lossless": True, "exact": True, "quality": 80, "exif": exif}  # here quality is effort
     return {"quality": 100, "subsampling": "4:4:4", "exif": exif}
+
+
+def pil_image(rgba: AnyArray) -> Any:  # noqa: ANN401 - a PIL image, imported late
+    """A picture for a library that wants PIL's.
+
+    Raises:
+        InputError: not uint8 (h, w, 4).
+    """
+    from PIL import Image
+
+    return Image.fromarray(check_rgba8(rgba))
+
+
+def tags_of(provenance: Provenance | None) -> dict[int, str]:
+    """EXIF and TIFF tags, ASCII."""
+    if provenance is None:
+        return {}
+    return {
+        IMAGE_DESCRIPTION: f"{KEY} {provenance.to_json(ascii_only=True)}",
+        SOFTWARE: provenance.readable()["Software"].encode("ascii", "replace").decode(),
+    }
 
 
 def _exif(tags: Mapping[int, str]) -> bytes:

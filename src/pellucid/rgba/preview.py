@@ -5,9 +5,9 @@ from collections.abc import Sequence
 import numpy as np
 
 from pellucid.errors import InputError
-from pellucid.rgba.compositing import flatten
+from pellucid.rgba.compositing import Colour, flatten
 from pellucid.rgba.quantization import to_bytes, to_float
-from pellucid.rgba.types import RGB8, AnyArray, RGBFloat32, check_rgba8
+from pellucid.rgba.types import RGB8, RGBA8, AnyArray, RGBFloat32, check_rgba8
 
 DARK, LIGHT = 0.45, 0.55  # the released visualisation's two greys
 RELEASED_CELL_PX = 64
@@ -54,6 +54,36 @@ def on_checkerboard(rgba: AnyArray, *, cell_px: int = 16, released: bool = False
     height, width = check_rgba8(rgba).shape[:2]
     board = checkerboard(height, width, cell_px=cell_px, released=released)
     return to_bytes(flatten(to_float(rgba), board), truncate=released)
+
+
+def thumbnail(rgba: AnyArray, side: int) -> RGBA8:
+    """The picture, or a smaller one of at most `side` pixels a side, at least 1; alpha weighs colour.
+
+    Raises:
+        InputError: not a uint8 RGBA picture.
+    """
+    from pellucid.rgba.io import pil_image
+
+    image = pil_image(rgba)
+    image.thumbnail((side, side))
+    return np.asarray(image)
+
+
+def thumbnail_jpeg(rgba: AnyArray, side: int, *, background: Colour) -> tuple[bytes, int, int]:
+    """`thumbnail` on a colour as JPEG, its height and its width.
+
+    Raises:
+        InputError: not a uint8 RGBA picture, or no colour.
+    """
+    import io
+
+    from pellucid.rgba.io import pil_image
+
+    small = thumbnail(rgba, side)
+    flat = np.dstack([flatten(small, background), np.full(small.shape[:2], 255, np.uint8)])
+    file = io.BytesIO()
+    pil_image(flat).convert("RGB").save(file, "JPEG", quality=85)
+    return file.getvalue(), *small.shape[:2]
 
 
 def contact_sheet(

@@ -1,7 +1,8 @@
 """Floats to bytes and back: the only place where either happens.
 
-Floats are [0, 1] nominally; what lies outside is clipped. Rounding is to the nearest level (halves to even),
-so that `to_bytes(to_float(x))` is `x` for every byte. The released implementation truncates: an option.
+Floats are [0, 1] nominally; what lies outside is clipped. Rounding is to the nearest level (halves to even,
+or up by option), so that `to_bytes(to_float(x))` is `x` for every byte. The released
+implementation truncates: an option.
 """
 
 from typing import Any
@@ -12,8 +13,12 @@ from jaxtyping import Float, Shaped, UInt8, UInt16
 from pellucid.errors import InputError
 from pellucid.rgba.types import AnyArray
 
+TIE = 1e-10
+"""Levels. Above what float64 loses in a stack, below what keeps a quotient of bytes from a half: with three
+layers 3e-8, with four 1.2e-10."""
 
-def _to_levels(values: AnyArray, top: int, truncate: bool) -> Float[np.ndarray, "..."]:
+
+def _scaled(values: AnyArray, top: int) -> Float[np.ndarray, "..."]:
     if not np.issubdtype(values.dtype, np.floating):
         raise InputError(
             f"Expected floats in [0, 1], found {values.dtype}. Pass integers as they are: they are "
@@ -25,16 +30,21 @@ def _to_levels(values: AnyArray, top: int, truncate: bool) -> Float[np.ndarray, 
             "Look for what made them: a NaN has no level, and black would hide it."
         )
     wide = np.float64 if top > 255 else np.float32  # float16 cannot hold every level of 16 bits
-    levels = np.clip(values.astype(np.promote_types(values.dtype, wide)) * top, 0, top)
+    return np.clip(values.astype(np.promote_types(values.dtype, wide)) * top, 0, top)
+
+
+def _to_levels(values: AnyArray, top: int, truncate: bool) -> Float[np.ndarray, "..."]:
+    levels = _scaled(values, top)
     return np.trunc(levels) if truncate else np.rint(levels)
 
 
-def to_bytes(values: AnyArray, *, truncate: bool = False) -> UInt8[np.ndarray, "..."]:
+def to_bytes(values: AnyArray, *, truncate: bool = False, ties_up: bool = False) -> UInt8[np.ndarray, "..."]:
     """Floats to 8-bit levels.
 
     Args:
         values: floats of any shape, [0, 1]; clipped outside.
         truncate: drop the fraction, as the released implementation does, up to one level darker.
+        ties_up: halves go up, as in whole-number compositing, and what is within TIE of a half counts as one.
 
     Raises:
         InputError: not floats, or a NaN among them.
@@ -42,6 +52,8 @@ def to_bytes(values: AnyArray, *, truncate: bool = False) -> UInt8[np.ndarray, "
     Source: LayerDiffuse released decoder, which truncates. Differs by default: we round, so that bytes
         survive a round trip.
     """
+    if ties_up:
+        return np.floor(_scaled(values, 255) + (0.5 + TIE)).astype(np.uint8)
     return _to_levels(values, 255, truncate).astype(np.uint8)
 
 

@@ -12,46 +12,13 @@ import numpy as np
 
 from pellucid.errors import InputError
 from pellucid.rgba.compositing import Colour, parse_colour
-from pellucid.rgba.io import read_picture, write_picture
+from pellucid.rgba.io import MAX_PIXELS
 from pellucid.rgba.provenance import Provenance
-from pellucid.rgba.quantization import to_bytes, to_float
-from pellucid.rgba.transfer import decode_srgb, encode_srgb
-from pellucid.rgba.types import RGBA8, AnyArray, check_rgba8
+from pellucid.rgba.types import RGBA8, AnyArray
+from pellucid.scene.flatten import flatten_layers
+from pellucid.scene.layer import Group, Layer
 
-ARCHIVE = ".zip"
-PLANNED = (".psd", ".ora")
-SUPPORTED = ".png, .webp, .avif and .tiff (flattened) and .zip (layers)"
-
-
-@dataclass(frozen=True, kw_only=True, eq=False)
-class Layer:
-    """One RGBA picture in a stack."""
-
-    image: AnyArray
-    """uint8 (h, w, 4), straight alpha."""
-    name: str = "layer"
-    offset: tuple[int, int] = (0, 0)
-    """(top, left) of the picture on the canvas, in pixels; may lie outside."""
-    opacity: float = 1.0
-    """Multiplies the alpha, [0, 1]."""
-    visible: bool = True
-    provenance: Provenance | None = None
-
-    def __post_init__(self) -> None:
-        check_rgba8(self.image, f"layer {self.name!r}")
-        if not 0 <= self.opacity <= 1:  # false for NaN too
-            raise InputError(
-                f"Expected an opacity of 0 to 1, found {self.opacity}. 1 shows the layer as it is."
-            )
-
-    def fills(self, height: int, width: int) -> bool:
-        """Whether the layer, as it is, is the whole canvas."""
-        return (
-            self.visible
-            and self.opacity == 1
-            and self.offset == (0, 0)
-            and self.image.shape[:2] == (height, width)
-        )
+__all__ = ["Group", "Layer", "Scene"]
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -105,52 +72,45 @@ class Scene:
         Raises:
             InputError: a background that is no colour, or does not fit.
         """
-        shown = [layer for layer in self.layers if layer.visible]
-        if background is None and len(shown) == 1 and shown[0].fills(self.height, self.width):
-            return shown[0].image.copy()  # to the byte, colour under alpha 0 included
-        premultiplied = np.zeros((self.height, self.width, 4))
-        if background is not None:
-            _lay(premultiplied, self._background(background), linear=linear)
-        for layer in shown:
-            _lay(premultiplied, layer.image, offset=layer.offset, opacity=layer.opacity, linear=linear)
-        alpha = premultiplied[..., 3:]
-        rgb = premultiplied[..., :3] / np.where(alpha > 0, alpha, 1)
-        return to_bytes(np.concatenate([encode_srgb(rgb) if linear else rgb, alpha], axis=-1))
+        below = None if background is None else self._background(background)
+        return flatten_layers(self.layers, self.height, self.width, background=below, linear=linear)
 
     def save(self, path: str | Path, *, background: Colour | AnyArray | None = None) -> Path:
-        """Writes .png, .webp, .avif or .tiff (flattened), or .zip (layers, read back exactly by `open`).
+        """Writes the scene, whole or not at all; the path's ending chooses the format.
+
+        | ending | what |
+        |---|---|
+        | .psd, .ora, .zip | layers, groups, places, opacity, names; .psd counts opacity in 255ths |
+        | .tiff | what is seen, a page a layer; one flattened page with `background` |
+        | .png, .webp, .avif | the flattened picture |
+
+        Args:
+            path: where to.
+            background: flattens onto a colour or picture, see `composite`; not with .psd, .ora and .zip.
 
         Raises:
-            InputError: a layered format that is not supported yet.
+            InputError: the format cannot hold this scene, or a background for a format that keeps layers.
             FileError: another ending, or the file cannot be written.
         """
-        target = Path(path)
-        ending = target.suffix.lower()
-        _refuse_planned(ending)
-        if ending == ARCHIVE:
-            from pellucid.scene.archive import write_archive
+        from pellucid.scene.documents import write_document
 
-            return write_archive(self, target)
-        only = self.layers[0].provenance if len(self.layers) == 1 else None
-        return write_picture(self.composite(background), target, metadata=self.provenance or only)
+        return write_document(self, Path(path), background)
 
     @classmethod
-    def open(cls, path: str | Path) -> "Scene":
-        """Reads what `save` writes; any other picture becomes a scene of one layer.
+    def open(cls, path: str | Path, *, max_pixels: int = MAX_PIXELS) -> "Scene":
+        """Reads what `save` writes and other programs' PSD, PSB, OpenRaster and TIFF; a picture is one layer.
+
+        Args:
+            path: where from; the content tells the format.
+            max_pixels: refuse a larger canvas, and layers of more pixels in all.
 
         Raises:
-            InputError: a layered format that is not supported yet.
-            FileError: absent, damaged, or no picture.
+            FileError: absent, damaged, too large, no picture, or with something that layers here cannot
+                show, such as another blend mode.
         """
-        source = Path(path)
-        ending = source.suffix.lower()
-        _refuse_planned(ending)
-        if ending == ARCHIVE:
-            from pellucid.scene.archive import read_archive
+        from pellucid.scene.documents import read_document
 
-            return read_archive(source)
-        picture = read_picture(source)
-        return cls.of(picture.rgba, name=source.stem, provenance=picture.provenance)
+        return read_document(Path(path), max_pixels)
 
     def _background(self, background: Colour | AnyArray) -> RGBA8:
         if not isinstance(background, np.ndarray):
@@ -168,28 +128,3 @@ class Scene:
         if background.shape[2] == 4:
             return background
         return np.dstack([background, np.full(background.shape[:2], 255, np.uint8)])
-
-
-def _lay(
-    canvas: AnyArray, image: RGBA8, *, offset: tuple[int, int] = (0, 0), opacity: float = 1.0, linear: bool
-) -> None:
-    """Lays `image` over a premultiplied float canvas, in place, where they meet."""
-    top, left = offset
-    rows = slice(max(top, 0), max(min(top + image.shape[0], canvas.shape[0]), 0))
-    columns = slice(max(left, 0), max(min(left + image.shape[1], canvas.shape[1]), 0))
-    if rows.start >= rows.stop or columns.start >= columns.stop:
-        return
-    part = to_float(
-        image[rows.start - top : rows.stop - top, columns.start - left : columns.stop - left], np.float64
-    )
-    alpha = part[..., 3:] * opacity
-    rgb = decode_srgb(part[..., :3]) if linear else part[..., :3]
-    region = canvas[rows, columns]
-    region *= 1 - alpha
-    region[..., :3] += rgb * alpha
-    region[..., 3:] += alpha
-
-
-def _refuse_planned(ending: str) -> None:
-    if ending in PLANNED:
-        raise InputError(f"{ending} is not supported yet. Supported at present: {SUPPORTED}.")

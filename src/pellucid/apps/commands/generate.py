@@ -26,7 +26,7 @@ OUTPUT = click.option(
     "-o",
     "--output",
     type=PATH,
-    help="File to write: .png, .webp, .avif, .tiff or .zip.  [default: named after PROMPT]",
+    help="File to write: .png, .webp, .avif, .tiff, .psd, .ora or .zip.  [default: named after PROMPT]",
 )
 MAX_NAME = 60
 

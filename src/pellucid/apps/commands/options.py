@@ -166,8 +166,9 @@ def check_target(target: Path, *, picture: bool = True) -> None:
     """
     from pellucid.errors import FileError
     from pellucid.rgba.io import format_of
+    from pellucid.scene.endings import LAYERED
 
-    if picture and target.suffix.lower() != ".zip":
+    if picture and target.suffix.lower() not in LAYERED:
         format_of(target)
     try:
         is_folder = target.is_dir()

@@ -2,11 +2,14 @@
 
 import json
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from pellucid.apps.commands.options import JSON, PATH, Command, check_target
+
+if TYPE_CHECKING:
+    from pellucid.scene.layer import Layer
 
 
 def _output(default: str) -> Command:
@@ -22,29 +25,56 @@ def _report(as_json: bool, path: Path, **facts: object) -> None:
 @click.argument("picture", type=PATH)
 @JSON
 def show_command(picture: Path, as_json: bool) -> None:
-    """Show what is inside PICTURE: size, alpha, prompt, seed, model."""
-    from pellucid.rgba.io import read_picture
+    """Show what is inside PICTURE: size, alpha, prompt, seed, model, and its layers, top first."""
+    from pellucid.scene.documents import open_document
 
-    found = read_picture(picture)
-    alpha = found.rgba[..., 3]
+    kind, scene = open_document(picture)
+    alpha = scene.composite()[..., 3]
     facts: dict[str, Any] = {
         "path": str(picture),
-        "format": found.format,
-        "height": alpha.shape[0],
-        "width": alpha.shape[1],
+        "format": kind,
+        "height": scene.height,
+        "width": scene.width,
         "transparent": round(float((alpha == 0).mean()), 4),
         "partial": round(float(((alpha > 0) & (alpha < 255)).mean()), 4),
         "opaque": round(float((alpha == 255).mean()), 4),
     }
-    if found.provenance is not None:
-        facts |= found.provenance.as_dict()
+    if scene.provenance is not None:
+        facts |= scene.provenance.as_dict()
+    layers = [_facts_of(layer) for layer in reversed(scene.layers)]
     if as_json:
-        click.echo(json.dumps(facts, ensure_ascii=False))
+        click.echo(json.dumps({**facts, "layers": layers}, ensure_ascii=False))
         return
     for name, value in facts.items():
         click.echo(
             f"{name}: {value:.2%}" if name in ("transparent", "partial", "opaque") else f"{name}: {value}"
         )
+    for facts in layers if len(layers) > 1 or kind in ("PSD", "ORA", "ZIP") else []:
+        click.echo(_line_of(facts))
+
+
+def _facts_of(layer: "Layer") -> dict[str, Any]:
+    facts: dict[str, Any] = {
+        "name": layer.name,
+        "height": layer.image.shape[0],
+        "width": layer.image.shape[1],
+        "top": layer.offset[0],
+        "left": layer.offset[1],
+        "opacity": round(layer.opacity, 4),
+        "visible": layer.visible,
+        "groups": [group.name for group in layer.groups],
+    }
+    if layer.provenance is not None:
+        facts["provenance"] = layer.provenance.as_dict()
+    return facts
+
+
+def _line_of(facts: dict[str, Any]) -> str:
+    """A layer in a line: where it is in the groups, its size, place, opacity."""
+    name = " / ".join([*facts["groups"], facts["name"]])
+    words = f"layer: {name}  {facts['width']}x{facts['height']} at {facts['left']},{facts['top']}"
+    hidden = "" if facts["visible"] else "  hidden"
+    return words + (f"  {facts['opacity']:.0%}" if facts["opacity"] < 1 else "") + hidden
 
 
 @click.command(name="pad")
@@ -56,15 +86,17 @@ def pad_command(picture: Path, output: Path | None, truncate: bool, as_json: boo
     """Extend the colour of PICTURE under its transparent pixels; the result is opaque."""
     import numpy as np
 
-    from pellucid.rgba.io import read_picture, write_picture
+    from pellucid.rgba.io import read_picture
     from pellucid.rgba.padding import pad_rgb
     from pellucid.rgba.quantization import to_bytes
+    from pellucid.scene.scene import Scene
 
     target = output or picture.with_name(f"{picture.stem}-padded.png")
     check_target(target)
     found = read_picture(picture)
     rgb = to_bytes(pad_rgb(found.rgba), truncate=truncate)
-    write_picture(np.dstack([rgb, np.full_like(rgb[..., 0], 255)]), target, metadata=found.provenance)
+    opaque = np.dstack([rgb, np.full_like(rgb[..., 0], 255)])
+    Scene.of(opaque, name=picture.stem, provenance=found.provenance).save(target)
     _report(as_json, target, height=rgb.shape[0], width=rgb.shape[1])
 
 
@@ -79,15 +111,18 @@ def pad_command(picture: Path, output: Path | None, truncate: bool, as_json: boo
 def composite_command(
     pictures: tuple[Path, ...], output: Path | None, background: str | None, linear: bool, as_json: bool
 ) -> None:
-    """Lay PICTURES over one another, bottom first, from the top left corner."""
+    """Lay PICTURES over one another, bottom first, from the top left; .psd, .ora, .tiff keep layers."""
     from pellucid.rgba.io import read_rgba, write_picture
-    from pellucid.scene.scene import Layer, Scene
+    from pellucid.scene.endings import LAYERED, TIFF_ENDINGS
+    from pellucid.scene.layer import Layer
+    from pellucid.scene.scene import Scene
 
     target = output or Path("composite.png")
-    layered = target.suffix.lower() == ".zip"
+    ending = target.suffix.lower()
+    layered = ending in LAYERED or (ending in TIFF_ENDINGS and not (background or linear))
     if layered and (background or linear):
         raise click.UsageError(
-            "--background and --linear flatten; a .zip keeps layers. Choose another ending."
+            f"--background and --linear flatten; a {ending} keeps layers. Choose another ending."
         )
     check_target(target)
     layers = tuple(Layer(image=read_rgba(picture), name=picture.stem) for picture in pictures)
@@ -108,6 +143,7 @@ def convert_command(picture: Path, target: Path, as_json: bool) -> None:
     """Write PICTURE as TARGET, whose ending chooses the format; prompt and seed go along."""
     from pellucid.scene.scene import Scene
 
+    check_target(target)
     scene = Scene.open(picture)
     scene.save(target)
     _report(as_json, target, height=scene.height, width=scene.width, layers=len(scene.layers))

@@ -1,0 +1,71 @@
+"""A stack of layers to one picture: *over*, in float64, rounded once at the end."""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from pellucid.rgba.quantization import to_bytes, to_float
+from pellucid.rgba.transfer import decode_srgb, encode_srgb
+from pellucid.rgba.types import RGBA8, AnyArray
+from pellucid.scene.layer import Branch, Layer, tree_of
+
+
+def flatten_layers(
+    layers: Sequence[Layer], height: int, width: int, *, background: RGBA8 | None = None, linear: bool = False
+) -> RGBA8:
+    """The visible layers *over* one another, bottom first.
+
+    A group's layers are laid together first, then the result, times the group's opacity, over what is
+    below; at opacity 1 that is the same as without the group, since *over* is associative.
+
+    Args:
+        layers: bottom first.
+        height: of the canvas, pixels.
+        width: of the canvas, pixels.
+        background: uint8 (height, width, 4), straight; None is clear.
+        linear: mix in linear light instead of on sRGB-encoded values.
+
+    Source: Porter & Duff 1984, section 4.3.
+    """
+    shown = [layer for layer in layers if all(each.visible for each in (layer, *layer.groups))]
+    if background is None and len(shown) == 1 and shown[0].fills(height, width):
+        return shown[0].image.copy()  # to the byte, colour under alpha 0 included
+    canvas = np.zeros((height, width, 4))
+    if background is not None:
+        _lay(canvas, Layer(image=background), linear=linear)
+    _lay_all(canvas, tree_of(shown), linear=linear)
+    alpha = canvas[..., 3:]
+    rgb = canvas[..., :3] / np.where(alpha > 0, alpha, 1)
+    return to_bytes(np.concatenate([encode_srgb(rgb) if linear else rgb, alpha], axis=-1), ties_up=True)
+
+
+def _lay_all(canvas: AnyArray, nodes: Sequence[Layer | Branch], *, linear: bool) -> None:
+    for node in nodes:
+        if isinstance(node, Layer):
+            _lay(canvas, node, linear=linear)
+        elif node.group.opacity == 1:
+            _lay_all(canvas, node.children, linear=linear)
+        else:
+            part = np.zeros_like(canvas)
+            _lay_all(part, node.children, linear=linear)
+            part *= node.group.opacity
+            canvas *= 1 - part[..., 3:]
+            canvas += part
+
+
+def _lay(canvas: AnyArray, layer: Layer, *, linear: bool) -> None:
+    """Lays `layer` over a premultiplied float canvas, in place, where they meet."""
+    image, (top, left) = layer.image, layer.offset
+    rows = slice(max(top, 0), max(min(top + image.shape[0], canvas.shape[0]), 0))
+    columns = slice(max(left, 0), max(min(left + image.shape[1], canvas.shape[1]), 0))
+    if rows.start >= rows.stop or columns.start >= columns.stop:
+        return
+    part = to_float(
+        image[rows.start - top : rows.stop - top, columns.start - left : columns.stop - left], np.float64
+    )
+    alpha = part[..., 3:] * layer.opacity
+    rgb = decode_srgb(part[..., :3]) if linear else part[..., :3]
+    region = canvas[rows, columns]
+    region *= 1 - alpha
+    region[..., :3] += rgb * alpha
+    region[..., 3:] += alpha

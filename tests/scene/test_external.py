@@ -1,0 +1,108 @@
+"""Other programs open what Scene.save writes, and show what Scene.composite gives.
+
+Pixels are compared premultiplied, so that colour under alpha 0 does not count.
+"""
+
+import os
+import shutil
+import subprocess
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from pellucid.rgba.io import read_rgba
+from pellucid.scene.scene import Scene
+from scene.scenes import stack
+
+pytestmark = pytest.mark.external
+
+
+def found(*names: str) -> str:
+    """The first program of these; skips the test where there is none."""
+    for name in names:
+        path = shutil.which(name)
+        if path is not None:
+            return path
+    pytest.skip(f"none of {', '.join(names)} is installed")
+
+
+def magick() -> str:
+    """ImageMagick's convert. Others have the name `convert` too, so that one has to say who it is."""
+    for name in ("magick", "convert-im6.q16", "convert-im7.q16", "convert"):
+        path = shutil.which(name)
+        if path is not None:
+            said = subprocess.run([path, "-version"], capture_output=True, text=True, timeout=60, check=False)
+            if "Version: ImageMagick" in said.stdout:
+                return path
+    pytest.skip("ImageMagick is not installed")
+
+
+def run(folder: Path, *words: str) -> str:
+    """Runs a program at home in `folder`."""
+    home = {**os.environ, "HOME": str(folder), "XDG_RUNTIME_DIR": str(folder)}
+    done = subprocess.run(
+        words, cwd=folder, env=home, capture_output=True, text=True, timeout=120, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def furthest(picture: Path, scene: Scene) -> float:
+    """Largest difference from the composite, levels, premultiplied."""
+    pair = [rgba.astype(float) for rgba in (read_rgba(picture), scene.composite())]
+    first, second = (np.dstack([wide[..., :3] * wide[..., 3:] / 255, wide[..., 3:]]) for wide in pair)
+    return float(np.abs(first - second).max())
+
+
+@pytest.fixture
+def scene() -> Scene:
+    return stack(group_opacity=1)  # ImageMagick knows no groups
+
+
+@pytest.mark.parametrize(
+    "words",
+    [["x.psd[0]"], ["x.psd", "-delete", "0", "-background", "none", "-flatten"]],
+    ids=["preview", "layers"],
+)
+def test_imagemagick_opens_a_psd(words: list[str], scene: Scene, tmp_path: Path) -> None:
+    held = Scene.open(scene.save(tmp_path / "x.psd"))
+    run(tmp_path, magick(), *words, "-depth", "8", "PNG32:out.png")
+    assert furthest(tmp_path / "out.png", held) <= 1
+
+
+def test_imagemagick_lists_the_layers_of_a_tiff(scene: Scene, tmp_path: Path) -> None:
+    scene.save(tmp_path / "x.tiff")
+    listed = run(tmp_path, magick(), "x.tiff", "-format", "%[tiff:pagename] %wx%h\n", "info:")
+    assert len(listed.split("\n")) == 5
+    run(tmp_path, magick(), "x.tiff", "-background", "none", "-flatten", "PNG32:out.png")
+    assert furthest(tmp_path / "out.png", scene) <= 1
+
+
+def krita(folder: Path, file: str) -> None:
+    words = [found("xvfb-run"), "-a", found("krita"), "--export", "--export-filename", "out.png", file]
+    run(folder, *words)
+
+
+@pytest.mark.parametrize("ending", ["ora", "psd"])
+def test_krita_opens_layers(ending: str, scene: Scene, tmp_path: Path) -> None:
+    held = Scene.open(scene.save(tmp_path / f"x.{ending}"))
+    krita(tmp_path, f"x.{ending}")
+    assert furthest(tmp_path / "out.png", held) <= 1
+
+
+def test_krita_lays_a_group_as_one_picture(tmp_path: Path) -> None:
+    held = Scene.open(stack().save(tmp_path / "x.ora"))
+    krita(tmp_path, "x.ora")
+    assert furthest(tmp_path / "out.png", held) <= 1
+
+
+GIMP = """(let* ((image (car (gimp-file-load RUN-NONINTERACTIVE "x.psd" "x.psd")))
+  (layer (car (gimp-image-merge-visible-layers image CLIP-TO-IMAGE))))
+  (file-png-save-defaults RUN-NONINTERACTIVE image layer "out.png" "out.png"))"""
+
+
+def test_gimp_opens_a_psd(tmp_path: Path) -> None:
+    held = Scene.open(stack().save(tmp_path / "x.psd"))
+    run(tmp_path, found("gimp"), "-i", "-d", "-f", "-s", "--no-data", "-b", GIMP, "-b", "(gimp-quit 0)")
+    assert furthest(tmp_path / "out.png", held) <= 1

@@ -1,0 +1,240 @@
+"""Files as other programs make them: unusual, valid, and what is refused with a reason."""
+
+import io
+import zipfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image, ImageCms
+from psd_tools import PSDImage
+from psd_tools.constants import BlendMode, Resource
+from psd_tools.psd.image_resources import ImageResource
+
+from pellucid.errors import FileError
+from pellucid.rgba.compositing import over
+from pellucid.rgba.io import encode_picture, read_rgba
+from pellucid.scene.layer import Branch, tree_of
+from pellucid.scene.scene import Scene
+from scene.scenes import noise
+
+RED, DOT = noise(6, 8, 1), noise(2, 2, 2)
+
+
+def ora(path: Path, stack: str, *, head: str = "", order: tuple[str, ...] = (), **files: bytes) -> Path:
+    """A document by hand; `order` puts some members first."""
+    members = {
+        "mimetype": b"image/openraster\n",
+        "stack.xml": f'{head}<image w="8" h="6" name="x">{stack}</image>'.encode(),
+        "data/a.png": encode_picture(RED),
+        "data/b.png": encode_picture(DOT),
+    } | {name.replace("__", "/"): content for name, content in files.items()}
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name in [*order, *(name for name in members if name not in order)]:
+            archive.writestr(name, members[name])
+    return path
+
+
+def test_a_sparse_open_raster_file(tmp_path: Path) -> None:
+    stack = """<stack x="1" y="2"><!-- top --><stack name="g" x="1" y="-1">
+        <layer src="data/b.png" x="2" y="3" selected="true"/></stack>
+        <layer name="a" src="data/a.png" opacity="1" composite-op="svg:src-over"/></stack>"""
+    head = '<?xml version="1.0" encoding="UTF-8"?>\n'
+    scene = Scene.open(ora(tmp_path / "x.ora", stack, head=head, order=("stack.xml",)))
+    bottom, top = scene.layers
+    assert (bottom.name, bottom.offset, bottom.groups) == ("a", (0, 0), ())
+    assert (top.name, top.offset, top.groups[0].name) == ("layer", (2, 3), "g")
+    assert np.array_equal(bottom.image, RED)
+    assert scene.provenance is None
+
+
+def test_xml_in_another_encoding_and_without_mimetype(tmp_path: Path) -> None:
+    head = '<?xml version="1.0" encoding="utf-16"?><image w="8" h="6">'
+    text = f'{head}<stack><layer name="é" src="data/a.png"/></stack></image>'
+    path = ora(tmp_path / "x.ora", "", **{"stack.xml": text.encode("utf-16")})
+    assert Scene.open(path).layers[0].name == "é"
+
+
+BOMB = '<!DOCTYPE x [<!ENTITY a "aaaaaaaaaa"><!ENTITY b "&a;&a;&a;&a;&a;&a;"><!ENTITY c "&b;&b;&b;&b;">]>'
+FILE = '<!DOCTYPE x [<!ENTITY f SYSTEM "file:///etc/hostname">]>'
+
+
+@pytest.mark.parametrize(
+    ("stack", "head", "message"),
+    [
+        (
+            '<stack><layer src="data/a.png" composite-op="svg:multiply"/></stack>',
+            "",
+            "blends by svg:multiply",
+        ),
+        ('<stack><stack composite-op="svg:screen"/></stack>', "", "blends by svg:screen"),
+        ('<stack><filter type="x"/></stack>', "", "'filter' in its stack"),
+        ('<stack><layer src="data/absent.png"/></stack>', "", "KeyError"),
+        ('<stack><layer src="../../etc/passwd"/></stack>', "", "KeyError"),
+        ('<stack><layer src="stack.xml"/></stack>', "", "no PNG"),
+        ('<stack><layer src="data/a.png" opacity="nan"/></stack>', "", "InputError"),
+        ('<stack><layer src="data/a.png" opacity="2"/></stack>', "", "InputError"),
+        ('<stack><layer src="data/a.png" x="1.5"/></stack>', "", "ValueError"),
+        ("<stack>" * 70 + "</stack>" * 70, "", "nested more than 64"),
+        ("<stack>" * 20000 + "</stack>" * 20000, "", "nested more than 64"),
+        ("<stack>", "", "ParseError"),
+        ("", "", "ValueError"),
+        ('<stack><layer name="&c;" src="data/a.png"/></stack>', BOMB, "EntitiesForbidden"),
+        ('<stack><layer name="&f;" src="data/a.png"/></stack>', FILE, "EntitiesForbidden"),
+    ],
+)
+def test_open_raster_files_that_are_refused(stack: str, head: str, message: str, tmp_path: Path) -> None:
+    path = ora(tmp_path / "x.ora", stack, head=head)
+    with pytest.raises(FileError, match=message) as caught:
+        Scene.open(path)
+    assert str(path) in str(caught.value)
+
+
+def psd(mode: str = "RGBA", depth: int = 8) -> PSDImage:
+    return PSDImage.new(mode, (8, 6), depth=depth)  # pyright: ignore
+
+
+def saved(document: PSDImage, path: Path) -> Path:
+    document.save(path)
+    return path
+
+
+def test_a_psd_with_groups_by_another_hand(tmp_path: Path) -> None:
+    document = psd()
+    document.create_pixel_layer(Image.fromarray(RED), name="low")
+    group = document.create_group(name="g", opacity=100, open_folder=False)
+    inner = group.create_group(name="empty below")
+    inner.create_group(name="empty")
+    group.create_pixel_layer(Image.fromarray(DOT), name="dot", top=-1, left=7, opacity=51)
+    document[1].visible = False
+    scene = Scene.open(saved(document, tmp_path / "x.psd"))
+    low, branch = tree_of(scene.layers)
+    assert isinstance(branch, Branch)
+    assert (branch.group.name, round(branch.group.opacity * 255), branch.group.visible) == ("g", 100, False)
+    dot = scene.layers[1]
+    assert (dot.offset, round(dot.opacity * 255), low) == ((-1, 7), 51, scene.layers[0])
+    assert np.array_equal(dot.image, DOT)
+
+
+@pytest.mark.parametrize("mode", ["RGB", "RGBA", "L", "LA"])
+@pytest.mark.parametrize("depth", [8, 16])
+def test_depths_and_modes(mode: str, depth: int, tmp_path: Path) -> None:
+    document = psd(mode, depth)
+    picture = Image.fromarray(RED).convert(mode)
+    document.create_pixel_layer(picture)
+    scene = Scene.open(saved(document, tmp_path / "x.psd"))
+    assert np.array_equal(scene.layers[0].image, np.asarray(picture.convert("RGBA")))
+
+
+def test_a_psd_without_layers_is_its_picture(tmp_path: Path) -> None:
+    picture = Image.fromarray(RED).convert("RGB")
+    scene = Scene.open(saved(PSDImage.frompil(picture), tmp_path / "x.psd"))
+    assert np.array_equal(scene.layers[0].image[..., :3], np.asarray(picture))
+    assert (scene.layers[0].image[..., 3] == 255).all()
+
+
+def test_a_mask_is_multiplied_into_alpha(tmp_path: Path) -> None:
+    document = psd()
+    layer = document.create_pixel_layer(Image.fromarray(RED), top=1, left=1)
+    levels = np.arange(4, dtype=np.uint8).reshape(2, 2) * 80
+    layer.create_mask(Image.fromarray(levels), top=0, left=2)
+    found = Scene.open(saved(document, tmp_path / "x.psd")).layers[0].image
+    shown = np.zeros((6, 8))
+    shown[0, 1:3] = levels[1] / 255
+    shown += (layer.mask.background_color / 255) * (shown == 0) if layer.mask else 0
+    shown[0, 1:3] = levels[1] / 255
+    assert np.array_equal(found[..., 3], np.rint(RED[..., 3] * shown))
+    layer.mask.disabled = True  # pyright: ignore
+    assert np.array_equal(Scene.open(saved(document, tmp_path / "y.psd")).layers[0].image, RED)
+
+
+def test_an_empty_layer_is_kept(tmp_path: Path) -> None:
+    document = psd()
+    layer = document.create_pixel_layer(Image.fromarray(RED), name="nothing")
+    record = layer._record
+    record.bottom = record.right = 0
+    for information, channel in zip(record.channel_info, layer._channels, strict=True):
+        channel.data, information.length = b"", 2
+    found = Scene.open(saved(document, tmp_path / "x.psd")).layers[0]
+    assert (found.name, found.image.tolist()) == ("nothing", [[[0, 0, 0, 0]]])
+
+
+def test_a_colour_profile_is_applied(tmp_path: Path) -> None:
+    document = psd()
+    document.create_pixel_layer(Image.fromarray(RED))
+    profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+    for data in (profile, b"no profile"):
+        document.image_resources[Resource.ICC_PROFILE] = ImageResource(key=Resource.ICC_PROFILE, data=data)
+        path = saved(document, tmp_path / "x.psd")
+        if data is profile:
+            assert np.array_equal(Scene.open(path).layers[0].image, RED)
+        else:
+            with pytest.raises(FileError, match="damaged"):
+                Scene.open(path)
+
+
+def test_psd_files_that_are_refused(tmp_path: Path) -> None:
+    document = psd()
+    layer = document.create_pixel_layer(Image.fromarray(RED), name="low")
+    upper = document.create_pixel_layer(Image.fromarray(DOT), name="up")
+    layer.blend_mode = BlendMode.MULTIPLY
+    with pytest.raises(FileError, match="'low' blends by multiply"):
+        Scene.open(saved(document, tmp_path / "a.psd"))
+    layer.blend_mode, upper.clipping = BlendMode.NORMAL, True
+    with pytest.raises(FileError, match="'up' is clipped"):
+        Scene.open(saved(document, tmp_path / "b.psd"))
+    upper.clipping = False
+    upper._record.blending_ranges.composite_ranges = [(0, 65535), (256, 65535)]
+    with pytest.raises(FileError, match="'up' blends only some levels"):
+        Scene.open(saved(document, tmp_path / "c.psd"))
+    for mode, depth in (("CMYK", 8), ("RGB", 32), ("1", 1)):
+        with pytest.raises(FileError, match="expected RGB or grey"):
+            Scene.open(saved(psd(mode, depth), tmp_path / "d.psd"))
+    path = tmp_path / "e.psd"
+    path.write_bytes(b"8BPS nothing of the kind")
+    with pytest.raises(FileError, match="no PSD"):
+        Scene.open(path)
+
+
+def test_pages_of_other_sizes_with_places(tmp_path: Path) -> None:
+    first, second = Image.fromarray(RED), Image.fromarray(DOT)
+    second.encoderinfo = {"tiffinfo": {286: 3.0, 287: 5.0, 282: 1.0, 283: 1.0, 285: "höch".encode()}}
+    first.save(tmp_path / "x.tif", save_all=True, append_images=[second])
+    scene = Scene.open(tmp_path / "x.tif")
+    assert [(layer.name, layer.offset) for layer in scene.layers] == [("page 1", (0, 0)), ("höch", (5, 3))]
+    assert (scene.height, scene.width) == (7, 8)
+
+
+def test_a_thumbnail_page_is_no_layer(tmp_path: Path) -> None:
+    small = Image.fromarray(DOT)
+    small.encoderinfo = {"tiffinfo": {254: 1}}
+    Image.fromarray(RED).save(tmp_path / "x.tif", save_all=True, append_images=[small])
+    assert len(Scene.open(tmp_path / "x.tif").layers) == 1
+
+
+def test_pages_come_upright_and_composite_by_over(tmp_path: Path) -> None:
+    turned = Image.fromarray(np.rot90(RED).copy())
+    turned.encoderinfo = {"tiffinfo": {274: 6}}
+    Image.fromarray(RED).save(tmp_path / "x.tif", save_all=True, append_images=[turned])
+    scene = Scene.open(tmp_path / "x.tif")
+    assert np.array_equal(scene.layers[1].image, RED)
+    assert np.array_equal(scene.composite(), over(RED, RED))
+
+
+def test_zip_bombs_are_refused_before_they_unpack(tmp_path: Path) -> None:
+    with zipfile.ZipFile(tmp_path / "x.ora", "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("stack.xml", b"\0" * (1 << 25))
+    with pytest.raises(FileError, match="unpacks to 33554432 bytes"):
+        Scene.open(tmp_path / "x.ora")
+    with zipfile.ZipFile(tmp_path / "y.ora", "w", zipfile.ZIP_LZMA) as archive:
+        archive.writestr("stack.xml", b"\0" * 9999)
+    with pytest.raises(FileError, match="packed in an unusual way"):
+        Scene.open(tmp_path / "y.ora")
+    clear = io.BytesIO()
+    Image.new("L", (20000, 20000)).save(clear, "PNG")
+    path = ora(
+        tmp_path / "z.ora", '<stack><layer src="data/a.png"/></stack>', **{"data__a.png": clear.getvalue()}
+    )
+    with pytest.raises(FileError, match=r"far too large|more than the limit"):
+        Scene.open(path)
+    assert read_rgba(encode_picture(RED)).shape == (6, 8, 4)
