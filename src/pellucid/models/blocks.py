@@ -19,8 +19,12 @@ def norm_silu_conv(x: Float[Tensor, "b c h w"], norm: nn.GroupNorm, conv: nn.Con
     """Group norm, SiLU, 3x3 convolution."""
     if not in_bands(x):
         return conv(F.silu(norm(x)))
-    y = bands.empty(x, conv.out_channels)
-    for rows, found in bands.norm_silu_conv([x], norm, conv):
+    return _whole([x], norm, conv)
+
+
+def _whole(parts: list[Tensor], norm: nn.GroupNorm, conv: nn.Conv2d) -> Tensor:
+    y = bands.empty(parts[0], conv.out_channels)
+    for rows, found in bands.norm_silu_conv(parts, norm, conv):
         y[:, :, rows] = found
     return y
 
@@ -48,9 +52,7 @@ class ResBlock(nn.Module):
         return y + (x if self.conv_shortcut is None else self.conv_shortcut(x))
 
     def _in_bands(self, parts: list[Tensor]) -> Tensor:
-        y = bands.empty(parts[0], self.conv1.out_channels)
-        for rows, found in bands.norm_silu_conv(parts, self.norm1, self.conv1):
-            y[:, :, rows] = found
+        y = _whole(parts, self.norm1, self.conv1)
         spare = len(parts) > 1 and parts[-1].shape == y.shape  # a skip off the list: nobody else reads it
         out = parts[-1] if spare else bands.empty(y, y.shape[1])
         for rows, found in bands.norm_silu_conv([y], self.norm2, self.conv2):

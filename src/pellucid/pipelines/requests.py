@@ -115,9 +115,9 @@ def check_sampling(num_inference_steps: int, guidance_scale: float, strength: fl
         )
 
 
-def check_passes(passes: int) -> None:
-    """Raises InputError for a number of views that no decoder has."""
-    if passes not in PASSES:
+def check_passes(passes: int | None) -> None:
+    """Raises InputError for a number of views that no decoder has; None is the model's own."""
+    if passes is not None and passes not in PASSES:
         raise InputError(
             f"Expected {', '.join(map(str, PASSES[:-1]))} or {PASSES[-1]} passes, found {passes}. "
             "8 is the released number, 1 the fastest."

@@ -160,23 +160,34 @@ class TransparentPipeline:
         requests = requests_of(prompt, negative_prompt=negative_prompt, count=count, seed=seed)
         settings = self._settings(num_inference_steps, guidance_scale, scheduler, passes, strength)
         rgba = rgba_of(picture)
-        latents = self.encode(rgba)
-        crop, only = (rgba.shape[0], rgba.shape[1]), isinstance(prompt, str) and count == 1
+        inputs = {"strength": strength, **(pipeline_inputs or {})}
+        scenes = self._repainted(rgba, self.encode(rgba), requests, settings, strength, inputs, batch_size)
+        return scenes[0] if isinstance(prompt, str) and count == 1 else scenes
+
+    def _repainted(
+        self,
+        rgba: RGBA8,
+        latents: Tensor,
+        requests: Sequence[Request],
+        settings: Sampling,
+        strength: float,
+        inputs: Inputs,
+        batch_size: int | None,
+    ) -> list[Scene]:
+        crop, facts = (rgba.shape[0], rgba.shape[1]), {"strength": strength}
         if int(settings.num_inference_steps * strength) < 1:  # no step to take: stock pipelines refuse
             kept = self.decode(latents, passes=settings.passes, crop=crop)
-            scenes = [self._scene(kept, request, settings, {"strength": strength}) for request in requests]
-            return scenes[0] if only else scenes
-        scenes = self._scenes(
+            return [self._scene(kept, request, settings, facts) for request in requests]
+        return self._scenes(
             image_to_image(self.pipeline),
             requests,
             settings,
-            inputs={"strength": strength, **(pipeline_inputs or {})},
+            inputs=inputs,
             latents=latents,
             crop=crop,
             batch_size=batch_size,
-            facts={"strength": strength},
+            facts=facts,
         )
-        return scenes[0] if only else scenes
 
     def inpaint(
         self,
@@ -218,32 +229,21 @@ class TransparentPipeline:
         Raises:
             InputError: an argument does not fit.
         """
+        requests = requests_of(prompt, negative_prompt=negative_prompt, count=count, seed=seed)
+        settings = self._settings(num_inference_steps, guidance_scale, scheduler, passes, strength)
         rgba = rgba_of(picture)
-        share = mask_of(mask, rgba)
-        known = self.encode(rgba)
+        share, known = mask_of(mask, rgba), self.encode(rgba)
         within = latent_mask(share, *known.shape[-2:], pixels=self.autoencoder.pixels_per_latent)
-        inputs = {**(pipeline_inputs or {}), "callback_on_step_end": keep_outside(known, within)}
-        found = self.vary(
-            rgba,
-            prompt,
-            strength=strength,
-            count=count,
-            seed=seed,
-            negative_prompt=negative_prompt,
-            num_inference_steps=num_inference_steps,
-            guidance_scale=guidance_scale,
-            scheduler=scheduler,
-            passes=passes,
-            batch_size=batch_size,
-            pipeline_inputs=inputs,
-        )
-        painted = [
+        inputs = {"strength": strength, **(pipeline_inputs or {})}
+        inputs["callback_on_step_end"] = keep_outside(known, within)
+        found = self._repainted(rgba, known, requests, settings, strength, inputs, batch_size)
+        scenes = [
             Scene.of(
                 pasted(rgba, scene.layers[0].image, share), name="foreground", provenance=scene.provenance
             )
-            for scene in (found if isinstance(found, list) else [found])
+            for scene in found
         ]
-        return painted if isinstance(found, list) else painted[0]
+        return scenes[0] if isinstance(prompt, str) and count == 1 else scenes
 
     @torch.no_grad()
     def encode(self, picture: object) -> Tensor:

@@ -1,10 +1,9 @@
 """What all readers of documents share: a limit on pixels, a refusal with a reason, bounded zip members."""
 
-import struct
 import zipfile
-import zlib
 from collections.abc import Iterable
 
+from pellucid.rgba import decoding
 from pellucid.rgba.types import AnyArray
 from pellucid.scene.layer import Layer
 
@@ -12,22 +11,7 @@ MAX_LAYERS = 8000
 """As in Photoshop."""
 MAX_MEMBER_BYTES = 1 << 30
 
-DAMAGE = (
-    ArithmeticError,
-    AssertionError,
-    AttributeError,
-    EOFError,
-    LookupError,
-    MemoryError,
-    OSError,
-    RuntimeError,
-    SyntaxError,
-    TypeError,
-    ValueError,
-    struct.error,
-    zipfile.BadZipFile,
-    zlib.error,
-)
+DAMAGE = (*decoding.DAMAGE, zipfile.BadZipFile)
 """Everything that the parsers are known to raise on a damaged file."""
 
 

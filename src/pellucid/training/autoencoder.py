@@ -7,14 +7,11 @@ from copy import deepcopy
 from pathlib import Path
 
 import torch
-from safetensors.torch import load_file
 from torch import Tensor, nn
 from torch.nn import functional
 
-from pellucid.errors import WeightsError
 from pellucid.evaluation.metrics import alpha_mae, blended_metrics, psnr
 from pellucid.models.alpha_decoder import AlphaDecoder
-from pellucid.models.autoencoder import RGBAAutoencoder
 from pellucid.models.discriminator import PatchDiscriminator
 from pellucid.models.mini_vae import MiniVAE
 from pellucid.models.offset_encoder import OffsetEncoder
@@ -23,10 +20,9 @@ from pellucid.training.losses import blends, discriminator_hinge, identity
 from pellucid.training.parts import load_vae, save_half
 from pellucid.training.pictures import Pictures
 from pellucid.training.sheets import write_sheet
-from pellucid.weights.store import load_codec
+from pellucid.weights.store import CONVENTION, fill
 
 DEFAULTS = {"reconstruction": 1.0, "identity": 1.0, "discriminator": 0.01, "blend": 1.0}
-CONVENTION = "convention.json"
 EMBEDDED = {"convention": "embedded"}
 
 
@@ -37,11 +33,6 @@ class RGBAParts(nn.Module):
         super().__init__()
         self.offset_encoder = offset_encoder
         self.alpha_decoder = alpha_decoder
-
-
-def assemble(vae: MiniVAE, folder: Path) -> RGBAAutoencoder:
-    """The autoencoder whose parts an earlier run exported to `folder`."""
-    return load_codec(folder, vae)
 
 
 class AutoencoderStage:
@@ -80,16 +71,9 @@ class AutoencoderStage:
         self._last: tuple[Tensor, Tensor] | None = None
 
     def _start_from(self, folder: Path) -> None:
-        """Loads what an earlier run exported; parameters that it lacks keep their start."""
+        """Loads what an earlier run exported."""
         for name, module in self.parts.named_children():
-            missing = module.load_state_dict(
-                load_file(folder / name / "diffusion_pytorch_model.safetensors"), strict=False
-            )
-            if missing.unexpected_keys:
-                raise WeightsError(
-                    f"{folder / name} has parameters that the recipe's network lacks: "
-                    f"{missing.unexpected_keys[:3]}. Give the recipe the same architecture."
-                )
+            fill(module, folder / name / "diffusion_pytorch_model.safetensors")
 
     def loss(self, turn: str, generator: torch.Generator) -> dict[str, Tensor]:
         """The paper's three terms, and an L1 on blends over random colours; or the discriminator's hinge."""

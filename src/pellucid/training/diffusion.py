@@ -38,9 +38,9 @@ class DiffusionStage:
         torch.manual_seed(recipe.seed)
         self.folder = Path(recipe.init)
         plain = plain_pictures(pictures.records, recipe.groups, recipe.subjects, recipe.first_subjects)
-        subjects = {pictures.records[index].label for index in plain}
+        subjects, taken = {pictures.records[index].label for index in plain}, set(plain)
         styled = [
-            i for i, record in enumerate(pictures.records) if record.label in subjects and i not in set(plain)
+            i for i, record in enumerate(pictures.records) if record.label in subjects and i not in taken
         ]
         self.plain_count = len(plain)
         self.pictures = pictures.at([*plain, *(styled if self._share("styled_share", 0.0) else [])]).to(
@@ -78,8 +78,7 @@ class DiffusionStage:
         padded = [[choice + [0] * (most - len(choice)) for choice in row] for row in choices]
         self.captions = torch.tensor(padded, device=self.device)
         self.caption_counts = torch.tensor([[len(c) for c in row] for row in choices], device=self.device)
-        self.sentences = list(sentences)
-        self.texts = encode_texts(self.folder, self.sentences, self.device)
+        self.texts = encode_texts(self.folder, list(sentences), self.device)
 
     def _opaque_latents(self, rgba: Tensor) -> Tensor:
         vae = load_vae(self.folder, self.device)

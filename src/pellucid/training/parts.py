@@ -17,6 +17,7 @@ from transformers import AutoTokenizer, BertModel
 from pellucid.errors import ConfigError
 from pellucid.models.autoencoder import RGBAAutoencoder
 from pellucid.models.mini_vae import MiniVAE
+from pellucid.weights.store import load_codec
 
 SHEET_STEPS = 20
 SHEET_GUIDANCE = 2.5
@@ -54,9 +55,7 @@ def load_unet(folder: Path, architecture: Mapping[str, Any], *, transparent: boo
 @lru_cache(maxsize=2)
 def load_autoencoder(folder: Path, device: torch.device) -> RGBAAutoencoder:
     """The trained RGBA autoencoder over the folder's VAE."""
-    from pellucid.training.autoencoder import assemble
-
-    return assemble(load_vae(folder, device), _part(folder, "rgba")).to(device)
+    return load_codec(_part(folder, "rgba"), load_vae(folder, device))
 
 
 @torch.no_grad()

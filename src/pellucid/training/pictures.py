@@ -4,7 +4,6 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 
 import numpy as np
 import torch
@@ -14,7 +13,7 @@ from torch.nn import functional
 
 from pellucid.data.records import Record
 from pellucid.data.shards import read_shard, resize_rgba
-from pellucid.data.sources import SOURCES, pull
+from pellucid.data.sources import shard_of
 from pellucid.errors import ConfigError
 from pellucid.rgba.padding import extend_colour
 from pellucid.training.config import Recipe
@@ -77,8 +76,7 @@ def load_pictures(recipe: Recipe) -> Pictures:
     Raises:
         ConfigError: nothing is left.
     """
-    shards = [pull(name) if name in SOURCES else Path(name) for name in recipe.data]
-    samples = (sample for shard in shards for sample in read_shard(shard))
+    samples = (sample for name in recipe.data for sample in read_shard(shard_of(name)))
     wanted = [sample for sample in samples if sample[0].group in recipe.groups]
     if not wanted:
         raise ConfigError(f"No pictures in {recipe.data} match groups {recipe.groups}. Mend the recipe.")

@@ -59,7 +59,7 @@ def decode_command(
 
     target = output or latent.with_suffix(".png")
     check_target(target)
-    check_passes(1 if passes is None else passes)
+    check_passes(passes)
     try:
         with safe_open(latent, framework="pt") as file:
             tensor, about = file.get_tensor(TENSOR), file.metadata() or {}

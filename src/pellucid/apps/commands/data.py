@@ -42,11 +42,10 @@ def pull(name: str, archives: Path | None, output: Path | None, as_json: bool) -
 def pack(sets: tuple[str, ...], size_px: int, output: Path) -> None:
     """Pack SETS (names of `data pull`, or shards) into one small shard, to carry where the training is."""
     from pellucid.data.shards import pack as pack_shards
-    from pellucid.data.sources import SOURCES
-    from pellucid.data.sources import pull as pull_set
+    from pellucid.data.sources import shard_of
 
-    shards = [pull_set(name) if name in SOURCES else Path(name) for name in sets]
-    click.echo(f"{output}: {pack_shards(shards, size_px, output)} pictures, {output.stat().st_size} bytes")
+    count = pack_shards([shard_of(name) for name in sets], size_px, output)
+    click.echo(f"{output}: {count} pictures, {output.stat().st_size} bytes")
 
 
 @data_command.command("stats")

@@ -89,7 +89,7 @@ def reconstruction(
     from pellucid.pipelines.requests import check_passes
 
     _check_outputs(output)
-    check_passes(1 if passes is None else passes)
+    check_passes(passes)
     known = _vocabulary(choice.model, vocabulary, sets=sets, groups=groups)
     pictures = read_folder(folder) if folder else None
     samples = [] if folder else read_samples(known, held_out=True)
@@ -187,7 +187,7 @@ def speed(
     from pellucid.pipelines.requests import check_passes
 
     _check_outputs(output)
-    check_passes(1 if passes is None else passes)
+    check_passes(passes)
     height, width = size or (None, None)
     from pellucid.evaluation.speed import score_speed
 

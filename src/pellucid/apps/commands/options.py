@@ -88,7 +88,7 @@ class SamplingChoice:
         steps = 1 if self.steps is None else self.steps
         check_sampling(steps, 1.0 if self.guidance is None else self.guidance, strength)
         check_scheduler(self.scheduler)
-        check_passes(1 if self.passes is None else self.passes)
+        check_passes(self.passes)
 
     def arguments(self) -> dict[str, Any]:
         """The same by the names that `TransparentPipeline.generate` and `vary` use."""

@@ -4,9 +4,11 @@ from pathlib import Path
 
 import click
 
+from pellucid.training.config import STAGES, read_recipe
+
 
 @click.command("train")
-@click.argument("stage", type=click.Choice(["vae", "autoencoder", "base", "transparent", "all"]))
+@click.argument("stage", type=click.Choice([*STAGES, "all"]))
 @click.option(
     "--config",
     type=click.Path(path_type=Path, exists=True, dir_okay=False),
@@ -50,7 +52,6 @@ def train_command(
     import torch
 
     from pellucid.errors import ConfigError
-    from pellucid.training.config import read_recipe
     from pellucid.training.loop import Run
     from pellucid.training.stages import make_stage, train_all, usable_device
 
