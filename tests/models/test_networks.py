@@ -11,7 +11,7 @@ from pellucid.models.blocks import norm_silu_conv
 from pellucid.models.discriminator import PatchDiscriminator
 from pellucid.models.offset_encoder import OffsetEncoder
 
-CONVOLUTION = 1e-6
+CONVOLUTION = 1e-5  # 3.4e-6 was seen with AVX-512, 0 on the machine that made the goldens
 NETWORK = 1e-5
 FOLDED = {"widths": (8, 16), "latent_channels": 16, "latent_level": 1, "fold": 4, "attention_head_dim": 8}
 

@@ -237,7 +237,11 @@ def test_every_mode_names_checkpoints_that_exist() -> None:
         names = (mode.adapter, mode.codec.offset_encoder, mode.codec.alpha_decoder)
         if mode.family != "mini":
             assert [get(name).base for name in names] == [mode.family] * 3
-            assert get(mode.adapter).frames == mode.frames
+            row = get(mode.adapter)
+            n_concat = sum(condition.entry == "channel-concat" for condition in mode.conditions)
+            assert row.in_channels == 4 + 4 * n_concat
+            assert row.control == any(each.entry == "attention-hint" for each in mode.conditions)
+            assert row.kind != "attention_sharing" or row.frames == len(mode.outputs)
 
 
 def test_a_controlnet_stays(sd15: TransparentPipeline) -> None:

@@ -27,7 +27,7 @@ class SharingState:
     """What the units of one UNet read at each call; change it between calls."""
 
     signals: dict[int, Tensor] = field(default_factory=dict[int, Tensor])
-    """Control features "1 256 h w" by their number of tokens h * w; empty without control."""
+    """Control features "scenes 256 h w" by their number of tokens h * w; empty without control."""
     overrides: Sequence[Tensor | None] = ()
     """Text context "1 tokens width" of each frame; None keeps the call's own."""
     cond_mark: Tensor | None = None
@@ -137,8 +137,13 @@ class AttentionSharingUnit(nn.Module):
             raise InputError(
                 f"No control signal has {x.shape[1]} tokens, found {list(state.signals)}. Set the hint first."
             )
-        signal = self.control_convs[frame](state.signals[x.shape[1]].to(x))
-        return x + signal.flatten(2).transpose(1, 2)
+        signal = self.control_convs[frame](state.signals[x.shape[1]].to(x)).flatten(2).transpose(1, 2)
+        if x.shape[0] % signal.shape[0]:
+            raise InputError(
+                f"Expected one hint or one a scene, found {signal.shape[0]} for {x.shape[0]} rows. "
+                "Set them again."
+            )
+        return x + signal.repeat(x.shape[0] // signal.shape[0], 1, 1)
 
     def _attention(self, x: Tensor, base: Any, context: Tensor, frame: int) -> Tensor:  # noqa: ANN401
         q = self.to_q_lora[frame](x, base.to_q)
@@ -186,7 +191,7 @@ class HintEncoder(nn.Module):
             same = nn.Conv2d(SIGNAL_CHANNELS, SIGNAL_CHANNELS, 3, padding=1)
             self.add_module(f"blocks_{i}", nn.Sequential(halving, nn.SiLU(), same, nn.SiLU()))
 
-    def forward(self, picture: Float[Tensor, "1 3 h w"]) -> dict[int, Tensor]:
+    def forward(self, picture: Float[Tensor, "scenes 3 h w"]) -> dict[int, Tensor]:
         """Features by number of tokens. `picture` in [-1, 1], over mid grey."""
         signals: dict[int, Tensor] = {}
         x = picture
@@ -283,8 +288,8 @@ class AttentionSharing(ModelMixin, ConfigMixin):
             module.processor = previous[name]
 
     @torch.no_grad()
-    def set_hint(self, picture: Float[Tensor, "1 3 h w"]) -> None:
-        """Encodes the control picture, in [0, 1] and of the output's size, for the next calls."""
+    def set_hint(self, picture: Float[Tensor, "scenes 3 h w"]) -> None:
+        """Encodes the control picture of all scenes, or one each, in [0, 1] and of the output's size."""
         if self.kwargs_encoder is None:
             raise InputError("These units take no hint: built without control. Use a control checkpoint.")
         self.state.signals = self.kwargs_encoder(picture.to(next(self.parameters())) * 2 - 1)

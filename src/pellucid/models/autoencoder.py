@@ -171,10 +171,23 @@ class RGBAAutoencoder(nn.Module):
             overlap: pixels over which neighbouring tiles are blended.
         """
         raw = self.to_raw(latent) if scaled else latent
-        first = next(self.vae.parameters())
-        picture = self.vae.decode(raw.to(first.dtype)).sample  # pyright: ignore
-        rgb = (picture * 0.5 + 0.5).clamp(0, 1)
+        rgb = self.decode_opaque(raw, scaled=False)
         return self.decode_alpha(rgb, raw, scaled=False, passes=passes, tile=tile, overlap=overlap)
+
+    @torch.no_grad()
+    def decode_opaque(
+        self, latent: Float[Tensor, "b c h2 w2"], *, scaled: bool = True
+    ) -> Float[Tensor, "b 3 h w"]:
+        """What the frozen VAE alone shows of a latent: RGB in [0, 1]."""
+        raw = self.to_raw(latent) if scaled else latent
+        picture = self.vae.decode(raw.to(next(self.vae.parameters()).dtype)).sample  # pyright: ignore
+        return (picture * 0.5 + 0.5).clamp(0, 1)
+
+    @torch.no_grad()
+    def encode_opaque(self, rgb: Float[Tensor, "b 3 h w"]) -> Float[Tensor, "b c h2 w2"]:
+        """Scaled mean of the frozen VAE's posterior for RGB in [0, 1], as conditions enter."""
+        like = next(self.vae.parameters())
+        return self.to_scaled(self.vae.encode(rgb.to(like) * 2 - 1).latent_dist.mean)  # pyright: ignore
 
     @torch.no_grad()
     def decode_alpha(

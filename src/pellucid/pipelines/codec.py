@@ -1,6 +1,7 @@
 """Between pictures of any kind and the tensors of an `RGBAAutoencoder`."""
 
 import math
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -46,7 +47,9 @@ def rgba_of(picture: object) -> RGBA8:
 
 
 def _converted(picture: Any) -> "Image.Image":  # noqa: ANN401 - a PIL picture
-    return picture.convert("RGBA")
+    from PIL import ImageOps
+
+    return ImageOps.exif_transpose(picture).convert("RGBA")
 
 
 def _bytes_of(array: AnyArray) -> AnyArray:
@@ -68,9 +71,14 @@ def with_margin(rgba: RGBA8, multiple: int) -> AnyArray:
     """Centres the picture on transparent black whose sides are the next multiples."""
     height, width = rgba.shape[:2]
     canvas = np.zeros((padded(height, multiple), padded(width, multiple), 4), np.uint8)
-    top, left = (canvas.shape[0] - height) // 2, (canvas.shape[1] - width) // 2
+    top, left = middle_of(canvas.shape[:2], (height, width))
     canvas[top : top + height, left : left + width] = rgba
     return canvas
+
+
+def middle_of(canvas: Sequence[int], size: Sequence[int]) -> tuple[int, int]:
+    """(top, left) at which `size` lies in the middle of `canvas`; both are (height, width)."""
+    return (canvas[0] - size[0]) // 2, (canvas[1] - size[1]) // 2
 
 
 def to_picture(rgba: Tensor, crop: tuple[int, int] | None) -> RGBA8:
@@ -78,7 +86,7 @@ def to_picture(rgba: Tensor, crop: tuple[int, int] | None) -> RGBA8:
     array = rgba[0].permute(1, 2, 0).float().cpu().numpy()
     if crop is not None:
         height, width = crop
-        top, left = (array.shape[0] - height) // 2, (array.shape[1] - width) // 2
+        top, left = middle_of(array.shape[:2], crop)
         if min(top, left) < 0 or min(crop) < 1:
             raise InputError(
                 f"Expected a crop within {array.shape[0]} x {array.shape[1]}, found {height} x {width}. "

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from pellucid.errors import InputError
-from pellucid.pipelines.codec import rgba_of
+from pellucid.pipelines.codec import middle_of, rgba_of
 from pellucid.rgba.compositing import premultiply, unpremultiply
 from pellucid.rgba.quantization import to_bytes, to_float
 from pellucid.rgba.types import RGBA8, AnyArray
@@ -42,7 +42,7 @@ def latent_mask(share: AnyArray, rows: int, columns: int, pixels: int) -> Tensor
     """1 for each latent (1, 1, rows, columns) whose cell of `pixels` px holds anything to repaint, else 0."""
     height, width = share.shape
     canvas = np.zeros((rows * pixels, columns * pixels), np.float32)
-    top, left = (canvas.shape[0] - height) // 2, (canvas.shape[1] - width) // 2  # as `with_margin` centres
+    top, left = middle_of(canvas.shape, share.shape)
     canvas[top : top + height, left : left + width] = share
     return torch.nn.functional.max_pool2d(torch.from_numpy(canvas > 0).float()[None, None], pixels)
 

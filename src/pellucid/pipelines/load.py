@@ -1,6 +1,7 @@
 """From a name, a folder or the embedded model to a `TransparentPipeline`."""
 
 import json
+from dataclasses import replace
 from importlib import import_module
 from importlib.resources import files
 from pathlib import Path
@@ -11,9 +12,10 @@ from diffusers.pipelines.stable_diffusion.pipeline_stable_diffusion import Stabl
 
 from pellucid.errors import InputError, WeightsError
 from pellucid.pipelines.attach import attach
-from pellucid.pipelines.modes import MODES
+from pellucid.pipelines.modes import MODES, tasks_of
 from pellucid.pipelines.quiet import quiet
 from pellucid.pipelines.transparent import TransparentPipeline
+from pellucid.pipelines.wardrobe import Wardrobe
 from pellucid.weights.store import load_codec
 
 MINI = "mini"
@@ -96,9 +98,10 @@ def _attached(
     codec = load_codec(own_codec, pipeline.vae) if own_codec and own_codec.is_dir() else None
     if adapter is None and codec is not None:
         own = sorted((folder / OWN_ADAPTER).glob("*.safetensors")) if folder else []
-        pipe = attach(pipeline, own[0] if own else None, strength=strength, autoencoder=codec, model=name)
-        pipe.mode, pipe.sampling = MINI, MODES[MINI].sampling
-        return pipe
+        mode = replace(MODES[MINI], adapter=own[0] if own else None)
+        wardrobe = Wardrobe(pipeline.unet, strength)
+        wardrobe.wear(mode.source)
+        return TransparentPipeline(pipeline, codec, wardrobe=wardrobe, tasks=tasks_of(mode), model=name)
     usual = DEFAULTS.get(type(pipeline).__name__, "sd15-attn")
     return attach(pipeline, adapter or usual, strength=strength, autoencoder=codec, model=name)
 

@@ -1,25 +1,30 @@
 """Every way of making layers, as a row of data: what is attached, what enters, what comes out.
 
-A new mode is a row here and its files in the catalog, not a pipeline class. Rows with conditions or with
-several frames describe the layer modes; those without are the single transparent layer.
+A new mode is a row here and its files in the catalog, not a pipeline class. What users ask for, such as
+"joint", is a task: one mode, or several in a row of which each may show its frames to the next.
 """
 
 from dataclasses import dataclass
 from importlib.resources import files
+from pathlib import Path
 from typing import Literal
 
 from pellucid.errors import InputError
 
 Family = Literal["mini", "sd15", "sdxl"]
 Entry = Literal["attention-hint", "channel-concat"]
+Role = Literal["foreground", "background", "composite"]
+Task = Literal[
+    "foreground", "joint", "foreground_on", "background_for", "split_foreground", "split_background"
+]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Condition:
     """A picture that the model is shown."""
 
-    role: str
-    """"foreground", "background" or "composite"."""
+    role: Role
+    """Which of the scene's pictures."""
     entry: Entry
     """How it reaches the UNet."""
 
@@ -28,8 +33,8 @@ class Condition:
 class Output:
     """One frame of the result."""
 
-    role: str
-    """Name of its layer."""
+    role: Role
+    """Name of its layer; "composite" is a reference, not a layer."""
     transparent: bool
     """Whether the alpha decoder reads it; otherwise the VAE alone does."""
 
@@ -62,16 +67,25 @@ class Sampling:
 class Mode:
     """One way of making layers."""
 
+    name: str
+    """What users type, and what results say."""
     title: str
     family: Family
-    adapter: str
-    """What is added to the UNet: catalog name, or a path inside the package."""
-    codec: Codec
-    frames: int = 1
-    """Pictures sampled together as one group."""
+    adapter: str | Path | None
+    """What is added to the UNet: catalog name, a path inside the package, or a `Path` to any file."""
+    codec: Codec | None = None
+    """None where a codec must be given."""
     conditions: tuple[Condition, ...] = ()
     outputs: tuple[Output, ...] = (Output(role="foreground", transparent=True),)
+    """Frames in the order of the batch; several are sampled together and attend to each other."""
+    stop_at: float = 1.0
+    """Share of the noise schedule after which the plain UNet goes on alone; 1 never."""
     sampling: Sampling = Sampling()
+
+    @property
+    def source(self) -> str | Path | None:
+        """The adapter as `pellucid.weights` can locate it."""
+        return source_of(self.adapter) if isinstance(self.adapter, str) else self.adapter
 
 
 SD15 = Codec(
@@ -91,44 +105,175 @@ MINI_SAMPLING = Sampling(num_inference_steps=12, guidance_scale=2.5, scheduler="
 SDXL_SAMPLING = Sampling(guidance_scale=6.0, scheduler="dpm++-2m-sde-karras")
 SD15_SAMPLING = Sampling(guidance_scale=7.0, scheduler="dpm++-2m-karras")
 
-MODES: dict[str, Mode] = {
-    "mini": Mode(
+FOREGROUND = Output(role="foreground", transparent=True)
+BACKGROUND = Output(role="background", transparent=False)
+COMPOSITE = Output(role="composite", transparent=False)
+SDXL_STAGE_TWO = Sampling(guidance_scale=6.0, scheduler="euler-a")
+"""The authors warn of DPM solvers for the second of two steps."""
+
+ROWS: tuple[Mode, ...] = (
+    Mode(
+        name="mini",
         title="one transparent layer, embedded model",
         family="mini",
         adapter="mini/adapter/transparent.safetensors",
         codec=MINI,
         sampling=MINI_SAMPLING,
     ),
-    "sd15-attn": Mode(
+    Mode(
+        name="sd15-attn",
         title="one transparent layer, attention",
         family="sd15",
         adapter="sd15-attn",
         codec=SD15,
         sampling=SD15_SAMPLING,
     ),
-    "sdxl-attn": Mode(
+    Mode(
+        name="sdxl-attn",
         title="one transparent layer, attention LoRA",
         family="sdxl",
         adapter="sdxl-attn",
         codec=SDXL,
         sampling=SDXL_SAMPLING,
     ),
-    "sdxl-conv": Mode(
+    Mode(
+        name="sdxl-conv",
         title="one transparent layer, all weights but attention's",
         family="sdxl",
         adapter="sdxl-conv",
         codec=SDXL,
         sampling=SDXL_SAMPLING,
     ),
-    "sdxl-attn-merged": Mode(
+    Mode(
+        name="sdxl-attn-merged",
         title="one transparent layer, attention weights as differences",
         family="sdxl",
         adapter="sdxl-attn-merged",
         codec=SDXL_DIFFUSERS,
         sampling=Sampling(num_inference_steps=25, scheduler="dpm++-2m-karras"),
     ),
+    Mode(
+        name="mini-opaque",
+        title="one opaque picture, embedded model",
+        family="mini",
+        adapter=None,
+        codec=MINI,
+        outputs=(BACKGROUND,),
+        sampling=MINI_SAMPLING,
+    ),
+    Mode(
+        name="sd15-joint",
+        title="foreground, background and composite together",
+        family="sd15",
+        adapter="sd15-joint",
+        codec=SD15,
+        outputs=(FOREGROUND, BACKGROUND, COMPOSITE),
+        sampling=SD15_SAMPLING,
+    ),
+    Mode(
+        name="sd15-fg2bg",
+        title="foreground to background and composite",
+        family="sd15",
+        adapter="sd15-fg2bg",
+        codec=SD15,
+        conditions=(Condition(role="foreground", entry="attention-hint"),),
+        outputs=(BACKGROUND, COMPOSITE),
+        sampling=SD15_SAMPLING,
+    ),
+    Mode(
+        name="sd15-bg2fg",
+        title="background to foreground and composite",
+        family="sd15",
+        adapter="sd15-bg2fg",
+        codec=SD15,
+        conditions=(Condition(role="background", entry="attention-hint"),),
+        outputs=(FOREGROUND, COMPOSITE),
+        sampling=SD15_SAMPLING,
+    ),
+    Mode(
+        name="sdxl-fg2ble",
+        title="foreground to composite",
+        family="sdxl",
+        adapter="sdxl-fg2ble",
+        codec=SDXL,
+        conditions=(Condition(role="foreground", entry="channel-concat"),),
+        outputs=(COMPOSITE,),
+        sampling=SDXL_SAMPLING,
+    ),
+    Mode(
+        name="sdxl-bg2ble",
+        title="background to composite",
+        family="sdxl",
+        adapter="sdxl-bg2ble",
+        codec=SDXL,
+        conditions=(Condition(role="background", entry="channel-concat"),),
+        outputs=(COMPOSITE,),
+        sampling=SDXL_SAMPLING,
+    ),
+    Mode(
+        name="sdxl-fgble2bg",
+        title="foreground and composite to background",
+        family="sdxl",
+        adapter="sdxl-fgble2bg",
+        codec=SDXL,
+        conditions=(
+            Condition(role="foreground", entry="channel-concat"),
+            Condition(role="composite", entry="channel-concat"),
+        ),
+        outputs=(BACKGROUND,),
+        stop_at=0.5,
+        sampling=SDXL_STAGE_TWO,
+    ),
+    Mode(
+        name="sdxl-bgble2fg",
+        title="background and composite to foreground",
+        family="sdxl",
+        adapter="sdxl-bgble2fg",
+        codec=SDXL,
+        conditions=(
+            Condition(role="background", entry="channel-concat"),
+            Condition(role="composite", entry="channel-concat"),
+        ),
+        outputs=(FOREGROUND,),
+        sampling=SDXL_STAGE_TWO,
+    ),
+)
+MODES = {mode.name: mode for mode in ROWS}
+"""Public name -> mode. Sources: SPEC d.4 and e."""
+
+TASKS: dict[Family, dict[Task, tuple[str, ...]]] = {
+    "mini": {
+        "foreground": ("mini",),
+        "joint": ("mini", "mini-opaque"),
+        "foreground_on": ("mini",),
+        "background_for": ("mini-opaque",),
+    },
+    "sd15": {
+        "foreground": ("sd15-attn",),
+        "joint": ("sd15-joint",),
+        "foreground_on": ("sd15-bg2fg",),
+        "background_for": ("sd15-fg2bg",),
+    },
+    "sdxl": {
+        "foreground": ("sdxl-attn",),
+        "joint": ("sdxl-attn", "sdxl-fg2ble", "sdxl-fgble2bg"),
+        "foreground_on": ("sdxl-bg2ble", "sdxl-bgble2fg"),
+        "background_for": ("sdxl-fg2ble", "sdxl-fgble2bg"),
+        "split_foreground": ("sdxl-bgble2fg",),
+        "split_background": ("sdxl-fgble2bg",),
+    },
 }
-"""Public name -> mode. Sources: SPEC d.4 ("only transparent") and e."""
+"""Family -> task -> modes one after another. SDXL has no joint model, so its layers are made in turn; the
+embedded model has no layer adapters yet, so its layers are made without seeing each other."""
+
+
+def tasks_of(own: Mode) -> dict[Task, tuple[Mode, ...]]:
+    """The modes of each task of a family, with `own` for its single transparent layer."""
+    names = TASKS[own.family]
+    usual = names["foreground"][0]
+    return {
+        task: tuple(own if name == usual else MODES[name] for name in rows) for task, rows in names.items()
+    }
 
 
 def mode_named(name: str) -> Mode:

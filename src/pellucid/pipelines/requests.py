@@ -40,8 +40,8 @@ def requests_of(
     Raises:
         InputError: nothing to make, something other than text, or lists of different lengths.
     """
-    prompts = _texts(prompt, "prompt")
-    negatives = _texts("" if negative_prompt is None else negative_prompt, "negative prompt")
+    prompts = texts_of(prompt, "prompt")
+    negatives = texts_of("" if negative_prompt is None else negative_prompt, "negative prompt")
     negatives = negatives * len(prompts) if len(negatives) == 1 else negatives
     if len(negatives) != len(prompts):
         raise InputError(
@@ -60,7 +60,12 @@ def requests_of(
     ]
 
 
-def _texts(value: object, what: str) -> list[str]:
+def texts_of(value: object, what: str) -> list[str]:
+    """A text, or a list of texts, as a list that tokenizers can read.
+
+    Raises:
+        InputError: something else, or none.
+    """
     texts = [value] if isinstance(value, str) else list(value) if isinstance(value, Sequence) else None
     if texts is None or not all(isinstance(text, str) for text in texts):
         raise InputError(f"Expected the {what} as text or a list of texts, found {value!r:.60}. Pass a str.")

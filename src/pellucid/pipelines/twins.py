@@ -15,6 +15,7 @@ from diffusers.models.modeling_utils import ModelMixin
 from torch import Tensor
 
 from pellucid.errors import InputError
+from pellucid.pipelines.modes import Family
 
 SD, XL, CONTROL = "stable_diffusion", "stable_diffusion_xl", "controlnet"
 TWINS: tuple[tuple[tuple[str, str, str], tuple[str, str, str]], ...] = (
@@ -74,6 +75,11 @@ def _row(pipeline: object) -> tuple[tuple[str, str, str], tuple[str, str, str]]:
 def check_pipeline(pipeline: object) -> None:
     """Raises InputError for a pipeline that has no row in `TWINS`."""
     _row(pipeline)
+
+
+def family_of(pipeline: object) -> Family:
+    """Which released adapters fit; InputError as `check_pipeline`."""
+    return "sdxl" if "XL" in _row(pipeline)[0][2] else "sd15"
 
 
 def text_to_image(pipeline: Any) -> Any:  # noqa: ANN401 - any diffusers pipeline

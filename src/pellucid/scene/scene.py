@@ -29,6 +29,8 @@ class Scene:
     height: int
     width: int
     provenance: Provenance | None = None
+    references: tuple[Layer, ...] = ()
+    """Pictures kept beside the stack, such as a model's own idea of the whole; never in `composite()`."""
 
     def __post_init__(self) -> None:
         if min(self.height, self.width) < 1:
@@ -80,7 +82,8 @@ class Scene:
 
         | ending | what |
         |---|---|
-        | .psd, .ora, .zip | layers, groups, places, opacity, names; .psd counts opacity in 255ths |
+        | .psd, .ora, .zip | layers, groups, places, opacity, names; .psd counts opacity in 255ths; \
+references in a hidden group |
         | .tiff | what is seen, a page a layer; one flattened page with `background` |
         | .png, .webp, .avif | the flattened picture |
 

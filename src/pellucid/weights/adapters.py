@@ -10,7 +10,7 @@ from safetensors import safe_open
 from torch import Tensor, nn
 
 from pellucid.errors import InputError, WeightsError
-from pellucid.models.attention_sharing import AttentionSharing
+from pellucid.models.attention_sharing import AttentionSharing, attention_modules
 from pellucid.weights.key_maps import ldm_to_diffusers
 from pellucid.weights.store import fill, locate, shapes
 
@@ -34,8 +34,11 @@ class AdapterReport:
 
 @dataclass
 class _Backup:
+    """What the UNet had before; while an adapter is paused, what the adapter had made of it."""
+
     parameters: dict[str, nn.Parameter] = field(default_factory=dict[str, nn.Parameter])
     processors: dict[str, Any] | None = None
+    paused: bool = False
 
 
 def merge_lora(weight: Tensor, up: Tensor, down: Tensor, strength: float) -> Tensor:
@@ -108,6 +111,7 @@ def remove_adapter(unet: nn.Module) -> None:
     backup: _Backup | None = getattr(unet, BACKUP, None)
     if backup is None:
         return
+    resume_adapter(unet)
     for name, original in backup.parameters.items():
         module, leaf = _owner(unet, name)
         current: nn.Parameter = getattr(module, leaf)
@@ -115,6 +119,33 @@ def remove_adapter(unet: nn.Module) -> None:
     if backup.processors is not None:
         AttentionSharing.detach(unet, backup.processors)
     delattr(unet, BACKUP)
+
+
+def pause_adapter(unet: nn.Module) -> None:
+    """Lets the UNet run as it was before, at no cost but the memory, until `resume_adapter`."""
+    _exchange(unet, pause=True)
+
+
+def resume_adapter(unet: nn.Module) -> None:
+    """Ends `pause_adapter`; nothing if there is no pause."""
+    _exchange(unet, pause=False)
+
+
+def _exchange(unet: nn.Module, *, pause: bool) -> None:
+    backup: _Backup | None = getattr(unet, BACKUP, None)
+    if backup is None or backup.paused == pause:
+        return
+    for name, other in backup.parameters.items():
+        module, leaf = _owner(unet, name)
+        current: nn.Parameter = getattr(module, leaf)
+        backup.parameters[name] = current
+        _put(module, leaf, nn.Parameter(other.detach().to(current.device), other.requires_grad))
+    if backup.processors is not None:
+        for name, module in attention_modules(unet):
+            other = backup.processors[name]
+            backup.processors[name] = module.processor
+            module.processor = other
+    backup.paused = pause
 
 
 def _backup_of(unet: nn.Module) -> _Backup:

@@ -1,0 +1,234 @@
+"""Frames of a scene: batches through the modes of a task, each shown what was given or made before it.
+
+Pictures are uint8 (h, w, 4), straight alpha, sRGB; sizes are (height, width).
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from pellucid.errors import InputError
+from pellucid.models.autoencoder import RGBAAutoencoder
+from pellucid.pipelines.codec import middle_of, to_picture
+from pellucid.pipelines.modes import Mode, Role, Sampling, Task
+from pellucid.pipelines.options import requests_in, settings_in
+from pellucid.pipelines.requests import MAX_SEED, Request, check_size, padded, texts_of
+from pellucid.pipelines.sampling import batches, sample
+from pellucid.pipelines.twins import text_to_image
+from pellucid.pipelines.wardrobe import Wardrobe, stop_sigma
+from pellucid.rgba.fitting import Pixels, on_grey
+from pellucid.rgba.provenance import Provenance
+from pellucid.rgba.types import RGBA8, AnyArray
+from pellucid.scene.layer import Layer
+from pellucid.scene.scene import Scene
+
+FRAME_SEEDS_APART = 2**32
+"""Frame i of a scene takes noise of seed + i times this, so that no two scenes of a count share any."""
+Prompt = str | Sequence[str]
+
+
+@dataclass(slots=True, kw_only=True)
+class Job:
+    """One scene in the making."""
+
+    request: Request
+    """Its seed, and the composite's prompt."""
+    prompts: Mapping[Role, str]
+    known: dict[Role, AnyArray]
+    """Pictures (h, w, 4) that were given or made, of the canvas's size."""
+    shown: dict[Role, Pixels]
+    """The same (h, w, 3) on the grey on which conditions enter, in [0, 1]."""
+    settings: dict[Role, tuple[Mode, Sampling]] = field(default_factory=dict[Role, tuple[Mode, Sampling]])
+    """How those that were made were made."""
+
+
+class FrameSampling:
+    """The part of `TransparentPipeline` that runs the modes of a task."""
+
+    pipeline: Any
+    autoencoder: RGBAAutoencoder
+    wardrobe: Wardrobe
+    tasks: dict[Task, tuple[Mode, ...]]
+    multiple: int
+
+    def _scenes_of(
+        self,
+        task: Task,
+        prompts: Mapping[Role, Prompt | None],
+        given: Mapping[Role, tuple[AnyArray, Pixels]],
+        canvas: tuple[int, int],
+        options: Mapping[str, Any],
+    ) -> Scene | list[Scene]:
+        modes = self._modes(task)
+        jobs = _jobs(prompts, given, options)
+        settings = [settings_in(options, mode.sampling) for mode in modes]
+        for mode, chosen in zip(modes, settings, strict=True):
+            for some in batches(jobs, options.get("batch_size")):
+                self._run(mode, some, chosen, canvas, options.get("pipeline_inputs") or {})
+        scenes = [self._assembled(job, canvas) for job in jobs]
+        single = options.get("count", 1) == 1 and all(
+            text is None or isinstance(text, str) for text in prompts.values()
+        )
+        return scenes[0] if single else scenes
+
+    def _modes(self, task: Task) -> Sequence[Mode]:
+        if not (modes := self.tasks.get(task)):
+            has = ", ".join(name for name in self.tasks if name != "foreground") or "none"
+            raise InputError(
+                f"Expected a model with an adapter for {task}, found one for {has}. "
+                "Attach one with `layers=`, or take Stable Diffusion XL or 1.5."
+            )
+        return modes
+
+    def _run(
+        self,
+        mode: Mode,
+        jobs: Sequence[Job],
+        settings: Sampling,
+        canvas: tuple[int, int],
+        inputs: Mapping[str, Any],
+    ) -> None:
+        """Samples the frames of `mode` for all jobs in one batch, and adds them to what is known."""
+        self.wardrobe.wear(mode.source)
+        height, width = (padded(side, self.multiple) for side in canvas)
+        concat, hint = self._conditions(mode, jobs, height, width)
+        rows = [row for job in jobs for row in _rows(job, mode)]
+        sizes = {"height": height, "width": width, **inputs}
+        with self.wardrobe.conditioned(concat, hint, stop_sigma=stop_sigma(mode.stop_at)):
+            latents = sample(text_to_image(self.pipeline), rows, settings, sizes)
+        for job, frames in zip(jobs, latents.split(len(mode.outputs)), strict=True):
+            for output, latent in zip(mode.outputs, frames.split(1), strict=True):
+                picture = self._decoded(latent, output.transparent, settings.passes, canvas)
+                job.known[output.role] = picture
+                job.shown[output.role] = on_grey(picture)
+                job.settings[output.role] = mode, settings
+
+    @torch.no_grad()
+    def _conditions(
+        self, mode: Mode, jobs: Sequence[Job], height: int, width: int
+    ) -> tuple[Tensor | None, Tensor | None]:
+        """Latents for extra channels, and pictures for hints, of all jobs, or of one that stands for all."""
+        shared = all(
+            job.shown[condition.role] is jobs[0].shown[condition.role]
+            for job in jobs
+            for condition in mode.conditions
+        )
+        parts: dict[str, list[Tensor]] = {"channel-concat": [], "attention-hint": []}
+        shown = jobs[:1] if shared else jobs
+        for condition in mode.conditions:
+            pictures = [_enlarged(job.shown[condition.role], height, width) for job in shown]
+            stacked = torch.stack([torch.from_numpy(each).permute(2, 0, 1) for each in pictures])
+            stacked = stacked.to(self.pipeline.unet.device)
+            is_latent = condition.entry == "channel-concat"
+            parts[condition.entry].append(self.autoencoder.encode_opaque(stacked) if is_latent else stacked)
+        concat, hints = parts["channel-concat"], parts["attention-hint"]
+        return (torch.cat(concat, dim=1) if concat else None), (hints[0] if hints else None)
+
+    @torch.no_grad()
+    def _decoded(self, latent: Tensor, transparent: bool, passes: int, canvas: tuple[int, int]) -> RGBA8:
+        if transparent:
+            return to_picture(self.autoencoder.decode(latent, passes=passes), canvas)
+        rgb = self.autoencoder.decode_opaque(latent)
+        return to_picture(torch.cat([rgb, torch.ones_like(rgb[:, :1])], dim=1), canvas)
+
+    def _assembled(self, job: Job, canvas: tuple[int, int]) -> Scene:
+        layers = {role: self._layer(job, role) for role in job.known}
+        names = "+".join(dict.fromkeys(mode.name for mode, _ in job.settings.values()))
+        last = next(reversed(job.settings.values()))[1]
+        return Scene(
+            layers=tuple(layers[role] for role in ("background", "foreground") if role in layers),
+            references=(layers["composite"],) if "composite" in layers else (),
+            height=canvas[0],
+            width=canvas[1],
+            provenance=self.provenance(job.request, last, names, {}),
+        )
+
+    def _layer(self, job: Job, role: Role) -> Layer:
+        known = None
+        if role in job.settings:
+            mode, settings = job.settings[role]
+            request = replace(job.request, prompt=job.prompts[role])
+            known = self.provenance(request, settings, mode.name, {})
+        return Layer(image=job.known[role], name=role, provenance=known)
+
+    def _canvas(self, options: Mapping[str, Any], *, like: tuple[int, int] | None) -> tuple[int, int]:
+        """The size that is asked for; of what is not, the model's, in the proportions of `like`."""
+        rows, columns = self.native_size
+        if like is not None:
+            scale = (rows * columns / (like[0] * like[1])) ** 0.5
+            rows, columns = (max(round(side * scale), 1) for side in like)
+        height, width = options.get("height"), options.get("width")
+        canvas = rows if height is None else height, columns if width is None else width
+        check_size(*canvas)
+        return canvas
+
+    @property
+    def native_size(self) -> tuple[int, int]:
+        """(height, width) that the model was trained at, px: what `generate` makes unless asked otherwise."""
+        raise NotImplementedError
+
+    def provenance(
+        self, request: Request, settings: Sampling, mode: str, facts: Mapping[str, Any]
+    ) -> Provenance:
+        """What is written into a picture."""
+        raise NotImplementedError
+
+
+def _jobs(
+    prompts: Mapping[Role, Prompt | None],
+    given: Mapping[Role, tuple[AnyArray, Pixels]],
+    options: Mapping[str, Any],
+) -> list[Job]:
+    texts: dict[Role, list[str]] = {}
+    for role, prompt in prompts.items():
+        if prompt is not None:
+            texts[role] = texts_of(prompt, f"{role} prompt")
+    n_scenes = max(len(each) for each in texts.values())
+    wrong = {role: len(each) for role, each in texts.items() if len(each) not in (1, n_scenes)}
+    if wrong:
+        raise InputError(
+            f"Expected one prompt a layer or {n_scenes}, found {wrong}. Give every layer one for each scene."
+        )
+    spread: dict[Role, list[str]] = {}
+    for role, each in texts.items():
+        spread[role] = each * n_scenes if len(each) == 1 else each
+    if "composite" not in spread:
+        made = [spread[role] for role in ("foreground", "background") if role in spread]
+        spread["composite"] = [", ".join(filter(None, parts)) for parts in zip(*made, strict=True)]
+    count = options.get("count", 1)
+    return [
+        Job(
+            request=request,
+            prompts=_nth(spread, i // count),
+            known={role: picture for role, (picture, _) in given.items()},
+            shown={role: pixels for role, (_, pixels) in given.items()},
+        )
+        for i, request in enumerate(requests_in(spread["composite"], options))
+    ]
+
+
+def _nth(texts: Mapping[Role, list[str]], i: int) -> Mapping[Role, str]:
+    return {role: each[i] for role, each in texts.items()}
+
+
+def _rows(job: Job, mode: Mode) -> list[Request]:
+    """A request for each frame: its own text, and noise of its own."""
+    return [
+        replace(
+            job.request,
+            prompt=job.prompts[output.role],
+            seed=(job.request.seed + i * FRAME_SEEDS_APART) % (MAX_SEED + 1),
+        )
+        for i, output in enumerate(mode.outputs)
+    ]
+
+
+def _enlarged(pixels: Pixels, height: int, width: int) -> Pixels:
+    """Repeats the edge around a picture up to a canvas of whole latents, of which results are the middle."""
+    top, left = middle_of((height, width), pixels.shape[:2])
+    below, right = height - pixels.shape[0] - top, width - pixels.shape[1] - left
+    return np.pad(pixels, ((top, below), (left, right), (0, 0)), mode="edge")

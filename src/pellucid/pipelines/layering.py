@@ -1,0 +1,208 @@
+"""Scenes of several layers, as users ask for them: together, on a picture, behind one, one layer more.
+
+Pictures are uint8 (h, w, 4), straight alpha, sRGB; sizes are (height, width). Layers are listed bottom first.
+Source: paper section 3.3; SPEC d.
+"""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any, Unpack
+
+import numpy as np
+
+from pellucid.errors import InputError
+from pellucid.pipelines.codec import rgba_of
+from pellucid.pipelines.frames import FrameSampling, Prompt
+from pellucid.pipelines.modes import Role, Task
+from pellucid.pipelines.options import SamplingOptions, SizedOptions, check_options
+from pellucid.rgba.fitting import Pixels, check_fit, fit_pixels, fit_rgba, on_grey
+from pellucid.rgba.types import AnyArray
+from pellucid.scene.scene import Scene
+
+MAX_NAME = 40
+
+
+class LayerTasks(FrameSampling):
+    """The part of `TransparentPipeline` that makes scenes of several layers."""
+
+    def joint(
+        self,
+        foreground: Prompt,
+        background: Prompt,
+        composite: Prompt | None = None,
+        **options: Unpack[SizedOptions],
+    ) -> Scene | list[Scene]:
+        """Makes a foreground, a background and the picture of both, from text.
+
+        Args:
+            foreground: what the transparent layer shows; a list makes a scene each.
+            background: what the opaque layer below it shows.
+            composite: what both together show; None joins the two texts.
+            options: `count`, `seed`, `height`, … of `pellucid.pipelines.options.SizedOptions`.
+
+        Returns:
+            A scene of background and foreground for one prompt and a count of 1; else a list. The model's own
+            picture of both, if it makes one, is among `Scene.references`.
+
+        Raises:
+            InputError: an argument does not fit, or the model has no adapter for this.
+        """
+        check_options(options, SizedOptions, "joint")
+        height, width = self._canvas(options, like=None)
+        prompts: dict[Role, Prompt | None] = {"foreground": foreground, "background": background}
+        return self._scenes_of("joint", {**prompts, "composite": composite}, {}, (height, width), options)
+
+    def foreground_on(
+        self,
+        background: object,
+        prompt: Prompt,
+        *,
+        composite: Prompt | None = None,
+        fit: str = "crop",
+        **options: Unpack[SizedOptions],
+    ) -> Scene | list[Scene]:
+        """Makes a foreground that belongs on a picture.
+
+        Args:
+            background: picture of any size, mode and orientation: array, PIL picture or path.
+            prompt: what the foreground shows; a list makes a scene each.
+            composite: what both together show; None takes `prompt`.
+            fit: how the picture meets another canvas: "crop", "fit" or "stretch".
+            options: see `joint`; without `height` and `width` the canvas has the picture's proportions and
+                as many pixels as the model was trained with.
+
+        Returns:
+            See `joint`.
+
+        Raises:
+            InputError: see `joint`.
+        """
+        check_options(options, SizedOptions, "foreground_on")
+        prompts: dict[Role, Prompt | None] = {"foreground": prompt, "composite": composite}
+        return self._scenes_from("foreground_on", prompts, {"background": background}, fit, options)
+
+    def background_for(
+        self,
+        foreground: object,
+        prompt: Prompt,
+        *,
+        composite: Prompt | None = None,
+        fit: str = "fit",
+        **options: Unpack[SizedOptions],
+    ) -> Scene | list[Scene]:
+        """Makes a background that belongs behind a transparent picture.
+
+        Args:
+            foreground: see `foreground_on`'s picture; its alpha is kept.
+            prompt: what the background shows; a list makes a scene each.
+            composite: see `foreground_on`.
+            fit: see `foreground_on`.
+            options: see `foreground_on`.
+
+        Returns:
+            See `joint`.
+
+        Raises:
+            InputError: see `joint`.
+        """
+        check_options(options, SizedOptions, "background_for")
+        prompts: dict[Role, Prompt | None] = {"background": prompt, "composite": composite}
+        return self._scenes_from("background_for", prompts, {"foreground": foreground}, fit, options)
+
+    def split(
+        self,
+        composite: object,
+        prompt: Prompt = "",
+        *,
+        background: object = None,
+        foreground: object = None,
+        fit: str = "crop",
+        **options: Unpack[SizedOptions],
+    ) -> Scene | list[Scene]:
+        """Takes a picture apart, given one of its two layers.
+
+        Args:
+            composite: the picture of both.
+            prompt: what the missing layer shows.
+            background: the picture without the foreground; the foreground is then made.
+            foreground: the transparent layer; the background is then made. Give one of the two.
+            fit: see `foreground_on`; both pictures are fitted the same way.
+            options: see `foreground_on`.
+
+        Returns:
+            See `joint`; the picture given is the scene's reference.
+
+        Raises:
+            InputError: neither or both layers are given, and see `joint`.
+        """
+        check_options(options, SizedOptions, "split")
+        if (background is None) == (foreground is None):
+            found = "neither" if background is None else "both"
+            raise InputError(
+                f"Expected background or foreground, found {found}. Give the one layer that you have."
+            )
+        missing: Role = "foreground" if foreground is None else "background"
+        task: Task = "split_foreground" if missing == "foreground" else "split_background"
+        given: dict[Role, object] = {"composite": composite}
+        given |= {"background": background} if foreground is None else {"foreground": foreground}
+        return self._scenes_from(task, {missing: prompt}, given, fit, options)
+
+    def add_layer(
+        self,
+        scene: Scene,
+        prompt: Prompt,
+        *,
+        composite: Prompt | None = None,
+        name: str | None = None,
+        **options: Unpack[SamplingOptions],
+    ) -> Scene | list[Scene]:
+        """Makes one more foreground, that belongs on what the scene shows now, on top of it.
+
+        Args:
+            scene: of any size and depth; its layers stay as they are.
+            prompt: what the new layer shows.
+            composite: what all shows together; None takes `prompt`.
+            name: of the new layer; None takes the prompt.
+            options: `count`, `seed`, … of `pellucid.pipelines.options.SamplingOptions`.
+
+        Returns:
+            A new scene, or a list as in `joint`.
+
+        Raises:
+            InputError: see `joint`.
+        """
+        check_options(options, SamplingOptions, "add_layer")
+        prompts: dict[Role, Prompt | None] = {"foreground": prompt, "composite": composite}
+        below: dict[Role, object] = {"background": scene.composite()}
+        found = self._scenes_from("foreground_on", prompts, below, "stretch", options)
+        size = scene.height, scene.width
+        grown: list[Scene] = []
+        for each in found if isinstance(found, list) else [found]:
+            made = each.layers[-1]
+            asked = (made.provenance and made.provenance.prompt) or made.name
+            top = replace(made, image=fit_rgba(made.image, *size, "stretch"), name=name or asked[:MAX_NAME])
+            references = tuple(
+                replace(layer, image=fit_rgba(layer.image, *size, "stretch")) for layer in each.references
+            )
+            grown.append(replace(scene, layers=(*scene.layers, top), references=references))
+        return grown if isinstance(found, list) else grown[0]
+
+    def _scenes_from(
+        self,
+        task: Task,
+        prompts: dict[Role, Prompt | None],
+        pictures: Mapping[Role, object],
+        fit: str,
+        options: Mapping[str, Any],
+    ) -> Scene | list[Scene]:
+        check_fit(fit)
+        given: dict[Role, AnyArray] = {}
+        for role, picture in pictures.items():
+            given[role] = rgba_of(picture)
+        first = next(iter(given.values()))
+        canvas = self._canvas(options, like=(first.shape[0], first.shape[1]))
+        known: dict[Role, tuple[AnyArray, Pixels]] = {}
+        for role, rgba in given.items():
+            pixels = np.clip(fit_pixels(on_grey(rgba), *canvas, fit), 0, 1)
+            known[role] = fit_rgba(rgba, *canvas, fit), pixels
+        return self._scenes_of(task, prompts, known, canvas, options)

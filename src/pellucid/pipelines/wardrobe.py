@@ -1,0 +1,118 @@
+"""The adapters of one UNet, which wears one at a time."""
+
+from collections.abc import Generator
+from contextlib import contextmanager
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from pellucid.errors import InputError
+from pellucid.models.concat_condition import ConcatCondition
+from pellucid.weights.adapters import (
+    AdapterReport,
+    apply_adapter,
+    pause_adapter,
+    remove_adapter,
+    resume_adapter,
+)
+
+TRAINING_TIMESTEPS = 1000
+
+
+class Wardrobe:
+    """Puts adapters on a UNet and takes them off; the last one stays on until another is asked for."""
+
+    def __init__(self, unet: Any, strength: float = 1.0) -> None:  # noqa: ANN401 - any diffusers UNet
+        """`strength`: of every adapter that has one, 0 to 2.
+
+        Raises:
+            InputError: another strength.
+        """
+        if not 0 <= strength <= 2:
+            raise InputError(
+                f"Expected an adapter strength of 0 to 2, found {strength}. 1 is what was trained."
+            )
+        self.unet, self.strength = unet, strength
+        self.worn: str | Path | None = None
+        self.report: AdapterReport | None = None
+
+    def wear(self, source: str | Path | None) -> AdapterReport | None:
+        """Changes to the adapter `source`, see `pellucid.weights.store.locate`; None is the plain UNet.
+
+        Raises:
+            WeightsError: it is absent or does not fit; the UNet is then plain.
+        """
+        if source == self.worn:
+            return self.report
+        if self.worn is not None:
+            remove_adapter(self.unet)
+        self.worn = self.report = None
+        if source is not None:
+            self.report = apply_adapter(self.unet, source, strength=self.strength)
+            self.worn = source
+        return self.report
+
+    @contextmanager
+    def conditioned(
+        self, concat: Tensor | None, hint: Tensor | None, *, stop_sigma: float = 0.0
+    ) -> Generator[None]:
+        """Shows the UNet pictures while it samples.
+
+        Args:
+            concat: scaled latents (scenes, c, h, w) for the extra input channels.
+            hint: pictures (scenes, 3, h, w), [0, 1], for attention sharing with control.
+            stop_sigma: steps with less noise are done by the plain UNet, without the adapter.
+        """
+        handles: list[Any] = []
+        if concat is not None:
+            handles.append(ConcatCondition(concat).attach(self.unet))
+        if stop_sigma > 0:
+            handles.append(self.unet.register_forward_pre_hook(_stopping_at(stop_sigma), with_kwargs=True))
+        sharing = self.report.sharing if self.report else None
+        if hint is not None:
+            if sharing is None:
+                raise InputError("Expected an adapter with control, found none. Take one of the hint modes.")
+            sharing.set_hint(hint)
+        try:
+            yield
+        finally:
+            for handle in handles:
+                handle.remove()
+            resume_adapter(self.unet)
+            if sharing is not None:
+                sharing.state.signals = {}
+
+
+@cache
+def sigma_table() -> Tensor:
+    """Noise level of each of the 1000 training timesteps of Stable Diffusion 1.5 and XL. Source: SPEC e."""
+    betas = torch.linspace(0.00085**0.5, 0.012**0.5, TRAINING_TIMESTEPS, dtype=torch.float64) ** 2
+    kept = torch.cumprod(1 - betas, 0)
+    return ((1 - kept) / kept) ** 0.5
+
+
+def sigma_at(timestep: float) -> float:
+    """Noise level of a timestep of 0 to 999, interpolated in its logarithm."""
+    logs = sigma_table().log()
+    low = min(max(int(timestep), 0), TRAINING_TIMESTEPS - 2)
+    share = timestep - low
+    return float((logs[low] * (1 - share) + logs[low + 1] * share).exp())
+
+
+def stop_sigma(share: float) -> float:
+    """The noise level below which steps are beyond `share` of the schedule. Source: SPEC d.4 ("stop at")."""
+    if share >= 1:
+        return 0.0
+    return 1e9 if share <= 0 else sigma_at((1 - share) * (TRAINING_TIMESTEPS - 1))
+
+
+def _stopping_at(sigma: float) -> Any:  # noqa: ANN401 - a module hook
+    def pause_below(unet: Any, inputs: tuple[Any, ...], options: dict[str, Any]) -> None:  # noqa: ANN401
+        timestep = options["timestep"] if "timestep" in options else inputs[1]
+        now = float(timestep.flatten()[0]) if isinstance(timestep, Tensor) else float(timestep)
+        (pause_adapter if sigma_at(now) < sigma else resume_adapter)(unet)
+
+    return pause_below
