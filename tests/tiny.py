@@ -9,6 +9,7 @@ from diffusers.models.unets.unet_2d_condition import UNet2DConditionModel
 from diffusers.pipelines.stable_diffusion.pipeline_stable_diffusion import StableDiffusionPipeline
 from diffusers.pipelines.stable_diffusion_xl.pipeline_stable_diffusion_xl import StableDiffusionXLPipeline
 from diffusers.schedulers.scheduling_ddim import DDIMScheduler
+from safetensors.torch import save_file
 from tokenizers import Tokenizer, models, pre_tokenizers, processors
 from transformers import (
     BertConfig,
@@ -20,6 +21,7 @@ from transformers import (
 )
 
 from pellucid.models.alpha_decoder import AlphaDecoder
+from pellucid.models.attention_sharing import AttentionSharing
 from pellucid.models.autoencoder import RGBAAutoencoder
 from pellucid.models.offset_encoder import OffsetEncoder
 
@@ -90,19 +92,53 @@ def unet(cross_attention_dim: int, **more: object) -> UNet2DConditionModel:
     ).eval()
 
 
+def sd15_unet() -> UNet2DConditionModel:
+    """Stable Diffusion 1.5's architecture, block for block, 40 times as narrow: 32 attentions of 8 heads."""
+    return UNet2DConditionModel(
+        sample_size=8,
+        block_out_channels=(8, 16, 16, 16),
+        layers_per_block=2,
+        norm_num_groups=4,
+        attention_head_dim=8,
+        cross_attention_dim=16,
+    ).eval()
+
+
+def sharing_file(path: Path, net: torch.nn.Module, frames: int, *, control: bool = False) -> Path:
+    """A random attention-sharing adapter in the released layout."""
+    torch.manual_seed(frames)
+    sharing = AttentionSharing.for_unet(net, frames=frames, rank=4, control=control)
+    with torch.no_grad():
+        for name, value in sharing.named_parameters():
+            value.copy_(torch.randn(value.shape) * (0.3 if "lora" in name else 0.1))
+    state = sharing.state_dict()
+    save_file({name if "kwargs" in name else f"hookers.{name}": state[name] for name in state}, path)
+    return path
+
+
+def delta_file(path: Path, net: UNet2DConditionModel, in_channels: int = 4) -> Path:
+    """Random weight differences for the first convolution, grown to `in_channels`, and one in the middle."""
+    torch.manual_seed(in_channels)
+    first, middle = "conv_in.weight", "mid_block.resnets.0.conv1.weight"
+    shape = (net.get_parameter(first).shape[0], in_channels, 3, 3)
+    values = {first: torch.randn(shape), middle: torch.randn(net.get_parameter(middle).shape)}
+    save_file({name: value * 0.2 for name, value in values.items()}, path)
+    return path
+
+
 def scheduler() -> DDIMScheduler:
     return DDIMScheduler(
         beta_start=0.00085, beta_end=0.012, beta_schedule="scaled_linear", clip_sample=False, steps_offset=1
     )
 
 
-def sd15() -> StableDiffusionPipeline:
+def sd15(net: UNet2DConditionModel | None = None) -> StableDiffusionPipeline:
     torch.manual_seed(0)
     pipeline = StableDiffusionPipeline(
         vae=vae(),
         text_encoder=clip_text(CLIPTextModel, 16),
         tokenizer=tokenizer(),
-        unet=unet(16),
+        unet=net or unet(16),
         scheduler=scheduler(),
         safety_checker=None,
         feature_extractor=None,

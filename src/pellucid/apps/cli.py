@@ -11,8 +11,10 @@ from pellucid.errors import PellucidError
 COMMANDS: dict[str, tuple[str, str]] = {
     # name: (module, line in --help); the module has a click command of that name
     "generate": ("generate", "A sentence in, a transparent picture out."),
+    "layers": ("layers", "A scene of several layers, as a PSD or OpenRaster document."),
     "vary": ("generate", "Repaint a transparent picture after a sentence."),
     "inpaint": ("generate", "Repaint a transparent picture inside a mask."),
+    "split": ("layers", "Take a picture apart, given one of its two layers."),
     "encode": ("codec", "A transparent picture to its adjusted latent."),
     "decode": ("codec", "An adjusted latent to a transparent picture."),
     "show": ("pictures", "What is inside a picture: size, alpha, prompt, seed, model."),

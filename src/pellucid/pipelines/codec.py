@@ -83,6 +83,11 @@ def middle_of(canvas: Sequence[int], size: Sequence[int]) -> tuple[int, int]:
 
 def to_picture(rgba: Tensor, crop: tuple[int, int] | None) -> RGBA8:
     """One decoded tensor (1, 4, h, w) to a picture, its middle if `crop` is given."""
+    return to_bytes(middle_pixels(rgba, crop))
+
+
+def middle_pixels(rgba: Tensor, crop: tuple[int, int] | None) -> AnyArray:
+    """As `to_picture`, float32 (h, w, 4) in [0, 1]."""
     array = rgba[0].permute(1, 2, 0).float().cpu().numpy()
     if crop is not None:
         height, width = crop
@@ -93,7 +98,7 @@ def to_picture(rgba: Tensor, crop: tuple[int, int] | None) -> RGBA8:
                 "Shrink it."
             )
         array = array[top : top + height, left : left + width]
-    return to_bytes(np.ascontiguousarray(array))
+    return np.ascontiguousarray(array)
 
 
 def latent_multiple(pipeline: Any, autoencoder: RGBAAutoencoder) -> int:  # noqa: ANN401 - any diffusers pipeline

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from pellucid.errors import InputError
 from pellucid.models.autoencoder import RGBAAutoencoder
-from pellucid.pipelines.codec import middle_of, to_picture
+from pellucid.pipelines.codec import middle_of, middle_pixels
 from pellucid.pipelines.modes import Mode, Role, Sampling, Task
 from pellucid.pipelines.options import requests_in, settings_in
 from pellucid.pipelines.requests import MAX_SEED, Request, check_size, padded, texts_of
@@ -22,7 +22,8 @@ from pellucid.pipelines.twins import text_to_image
 from pellucid.pipelines.wardrobe import Wardrobe, stop_sigma
 from pellucid.rgba.fitting import Pixels, on_grey
 from pellucid.rgba.provenance import Provenance
-from pellucid.rgba.types import RGBA8, AnyArray
+from pellucid.rgba.quantization import to_bytes
+from pellucid.rgba.types import AnyArray
 from pellucid.scene.layer import Layer
 from pellucid.scene.scene import Scene
 
@@ -103,7 +104,7 @@ class FrameSampling:
         for job, frames in zip(jobs, latents.split(len(mode.outputs)), strict=True):
             for output, latent in zip(mode.outputs, frames.split(1), strict=True):
                 picture = self._decoded(latent, output.transparent, settings.passes, canvas)
-                job.known[output.role] = picture
+                job.known[output.role] = to_bytes(picture)
                 job.shown[output.role] = on_grey(picture)
                 job.settings[output.role] = mode, settings
 
@@ -129,11 +130,13 @@ class FrameSampling:
         return (torch.cat(concat, dim=1) if concat else None), (hints[0] if hints else None)
 
     @torch.no_grad()
-    def _decoded(self, latent: Tensor, transparent: bool, passes: int, canvas: tuple[int, int]) -> RGBA8:
+    def _decoded(
+        self, latent: Tensor, transparent: bool, passes: int, canvas: tuple[int, int]
+    ) -> AnyArray:
         if transparent:
-            return to_picture(self.autoencoder.decode(latent, passes=passes), canvas)
+            return middle_pixels(self.autoencoder.decode(latent, passes=passes), canvas)
         rgb = self.autoencoder.decode_opaque(latent)
-        return to_picture(torch.cat([rgb, torch.ones_like(rgb[:, :1])], dim=1), canvas)
+        return middle_pixels(torch.cat([rgb, torch.ones_like(rgb[:, :1])], dim=1), canvas)
 
     def _assembled(self, job: Job, canvas: tuple[int, int]) -> Scene:
         layers = {role: self._layer(job, role) for role in job.known}

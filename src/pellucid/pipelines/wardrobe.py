@@ -2,6 +2,7 @@
 
 from collections.abc import Generator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -20,10 +21,21 @@ from pellucid.weights.adapters import (
 )
 
 TRAINING_TIMESTEPS = 1000
+WORN = "_pellucid_worn"  # attribute of the UNet
+
+
+@dataclass(frozen=True, slots=True)
+class _Worn:
+    what: tuple[object, ...]
+    report: AdapterReport
+
 
 
 class Wardrobe:
-    """Puts adapters on a UNet and takes them off; the last one stays on until another is asked for."""
+    """Puts adapters on a UNet and takes them off; the last one stays on until another is asked for.
+
+    What is worn is noted on the UNet, so that several pipelines may share one.
+    """
 
     def __init__(self, unet: Any, strength: float = 1.0) -> None:  # noqa: ANN401 - any diffusers UNet
         """`strength`: of every adapter that has one, 0 to 2.
@@ -36,8 +48,6 @@ class Wardrobe:
                 f"Expected an adapter strength of 0 to 2, found {strength}. 1 is what was trained."
             )
         self.unet, self.strength = unet, strength
-        self.worn: str | Path | None = None
-        self.report: AdapterReport | None = None
 
     def wear(self, source: str | Path | None) -> AdapterReport | None:
         """Changes to the adapter `source`, see `pellucid.weights.store.locate`; None is the plain UNet.
@@ -45,15 +55,22 @@ class Wardrobe:
         Raises:
             WeightsError: it is absent or does not fit; the UNet is then plain.
         """
-        if source == self.worn:
-            return self.report
-        if self.worn is not None:
+        worn: _Worn | None = getattr(self.unet, WORN, None)
+        if worn is not None:
+            if worn.what == self._what(source):
+                return worn.report
             remove_adapter(self.unet)
-        self.worn = self.report = None
-        if source is not None:
-            self.report = apply_adapter(self.unet, source, strength=self.strength)
-            self.worn = source
-        return self.report
+            delattr(self.unet, WORN)
+        if source is None:
+            return None
+        report = apply_adapter(self.unet, source, strength=self.strength)
+        object.__setattr__(self.unet, WORN, _Worn(self._what(source), report))
+        return report
+
+    def _what(self, source: str | Path | None) -> tuple[object, ...]:
+        """Tells adapters apart, and a file from what it was before it was written again."""
+        stat = source.stat() if isinstance(source, Path) and source.is_file() else None
+        return source, self.strength, stat and (stat.st_mtime_ns, stat.st_size)
 
     @contextmanager
     def conditioned(
@@ -71,7 +88,8 @@ class Wardrobe:
             handles.append(ConcatCondition(concat).attach(self.unet))
         if stop_sigma > 0:
             handles.append(self.unet.register_forward_pre_hook(_stopping_at(stop_sigma), with_kwargs=True))
-        sharing = self.report.sharing if self.report else None
+        worn: _Worn | None = getattr(self.unet, WORN, None)
+        sharing = worn.report.sharing if worn else None
         if hint is not None:
             if sharing is None:
                 raise InputError("Expected an adapter with control, found none. Take one of the hint modes.")

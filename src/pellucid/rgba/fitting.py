@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from pellucid.errors import InputError
 from pellucid.rgba.compositing import premultiply, unpremultiply
 from pellucid.rgba.quantization import to_bytes, to_float
-from pellucid.rgba.types import RGBA8, AnyArray
+from pellucid.rgba.types import AnyArray
 
 FITS = ("crop", "fit", "stretch")
 Pixels = NDArray[np.float32]
@@ -22,9 +22,13 @@ def check_fit(fit: str) -> None:
         raise InputError(f"No way of fitting is called {fit!r}. Choose one of {', '.join(FITS)}.")
 
 
-def on_grey(rgba: RGBA8) -> Pixels:
-    """The picture over the mid grey that condition pictures were trained on: float32 (h, w, 3), [0, 1]."""
-    picture = to_float(rgba)
+def on_grey(rgba: AnyArray) -> Pixels:
+    """A picture over the mid grey that condition pictures were trained on: float32 (h, w, 3), [0, 1].
+
+    Args:
+        rgba: straight, uint8 or floats in [0, 1], (h, w, 4).
+    """
+    picture = to_float(rgba) if rgba.dtype == np.uint8 else rgba
     return (0.5 + (picture[..., :3] - 0.5) * picture[..., 3:]).astype(np.float32)
 
 

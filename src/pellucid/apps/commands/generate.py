@@ -123,15 +123,15 @@ def inpaint_command(
     report(write_all(scenes, target), as_json)
 
 
-def default_path(prompt: str) -> Path:
+def default_path(prompt: str, ending: str = ".png") -> Path:
     """A file name out of the prompt's words that is free: `a-glass-bottle.png`, `a-glass-bottle-2.png`."""
     stem = re.sub(r"[^\w]+", "-", prompt.lower()).strip("-_")[:MAX_NAME].strip("-_") or "picture"
     while len(stem.encode()) > 4 * MAX_NAME:
         stem = stem[:-1]
-    path, number = Path(f"{stem}.png"), 1
+    path, number = Path(f"{stem}{ending}"), 1
     while path.exists() or numbered(path, 1).exists():
         number += 1
-        path = Path(f"{stem}-{number}.png")
+        path = Path(f"{stem}-{number}{ending}")
     return path
 
 
