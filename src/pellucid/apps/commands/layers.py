@@ -93,12 +93,11 @@ def layers_command(
     else:
         sized.pop("fit", None)
         scenes = pipe.joint([texts.pop(0)], [background], composite, **sized, **arguments)
-    report(
-        write_all(
-            [_grown(pipe, scene, texts, composite, arguments, i) for i, scene in enumerate(scenes)], target
-        ),
-        as_json,
-    )
+    grown: list[Scene] = []
+    for i, scene in enumerate(scenes):
+        seed = None if sampling.seed is None else sampling.seed + i
+        grown.append(_grown(pipe, scene, texts, composite, {**arguments, "count": 1, "seed": seed}))
+    report(write_all(grown, target), as_json)
 
 
 @click.command(name="split")
