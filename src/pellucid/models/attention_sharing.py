@@ -4,8 +4,9 @@ A "frame" is one layer of the scene, and its index is fastest in a batch: row i 
 Source: paper section 3.3; SPEC d.1.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import torch
@@ -58,8 +59,13 @@ class LowRank(nn.Module):
         self.up = nn.Linear(rank, outer, bias=False)
         nn.init.zeros_(self.up.weight)
 
-    def forward(self, x: Tensor, base: nn.Linear) -> Tensor:
-        """`base` with the difference merged, applied to `x`."""
+    def forward(self, x: Tensor, base: nn.Module) -> Tensor:
+        """`base` with the difference merged, applied to `x`; beside it if `base` is more than a matrix.
+
+        A layer with another LoRA in it, or a quantised one, is such a one.
+        """
+        if not isinstance(base, nn.Linear) or type(base) is not nn.Linear:
+            return base(x) + self.up(self.down(x.to(self.down.weight))).to(x)
         weight = base.weight.to(x) + self.up.weight.to(x) @ self.down.weight.to(x)
         bias: Tensor | None = getattr(base, "bias")  # noqa: B009 - torch's types deny that it may be None
         return F.linear(x, weight, None if bias is None else bias.to(x))
@@ -103,6 +109,7 @@ class AttentionSharingUnit(nn.Module):
         base: nn.Module,
         context: Float[Tensor, "b t c"] | None = None,
         state: SharingState | None = None,
+        images: "ImagePrompts | None" = None,
     ) -> Float[Tensor, "b n d"]:
         """What the replaced attention adds to the residual stream.
 
@@ -111,6 +118,7 @@ class AttentionSharingUnit(nn.Module):
             base: the replaced attention, with to_q, to_k, to_v and to_out.
             context: text of every row; None attends to the tokens themselves.
             state: control signals and prompts of this call.
+            images: of an IP-Adapter, whose attention is added to the text's.
         """
         rows = tokens.shape[0]
         if rows % self.frames:
@@ -127,7 +135,9 @@ class AttentionSharingUnit(nn.Module):
             override = state.overrides[frame] if frame < len(state.overrides) else None
             if text is not None and override is not None:
                 text = override.to(text) * (1 - mark[rows_of]) + text * mark[rows_of]
-            mixed[rows_of] = x + self._attention(x, base, x if text is None else text, frame)
+            shown = [each[rows_of] for each in images.states] if images else []
+            also = images and partial(images.attention, shown)
+            mixed[rows_of] = x + self._attention(x, base, x if text is None else text, frame, also)
         return mixed + self._across_frames(mixed) - tokens
 
     def _controlled(self, x: Tensor, frame: int, state: SharingState) -> Tensor:
@@ -145,11 +155,21 @@ class AttentionSharingUnit(nn.Module):
             )
         return x + signal.repeat(x.shape[0] // signal.shape[0], 1, 1)
 
-    def _attention(self, x: Tensor, base: Any, context: Tensor, frame: int) -> Tensor:  # noqa: ANN401
+    def _attention(
+        self,
+        x: Tensor,
+        base: Any,  # noqa: ANN401 - the replaced attention
+        context: Tensor,
+        frame: int,
+        also: Callable[[Tensor, int], Tensor] | None,
+    ) -> Tensor:
         q = self.to_q_lora[frame](x, base.to_q)
         k = self.to_k_lora[frame](context, base.to_k)
         v = self.to_v_lora[frame](context, base.to_v)
-        return self.to_out_lora[frame](attend(q, k, v, self.heads), base.to_out[0])
+        mixed = attend(q, k, v, self.heads)
+        if also is not None:
+            mixed = mixed + also(q, self.heads)
+        return self.to_out_lora[frame](mixed, base.to_out[0])
 
     def _across_frames(self, mixed: Tensor) -> Tensor:
         rows, n, width = mixed.shape
@@ -201,24 +221,47 @@ class HintEncoder(nn.Module):
         return signals
 
 
+@dataclass(frozen=True, slots=True)
+class ImagePrompts:
+    """What an IP-Adapter shows one attention."""
+
+    processor: Any
+    """diffusers' IP-Adapter processor, with its keys, values and scales."""
+    states: Sequence[Tensor]
+    """Features "rows pictures tokens width" of each adapter."""
+
+    def attention(self, states: Sequence[Tensor], q: Tensor, heads: int) -> Tensor:
+        """Attention of queries "b n d" to the rows' pictures, scaled and summed."""
+        total = torch.zeros_like(q)
+        each = zip(states, self.processor.to_k_ip, self.processor.to_v_ip, self.processor.scale, strict=True)
+        for state, to_k, to_v, scale in each:
+            tokens = state.flatten(1, 2)
+            total = total + scale * attend(q, to_k(tokens), to_v(tokens), heads)
+        return total
+
+
 class SharingProcessor:
     """diffusers attention processor that runs one unit."""
 
-    def __init__(self, unit: AttentionSharingUnit, state: SharingState) -> None:
-        """`state` is shared by all units of a UNet."""
-        self.unit, self.state = unit, state
+    def __init__(self, unit: AttentionSharingUnit, state: SharingState, replaced: object = None) -> None:
+        """`state` is shared by all units of a UNet; `replaced` is the processor that was there."""
+        self.unit, self.state, self.replaced = unit, state, replaced
 
     def __call__(
         self,
         attn: Attention,
         hidden_states: Tensor,
-        encoder_hidden_states: Tensor | None = None,
+        encoder_hidden_states: Tensor | tuple[Tensor, list[Tensor]] | None = None,
         attention_mask: Tensor | None = None,
         temb: Tensor | None = None,
     ) -> Tensor:
         """Signature of diffusers' processors; masks and time are not used by these attentions."""
         del attention_mask, temb
-        return self.unit(hidden_states, attn, encoder_hidden_states, self.state)
+        images = None
+        if isinstance(encoder_hidden_states, tuple):
+            encoder_hidden_states, states = encoder_hidden_states
+            images = ImagePrompts(self.replaced, states) if hasattr(self.replaced, "to_k_ip") else None
+        return self.unit(hidden_states, attn, encoder_hidden_states, self.state, images)
 
 
 def attention_modules(unet: nn.Module) -> Iterator[tuple[str, Attention]]:
@@ -278,7 +321,7 @@ class AttentionSharing(ModelMixin, ConfigMixin):
             )
         previous = {name: module.processor for name, module in found}
         for (_, module), unit in zip(found, self.layers, strict=True):
-            module.processor = SharingProcessor(unit, self.state)  # pyright: ignore[reportArgumentType, reportAttributeAccessIssue]
+            module.processor = SharingProcessor(unit, self.state, module.processor)  # pyright: ignore[reportArgumentType, reportAttributeAccessIssue]
         return previous
 
     @staticmethod

@@ -17,27 +17,33 @@ from torch import Tensor
 from pellucid.errors import InputError
 from pellucid.pipelines.modes import Family
 
-SD, XL, CONTROL = "stable_diffusion", "stable_diffusion_xl", "controlnet"
-TWINS: tuple[tuple[tuple[str, str, str], tuple[str, str, str]], ...] = (
-    # (package, module, class) from text, and from a picture
-    (
-        (SD, "pipeline_stable_diffusion", "StableDiffusionPipeline"),
-        (SD, "pipeline_stable_diffusion_img2img", "StableDiffusionImg2ImgPipeline"),
-    ),
-    (
-        (XL, "pipeline_stable_diffusion_xl", "StableDiffusionXLPipeline"),
-        (XL, "pipeline_stable_diffusion_xl_img2img", "StableDiffusionXLImg2ImgPipeline"),
-    ),
+Place = tuple[str, str, str]
+SD, XL, CONTROL, T2I = "stable_diffusion", "stable_diffusion_xl", "controlnet", "t2i_adapter"
+FROM_TEXT: Place = (SD, "pipeline_stable_diffusion", "StableDiffusionPipeline")
+FROM_PICTURE: Place = (SD, "pipeline_stable_diffusion_img2img", "StableDiffusionImg2ImgPipeline")
+XL_FROM_TEXT: Place = (XL, "pipeline_stable_diffusion_xl", "StableDiffusionXLPipeline")
+XL_FROM_PICTURE: Place = (XL, "pipeline_stable_diffusion_xl_img2img", "StableDiffusionXLImg2ImgPipeline")
+TWINS: tuple[tuple[Place, Place, tuple[str, ...]], ...] = (
+    # (package, module, class) from text, and from a picture; other classes with the same parts
+    (FROM_TEXT, FROM_PICTURE, ("StableDiffusionInpaintPipeline",)),
+    (XL_FROM_TEXT, XL_FROM_PICTURE, ("StableDiffusionXLInpaintPipeline",)),
     (
         (CONTROL, "pipeline_controlnet", "StableDiffusionControlNetPipeline"),
         (CONTROL, "pipeline_controlnet_img2img", "StableDiffusionControlNetImg2ImgPipeline"),
+        ("StableDiffusionControlNetInpaintPipeline",),
     ),
     (
         (CONTROL, "pipeline_controlnet_sd_xl", "StableDiffusionXLControlNetPipeline"),
         (CONTROL, "pipeline_controlnet_sd_xl_img2img", "StableDiffusionXLControlNetImg2ImgPipeline"),
+        ("StableDiffusionXLControlNetInpaintPipeline",),
     ),
+    # T2I-Adapters steer what is made from text; diffusers has no image-to-image with them
+    ((T2I, "pipeline_stable_diffusion_adapter", "StableDiffusionAdapterPipeline"), FROM_PICTURE, ()),
+    ((T2I, "pipeline_stable_diffusion_xl_adapter", "StableDiffusionXLAdapterPipeline"), XL_FROM_PICTURE, ()),
 )
-SUPPORTED = tuple(place[2] for pair in TWINS for place in pair)
+SUPPORTED = tuple(
+    dict.fromkeys(name for *places, more in TWINS for name in (*(place[2] for place in places), *more))
+)
 
 
 class LatentSource(ModelMixin, ConfigMixin):
@@ -58,23 +64,26 @@ class LatentSource(ModelMixin, ConfigMixin):
         return SimpleNamespace(latents=latents)
 
 
-def _row(pipeline: object) -> tuple[tuple[str, str, str], tuple[str, str, str]]:
-    names = [cls.__name__ for cls in type(pipeline).__mro__]
-    for (
-        name
-    ) in names:  # the nearest class first: a ControlNet pipeline is nobody's subclass, a user's own may be
-        for pair in TWINS:
-            if name in (pair[0][2], pair[1][2]):
-                return pair
+def _row(pipeline: object) -> tuple[Place, Place]:
+    for cls in type(pipeline).__mro__:  # the nearest class first: a user's own may be a subclass
+        for from_text, from_picture, others in TWINS:
+            if cls.__name__ in (from_text[2], from_picture[2], *others):
+                return from_text, from_picture
     raise InputError(
         f"Expected a Stable Diffusion pipeline, found {type(pipeline).__name__}. "
         f"Use one of {', '.join(SUPPORTED)}."
     )
 
 
-def check_pipeline(pipeline: object) -> None:
-    """Raises InputError for a pipeline that has no row in `TWINS`."""
+def check_pipeline(pipeline: Any) -> None:  # noqa: ANN401 - any diffusers pipeline
+    """Raises InputError for a pipeline that has no row in `TWINS`, or whose UNet wants more than a latent."""
     _row(pipeline)
+    config = pipeline.unet.config
+    if config.in_channels != config.out_channels:
+        raise InputError(
+            f"Expected a UNet with as many inputs as outputs, found {config.in_channels} and "
+            f"{config.out_channels}. Take the base model, not one made for inpainting; `inpaint` works on it."
+        )
 
 
 def family_of(pipeline: object) -> Family:
@@ -84,8 +93,8 @@ def family_of(pipeline: object) -> Family:
 
 def text_to_image(pipeline: Any) -> Any:  # noqa: ANN401 - any diffusers pipeline
     """`pipeline` itself if it starts from noise, else its twin that does."""
-    from_text, from_picture = _row(pipeline)
-    return _build(from_text, pipeline, {}) if _is(pipeline, from_picture) else pipeline
+    from_text, _ = _row(pipeline)
+    return pipeline if _is(pipeline, from_text) else _build(from_text, pipeline, {})
 
 
 def image_to_image(pipeline: Any) -> Any:  # noqa: ANN401 - any diffusers pipeline
@@ -100,11 +109,11 @@ def image_to_image(pipeline: Any) -> Any:  # noqa: ANN401 - any diffusers pipeli
     return twin
 
 
-def _is(pipeline: object, place: tuple[str, str, str]) -> bool:
+def _is(pipeline: object, place: Place) -> bool:
     return any(cls.__name__ == place[2] for cls in type(pipeline).__mro__)
 
 
-def _build(place: tuple[str, str, str], pipeline: Any, instead: dict[str, Any]) -> Any:  # noqa: ANN401
+def _build(place: Place, pipeline: Any, instead: dict[str, Any]) -> Any:  # noqa: ANN401
     package, module, name = place
     cls = getattr(import_module(f"diffusers.pipelines.{package}.{module}"), name)
     parts = {**pipeline.components, **instead}

@@ -155,9 +155,7 @@ def _check_what(
 
 
 def _opened(path: Path | None) -> Any:  # noqa: ANN401 - a picture, or nothing
-    from pellucid.rgba.io import read_rgba
-
-    return None if path is None else read_rgba(path)
+    return None if path is None else _document(path).composite()
 
 
 def _document(path: Path) -> "Scene":
