@@ -10,18 +10,31 @@ from pellucid.errors import InputError
 
 SPACING = {"timestep_spacing": "linspace"}
 """From pure noise on, as k-diffusion; many models' own configs skip the noisiest steps."""
-DPM = ("scheduling_dpmsolver_multistep", "DPMSolverMultistepScheduler")
+STOCK = "diffusers.schedulers.scheduling_"
+DPM = (f"{STOCK}dpmsolver_multistep", "DPMSolverMultistepScheduler")
+SECOND_ORDER = {
+    "algorithm_type": "dpmsolver++",
+    "solver_order": 2,
+    "solver_type": "midpoint",
+    "final_sigmas_type": "zero",
+    "thresholding": False,
+}
+"""What DPM-Solver++(2M) means, whatever the pipeline's own scheduler was set to."""
 SCHEDULERS: dict[str, tuple[tuple[str, str], dict[str, Any]]] = {
-    # name: ((module of diffusers.schedulers, class), what differs from its defaults)
-    "ddim": (("scheduling_ddim", "DDIMScheduler"), {}),
-    "ddpm": (("scheduling_ddpm", "DDPMScheduler"), {}),
+    # name: ((module, class), what differs from its defaults)
+    "ddim": ((f"{STOCK}ddim", "DDIMScheduler"), {}),
+    "ddpm": ((f"{STOCK}ddpm", "DDPMScheduler"), {}),
     "dpm++-2m": (DPM, {"algorithm_type": "dpmsolver++", **SPACING}),
     "dpm++-2m-karras": (DPM, {"algorithm_type": "dpmsolver++", "use_karras_sigmas": True, **SPACING}),
+    "dpm++-2m-karras-exact": (  # as the released command line: docs/decisions/008-exact-sampler.md
+        ("pellucid.pipelines.exact", "ReleasedSolver"),
+        {**SECOND_ORDER, "use_karras_sigmas": True},
+    ),
     "dpm++-2m-sde": (DPM, {"algorithm_type": "sde-dpmsolver++", **SPACING}),
     "dpm++-2m-sde-karras": (DPM, {"algorithm_type": "sde-dpmsolver++", "use_karras_sigmas": True, **SPACING}),
-    "euler": (("scheduling_euler_discrete", "EulerDiscreteScheduler"), SPACING),
-    "euler-a": (("scheduling_euler_ancestral_discrete", "EulerAncestralDiscreteScheduler"), SPACING),
-    "unipc": (("scheduling_unipc_multistep", "UniPCMultistepScheduler"), {}),
+    "euler": ((f"{STOCK}euler_discrete", "EulerDiscreteScheduler"), SPACING),
+    "euler-a": ((f"{STOCK}euler_ancestral_discrete", "EulerAncestralDiscreteScheduler"), SPACING),
+    "unipc": ((f"{STOCK}unipc_multistep", "UniPCMultistepScheduler"), {}),
 }
 
 
@@ -38,7 +51,7 @@ def scheduled(pipeline: Any, name: str | None) -> Generator[None]:  # noqa: ANN4
     own = pipeline.scheduler
     if name is not None:
         (module, cls), options = SCHEDULERS[name]
-        scheduler = getattr(import_module(f"diffusers.schedulers.{module}"), cls)
+        scheduler = getattr(import_module(module), cls)
         pipeline.scheduler = _from_first_step(scheduler.from_config(own.config, **options))
     try:
         yield
