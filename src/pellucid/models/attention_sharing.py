@@ -60,11 +60,13 @@ class LowRank(nn.Module):
         nn.init.zeros_(self.up.weight)
 
     def forward(self, x: Tensor, base: nn.Module) -> Tensor:
-        """`base` with the difference merged, applied to `x`; beside it if `base` is more than a matrix.
+        """`base` and the difference, applied to `x`; merged first if that is cheaper.
 
-        A layer with another LoRA in it, or a quantised one, is such a one.
+        A layer with another LoRA in it, or a quantised one, is no plain matrix.
         """
-        if not isinstance(base, nn.Linear) or type(base) is not nn.Linear:
+        plain = type(base) is nn.Linear
+        inner, outer = self.down.in_features, self.up.out_features
+        if not plain or x[..., 0].numel() * (inner + outer) < inner * outer:  # fewer sums than merging
             return base(x) + self.up(self.down(x.to(self.down.weight))).to(x)
         weight = base.weight.to(x) + self.up.weight.to(x) @ self.down.weight.to(x)
         bias: Tensor | None = getattr(base, "bias")  # noqa: B009 - torch's types deny that it may be None
@@ -174,6 +176,8 @@ class AttentionSharingUnit(nn.Module):
     def _across_frames(self, mixed: Tensor) -> Tensor:
         rows, n, width = mixed.shape
         x = self.temporal_i(self.temporal_n(mixed))
+        if self.frames == 1:  # attention to itself alone
+            return self.temporal_o(self.temporal_v(x))
         x = x.view(-1, self.frames, n, width).transpose(1, 2).reshape(-1, self.frames, width)
         x = self.temporal_o(attend(self.temporal_q(x), self.temporal_k(x), self.temporal_v(x), self.heads))
         return x.view(-1, n, self.frames, width).transpose(1, 2).reshape(rows, n, width)

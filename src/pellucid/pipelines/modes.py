@@ -150,7 +150,7 @@ ROWS: tuple[Mode, ...] = (
         family="sdxl",
         adapter="sdxl-attn-merged",
         codec=SDXL_DIFFUSERS,
-        sampling=Sampling(num_inference_steps=25, scheduler="dpm++-2m-karras"),
+        sampling=Sampling(num_inference_steps=25, scheduler="dpm++-2m-karras-exact"),
     ),
     Mode(
         name="mini-opaque",
