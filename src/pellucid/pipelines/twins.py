@@ -4,6 +4,7 @@ Built by their constructors, which move and cast nothing, so both twins hold the
 """
 
 import inspect
+from collections.abc import Mapping
 from importlib import import_module
 from types import SimpleNamespace
 from typing import Any
@@ -107,6 +108,16 @@ def image_to_image(pipeline: Any) -> Any:  # noqa: ANN401 - any diffusers pipeli
         vae_scale_factor=twin.vae_scale_factor, vae_latent_channels=channels
     )
     return twin
+
+
+def for_picture(pipeline: object, inputs: Mapping[str, Any]) -> dict[str, Any]:
+    """Inputs of the pipeline from text, as its twin from a picture takes them.
+
+    A ControlNet's picture is called `control_image` there, and a T2I-Adapter's has no place.
+    """
+    others = {name: value for name, value in inputs.items() if name != "image"}
+    is_control = _row(pipeline)[1][0] == CONTROL
+    return others | ({"control_image": inputs["image"]} if is_control and "image" in inputs else {})
 
 
 def _is(pipeline: object, place: Place) -> bool:
