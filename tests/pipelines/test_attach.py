@@ -10,6 +10,7 @@ from safetensors.torch import save_file
 import pellucid
 import tiny
 from pellucid.errors import InputError, WeightsError
+from pellucid.pipelines.backdrop import FAULT, backdrop_distance
 from pellucid.pipelines.modes import MODES
 from pellucid.pipelines.schedulers import SCHEDULERS
 from pellucid.pipelines.transparent import TransparentPipeline
@@ -211,6 +212,29 @@ def test_a_large_picture_in_two_steps_is_the_small_one_enlarged_and_repainted(
     assert found.provenance.extra["strength"] == 0.4
     assert (found.layers[0].image == wanted.layers[0].image).all()
     assert (found.layers[0].image != image(pipe, **size)).any()
+
+
+def test_wrong_surroundings_are_measured_and_made_again_with_a_clear_frame(
+    sd15: TransparentPipeline,
+) -> None:
+    settings = {"seed": 3, "num_inference_steps": 6, "passes": 1}
+    plain, mended = sd15.generate("a cat", **settings), sd15.generate("a cat", mend_backdrop=True, **settings)
+    clear = sd15.encode(np.zeros((64, 64, 4), np.uint8))
+    off = backdrop_distance(sd15.autoencoder, clear)
+    assert mended.provenance.extra["backdrop"] > FAULT > off  # an untrained model paints anything
+    assert (mended.layers[0].image != plain.layers[0].image).any()
+    found: list[torch.Tensor] = []
+
+    def keep(_: object, step: int, __: object, values: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+        found.append(values["latents"])
+        return values
+
+    inputs = {"callback_on_step_end": keep}
+    sd15.generate("a cat", mend_backdrop=True, pipeline_inputs=inputs, **settings)
+    assert len(found) == 6  # the first try's; the remedy's own callback holds the frame
+    image = mended.layers[0].image
+    kept = sd15.decode(clear, passes=1)
+    assert levels_apart(image[:2, :2], kept[:2, :2]) < levels_apart(image[24:40, 24:40], kept[24:40, 24:40])
 
 
 def test_upscaling_at_strength_0_is_the_round_trip_of_the_enlarged(sd15: TransparentPipeline) -> None:
