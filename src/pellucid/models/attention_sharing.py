@@ -278,6 +278,11 @@ class SharingProcessor:
         return self.unit(hidden_states, attn, encoder_hidden_states, self.state, images)
 
 
+def _stock(processor: object) -> object:
+    """What was there before any units."""
+    return processor.replaced if isinstance(processor, SharingProcessor) and processor.unit else processor
+
+
 def attention_modules(unet: nn.Module) -> Iterator[tuple[str, Attention]]:
     """Attentions of a diffusers UNet in released order: down, up, then the middle."""
     named = [(name, module) for name, module in unet.named_modules() if isinstance(module, Attention)]
@@ -333,9 +338,9 @@ class AttentionSharing(ModelMixin, ConfigMixin):
             raise InputError(
                 f"{len(self.layers)} units, but {len(found)} attentions in the UNet. Take the right base."
             )
-        previous = {name: module.processor for name, module in found}
-        for (_, module), unit in zip(found, self.layers, strict=True):
-            module.set_processor(SharingProcessor(unit, self.state, module.processor))  # pyright: ignore[reportArgumentType]
+        previous = {name: _stock(module.processor) for name, module in found}
+        for (name, module), unit in zip(found, self.layers, strict=True):
+            module.set_processor(SharingProcessor(unit, self.state, previous[name]))  # pyright: ignore[reportArgumentType]
         return previous
 
     @staticmethod
@@ -356,6 +361,10 @@ class AttentionSharing(ModelMixin, ConfigMixin):
     @torch.no_grad()
     def set_hint(self, picture: Float[Tensor, "scenes 3 h w"]) -> None:
         """Encodes the control picture of all scenes, or one each, in [0, 1] and of the output's size."""
+        self.encode_hint(picture)
+
+    def encode_hint(self, picture: Float[Tensor, "scenes 3 h w"]) -> None:
+        """As `set_hint`, with gradients, for training."""
         if self.kwargs_encoder is None:
             raise InputError("These units take no hint: built without control. Use a control checkpoint.")
         self.state.signals = self.kwargs_encoder(picture.to(next(self.parameters())) * 2 - 1)

@@ -16,7 +16,7 @@ def data_command() -> None:
 @click.option(
     "--archives",
     type=click.Path(path_type=Path, exists=True, file_okay=False),
-    help="Folder with the .tgz files; nothing is fetched then.",
+    help="Folder with the packages' files; nothing is fetched then.",
 )
 @click.option(
     "-o",
@@ -26,7 +26,7 @@ def data_command() -> None:
 )
 @click.option("--json", "as_json", is_flag=True, help="One JSON object instead of text.")
 def pull(name: str, archives: Path | None, output: Path | None, as_json: bool) -> None:
-    """Fetch a set with the npm client, check it and pack it into a shard: fluent-3d or noto."""
+    """Fetch a set, check it and pack it into a shard: fluent-3d, noto (npm) or land-photos (apt)."""
     from pellucid.data.sources import pull as pull_set
 
     path = pull_set(name, archives=archives, folder=output)
