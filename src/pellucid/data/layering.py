@@ -4,14 +4,20 @@ Pictures are uint8 (h, w, 4), straight alpha. Source: paper section 3.3, with pl
 generated ones.
 """
 
-from collections.abc import Iterator, Sequence
+import io
+import json
+import tarfile
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import cv2
 import numpy as np
+from PIL import Image
 
 from pellucid.data.records import Record, captions
-from pellucid.data.shards import Sample, resize_rgba
+from pellucid.data.shards import Sample, add_member, resize_rgba
+from pellucid.rgba.atomic import open_atomically
 from pellucid.rgba.compositing import over
 from pellucid.rgba.types import AnyArray
 
@@ -113,3 +119,26 @@ def _shadow(layer: AnyArray) -> AnyArray:
     sigma = max(axes[1] / 1.5, 0.8)
     shadow[..., 3] = np.rint(cv2.GaussianBlur(mask, (0, 0), sigma) * SHADOW_ALPHA)
     return shadow
+
+
+def write_triples(triples: Iterable[Triple], path: Path, *, seed: int = 0) -> int:
+    """Writes scenes as three PNGs and a JSON each, atomically, and returns how many there were.
+
+    Errors as `write_shard`.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    count = 0
+    with open_atomically(path) as file, tarfile.open(fileobj=file, mode="w") as tar:
+        for number, triple in enumerate(triples):
+            name, count = f"scene-{number:05d}", number + 1
+            for role in ("foreground", "background", "composite"):
+                picture = io.BytesIO()
+                Image.fromarray(getattr(triple, role), "RGBA").save(picture, "png")
+                add_member(tar, f"{name}.{role}.png", picture.getvalue())
+            about = {
+                "texts": triple.texts(np.random.default_rng((seed, number)), plain=True),
+                "of": [triple.front.name, triple.back.name],
+                "licences": [triple.front.licence, triple.back.licence],
+            }
+            add_member(tar, f"{name}.json", json.dumps(about, sort_keys=True).encode())
+    return count

@@ -184,11 +184,10 @@ class AttentionSharingUnit(nn.Module):
 
 
 def _control(width: int) -> nn.Sequential:
-    return nn.Sequential(
-        nn.Conv2d(SIGNAL_CHANNELS, SIGNAL_CHANNELS, 3, padding=1),
-        nn.SiLU(),
-        nn.Conv2d(SIGNAL_CHANNELS, width, 1),
-    )
+    last = nn.Conv2d(SIGNAL_CHANNELS, width, 1)
+    nn.init.zeros_(last.weight)
+    nn.init.zeros_(last.bias)  # pyright: ignore[reportArgumentType]
+    return nn.Sequential(nn.Conv2d(SIGNAL_CHANNELS, SIGNAL_CHANNELS, 3, padding=1), nn.SiLU(), last)
 
 
 class HintEncoder(nn.Module):
@@ -304,7 +303,7 @@ class AttentionSharing(ModelMixin, ConfigMixin):
         heads: Sequence[int] | int = 8,
         control: bool = False,
     ) -> None:
-        """Builds units that change nothing until trained, except through control.
+        """Builds units that change nothing until trained.
 
         Args:
             sizes: (width, context) of each attention, in the order of `attention_modules`.

@@ -13,6 +13,7 @@ from diffusers.pipelines.stable_diffusion.pipeline_stable_diffusion import Stabl
 from pellucid.errors import InputError, WeightsError
 from pellucid.pipelines.attach import attach
 from pellucid.pipelines.modes import MODES, tasks_of
+from pellucid.pipelines.own_layers import layer_tasks
 from pellucid.pipelines.quiet import quiet
 from pellucid.pipelines.transparent import TransparentPipeline
 from pellucid.pipelines.wardrobe import Wardrobe
@@ -21,6 +22,7 @@ from pellucid.weights.store import load_codec
 MINI = "mini"
 DTYPES = {"float32": torch.float32, "float16": torch.float16, "bfloat16": torch.bfloat16}
 OWN_ADAPTER = "adapter"
+OWN_FILE = "transparent.safetensors"
 OWN_CODEC = "rgba"
 DEFAULTS = {"StableDiffusionPipeline": "sd15-attn", "StableDiffusionXLPipeline": "sdxl-attn"}
 """Pipeline class -> the mode that `load` attaches when none is named."""
@@ -97,11 +99,13 @@ def _attached(
     own_codec = folder / OWN_CODEC if folder else None
     codec = load_codec(own_codec, pipeline.vae) if own_codec and own_codec.is_dir() else None
     if adapter is None and codec is not None:
-        own = sorted((folder / OWN_ADAPTER).glob("*.safetensors")) if folder else []
-        mode = replace(MODES[MINI], adapter=own[0] if own else None)
+        adapters = folder / OWN_ADAPTER if folder else Path()
+        usual = adapters / OWN_FILE
+        mode = replace(MODES[MINI], adapter=usual if usual.is_file() else None)
         wardrobe = Wardrobe(pipeline.unet, strength)
         wardrobe.wear(mode.source)
-        return TransparentPipeline(pipeline, codec, wardrobe=wardrobe, tasks=tasks_of(mode), model=name)
+        tasks = tasks_of(mode) | layer_tasks(adapters, mode)
+        return TransparentPipeline(pipeline, codec, wardrobe=wardrobe, tasks=tasks, model=name)
     usual = DEFAULTS.get(type(pipeline).__name__, "sd15-attn")
     return attach(pipeline, adapter or usual, strength=strength, autoencoder=codec, model=name)
 
