@@ -79,7 +79,7 @@ def layer_triples(
 
 
 def _placed(picture: AnyArray, size_px: int, rng: np.random.Generator, *, shadow: bool) -> AnyArray:
-    side = round(size_px * rng.uniform(*SCALE))
+    side = max(round(size_px * rng.uniform(*SCALE)), 1)
     thing = resize_rgba(picture, side, side)
     rows = np.flatnonzero(thing[..., 3].max(axis=1))
     lowest = int(rows[-1]) + 1 if len(rows) else side

@@ -57,7 +57,9 @@ def pack(sets: tuple[str, ...], size_px: int, output: Path) -> None:
 @click.option(
     "-o", "--output", type=click.Path(path_type=Path, dir_okay=False), required=True, help="Shard to write."
 )
-def layers(sets: tuple[str, ...], backgrounds: str, count: int, size_px: int, seed: int, output: Path) -> None:
+def layers(
+    sets: tuple[str, ...], backgrounds: str, count: int, size_px: int, seed: int, output: Path
+) -> None:
     """Place pictures of SETS on backgrounds: foreground, background, composite and a caption of each."""
     from pellucid.data.layering import layer_triples, write_triples
     from pellucid.data.shards import read_shard
