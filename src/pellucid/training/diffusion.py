@@ -25,19 +25,34 @@ from pellucid.training.vocabulary import plain_pictures
 
 BACKGROUNDS = {"": 0.5, "white": 1.0, "black": 0.0}
 """Words after a caption, and the level behind the picture; no words mean the grey of transparency."""
-OPTIONS = {"trainable", "caption_dropout", "min_snr_gamma", "opaque_share", "styled_share"}
+OPTIONS = {
+    "trainable", "caption_dropout", "min_snr_gamma", "opaque_share", "styled_share", "rank", "opaque", "name",
+}  # fmt: skip
+ATTENTION = ("to_q", "to_k", "to_v", "to_out.0")
+"""Matrices that LoRAs go into, as the released ones."""
 SHEET = 16
 
 
 class DiffusionStage:
-    """Trains the UNet to predict v from noisy latents and captions."""
+    """Trains the UNet to predict v from noisy latents and captions.
+
+    Options in the recipe's `model`, beside the UNet's own: `trainable` (regular expression of the parameters
+    that train), `rank` (trains LoRAs in the attentions instead; 0 is none), `opaque` (whether an adapter
+    learns opaque pictures, all of them and not one a subject), `name` (of the adapter's file),
+    `caption_dropout`, `min_snr_gamma`, `opaque_share`, `styled_share`.
+    """
 
     def __init__(self, recipe: Recipe, pictures: Pictures, device: torch.device) -> None:
         self.recipe, self.device = recipe, device
         self.options = {key: value for key, value in recipe.model.items() if key in OPTIONS}
         torch.manual_seed(recipe.seed)
         self.folder = Path(recipe.init)
-        plain = plain_pictures(pictures.records, recipe.groups, recipe.subjects, recipe.first_subjects)
+        base = recipe.stage == "base"
+        self.opaque = base or bool(self.options.get("opaque", False))
+        if self.opaque and not base:
+            plain = list(range(len(pictures.records)))
+        else:
+            plain = plain_pictures(pictures.records, recipe.groups, recipe.subjects, recipe.first_subjects)
         subjects, taken = {pictures.records[index].label for index in plain}, set(plain)
         styled = [
             i for i, record in enumerate(pictures.records) if record.label in subjects and i not in taken
@@ -47,10 +62,15 @@ class DiffusionStage:
             device
         )
         architecture = {key: value for key, value in recipe.model.items() if key not in OPTIONS}
-        self.unet = load_unet(self.folder, architecture, transparent=recipe.stage == "transparent")
+        self.unet = load_unet(self.folder, architecture, transparent=not base)
         self.start = {name: value.clone() for name, value in self.unet.state_dict().items()}
-        self.unet.to(device)  # pyright: ignore[reportArgumentType]
         wanted = re.compile(str(self.options.get("trainable", "")))
+        if rank := int(self.options.get("rank", 0)):
+            from peft import LoraConfig
+
+            self.unet.add_adapter(LoraConfig(r=rank, lora_alpha=rank, target_modules=list(ATTENTION)))
+            wanted = re.compile(r"\.lora_[AB]\.")
+        self.unet.to(device)  # pyright: ignore[reportArgumentType]
         for name, parameter in self.unet.named_parameters():
             parameter.requires_grad_(bool(wanted.search(name)))
         self.turns: Mapping[str, nn.Module] = {"unet": self.unet}
@@ -64,9 +84,8 @@ class DiffusionStage:
     @torch.no_grad()
     def _cache(self) -> None:
         """Latents of every picture in every setting, and the text encoder's states of every caption."""
-        base = self.recipe.stage == "base"
-        self.settings = list(BACKGROUNDS) if base else [""]
-        encode = self._opaque_latents if base else self._adjusted_latents
+        self.settings = list(BACKGROUNDS) if self.recipe.stage == "base" else [""]
+        encode = self._opaque_latents if self.opaque else self._adjusted_latents
         parts = [encode(part.float() / 255) for part in self.pictures.rgba.split(64)]
         self.latents = torch.cat(parts).contiguous()
         sentences = {"": 0}
@@ -83,7 +102,7 @@ class DiffusionStage:
     def _opaque_latents(self, rgba: Tensor) -> Tensor:
         vae = load_vae(self.folder, self.device)
         pictures = [
-            blends(rgba, rgba.new_full((1, 3, 1, 1), level)) * 2 - 1 for level in BACKGROUNDS.values()
+            blends(rgba, rgba.new_full((1, 3, 1, 1), BACKGROUNDS[word])) * 2 - 1 for word in self.settings
         ]
         latents = [vae.encode(picture).latent_dist.mean for picture in pictures]  # type: ignore[union-attr]
         return torch.stack(latents, dim=1) * vae.config["scaling_factor"]  # type: ignore[index]
@@ -129,10 +148,14 @@ class DiffusionStage:
             schedule().save_pretrained(folder / "scheduler")
             return
         trained = {name for name, parameter in self.unet.named_parameters() if parameter.requires_grad}
-        state = module.state_dict()
-        offsets = {n: (state[n].cpu() - self.start[n]).half().contiguous() for n in sorted(trained)}
+        state = {name: module.state_dict()[name].cpu() for name in sorted(trained)}
+        if self.options.get("rank"):
+            found = {_released(name): value for name, value in state.items()}
+        else:
+            found = {name: value - self.start[name] for name, value in state.items()}
         (folder / "adapter").mkdir(parents=True, exist_ok=True)
-        save_file(offsets, folder / "adapter" / "transparent.safetensors")
+        path = folder / "adapter" / f"{self.options.get('name', 'transparent')}.safetensors"
+        save_file({name: value.half().contiguous() for name, value in found.items()}, path)
 
     def generated(self, module: nn.Module, rows: Tensor) -> Tensor:
         """What the module makes of sentences, (n, 3 or 4, h, w): over grey (`base`), or transparent."""
@@ -140,7 +163,7 @@ class DiffusionStage:
         vae = load_vae(self.folder, self.device)
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.device.type == "cuda"):
             latents = sample(module, vae, self.texts[rows], self.texts[:1]).float()
-        if self.recipe.stage == "base":
+        if self.opaque:
             raw = latents / vae.config["scaling_factor"]  # type: ignore[index]
             return ((vae.decode(raw).sample + 1) / 2).clamp(0, 1)  # type: ignore[union-attr]
         return load_autoencoder(self.folder, self.device).decode(latents, passes=1)
@@ -170,7 +193,13 @@ class DiffusionStage:
         return {name: sum(rank <= most for rank in ranks) / len(ranks) for name, most in shares.items()}
 
     def _shown(self, rgba: Tensor) -> Tensor:
-        return blends(rgba, rgba.new_full((1, 3, 1, 1), 0.5)) if self.recipe.stage == "base" else rgba
+        return blends(rgba, rgba.new_full((1, 3, 1, 1), 0.5)) if self.opaque else rgba
+
+
+def _released(name: str) -> str:
+    """Peft's name of a LoRA matrix as adapter files have it: target::lora::0 for up, ::1 for down."""
+    target, _, kind = name.removesuffix(".default.weight").rpartition(".lora_")
+    return f"{target}.weight::lora::{0 if kind == 'B' else 1}"
 
 
 def opaque(picture: Tensor) -> Tensor:

@@ -171,7 +171,7 @@ def _group(unet: nn.Module, names: list[str]) -> tuple[dict[str, dict[int, str]]
 def _parse(name: str) -> tuple[str | None, str, int]:
     parts = name.split("::")
     if len(parts) == 3 and parts[2].isdigit():
-        return ldm_to_diffusers(parts[0]), parts[1], int(parts[2])
+        return ldm_to_diffusers(parts[0]) or parts[0], parts[1], int(parts[2])
     return name, "diff", 0  # a file of plain diffusers names
 
 
