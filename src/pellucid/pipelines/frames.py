@@ -14,6 +14,7 @@ from torch import Tensor
 from pellucid.errors import InputError
 from pellucid.models.autoencoder import RGBAAutoencoder
 from pellucid.pipelines.codec import middle_of, middle_pixels
+from pellucid.pipelines.families import denoiser_of
 from pellucid.pipelines.modes import Mode, Role, Sampling, Task
 from pellucid.pipelines.options import requests_in, settings_in
 from pellucid.pipelines.requests import MAX_SEED, Request, check_size, padded, texts_of
@@ -123,16 +124,14 @@ class FrameSampling:
         for condition in mode.conditions:
             pictures = [_enlarged(job.shown[condition.role], height, width) for job in shown]
             stacked = torch.stack([torch.from_numpy(each).permute(2, 0, 1) for each in pictures])
-            stacked = stacked.to(self.pipeline.unet.device)
+            stacked = stacked.to(self.denoiser.device)
             is_latent = condition.entry == "channel-concat"
             parts[condition.entry].append(self.autoencoder.encode_opaque(stacked) if is_latent else stacked)
         concat, hints = parts["channel-concat"], parts["attention-hint"]
         return (torch.cat(concat, dim=1) if concat else None), (hints[0] if hints else None)
 
     @torch.no_grad()
-    def _decoded(
-        self, latent: Tensor, transparent: bool, passes: int, canvas: tuple[int, int]
-    ) -> AnyArray:
+    def _decoded(self, latent: Tensor, transparent: bool, passes: int, canvas: tuple[int, int]) -> AnyArray:
         if transparent:
             return middle_pixels(self.autoencoder.decode(latent, passes=passes), canvas)
         rgb = self.autoencoder.decode_opaque(latent)
@@ -168,6 +167,11 @@ class FrameSampling:
         canvas = rows if height is None else height, columns if width is None else width
         check_size(*canvas)
         return canvas
+
+    @property
+    def denoiser(self) -> Any:  # noqa: ANN401 - a UNet or a transformer
+        """The pipeline's part that samples, into which adapters go."""
+        return denoiser_of(self.pipeline)
 
     @property
     def native_size(self) -> tuple[int, int]:

@@ -50,16 +50,19 @@ def latent_mask(share: AnyArray, rows: int, columns: int, pixels: int) -> Tensor
 def keep_outside(known: Tensor, mask: Tensor) -> Callback:
     """A stock pipeline's `callback_on_step_end`: puts `known` back, noised to the step, where `mask` is 0.
 
-    The noise is the same for every picture, so that company in a batch changes nothing.
+    The noise is the same for every picture, so that company in a batch changes nothing. `known` and `mask`
+    are as the sampler holds latents.
     """
     noise = torch.randn(known.shape, generator=torch.Generator().manual_seed(0)).to(known)
     mask = mask.to(known)
 
     def put_back(stock: Any, step: int, _: Any, values: dict[str, Tensor]) -> dict[str, Tensor]:  # noqa: ANN401 - diffusers' own
-        timesteps = stock.scheduler.timesteps[-stock.num_timesteps :]
+        scheduler = stock.scheduler
+        timesteps = scheduler.timesteps[-getattr(stock, "num_timesteps", 0) :]  # 0: the whole of its own list
         there = known
         if step + 1 < len(timesteps):
-            there = stock.scheduler.add_noise(known, noise, timesteps[step + 1 : step + 2])
+            noised = getattr(scheduler, "scale_noise", None) or scheduler.add_noise  # flow matching, or not
+            there = noised(known, noise, timesteps[step + 1 : step + 2])
         return {"latents": values["latents"] * mask + there.to(known.dtype) * (1 - mask)}
 
     return put_back

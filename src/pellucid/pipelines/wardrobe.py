@@ -30,7 +30,6 @@ class _Worn:
     report: AdapterReport
 
 
-
 class Wardrobe:
     """Puts adapters on a UNet and takes them off; the last one stays on until another is asked for.
 
