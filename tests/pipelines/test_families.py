@@ -268,7 +268,6 @@ def test_inpainting_changes_nothing_outside_and_something_inside(pipe: Transpare
     found = pipe.inpaint(PICTURE, mask, "a cat", **asked).layers[0].image
     assert (found[mask == 0] == PICTURE[mask == 0]).all()
     assert (found[mask == 255] != PICTURE[mask == 255]).any()
-    # all masked but one corner is nearly a free run; nearly nothing masked ends where it began
     last: list[torch.Tensor] = []
     decode = pipe.autoencoder.decode
     pipe.autoencoder.decode = lambda latent, **options: last.append(latent) or decode(latent, **options)
@@ -279,6 +278,30 @@ def test_inpainting_changes_nothing_outside_and_something_inside(pipe: Transpare
     known = pipe.encode(PICTURE)
     torch.testing.assert_close(last[0][..., [0, 1, 4, 5]], known[..., [0, 1, 4, 5]])
     assert (last[0][..., 2:4] - known[..., 2:4]).abs().min() > 0
+
+
+@pytest.mark.parametrize("name", ["sd3", "flux"])
+def test_flow_matching_keeps_what_is_outside_at_the_noise_of_each_step(name: str) -> None:
+    pipe = of(name)
+    stock, known = pipe.pipeline, pipe.encode(PICTURE)
+    mask = np.zeros((64, 48), np.uint8)
+    mask[:, 16:32] = 255
+    seen: list[torch.Tensor] = []
+
+    def watch(_: object, inputs: object, options: dict[str, torch.Tensor]) -> None:
+        seen.append(unpacked(stock, options["hidden_states"][:1], 64, 48))
+
+    handle = stock.transformer.register_forward_pre_hook(watch, with_kwargs=True)
+    try:
+        pipe.inpaint(PICTURE, mask, "a cat", seed=3, num_inference_steps=4, guidance_scale=1.0, passes=1)
+    finally:
+        handle.remove()
+    noise = torch.randn(packed(stock, known).shape, generator=torch.Generator().manual_seed(0))
+    noise = unpacked(stock, noise, 64, 48)
+    for now, sigma in list(zip(seen, stock.scheduler.sigmas, strict=False))[1:]:
+        expected = (1 - sigma) * known + sigma * noise
+        torch.testing.assert_close(now[..., [0, 1, 4, 5]], expected[..., [0, 1, 4, 5]], rtol=1e-4, atol=1e-4)
+    assert len(seen) == 4
 
 
 def test_an_adapters_differences_go_into_the_denoiser_and_come_off(
