@@ -13,6 +13,7 @@ from pellucid.errors import InputError, WeightsError
 from pellucid.pipelines.modes import MODES
 from pellucid.pipelines.schedulers import SCHEDULERS
 from pellucid.pipelines.transparent import TransparentPipeline
+from pellucid.rgba.fitting import fit_rgba
 from pellucid.weights.catalog import get
 
 STEPS = 3
@@ -199,6 +200,27 @@ def test_an_image_to_image_pipeline_generates_too() -> None:
     assert found.tobytes() == image(pellucid.attach(stock, None, autoencoder=codec)).tobytes()
 
 
+def test_a_large_picture_in_two_steps_is_the_small_one_enlarged_and_repainted(
+    pipe: TransparentPipeline,
+) -> None:
+    size = {"height": 150, "width": 131}
+    small = pipe.generate("a cat", seed=3, num_inference_steps=STEPS, passes=1, height=68, width=60)
+    enlarged = fit_rgba(small.layers[0].image, 150, 131, "stretch")
+    wanted = pipe.vary(enlarged, "a cat", strength=0.4, seed=3, num_inference_steps=STEPS, passes=1)
+    found = pipe.generate("a cat", seed=3, num_inference_steps=STEPS, passes=1, hires_strength=0.4, **size)
+    assert found.provenance.extra["strength"] == 0.4
+    assert (found.layers[0].image == wanted.layers[0].image).all()
+    assert (found.layers[0].image != image(pipe, **size)).any()
+
+
+def test_upscaling_at_strength_0_is_the_round_trip_of_the_enlarged(sd15: TransparentPipeline) -> None:
+    rgba = np.random.default_rng(0).integers(0, 256, (20, 31, 4), np.uint8)
+    found = sd15.upscale(rgba, scale=1.5, strength=0.0, seed=1, num_inference_steps=2)
+    enlarged = fit_rgba(rgba, 30, 46, "stretch")
+    assert (found.layers[0].image == sd15.decode(sd15.encode(enlarged), crop=(30, 46))).all()
+    assert sd15.upscale(rgba, "a", count=2, num_inference_steps=4)[1].height == 40
+
+
 def test_wrong_arguments_are_explained(sd15: TransparentPipeline) -> None:
     rgba = np.zeros((8, 8, 4), np.uint8)
     for call, words in [
@@ -217,6 +239,9 @@ def test_wrong_arguments_are_explained(sd15: TransparentPipeline) -> None:
         (lambda: sd15.vary(rgba, "a", strength=1.5), "strength of 0 to 1"),
         (lambda: sd15.vary(rgba[..., :2], "a"), "shape"),
         (lambda: sd15.vary(3, "a"), "array, PIL image or path"),
+        (lambda: sd15.upscale(rgba, scale=0), "scale above 0"),
+        (lambda: sd15.upscale(rgba, scale=1e9), "size of 1 to"),
+        (lambda: sd15.generate("a", hires_strength=1.5), "strength of 0 to 1"),
         (lambda: sd15.decode(torch.zeros(2, 4, 8, 8)), "found \\(2, 4, 8, 8\\)"),
         (lambda: pellucid.attach(sd15.pipeline, "sdxl-atn"), "sdxl-attn"),
         (lambda: pellucid.attach(sd15.pipeline, None), "autoencoder"),

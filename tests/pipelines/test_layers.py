@@ -12,7 +12,6 @@ from safetensors.torch import load_file, save_file
 
 import pellucid
 import tiny
-from pellucid.errors import InputError
 from pellucid.pipelines.modes import MODES, TASKS, Mode, Task
 from pellucid.pipelines.transparent import TransparentPipeline
 from pellucid.rgba.compositing import over
@@ -344,8 +343,15 @@ def test_a_model_without_layer_adapters_still_makes_scenes(tmp_path: Path) -> No
     same = pipe.generate("a cat", seed=1, **FAST)
     assert (scene.layers[1].image == same.layers[0].image).all()
     assert pipe.background_for(same.layers[0].image, "a sea", **FAST).layers[0].name == "background"
-    with pytest.raises(InputError, match="adapter for split_foreground"):
-        pipe.split(PICTURE, background=PICTURE)
+    whole, below = scene.composite(), scene.layers[0].image
+    for part in ({"background": below}, {"foreground": scene.layers[1].image}):
+        found = pipe.split(whole, **part)
+        assert np.abs(found.composite().astype(int) - whole).max() <= 1
+        assert (found.references[0].image == whole).all()
+
+
+def bare(pipe: TransparentPipeline) -> TransparentPipeline:
+    return TransparentPipeline(pipe.pipeline, pipe.autoencoder)
 
 
 def test_wrong_arguments_are_explained(sd15: Bench) -> None:
@@ -357,8 +363,8 @@ def test_wrong_arguments_are_explained(sd15: Bench) -> None:
         (lambda: pipe.foreground_on("no.png", "a"), "no.png"),
         (lambda: pipe.split(PICTURE, "a"), "found neither"),
         (lambda: pipe.split(PICTURE, "a", background=PICTURE, foreground=PICTURE), "found both"),
-        (lambda: pipe.split(PICTURE, "a", background=PICTURE), "adapter for split_foreground"),
         (lambda: pipe.joint("a", "b", batch_size=0), "batch size of 1"),
+        (lambda: bare(pipe).joint("a", "b"), "adapter for joint, found one for none"),
     ]:
         with pytest.raises(pellucid.errors.PellucidError, match=words):
             call()

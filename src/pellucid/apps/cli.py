@@ -13,6 +13,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "generate": ("generate", "A sentence in, a transparent picture out."),
     "layers": ("layers", "A scene of several layers, as a PSD or OpenRaster document."),
     "vary": ("generate", "Repaint a transparent picture after a sentence."),
+    "upscale": ("generate", "Enlarge a transparent picture and repaint it a little."),
     "inpaint": ("generate", "Repaint a transparent picture inside a mask."),
     "split": ("layers", "Take a picture apart, given one of its two layers."),
     "encode": ("codec", "A transparent picture to its adjusted latent."),

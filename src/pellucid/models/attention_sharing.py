@@ -12,7 +12,7 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 from diffusers.configuration_utils import ConfigMixin, register_to_config
-from diffusers.models.attention_processor import Attention
+from diffusers.models.attention_processor import Attention, AttnProcessor2_0
 from diffusers.models.modeling_utils import ModelMixin
 from jaxtyping import Float
 from torch import Tensor, nn
@@ -245,9 +245,18 @@ class ImagePrompts:
 
 
 class SharingProcessor:
-    """diffusers attention processor that runs one unit."""
+    """diffusers attention processor that runs one unit.
 
-    def __init__(self, unit: AttentionSharingUnit, state: SharingState, replaced: object = None) -> None:
+    diffusers makes new ones of the class that it finds when IP-Adapters come and go; without a unit it does
+    what the stock processor does.
+    """
+
+    def __init__(
+        self,
+        unit: AttentionSharingUnit | None = None,
+        state: SharingState | None = None,
+        replaced: object = None,
+    ) -> None:
         """`state` is shared by all units of a UNet; `replaced` is the processor that was there."""
         self.unit, self.state, self.replaced = unit, state, replaced
 
@@ -260,7 +269,8 @@ class SharingProcessor:
         temb: Tensor | None = None,
     ) -> Tensor:
         """Signature of diffusers' processors; masks and time are not used by these attentions."""
-        del attention_mask, temb
+        if self.unit is None:
+            return AttnProcessor2_0()(attn, hidden_states, encoder_hidden_states, attention_mask, temb)  # pyright: ignore[reportArgumentType]
         images = None
         if isinstance(encoder_hidden_states, tuple):
             encoder_hidden_states, states = encoder_hidden_states
@@ -325,14 +335,23 @@ class AttentionSharing(ModelMixin, ConfigMixin):
             )
         previous = {name: module.processor for name, module in found}
         for (_, module), unit in zip(found, self.layers, strict=True):
-            module.processor = SharingProcessor(unit, self.state, module.processor)  # pyright: ignore[reportArgumentType, reportAttributeAccessIssue]
+            module.set_processor(SharingProcessor(unit, self.state, module.processor))  # pyright: ignore[reportArgumentType]
         return previous
 
     @staticmethod
     def detach(unet: nn.Module, previous: dict[str, Any]) -> None:
-        """Undoes `attach`."""
+        """Undoes `attach`; processors that were set since stay."""
         for name, module in attention_modules(unet):
-            module.processor = previous[name]
+            if isinstance(module.processor, SharingProcessor):
+                module.set_processor(previous[name])
+
+    def is_attached(self, unet: nn.Module) -> bool:
+        """Whether every attention of the UNet runs a unit of this one."""
+        own = set(self.layers)
+        return all(
+            isinstance(module.processor, SharingProcessor) and module.processor.unit in own
+            for _, module in attention_modules(unet)
+        )
 
     @torch.no_grad()
     def set_hint(self, picture: Float[Tensor, "scenes 3 h w"]) -> None:

@@ -25,6 +25,7 @@ from pellucid.rgba.fitting import Pixels, on_grey
 from pellucid.rgba.provenance import Provenance
 from pellucid.rgba.quantization import to_bytes
 from pellucid.rgba.types import AnyArray
+from pellucid.rgba.unmixing import background_from, foreground_from
 from pellucid.scene.layer import Layer
 from pellucid.scene.scene import Scene
 
@@ -66,12 +67,16 @@ class FrameSampling:
         options: Mapping[str, Any],
     ) -> Scene | list[Scene]:
         modes = self._modes(task)
-        jobs = _jobs(prompts, given, options)
+        jobs = jobs_of(prompts, given, options)
         settings = [settings_in(options, mode.sampling) for mode in modes]
         for mode, chosen in zip(modes, settings, strict=True):
             for some in batches(jobs, options.get("batch_size")):
                 self._run(mode, some, chosen, canvas, options.get("pipeline_inputs") or {})
-        scenes = [self._assembled(job, canvas) for job in jobs]
+        return self._result([self._assembled(job, canvas) for job in jobs], prompts, options)
+
+    def _result(
+        self, scenes: list[Scene], prompts: Mapping[Role, Prompt | None], options: Mapping[str, Any]
+    ) -> Scene | list[Scene]:
         single = options.get("count", 1) == 1 and all(
             text is None or isinstance(text, str) for text in prompts.values()
         )
@@ -139,14 +144,16 @@ class FrameSampling:
 
     def _assembled(self, job: Job, canvas: tuple[int, int]) -> Scene:
         layers = {role: self._layer(job, role) for role in job.known}
-        names = "+".join(dict.fromkeys(mode.name for mode, _ in job.settings.values()))
-        last = next(reversed(job.settings.values()))[1]
+        known = None
+        if job.settings:
+            names = "+".join(dict.fromkeys(mode.name for mode, _ in job.settings.values()))
+            known = self.provenance(job.request, next(reversed(job.settings.values()))[1], names, {})
         return Scene(
             layers=tuple(layers[role] for role in ("background", "foreground") if role in layers),
             references=(layers["composite"],) if "composite" in layers else (),
             height=canvas[0],
             width=canvas[1],
-            provenance=self.provenance(job.request, last, names, {}),
+            provenance=known,
         )
 
     def _layer(self, job: Job, role: Role) -> Layer:
@@ -159,14 +166,17 @@ class FrameSampling:
 
     def _canvas(self, options: Mapping[str, Any], *, like: tuple[int, int] | None) -> tuple[int, int]:
         """The size that is asked for; of what is not, the model's, in the proportions of `like`."""
-        rows, columns = self.native_size
-        if like is not None:
-            scale = (rows * columns / (like[0] * like[1])) ** 0.5
-            rows, columns = (max(round(side * scale), 1) for side in like)
+        rows, columns = self.native_size if like is None else self.proportioned(like)
         height, width = options.get("height"), options.get("width")
         canvas = rows if height is None else height, columns if width is None else width
         check_size(*canvas)
         return canvas
+
+    def proportioned(self, size: tuple[int, int]) -> tuple[int, int]:
+        """(height, width) in the proportions of `size`, of as many pixels as the model was trained with."""
+        rows, columns = self.native_size
+        scale = (rows * columns / (size[0] * size[1])) ** 0.5
+        return max(round(size[0] * scale), 1), max(round(size[1] * scale), 1)
 
     @property
     def denoiser(self) -> Any:  # noqa: ANN401 - a UNet or a transformer
@@ -185,11 +195,30 @@ class FrameSampling:
         raise NotImplementedError
 
 
-def _jobs(
+def unmixed(job: Job, missing: Role) -> None:
+    """Adds the missing layer of a job that knows the composite and the other layer, by arithmetic."""
+    whole = job.known["composite"]
+    if missing == "foreground":
+        job.known[missing] = foreground_from(whole, job.known["background"])
+    else:
+        job.known[missing] = background_from(whole, job.known["foreground"])
+
+
+def jobs_of(
     prompts: Mapping[Role, Prompt | None],
     given: Mapping[Role, tuple[AnyArray, Pixels]],
     options: Mapping[str, Any],
 ) -> list[Job]:
+    """Every scene of a call.
+
+    Args:
+        prompts: by layer; a list makes a scene each.
+        given: by layer, the picture and the same on grey.
+        options: of the call.
+
+    Raises:
+        InputError: lists of different lengths, and as `requests_of`.
+    """
     texts: dict[Role, list[str]] = {}
     for role, prompt in prompts.items():
         if prompt is not None:

@@ -61,8 +61,11 @@ def keep_outside(known: Tensor, mask: Tensor) -> Callback:
         timesteps = scheduler.timesteps[-getattr(stock, "num_timesteps", 0) :]  # 0: the whole of its own list
         there = known
         if step + 1 < len(timesteps):
-            noised = getattr(scheduler, "scale_noise", None) or scheduler.add_noise  # flow matching, or not
-            there = noised(known, noise, timesteps[step + 1 : step + 2])
+            at = timesteps[step + 1 : step + 2]
+            if hasattr(scheduler, "scale_noise"):  # flow matching
+                there = scheduler.scale_noise(known, at, noise)
+            else:
+                there = scheduler.add_noise(known, noise, at)
         return {"latents": values["latents"] * mask + there.to(known.dtype) * (1 - mask)}
 
     return put_back

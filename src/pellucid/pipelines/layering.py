@@ -12,7 +12,7 @@ import numpy as np
 
 from pellucid.errors import InputError
 from pellucid.pipelines.codec import rgba_of
-from pellucid.pipelines.frames import FrameSampling, Prompt
+from pellucid.pipelines.frames import FrameSampling, Prompt, jobs_of, unmixed
 from pellucid.pipelines.modes import Role, Task
 from pellucid.pipelines.options import SamplingOptions, SizedOptions, check_options
 from pellucid.rgba.fitting import Pixels, check_fit, fit_pixels, fit_rgba, on_grey
@@ -121,6 +121,9 @@ class LayerTasks(FrameSampling):
     ) -> Scene | list[Scene]:
         """Takes a picture apart, given one of its two layers.
 
+        A model without an adapter for this does it by arithmetic, see `pellucid.rgba.unmixing`: *over* then
+        gives the picture again, but nothing is made up that cannot be seen.
+
         Args:
             composite: the picture of both.
             prompt: what the missing layer shows.
@@ -145,7 +148,17 @@ class LayerTasks(FrameSampling):
         task: Task = "split_foreground" if missing == "foreground" else "split_background"
         given: dict[Role, object] = {"composite": composite}
         given |= {"background": background} if foreground is None else {"foreground": foreground}
-        return self._scenes_from(task, {missing: prompt}, given, fit, options)
+        prompts: dict[Role, Prompt | None] = {missing: prompt}
+        if task in self.tasks:
+            return self._scenes_from(task, prompts, given, fit, options)
+        whole = rgba_of(composite)
+        known, canvas = self._fitted(
+            given, fit, {"height": whole.shape[0], "width": whole.shape[1], **options}
+        )
+        jobs = jobs_of(prompts, known, options)
+        for job in jobs:
+            unmixed(job, missing)
+        return self._result([self._assembled(job, canvas) for job in jobs], prompts, options)
 
     def add_layer(
         self,
@@ -195,6 +208,13 @@ class LayerTasks(FrameSampling):
         fit: str,
         options: Mapping[str, Any],
     ) -> Scene | list[Scene]:
+        known, canvas = self._fitted(pictures, fit, options)
+        return self._scenes_of(task, prompts, known, canvas, options)
+
+    def _fitted(
+        self, pictures: Mapping[Role, object], fit: str, options: Mapping[str, Any]
+    ) -> tuple[dict[Role, tuple[AnyArray, Pixels]], tuple[int, int]]:
+        """Each picture as a layer and as a condition, on one canvas, and that canvas's size."""
         check_fit(fit)
         given: dict[Role, AnyArray] = {}
         for role, picture in pictures.items():
@@ -205,4 +225,4 @@ class LayerTasks(FrameSampling):
         for role, rgba in given.items():
             pixels = np.clip(fit_pixels(on_grey(rgba), *canvas, fit), 0, 1)
             known[role] = fit_rgba(rgba, *canvas, fit), pixels
-        return self._scenes_of(task, prompts, known, canvas, options)
+        return known, canvas

@@ -41,6 +41,14 @@ class SizedOptions(SamplingOptions, total=False):
     """As `height`."""
 
 
+class GenerateOptions(SizedOptions, total=False):
+    """The same for `generate`."""
+
+    hires_strength: float | None
+    """Makes the picture at the model's own size first, then enlarges and repaints it with this strength (try
+    0.4), so that large ones keep one subject. None makes it at once."""
+
+
 def check_options(given: Mapping[str, Any], kind: type, caller: str) -> None:
     """Raises TypeError for a keyword that `kind`, one of the classes here, does not have."""
     known = {name: None for cls in reversed(kind.__mro__) for name in getattr(cls, "__annotations__", {})}

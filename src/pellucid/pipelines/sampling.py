@@ -43,9 +43,17 @@ def sample(
             "guidance_scale": settings.guidance_scale,
             "generator": [torch.Generator("cpu").manual_seed(row.seed) for row in rows],
         }
-        found = call(stock, {**asked, **inputs})
+        found = call(stock, {**asked, **_for_each(rows, stock, inputs)})
     _check_finite(found, settings)
     return found
+
+
+def _for_each(rows: Sequence[Request], stock: object, inputs: Mapping[str, Any]) -> Mapping[str, Any]:
+    """A T2I-Adapter's picture once a row, which its pipelines want, unlike all others."""
+    picture = inputs.get("image")
+    if len(rows) == 1 or picture is None or isinstance(picture, list) or not hasattr(stock, "adapter"):
+        return inputs
+    return {**inputs, "image": [picture] * len(rows)}
 
 
 def batches(items: Sequence[T], batch_size: int | None) -> Generator[Sequence[T]]:

@@ -18,12 +18,19 @@ from pellucid.pipelines.families import latent_channels, native_size, own_mode, 
 from pellucid.pipelines.inpainting import keep_outside, latent_mask, mask_of, pasted
 from pellucid.pipelines.layering import LayerTasks
 from pellucid.pipelines.modes import Mode, Sampling, Task
-from pellucid.pipelines.options import SamplingOptions, SizedOptions, check_options, requests_in, settings_in
+from pellucid.pipelines.options import (
+    GenerateOptions,
+    SamplingOptions,
+    check_options,
+    requests_in,
+    settings_in,
+)
 from pellucid.pipelines.requests import Request, check_passes, check_size, padded
 from pellucid.pipelines.sampling import batches, sample
 from pellucid.pipelines.schedulers import scheduler_name
-from pellucid.pipelines.twins import check_pipeline, image_to_image, text_to_image
+from pellucid.pipelines.twins import check_pipeline, for_picture, image_to_image, text_to_image
 from pellucid.pipelines.wardrobe import Wardrobe
+from pellucid.rgba.fitting import fit_rgba
 from pellucid.rgba.provenance import Provenance
 from pellucid.rgba.types import RGBA8, AnyArray
 from pellucid.scene.scene import Scene
@@ -81,12 +88,14 @@ class TransparentPipeline(LayerTasks):
         self.wardrobe.wear(None)
         return self.pipeline
 
-    def generate(self, prompt: str | Sequence[str], **options: Unpack[SizedOptions]) -> Scene | list[Scene]:
+    def generate(
+        self, prompt: str | Sequence[str], **options: Unpack[GenerateOptions]
+    ) -> Scene | list[Scene]:
         """Makes transparent pictures from text.
 
         Args:
             prompt: a text or a list; longer ones are cut where the tokenizer's limit lies.
-            options: `count`, `seed`, `height`, `width`, … of `pellucid.pipelines.options.SizedOptions`.
+            options: `count`, `seed`, `height`, `width`, … of `pellucid.pipelines.options.GenerateOptions`.
 
         Returns:
             A scene for one prompt and a count of 1; else a list, prompt by prompt.
@@ -94,19 +103,71 @@ class TransparentPipeline(LayerTasks):
         Raises:
             InputError: an argument does not fit.
         """
-        check_options(options, SizedOptions, "generate")
-        requests, settings = requests_in(prompt, options), settings_in(options, self.sampling)
-        height, width = self._size(options.get("height"), options.get("width"))
-        tall, wide = padded(height, self.multiple), padded(width, self.multiple)
+        check_options(options, GenerateOptions, "generate")
+        requests, strength = requests_in(prompt, options), options.get("hires_strength")
+        settings = settings_in(options, self.sampling, 1.0 if strength is None else strength)
+        size = self._size(options.get("height"), options.get("width"))
+        first = size if strength is None else self.proportioned(size)
+        tall, wide = (padded(side, self.multiple) for side in first)
+        inputs = options.get("pipeline_inputs") or {}
         scenes = self._scenes(
             text_to_image(self.pipeline),
             requests,
             settings,
-            inputs={"height": tall, "width": wide, **(options.get("pipeline_inputs") or {})},
-            crop=(height, width),
+            inputs={"height": tall, "width": wide, **inputs},
+            crop=first,
             batch_size=options.get("batch_size"),
         )
+        if strength is not None:
+            scenes = [
+                self._enlarged(scene, size, request, settings, strength, inputs)
+                for scene, request in zip(scenes, requests, strict=True)
+            ]
         return _one_or_all(scenes, prompt, options)
+
+    def _enlarged(
+        self,
+        scene: Scene,
+        size: tuple[int, int],
+        request: Request,
+        settings: Sampling,
+        strength: float,
+        inputs: Inputs,
+    ) -> Scene:
+        rgba = fit_rgba(scene.layers[0].image, *size, "stretch")
+        more = {"strength": strength, **for_picture(self.pipeline, inputs)}
+        return self._repainted(rgba, self.encode(rgba), [request], settings, strength, more, None)[0]
+
+    def upscale(
+        self,
+        picture: object,
+        prompt: str | Sequence[str] = "",
+        *,
+        scale: float = 2.0,
+        strength: float = 0.35,
+        **options: Unpack[SamplingOptions],
+    ) -> Scene | list[Scene]:
+        """Enlarges a transparent picture, premultiplied, and repaints it a little for detail.
+
+        Args:
+            picture: see `vary`.
+            prompt: what it shows.
+            scale: of each side, above 0.
+            strength: see `vary`; 0 only enlarges, and sends it through the codec.
+            options: see `vary`.
+
+        Returns:
+            As `vary`.
+
+        Raises:
+            InputError: an argument does not fit.
+        """
+        rgba = rgba_of(picture)
+        if not scale > 0:
+            raise InputError(f"Expected a scale above 0, found {scale}. 2 doubles each side.")
+        size = round(rgba.shape[0] * scale), round(rgba.shape[1] * scale)
+        check_size(*size)
+        return self.vary(fit_rgba(rgba, *size, "stretch"), prompt, strength=strength, **options)
 
     def vary(
         self,

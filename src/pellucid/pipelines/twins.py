@@ -4,6 +4,7 @@ Built by their constructors, which move and cast nothing, so both twins hold the
 """
 
 import inspect
+from collections.abc import Mapping
 from importlib import import_module
 from types import SimpleNamespace
 from typing import Any
@@ -15,7 +16,7 @@ from diffusers.models.modeling_utils import ModelMixin
 from torch import Tensor
 
 from pellucid.errors import InputError
-from pellucid.pipelines.families import Place, denoiser_of, latent_channels, row_of, twins_of
+from pellucid.pipelines.families import CONTROL, Place, denoiser_of, latent_channels, row_of, twins_of
 
 
 class LatentSource(ModelMixin, ConfigMixin):
@@ -39,10 +40,11 @@ class LatentSource(ModelMixin, ConfigMixin):
 def check_pipeline(pipeline: Any) -> None:  # noqa: ANN401 - any diffusers pipeline
     """Raises InputError for a pipeline that has no row, or whose denoiser wants more than a latent."""
     row, channels = row_of(pipeline), pipeline.vae.config.latent_channels
-    wanted, found = channels * row.packing**2, denoiser_of(pipeline).config.in_channels
-    if wanted != found:
+    inputs = denoiser_of(pipeline).config.in_channels
+    if inputs != channels * row.packing**2:
         raise InputError(
-            f"Expected a {row.denoiser} of {wanted} input channels for a VAE of {channels}, found {found}. "
+            f"Expected a {row.denoiser} with as many inputs as its VAE's latents have channels, found "
+            f"{inputs / row.packing**2:g} and {channels}. "
             "Take the base model, not one made for inpainting; `inpaint` works on it."
         )
 
@@ -66,6 +68,17 @@ def image_to_image(pipeline: Any) -> Any:  # noqa: ANN401 - any diffusers pipeli
         vae_scale_factor=twin.vae_scale_factor, vae_latent_channels=channels
     )
     return twin
+
+
+def for_picture(pipeline: object, inputs: Mapping[str, Any]) -> dict[str, Any]:
+    """Inputs of the pipeline from text, as its twin from a picture takes them.
+
+    A ControlNet's picture is called `control_image` there, and a T2I-Adapter's has no place.
+    """
+    others = {name: value for name, value in inputs.items() if name != "image"}
+    place = twins_of(pipeline).from_picture
+    is_control = place is not None and place[0] == CONTROL
+    return others | ({"control_image": inputs["image"]} if is_control and "image" in inputs else {})
 
 
 def _is(pipeline: object, place: Place) -> bool:

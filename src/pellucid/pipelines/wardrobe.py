@@ -56,7 +56,8 @@ class Wardrobe:
         """
         worn: _Worn | None = getattr(self.unet, WORN, None)
         if worn is not None:
-            if worn.what == self._what(source):
+            sharing = worn.report.sharing  # an IP-Adapter that is loaded takes the units' places
+            if worn.what == self._what(source) and (sharing is None or sharing.is_attached(self.unet)):
                 return worn.report
             remove_adapter(self.unet)
             delattr(self.unet, WORN)

@@ -144,7 +144,7 @@ def _exchange(unet: nn.Module, *, pause: bool) -> None:
         for name, module in attention_modules(unet):
             other = backup.processors[name]
             backup.processors[name] = module.processor
-            module.processor = other
+            module.set_processor(other)
     backup.paused = pause
 
 

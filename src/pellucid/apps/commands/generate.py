@@ -35,6 +35,12 @@ MAX_NAME = 60
 @click.argument("prompt")
 @OUTPUT
 @SIZE
+@click.option(
+    "--hires",
+    type=float,
+    metavar="STRENGTH",
+    help="Make it at the model's own size, enlarge, and repaint this much (try 0.4).",
+)
 @sampling_options
 @model_options
 @JSON
@@ -42,6 +48,7 @@ def generate_command(
     prompt: str,
     output: Path | None,
     size: tuple[int, int] | None,
+    hires: float | None,
     sampling: SamplingChoice,
     choice: ModelChoice,
     as_json: bool,
@@ -51,12 +58,14 @@ def generate_command(
 
     target = output or default_path(prompt)
     check_target(target)
-    sampling.check(prompt)
+    sampling.check(prompt, strength=1.0 if hires is None else hires)
     height, width = size or (None, None)
     if size is not None:
         check_size(*size)
     pipe = choice.load()
-    scenes = pipe.generate([prompt], height=height, width=width, **sampling.arguments())
+    scenes = pipe.generate(
+        [prompt], height=height, width=width, hires_strength=hires, **sampling.arguments()
+    )
     report(write_all(scenes, target), as_json)
 
 
@@ -85,6 +94,39 @@ def vary_command(
     sampling.check(prompt, strength=strength)
     rgba = read_rgba(picture)
     scenes = choice.load().vary(rgba, [prompt], strength=strength, **sampling.arguments())
+    report(write_all(scenes, target), as_json)
+
+
+@click.command(name="upscale")
+@click.argument("picture", type=PATH)
+@click.argument("prompt", default="")
+@OUTPUT
+@click.option("--scale", type=float, default=2.0, show_default=True, help="Of each side.")
+@click.option(
+    "--strength", type=float, default=0.35, show_default=True, help="How much is repainted; 0 nothing."
+)
+@sampling_options
+@model_options
+@JSON
+def upscale_command(
+    picture: Path,
+    prompt: str,
+    output: Path | None,
+    scale: float,
+    strength: float,
+    sampling: SamplingChoice,
+    choice: ModelChoice,
+    as_json: bool,
+) -> None:
+    """Enlarge PICTURE, transparency included, and repaint it a little after PROMPT."""
+    from pellucid.rgba.io import read_rgba
+
+    target = output or default_path(f"{picture.stem} larger")
+    check_target(target)
+    sampling.check(prompt, strength=strength)
+    rgba = read_rgba(picture)
+    pipe = choice.load()
+    scenes = pipe.upscale(rgba, [prompt], scale=scale, strength=strength, **sampling.arguments())
     report(write_all(scenes, target), as_json)
 
 

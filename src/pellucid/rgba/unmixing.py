@@ -1,0 +1,55 @@
+"""A composite taken apart by arithmetic, given one of its two layers: no model, and *over* gives it back.
+
+Pictures are uint8 (h, w, 4), straight alpha; the composite and its background are taken as opaque. What
+arithmetic cannot know is chosen: the most transparent foreground, and smooth colour behind an opaque one.
+"""
+
+import numpy as np
+
+from pellucid.errors import InputError
+from pellucid.rgba.padding import extend_colour
+from pellucid.rgba.quantization import to_bytes, to_float
+from pellucid.rgba.types import AnyArray
+
+
+def foreground_from(composite: AnyArray, background: AnyArray) -> AnyArray:
+    """The most transparent layer that gives `composite` over `background`.
+
+    Raises:
+        InputError: pictures of different sizes.
+    """
+    _check_sizes(composite, background)
+    seen, below = to_float(composite[..., :3], np.float64), to_float(background[..., :3], np.float64)
+    change = seen - below
+    room = np.where(change > 0, 1 - below, below)  # how far each channel could have gone that way
+    share = np.divide(np.abs(change), room, out=np.zeros_like(change), where=room > 0)
+    # alpha in whole levels, rounded up: a smaller one could not reach the composite
+    alpha = np.ceil(share.max(axis=-1, keepdims=True) * 255 - 1e-9) / 255
+    rgb = below + np.divide(change, alpha, out=np.zeros_like(change), where=alpha > 0)
+    layer = to_bytes(np.concatenate([np.clip(rgb, 0, 1), alpha], axis=-1))
+    layer[layer[..., 3] == 0] = 0
+    return layer
+
+
+def background_from(composite: AnyArray, foreground: AnyArray) -> AnyArray:
+    """The opaque picture that gives `composite` under `foreground`, smooth where that hides it.
+
+    Raises:
+        InputError: pictures of different sizes.
+    """
+    _check_sizes(composite, foreground)
+    seen, front = to_float(composite[..., :3], np.float64), to_float(foreground, np.float64)
+    alpha = front[..., 3:]
+    behind = np.divide(seen - front[..., :3] * alpha, 1 - alpha, out=np.zeros_like(seen), where=alpha < 1)
+    shown = to_bytes(np.concatenate([np.clip(behind, 0, 1), 1 - alpha], axis=-1))
+    whole = extend_colour(shown, seen_from=1).copy()
+    whole[..., 3] = 255
+    return whole
+
+
+def _check_sizes(composite: AnyArray, part: AnyArray) -> None:
+    if composite.shape != part.shape:
+        raise InputError(
+            f"Expected two pictures of one size, found {composite.shape[:2]} and {part.shape[:2]}. "
+            "Resize one of them first."
+        )
