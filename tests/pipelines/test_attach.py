@@ -10,6 +10,7 @@ from safetensors.torch import save_file
 import pellucid
 import tiny
 from pellucid.errors import InputError, WeightsError
+from pellucid.pipelines.backdrop import FAULT, backdrop_distance
 from pellucid.pipelines.modes import MODES
 from pellucid.pipelines.schedulers import SCHEDULERS
 from pellucid.pipelines.transparent import TransparentPipeline
@@ -211,6 +212,38 @@ def test_a_large_picture_in_two_steps_is_the_small_one_enlarged_and_repainted(
     assert found.provenance.extra["strength"] == 0.4
     assert (found.layers[0].image == wanted.layers[0].image).all()
     assert (found.layers[0].image != image(pipe, **size)).any()
+
+
+def test_wrong_surroundings_are_measured_and_made_again_with_a_clear_frame(
+    sd15: TransparentPipeline,
+) -> None:
+    settings = {"seed": 3, "num_inference_steps": 6, "passes": 1}
+    plain, mended = sd15.generate("a cat", **settings), sd15.generate("a cat", mend_backdrop=True, **settings)
+    clear = sd15.encode(np.zeros((64, 64, 4), np.uint8))
+    assert mended.provenance.extra["backdrop"] > FAULT  # an untrained model paints anything
+    assert (mended.layers[0].image != plain.layers[0].image).any()
+    found: list[torch.Tensor] = []
+
+    def keep(_: object, step: int, __: object, values: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+        found.append(values["latents"])
+        return values
+
+    inputs = {"callback_on_step_end": keep}
+    sd15.generate("a cat", mend_backdrop=True, pipeline_inputs=inputs, **settings)
+    assert len(found) == 6  # the first try's; the remedy's own callback holds the frame
+    image = mended.layers[0].image
+    kept = sd15.decode(clear, passes=1)
+    assert levels_apart(image[:2, :2], kept[:2, :2]) < levels_apart(image[24:40, 24:40], kept[24:40, 24:40])
+
+
+def test_the_embedded_models_clear_picture_is_on_its_grey_and_an_opaque_one_is_not() -> None:
+    pipe = pellucid.load()
+    clear, opaque = np.zeros((128, 128, 4), np.uint8), np.full((128, 128, 4), 255, np.uint8)
+    assert backdrop_distance(pipe.autoencoder, pipe.encode(clear)) < FAULT / 3
+    assert backdrop_distance(pipe.autoencoder, pipe.encode(opaque)) > 0.4
+    half = clear.copy()
+    half[:, :60] = 255  # a subject may touch less than half of the frame
+    assert backdrop_distance(pipe.autoencoder, pipe.encode(half)) < FAULT
 
 
 def test_upscaling_at_strength_0_is_the_round_trip_of_the_enlarged(sd15: TransparentPipeline) -> None:

@@ -296,12 +296,26 @@ def test_flow_matching_keeps_what_is_outside_at_the_noise_of_each_step(name: str
         pipe.inpaint(PICTURE, mask, "a cat", seed=3, num_inference_steps=4, guidance_scale=1.0, passes=1)
     finally:
         handle.remove()
-    noise = torch.randn(packed(stock, known).shape, generator=torch.Generator().manual_seed(0))
-    noise = unpacked(stock, noise, 64, 48)
+    noise = torch.randn(known.shape, generator=torch.Generator().manual_seed(0))
     for now, sigma in list(zip(seen, stock.scheduler.sigmas, strict=False))[1:]:
         expected = (1 - sigma) * known + sigma * noise
         torch.testing.assert_close(now[..., [0, 1, 4, 5]], expected[..., [0, 1, 4, 5]], rtol=1e-4, atol=1e-4)
     assert len(seen) == 4
+
+
+def test_what_repaints_by_the_way_does_so_here_too(
+    pipe: TransparentPipeline, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("pellucid.pipelines.transparent.FAULT", 0.0)  # every backdrop is mended
+    asked = {"seed": 3, "num_inference_steps": 4, "passes": 1, "guidance_scale": 1.0}
+    plain = image(pipe, **asked)
+    assert (image(pipe, mend_backdrop=True, **asked) != plain).any()
+    assert (image(pipe, hires_strength=0.5, **asked) != plain).any()
+    assert pipe.upscale(PICTURE, "a cat", scale=1.3, strength=0.5, **asked).layers[0].image.shape == (
+        83,
+        62,
+        4,
+    )
 
 
 def test_an_adapters_differences_go_into_the_denoiser_and_come_off(

@@ -62,6 +62,8 @@ class Sampling:
     """A name of `pellucid.pipelines.schedulers`; None keeps the model's own."""
     passes: int = 8
     """Views that the alpha decoder takes the median of; above 1 if it was trained in all orientations."""
+    upscale_strength: float = 0.35
+    """How much `upscale` repaints; 0 for a model that knows one size only."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -102,7 +104,9 @@ SDXL_DIFFUSERS = Codec(
 MINI = Codec(
     offset_encoder="mini/rgba/offset_encoder", alpha_decoder="mini/rgba/alpha_decoder", convention="embedded"
 )
-MINI_SAMPLING = Sampling(num_inference_steps=12, guidance_scale=2.5, scheduler="dpm++-2m", passes=1)
+MINI_SAMPLING = Sampling(
+    num_inference_steps=12, guidance_scale=2.5, scheduler="dpm++-2m", passes=1, upscale_strength=0.0
+)
 SDXL_SAMPLING = Sampling(guidance_scale=6.0, scheduler="dpm++-2m-sde-karras")
 SD15_SAMPLING = Sampling(guidance_scale=7.0, scheduler="dpm++-2m-karras")
 

@@ -1,6 +1,7 @@
 """What a call may say about sampling, spelled out once for every way of making pictures."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any, TypedDict
 
 from pellucid.pipelines.modes import Sampling
@@ -47,6 +48,9 @@ class GenerateOptions(SizedOptions, total=False):
     hires_strength: float | None
     """Makes the picture at the model's own size first, then enlarges and repaints it with this strength (try
     0.4), so that large ones keep one subject. None makes it at once."""
+    mend_backdrop: bool
+    """Measures whether the model left its surroundings clear, and makes the picture again from a clear start
+    with a clear frame where it did not, as community models and prompts with a background do."""
 
 
 def check_options(given: Mapping[str, Any], kind: type, caller: str) -> None:
@@ -75,9 +79,7 @@ def settings_in(options: Mapping[str, Any], own: Sampling, strength: float = 1.0
     """
     fields = ("num_inference_steps", "guidance_scale", "scheduler", "passes")
     chosen = {name: options.get(name) for name in fields}
-    settings = Sampling(
-        **{name: getattr(own, name) if value is None else value for name, value in chosen.items()}
-    )
+    settings = replace(own, **{name: value for name, value in chosen.items() if value is not None})
     check_passes(settings.passes)
     check_scheduler(settings.scheduler)
     check_sampling(settings.num_inference_steps, settings.guidance_scale, strength)

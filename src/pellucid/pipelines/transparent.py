@@ -7,14 +7,16 @@ as pipelines hold them.
 from collections.abc import Mapping, Sequence
 from typing import Any, Unpack
 
+import numpy as np
 import torch
 from torch import Tensor
 
 import pellucid
 from pellucid.errors import InputError
 from pellucid.models.autoencoder import RGBAAutoencoder
+from pellucid.pipelines.backdrop import FAULT, backdrop_distance, held_clear
 from pellucid.pipelines.codec import check_codec, latent_multiple, rgba_of, to_picture, with_margin
-from pellucid.pipelines.families import latent_channels, native_size, own_mode, packed, row_of
+from pellucid.pipelines.families import latent_channels, native_size, own_mode, row_of
 from pellucid.pipelines.inpainting import keep_outside, latent_mask, mask_of, pasted
 from pellucid.pipelines.layering import LayerTasks
 from pellucid.pipelines.modes import Mode, Sampling, Task
@@ -117,6 +119,7 @@ class TransparentPipeline(LayerTasks):
             inputs={"height": tall, "width": wide, **inputs},
             crop=first,
             batch_size=options.get("batch_size"),
+            mend=options.get("mend_backdrop", False),
         )
         if strength is not None:
             scenes = [
@@ -144,7 +147,7 @@ class TransparentPipeline(LayerTasks):
         prompt: str | Sequence[str] = "",
         *,
         scale: float = 2.0,
-        strength: float = 0.35,
+        strength: float | None = None,
         **options: Unpack[SamplingOptions],
     ) -> Scene | list[Scene]:
         """Enlarges a transparent picture, premultiplied, and repaints it a little for detail.
@@ -153,7 +156,7 @@ class TransparentPipeline(LayerTasks):
             picture: see `vary`.
             prompt: what it shows.
             scale: of each side, above 0.
-            strength: see `vary`; 0 only enlarges, and sends it through the codec.
+            strength: see `vary`; 0 only enlarges, and sends it through the codec. None takes the mode's.
             options: see `vary`.
 
         Returns:
@@ -167,7 +170,8 @@ class TransparentPipeline(LayerTasks):
             raise InputError(f"Expected a scale above 0, found {scale}. 2 doubles each side.")
         size = round(rgba.shape[0] * scale), round(rgba.shape[1] * scale)
         check_size(*size)
-        return self.vary(fit_rgba(rgba, *size, "stretch"), prompt, strength=strength, **options)
+        chosen = self.sampling.upscale_strength if strength is None else strength
+        return self.vary(fit_rgba(rgba, *size, "stretch"), prompt, strength=chosen, **options)
 
     def vary(
         self,
@@ -254,9 +258,7 @@ class TransparentPipeline(LayerTasks):
         share, known = mask_of(mask, rgba), self.encode(rgba)
         within = latent_mask(share, *known.shape[-2:], pixels=self.autoencoder.pixels_per_latent)
         inputs = {"strength": strength, **(options.get("pipeline_inputs") or {})}
-        inputs["callback_on_step_end"] = keep_outside(
-            *(packed(self.pipeline, each) for each in (known, within.expand_as(known)))
-        )
+        inputs["callback_on_step_end"] = keep_outside(known, within)
         batch_size = options.get("batch_size")
         found = self._repainted(rgba, known, requests, settings, strength, inputs, batch_size)
         scenes = [
@@ -319,6 +321,7 @@ class TransparentPipeline(LayerTasks):
         batch_size: int | None,
         latents: Tensor | None = None,
         facts: Inputs | None = None,
+        mend: bool = False,
     ) -> list[Scene]:
         self.wardrobe.wear(self.own.source)
         scenes: list[Scene] = []
@@ -326,9 +329,27 @@ class TransparentPipeline(LayerTasks):
             begun = {} if latents is None else {"image": latents.expand(len(batch), -1, -1, -1)}
             found = sample(stock, batch, settings, {**begun, **inputs})
             for request, latent in zip(batch, found.split(1), strict=True):
-                image = self.decode(latent, passes=settings.passes, crop=crop)
-                scenes.append(self._scene(image, request, settings, facts or {}))
+                told = dict(facts or {})
+                if mend:
+                    chosen, told["backdrop"] = self._mended(latent, request, settings, inputs)
+                else:
+                    chosen = latent
+                image = self.decode(chosen, passes=settings.passes, crop=crop)
+                scenes.append(self._scene(image, request, settings, told))
         return scenes
+
+    def _mended(
+        self, latent: Tensor, request: Request, settings: Sampling, inputs: Inputs
+    ) -> tuple[Tensor, float]:
+        """The latent, or another with clear surroundings, and how far off those of the first were."""
+        off = round(backdrop_distance(self.autoencoder, latent), 4)
+        if off < FAULT:
+            return latent, off
+        tall, wide = (side * self.autoencoder.pixels_per_latent for side in latent.shape[-2:])
+        clear = held_clear(self.encode(np.zeros((tall, wide, 4), np.uint8)))
+        rest = {name: value for name, value in inputs.items() if name not in ("height", "width")}
+        more = {**for_picture(self.pipeline, rest), **clear}
+        return sample(image_to_image(self.pipeline), [request], settings, more), off
 
     def _scene(self, image: AnyArray, request: Request, settings: Sampling, facts: Inputs) -> Scene:
         known = self.provenance(request, settings, self.own.name, facts)

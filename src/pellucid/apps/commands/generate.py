@@ -4,7 +4,7 @@ import json
 import re
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -41,6 +41,7 @@ MAX_NAME = 60
     metavar="STRENGTH",
     help="Make it at the model's own size, enlarge, and repaint this much (try 0.4).",
 )
+@click.option("--mend", is_flag=True, help="Make it again where the model painted a background of its own.")
 @sampling_options
 @model_options
 @JSON
@@ -49,6 +50,7 @@ def generate_command(
     output: Path | None,
     size: tuple[int, int] | None,
     hires: float | None,
+    mend: bool,
     sampling: SamplingChoice,
     choice: ModelChoice,
     as_json: bool,
@@ -62,10 +64,9 @@ def generate_command(
     height, width = size or (None, None)
     if size is not None:
         check_size(*size)
-    pipe = choice.load()
-    scenes = pipe.generate(
-        [prompt], height=height, width=width, hires_strength=hires, **sampling.arguments()
-    )
+    pipe: Any = choice.load()
+    extra = {"hires_strength": hires, "mend_backdrop": mend}
+    scenes = pipe.generate([prompt], height=height, width=width, **extra, **sampling.arguments())
     report(write_all(scenes, target), as_json)
 
 
@@ -102,9 +103,7 @@ def vary_command(
 @click.argument("prompt", default="")
 @OUTPUT
 @click.option("--scale", type=float, default=2.0, show_default=True, help="Of each side.")
-@click.option(
-    "--strength", type=float, default=0.35, show_default=True, help="How much is repainted; 0 nothing."
-)
+@click.option("--strength", type=float, help="How much is repainted; 0 nothing.  [default: the model's]")
 @sampling_options
 @model_options
 @JSON
@@ -113,7 +112,7 @@ def upscale_command(
     prompt: str,
     output: Path | None,
     scale: float,
-    strength: float,
+    strength: float | None,
     sampling: SamplingChoice,
     choice: ModelChoice,
     as_json: bool,
@@ -123,7 +122,7 @@ def upscale_command(
 
     target = output or default_path(f"{picture.stem} larger")
     check_target(target)
-    sampling.check(prompt, strength=strength)
+    sampling.check(prompt, strength=1.0 if strength is None else strength)
     rgba = read_rgba(picture)
     pipe = choice.load()
     scenes = pipe.upscale(rgba, [prompt], scale=scale, strength=strength, **sampling.arguments())
