@@ -6,9 +6,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from pellucid.data.archives import Archive, fetch
+from pellucid.data.emoji import softness
 from pellucid.data.records import Record, captions
 from pellucid.data.shards import read_shard, resize_rgba, write_shard
-from pellucid.data.sources import Archive, fetch, pull, softness
+from pellucid.data.sources import pull
 from pellucid.errors import FileError, InputError
 from pellucid.training.vocabulary import plain_pictures
 

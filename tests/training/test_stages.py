@@ -1,17 +1,20 @@
 """All stages in turn on a handful of pictures: a whole model comes out, and a second call goes on."""
 
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import load_file
 
 import pellucid
 from pellucid.data.records import Record
 from pellucid.data.shards import pack, read_shard, write_shard
 from pellucid.errors import ConfigError
 from pellucid.training.config import STAGES, read_recipe
+from pellucid.training.layers import LayersStage
 from pellucid.training.loop import Run
 from pellucid.training.parts import load_vae
 from pellucid.training.stages import PARTS, make_stage, train_all, usable_device
@@ -62,17 +65,22 @@ styled_share = 0.3
 [transparent.model]
 trainable = "attn[12]"
 opaque_share = 0.0
+[layers]
+data = [{data!r}, {lands!r}]
+[layers.model]
+rank = 2
+scenes = 4
 """
 
 
-def shard(path: Path) -> Path:
-    values = np.random.default_rng(0).integers(0, 256, (2 * len(LABELS), 64, 64, 4), dtype=np.uint8)
+def shard(path: Path, labels: tuple[str, ...] = LABELS, group: str = "food") -> Path:
+    values = np.random.default_rng(0).integers(0, 256, (2 * len(labels), 64, 64, 4), dtype=np.uint8)
     records = [
         Record(
             name=f"{style}-{label}",
             label=label,
             keywords=("yellow", "sour"),
-            group="food",
+            group=group,
             source="s",
             style=style,
             licence="MIT",
@@ -80,8 +88,9 @@ def shard(path: Path) -> Path:
             soft=0.0,
         )
         for style in ("icon", "drawing")
-        for label in LABELS
+        for label in labels
     ]
+    values[..., 3] |= np.uint8(255 if group == "background" else 0)
     write_shard(zip(records, values, strict=True), path)
     return path
 
@@ -92,9 +101,19 @@ def recipe(tmp_path_factory: pytest.TempPathFactory) -> Path:
     small = folder / "small.tar"
     assert pack([shard(folder / "large.tar")], 32, small) == 2 * len(LABELS)
     mini = Path(pellucid.__file__).parent / "mini"
+    shard(folder / "lands.tar", ("beach", "hills"), "background")
     path = folder / "recipe.toml"
-    path.write_text(RECIPE.format(data=str(small), init=str(mini)))
+    path.write_text(RECIPE.format(data=str(small), init=str(mini), lands=str(folder / "lands.tar")))
     return path
+
+
+@pytest.fixture(scope="module")
+def whole(recipe: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A model that went through every stage, a step each."""
+    folder = tmp_path_factory.mktemp("whole")
+    model = train_all(recipe, {"steps": "1"}, folder, torch.device("cpu"), budget_s=600)
+    assert model is not None
+    return model
 
 
 def test_all_stages_make_a_model_and_a_second_call_goes_on(recipe: Path, tmp_path: Path) -> None:
@@ -103,7 +122,7 @@ def test_all_stages_make_a_model_and_a_second_call_goes_on(recipe: Path, tmp_pat
     assert not (tmp_path / "model" / "vae").exists()
     model = train_all(recipe, {}, tmp_path, device, budget_s=600)
     assert model == tmp_path / "model"
-    assert all((model / part).is_dir() for part in PARTS.values())
+    assert all((model / part).exists() for part in PARTS.values())
     lines = {stage: (tmp_path / stage / "log.jsonl").read_text().splitlines() for stage in STAGES}
     assert {stage: json.loads(found[-1])["step"] for stage, found in lines.items()} == dict.fromkeys(
         STAGES, 3
@@ -114,20 +133,95 @@ def test_all_stages_make_a_model_and_a_second_call_goes_on(recipe: Path, tmp_pat
     assert scene.layers[0].image.shape == (32, 32, 4)
 
 
-def test_only_what_the_recipe_names_is_trained(recipe: Path, tmp_path: Path) -> None:
-    train_all(recipe, {"steps": "1"}, tmp_path, torch.device("cpu"), budget_s=600)
-    from safetensors.torch import load_file
+@pytest.mark.parametrize(
+    ("frames", "hint", "task"),
+    [
+        (["foreground", "background"], "", "joint"),
+        (["foreground", "composite"], "background", "foreground_on"),
+        (["background", "composite"], "foreground", "background_for"),
+    ],
+)
+def test_layers_are_trained_on_a_frozen_unet_and_found_by_the_model(
+    recipe: Path, whole: Path, tmp_path: Path, frames: list[str], hint: str, task: str
+) -> None:
+    device, model = torch.device("cpu"), shutil.copytree(whole, tmp_path / "model")
+    (model / "adapter" / "joint.safetensors").unlink()
+    table = {
+        "ema_decay": "0.0",
+        "init": str(model),
+        "steps": "25",
+        "learning_rate": "0.001",
+        "model.hint": hint,
+    }
+    table |= {"model.frames": json.dumps(frames), "model.name": "own", "sample_every": "0", "batch_size": "4"}
+    found = read_recipe(recipe, "layers", table)
+    stage = make_stage(found, device)
+    assert isinstance(stage, LayersStage)
+    unet, units = copies(stage.unet), copies(stage.sharing)
+    before = stage.score(stage.sharing)
+    assert Run(found, stage, tmp_path / "own").train()
+    assert not changed(stage.unet, unet)
+    moved = changed(stage.sharing, units)
+    assert {name for name in units if "_lora" in name or "temporal_o" in name} <= moved
+    assert bool(hint) == any(name.startswith("kwargs_encoder") for name in moved)
+    assert sum(stage.score(stage.sharing).values()) < sum(before.values())
+    shutil.copy(tmp_path / "own" / "export" / "adapter" / "own.safetensors", model / "adapter")
+    check_layers(model, frames, hint, task)
 
-    offsets = load_file(tmp_path / "model" / "adapter" / "transparent.safetensors")
+
+def copies(module: torch.nn.Module) -> dict[str, torch.Tensor]:
+    return {name: value.clone() for name, value in module.state_dict().items()}
+
+
+def changed(module: torch.nn.Module, before: dict[str, torch.Tensor]) -> set[str]:
+    return {name for name, value in module.state_dict().items() if not torch.equal(value, before[name])}
+
+
+def check_layers(model: Path, frames: list[str], hint: str, task: str) -> None:
+    """The model offers the task, and its single layers are what they were without it."""
+    pipe = pellucid.load(model)
+    mode = pipe.tasks[task][0]
+    assert [output.role for output in mode.outputs] == frames
+    assert [condition.role for condition in mode.conditions] == ([hint] if hint else [])
+    picture = np.random.default_rng(0).integers(0, 256, (32, 32, 4), np.uint8)
+    given = ("lemon", "beach") if task == "joint" else (picture, "lemon")
+    settings = {"seed": 1, "num_inference_steps": 2}
+    scene = getattr(pipe, task)(*given, **settings)
+    named = {layer.name for layer in (*scene.layers, *scene.references)}
+    assert named == {*frames, *filter(None, [hint])}
+    alone = pipe.generate("lemon", **settings).layers[0].image
+    (model / "adapter" / "own.safetensors").unlink()
+    assert (alone == pellucid.load(model).generate("lemon", **settings).layers[0].image).all()
+
+
+def test_layers_need_backgrounds_and_roles_that_exist(recipe: Path, whole: Path) -> None:
+    device = torch.device("cpu")
+    for table, words in [
+        ({"model.frames": '["sky"]'}, "Expected frames of foreground"),
+        ({"model.hint": "background"}, "a hint that is none of them"),
+        ({"data": json.dumps([str(recipe.parent / "small.tar")])}, "and 0"),
+    ]:
+        found = read_recipe(recipe, "layers", {"init": str(whole), **table})
+        with pytest.raises(ConfigError, match=words):
+            make_stage(found, device)
+
+
+def test_only_what_the_recipe_names_is_trained(whole: Path) -> None:
+    offsets = load_file(whole / "adapter" / "transparent.safetensors")
     assert offsets
     assert all(".attn1." in name or ".attn2." in name for name in offsets)
 
 
-def test_a_decoder_can_go_on_alone(recipe: Path, tmp_path: Path) -> None:
+def test_a_decoder_can_go_on_alone(recipe: Path, whole: Path, tmp_path: Path) -> None:
     """From an earlier run's networks, with the offset left as diffusion models have learned it."""
-    device, table = torch.device("cpu"), {"steps": "1", "ema_decay": "0.0"}
-    model = train_all(recipe, table, tmp_path, device, budget_s=600)
-    table |= {"init": str(model), "model.start": "init", "model.trainable": "alpha_decoder"}
+    device, model = torch.device("cpu"), whole
+    table = {
+        "steps": "1",
+        "ema_decay": "0.0",
+        "init": str(model),
+        "model.start": "init",
+        "model.trainable": "alpha_decoder",
+    }
     found = read_recipe(recipe, "autoencoder", table)
     stage = make_stage(found, device)
     before = {name: value.clone() for name, value in stage.turns["parts"].state_dict().items()}

@@ -38,8 +38,8 @@ def write_shard(samples: Iterable[Sample], path: Path, *, small: bool = False) -
             count += 1
             picture, kind = io.BytesIO(), "webp" if small else "png"
             Image.fromarray(rgba, "RGBA").save(picture, kind, lossless=True)
-            _add(tar, f"{record.name}.{kind}", picture.getvalue())
-            _add(tar, f"{record.name}.json", json.dumps(record.to_json(), sort_keys=True).encode())
+            add_member(tar, f"{record.name}.{kind}", picture.getvalue())
+            add_member(tar, f"{record.name}.json", json.dumps(record.to_json(), sort_keys=True).encode())
     return count
 
 
@@ -50,7 +50,8 @@ def pack(shards: Iterable[Path], size_px: int, path: Path) -> int:
     return write_shard(resized, path, small=True)
 
 
-def _add(tar: tarfile.TarFile, name: str, content: bytes) -> None:
+def add_member(tar: tarfile.TarFile, name: str, content: bytes) -> None:
+    """Adds a file without time or owner, so that the same samples give the same bytes."""
     info = tarfile.TarInfo(name)
     info.size = len(content)
     tar.addfile(info, io.BytesIO(content))

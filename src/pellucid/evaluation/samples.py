@@ -8,9 +8,10 @@ from typing import Any
 
 import numpy as np
 
+from pellucid.data.emoji import GROUPS, LEFT_OUT
 from pellucid.data.records import captions
 from pellucid.data.shards import Sample, read_shard, resize_rgba
-from pellucid.data.sources import GROUPS, LEFT_OUT, SOURCES, shard_of
+from pellucid.data.sources import TRANSPARENT, shard_of
 from pellucid.errors import ConfigError, InputError
 from pellucid.rgba.io import read_rgba
 from pellucid.rgba.types import AnyArray
@@ -24,7 +25,7 @@ ENDINGS = (".png", ".webp", ".avif", ".tif", ".tiff")
 class Vocabulary:
     """Which subjects a model was trained on."""
 
-    sets: tuple[str, ...] = tuple(SOURCES)
+    sets: tuple[str, ...] = TRANSPARENT
     """Names of `pellucid data pull`, or paths of shards; the preferred style first."""
     groups: tuple[str, ...] = tuple(group for group in GROUPS if group not in LEFT_OUT)
     """Emoji groups in the order in which subjects were taken from them."""

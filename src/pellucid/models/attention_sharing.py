@@ -184,11 +184,10 @@ class AttentionSharingUnit(nn.Module):
 
 
 def _control(width: int) -> nn.Sequential:
-    return nn.Sequential(
-        nn.Conv2d(SIGNAL_CHANNELS, SIGNAL_CHANNELS, 3, padding=1),
-        nn.SiLU(),
-        nn.Conv2d(SIGNAL_CHANNELS, width, 1),
-    )
+    last = nn.Conv2d(SIGNAL_CHANNELS, width, 1)
+    nn.init.zeros_(last.weight)
+    nn.init.zeros_(last.bias)  # pyright: ignore[reportArgumentType]
+    return nn.Sequential(nn.Conv2d(SIGNAL_CHANNELS, SIGNAL_CHANNELS, 3, padding=1), nn.SiLU(), last)
 
 
 class HintEncoder(nn.Module):
@@ -278,6 +277,11 @@ class SharingProcessor:
         return self.unit(hidden_states, attn, encoder_hidden_states, self.state, images)
 
 
+def _stock(processor: object) -> object:
+    """What was there before any units."""
+    return processor.replaced if isinstance(processor, SharingProcessor) and processor.unit else processor
+
+
 def attention_modules(unet: nn.Module) -> Iterator[tuple[str, Attention]]:
     """Attentions of a diffusers UNet in released order: down, up, then the middle."""
     named = [(name, module) for name, module in unet.named_modules() if isinstance(module, Attention)]
@@ -299,7 +303,7 @@ class AttentionSharing(ModelMixin, ConfigMixin):
         heads: Sequence[int] | int = 8,
         control: bool = False,
     ) -> None:
-        """Builds units that change nothing until trained, except through control.
+        """Builds units that change nothing until trained.
 
         Args:
             sizes: (width, context) of each attention, in the order of `attention_modules`.
@@ -333,9 +337,9 @@ class AttentionSharing(ModelMixin, ConfigMixin):
             raise InputError(
                 f"{len(self.layers)} units, but {len(found)} attentions in the UNet. Take the right base."
             )
-        previous = {name: module.processor for name, module in found}
-        for (_, module), unit in zip(found, self.layers, strict=True):
-            module.set_processor(SharingProcessor(unit, self.state, module.processor))  # pyright: ignore[reportArgumentType]
+        previous = {name: _stock(module.processor) for name, module in found}
+        for (name, module), unit in zip(found, self.layers, strict=True):
+            module.set_processor(SharingProcessor(unit, self.state, previous[name]))  # pyright: ignore[reportArgumentType]
         return previous
 
     @staticmethod
@@ -356,6 +360,10 @@ class AttentionSharing(ModelMixin, ConfigMixin):
     @torch.no_grad()
     def set_hint(self, picture: Float[Tensor, "scenes 3 h w"]) -> None:
         """Encodes the control picture of all scenes, or one each, in [0, 1] and of the output's size."""
+        self.encode_hint(picture)
+
+    def encode_hint(self, picture: Float[Tensor, "scenes 3 h w"]) -> None:
+        """As `set_hint`, with gradients, for training."""
         if self.kwargs_encoder is None:
             raise InputError("These units take no hint: built without control. Use a control checkpoint.")
         self.state.signals = self.kwargs_encoder(picture.to(next(self.parameters())) * 2 - 1)

@@ -46,7 +46,7 @@ def attach(
     named = mode_named(adapter) if isinstance(adapter, str) and not _is_file(adapter) else None
     check_pipeline(pipeline)
     row = row_of(pipeline)
-    _check_fits(row, named, layers or {})
+    check_fits(row, named, layers or {})
     wardrobe = Wardrobe(denoiser_of(pipeline), strength)
     if autoencoder is None:
         if named is None or named.codec is None:
@@ -64,7 +64,8 @@ def attach(
     return TransparentPipeline(pipeline, autoencoder, wardrobe=wardrobe, tasks=tasks, model=model)
 
 
-def _check_fits(row: FamilyRow, named: Mode | None, layers: Mapping[Task, tuple[Mode, ...]]) -> None:
+def check_fits(row: FamilyRow, named: Mode | None, layers: Mapping[Task, tuple[Mode, ...]]) -> None:
+    """Raises InputError for another family's mode, and for layer modes that want a UNet where none is."""
     if named is not None and named.family not in row.adapters:
         raise InputError(
             f"Expected an adapter for {row.title}, found {named.name}, which is for {named.family}. "

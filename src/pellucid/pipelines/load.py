@@ -11,9 +11,10 @@ import torch
 from diffusers.pipelines.stable_diffusion.pipeline_stable_diffusion import StableDiffusionPipeline
 
 from pellucid.errors import InputError, WeightsError
-from pellucid.pipelines.attach import attach
+from pellucid.pipelines.attach import attach, check_fits
 from pellucid.pipelines.families import FamilyRow, denoiser_of, own_mode, row_of
 from pellucid.pipelines.modes import MODES, Mode, tasks_of
+from pellucid.pipelines.own_layers import layer_tasks
 from pellucid.pipelines.quiet import quiet
 from pellucid.pipelines.transparent import TransparentPipeline
 from pellucid.pipelines.wardrobe import Wardrobe
@@ -22,6 +23,7 @@ from pellucid.weights.store import load_codec
 MINI = "mini"
 DTYPES = {"float32": torch.float32, "float16": torch.float16, "bfloat16": torch.bfloat16}
 OWN_ADAPTER = "adapter"
+OWN_FILE = "transparent.safetensors"
 OWN_CODEC = "rgba"
 DEFAULTS = {"StableDiffusionPipeline": "sd15-attn", "StableDiffusionXLPipeline": "sdxl-attn"}
 """Pipeline class -> the mode that `load` attaches when none is named."""
@@ -98,11 +100,15 @@ def _attached(
     own_codec = folder / OWN_CODEC if folder else None
     codec = load_codec(own_codec, pipeline.vae) if own_codec and own_codec.is_dir() else None
     if adapter is None and codec is not None:
-        own = sorted((folder / OWN_ADAPTER).glob("*.safetensors")) if folder else []
-        mode = _own(row_of(pipeline), own[0] if own else None)
+        adapters, row = folder / OWN_ADAPTER if folder else Path(), row_of(pipeline)
+        usual = adapters / OWN_FILE
+        mode = _own(row, usual if usual.is_file() else None)
+        layers = layer_tasks(adapters, mode)
+        check_fits(row, None, layers)
         wardrobe = Wardrobe(denoiser_of(pipeline), strength)
         wardrobe.wear(mode.source)
-        return TransparentPipeline(pipeline, codec, wardrobe=wardrobe, tasks=tasks_of(mode), model=name)
+        tasks = tasks_of(mode) | layers
+        return TransparentPipeline(pipeline, codec, wardrobe=wardrobe, tasks=tasks, model=name)
     usual = DEFAULTS.get(type(pipeline).__name__, "sd15-attn") if row_of(pipeline).adapters else None
     return attach(pipeline, adapter or usual, strength=strength, autoencoder=codec, model=name)
 

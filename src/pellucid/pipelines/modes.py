@@ -74,8 +74,9 @@ class Mode:
     """What users type, and what results say."""
     title: str
     family: Family
-    adapter: str | Path | None
-    """What is added to the UNet: catalog name, a path inside the package, or a `Path` to any file."""
+    adapter: str | Path | tuple[str | Path, ...] | None
+    """What is added to the UNet: catalog name, a path inside the package, or a `Path` to any file; several go
+    on top of one another."""
     codec: Codec | None = None
     """None where a codec must be given."""
     conditions: tuple[Condition, ...] = ()
@@ -86,8 +87,10 @@ class Mode:
     sampling: Sampling = Sampling()
 
     @property
-    def source(self) -> str | Path | None:
+    def source(self) -> str | Path | tuple[str | Path, ...] | None:
         """The adapter as `pellucid.weights` can locate it."""
+        if isinstance(self.adapter, tuple):
+            return tuple(source_of(each) if isinstance(each, str) else each for each in self.adapter)
         return source_of(self.adapter) if isinstance(self.adapter, str) else self.adapter
 
 

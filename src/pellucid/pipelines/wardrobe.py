@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from pellucid.errors import InputError
+from pellucid.errors import InputError, WeightsError
 from pellucid.models.concat_condition import ConcatCondition
 from pellucid.weights.adapters import (
     AdapterReport,
@@ -21,6 +21,7 @@ from pellucid.weights.adapters import (
 )
 
 TRAINING_TIMESTEPS = 1000
+Source = str | Path | tuple[str | Path, ...] | None
 WORN = "_pellucid_worn"  # attribute of the UNet
 
 
@@ -48,8 +49,14 @@ class Wardrobe:
             )
         self.unet, self.strength = unet, strength
 
-    def wear(self, source: str | Path | None) -> AdapterReport | None:
-        """Changes to the adapter `source`, see `pellucid.weights.store.locate`; None is the plain UNet.
+    def wear(self, source: Source) -> AdapterReport | None:
+        """Changes to the adapter `source`, or to several on top of one another; None is the plain UNet.
+
+        Args:
+            source: see `pellucid.weights.store.locate`.
+
+        Returns:
+            What the last of them did.
 
         Raises:
             WeightsError: it is absent or does not fit; the UNet is then plain.
@@ -63,14 +70,23 @@ class Wardrobe:
             delattr(self.unet, WORN)
         if source is None:
             return None
-        report = apply_adapter(self.unet, source, strength=self.strength)
+        report = None
+        try:
+            for each in source if isinstance(source, tuple) else (source,):
+                report = apply_adapter(self.unet, each, strength=self.strength)
+        except WeightsError:
+            remove_adapter(self.unet)
+            raise
+        if report is None:
+            return None
         object.__setattr__(self.unet, WORN, _Worn(self._what(source), report))
         return report
 
-    def _what(self, source: str | Path | None) -> tuple[object, ...]:
+    def _what(self, source: Source) -> tuple[object, ...]:
         """Tells adapters apart, and a file from what it was before it was written again."""
-        stat = source.stat() if isinstance(source, Path) and source.is_file() else None
-        return source, self.strength, stat and (stat.st_mtime_ns, stat.st_size)
+        each = source if isinstance(source, tuple) else (source,)
+        stats = [path.stat() for path in each if isinstance(path, Path) and path.is_file()]
+        return source, self.strength, *((stat.st_mtime_ns, stat.st_size) for stat in stats)
 
     @contextmanager
     def conditioned(

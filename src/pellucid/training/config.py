@@ -8,7 +8,7 @@ from typing import Any, Literal, get_args
 
 from pellucid.errors import ConfigError
 
-Stage = Literal["vae", "autoencoder", "base", "transparent"]
+Stage = Literal["vae", "autoencoder", "base", "transparent", "layers"]
 STAGES: tuple[Stage, ...] = get_args(Stage)
 """In the order in which a model is made."""
 
@@ -90,10 +90,7 @@ def read_recipe(path: Path, stage: str, overrides: Mapping[str, str] | None = No
     Raises:
         ConfigError: no TOML, no such stage, an unknown field, a missing one, or a value of another type.
     """
-    try:
-        tables = tomllib.loads(path.read_text())
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise ConfigError(f"{path} is no readable recipe: {error}. See recipes/ for working ones.") from error
+    tables = _tables(path)
     if not isinstance(tables.get(stage), dict):
         has = [name for name in STAGES if name in tables]
         raise ConfigError(f"Expected a table [{stage}] in {path}, found {has}. Choose one of those stages.")
@@ -117,6 +114,19 @@ def read_recipe(path: Path, stage: str, overrides: Mapping[str, str] | None = No
             values[name] = tuple(value)
         _check_type(path, name, values[name], known[name].type)
     return Recipe(**values)
+
+
+def stages_in(path: Path) -> tuple[Stage, ...]:
+    """The stages that make a model by this recipe: all, but layers only where it has a table for them."""
+    tables = _tables(path)
+    return tuple(stage for stage in STAGES if stage != "layers" or stage in tables)
+
+
+def _tables(path: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(path.read_text())
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise ConfigError(f"{path} is no readable recipe: {error}. See recipes/ for working ones.") from error
 
 
 def _literal(text: str) -> Any:  # noqa: ANN401 - TOML's own types

@@ -10,7 +10,6 @@ from pathlib import Path
 
 import torch
 from diffusers.models.unets.unet_2d_condition import UNet2DConditionModel
-from diffusers.schedulers.scheduling_ddpm import DDPMScheduler
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
@@ -20,6 +19,7 @@ from pellucid.training.config import Recipe
 from pellucid.training.losses import blends, min_snr_v_weight
 from pellucid.training.parts import encode_texts, load_autoencoder, load_unet, load_vae, sample, save_half
 from pellucid.training.pictures import Pictures
+from pellucid.training.schedule import noised, schedule
 from pellucid.training.sheets import write_sheet
 from pellucid.training.vocabulary import plain_pictures
 
@@ -115,14 +115,9 @@ class DiffusionStage:
     def loss(self, turn: str, generator: torch.Generator) -> dict[str, Tensor]:
         """Squared error of v, weighted by min-SNR."""
         latents, texts = self.batch(generator)
-        shape, device = latents.shape, self.device
-        timesteps = torch.randint(len(self.alphas_cumprod), shape[:1], generator=generator, device=device)
-        kept = self.alphas_cumprod[timesteps]
-        signal, noise_level = kept.sqrt().view(-1, 1, 1, 1), (1 - kept).sqrt().view(-1, 1, 1, 1)
-        noise = torch.randn(shape, generator=generator, device=device)
-        noisy = signal * latents + noise_level * noise
+        kept, noisy, target, timesteps = noised(latents, self.alphas_cumprod, generator)
         found = self.unet(noisy, timesteps, texts, return_dict=False)[0].float()
-        error = (found - (signal * noise - noise_level * latents)).square().mean(dim=(1, 2, 3))
+        error = (found - target).square().mean(dim=(1, 2, 3))
         weight = min_snr_v_weight(kept, self._share("min_snr_gamma", 5.0))
         return {"v": (weight * error).mean() / weight.mean().clamp_min(1e-3)}
 
@@ -181,11 +176,6 @@ class DiffusionStage:
 def opaque(picture: Tensor) -> Tensor:
     """RGBA of pictures that may lack alpha."""
     return picture if picture.shape[1] == 4 else torch.cat([picture, torch.ones_like(picture[:, :1])], dim=1)
-
-
-def schedule() -> DDPMScheduler:
-    """The noise schedule that the embedded model is trained with."""
-    return DDPMScheduler(beta_schedule="squaredcos_cap_v2", prediction_type="v_prediction", clip_sample=False)
 
 
 def spread(total: int, count: int) -> Sequence[int]:

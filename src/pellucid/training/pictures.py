@@ -12,7 +12,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from pellucid.data.records import Record
-from pellucid.data.shards import read_shard, resize_rgba
+from pellucid.data.shards import Sample, read_shard, resize_rgba
 from pellucid.data.sources import shard_of
 from pellucid.errors import ConfigError
 from pellucid.rgba.padding import extend_colour
@@ -84,6 +84,17 @@ def load_pictures(recipe: Recipe) -> Pictures:
         prepared = partial(_prepared, size_px=recipe.size_px)
         rgba = list(pool.map(prepared, (picture for _, picture in wanted)))
     return Pictures(tuple(record for record, _ in wanted), torch.from_numpy(np.stack(rgba)))
+
+
+def load_samples(recipe: Recipe) -> list[Sample]:
+    """Reads a recipe's sets, backgrounds included, as they are but no larger than its size."""
+    groups = (*recipe.groups, "background")
+    samples = (sample for name in recipe.data for sample in read_shard(shard_of(name)))
+    return [
+        (record, resize_rgba(rgba, recipe.size_px, recipe.size_px))
+        for record, rgba in samples
+        if record.group in groups and not record.held_out
+    ]
 
 
 def _prepared(picture: np.ndarray, size_px: int) -> np.ndarray:

@@ -9,12 +9,18 @@ from pathlib import Path
 import torch
 
 from pellucid.errors import ConfigError
-from pellucid.training.config import STAGES, Recipe, read_recipe
+from pellucid.training.config import Recipe, read_recipe, stages_in
 from pellucid.training.loop import Run, Stage
-from pellucid.training.pictures import Pictures, load_pictures
+from pellucid.training.pictures import Pictures, load_pictures, load_samples
 
-PARTS = {"vae": "vae", "autoencoder": "rgba", "base": "unet", "transparent": "adapter"}
-"""Folder of a model that each stage adds."""
+PARTS = {
+    "vae": "vae",
+    "autoencoder": "rgba",
+    "base": "unet",
+    "transparent": "adapter/transparent.safetensors",
+    "layers": "adapter/joint.safetensors",
+}
+"""What each stage adds to a model: a folder, or a file."""
 MODEL = "model"
 
 
@@ -37,6 +43,10 @@ def usable_device(name: str | None) -> torch.device:
 
 def make_stage(recipe: Recipe, device: torch.device, pictures: Pictures | None = None) -> Stage:
     """The stage that a recipe trains, with its data loaded."""
+    if recipe.stage == "layers":
+        from pellucid.training.layers import LayersStage
+
+        return LayersStage(recipe, load_samples(recipe), device)
     pictures = pictures or load_pictures(recipe)
     if recipe.stage == "vae":
         from pellucid.training.vae import VAEStage
@@ -67,7 +77,7 @@ def train_all(
         The model's folder, or None if the time was up first.
     """
     started = time.monotonic()
-    recipes = [read_recipe(config, stage, overrides) for stage in STAGES]
+    recipes = [read_recipe(config, stage, overrides) for stage in stages_in(config)]
     model = folder / MODEL
     for part in ("text_encoder", "tokenizer", "scheduler", "model_index.json", "licences"):
         source = Path(recipes[0].init) / part
@@ -79,7 +89,8 @@ def train_all(
     for recipe in recipes:
         if (model / PARTS[recipe.stage]).exists():
             continue
-        pictures = pictures or load_pictures(recipe)
+        if recipe.stage != "layers":
+            pictures = pictures or load_pictures(recipe)
         recipe = replace(recipe, init=str(model))
         run = Run(recipe, make_stage(recipe, device, pictures), folder / recipe.stage)
         if not run.train(budget_s=budget_s - (time.monotonic() - started)):
@@ -91,6 +102,12 @@ def train_all(
 def _install(export: Path, model: Path) -> None:
     """Copies what a stage made into the model, each folder whole or not at all."""
     for source in sorted(export.iterdir()):
+        if source.name == "adapter":  # files of several stages
+            for file in sorted(source.iterdir()):
+                (model / "adapter").mkdir(exist_ok=True)
+                shutil.copyfile(file, model / "adapter" / f".{file.name}.part")
+                (model / "adapter" / f".{file.name}.part").rename(model / "adapter" / file.name)
+            continue
         part = model / f".{source.name}.part"
         shutil.rmtree(part, ignore_errors=True)
         shutil.copytree(source, part)

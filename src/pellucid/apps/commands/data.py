@@ -16,7 +16,7 @@ def data_command() -> None:
 @click.option(
     "--archives",
     type=click.Path(path_type=Path, exists=True, file_okay=False),
-    help="Folder with the .tgz files; nothing is fetched then.",
+    help="Folder with the packages' files; nothing is fetched then.",
 )
 @click.option(
     "-o",
@@ -26,7 +26,7 @@ def data_command() -> None:
 )
 @click.option("--json", "as_json", is_flag=True, help="One JSON object instead of text.")
 def pull(name: str, archives: Path | None, output: Path | None, as_json: bool) -> None:
-    """Fetch a set with the npm client, check it and pack it into a shard: fluent-3d or noto."""
+    """Fetch a set, check it and pack it into a shard: fluent-3d, noto (npm) or land-photos (apt)."""
     from pellucid.data.sources import pull as pull_set
 
     path = pull_set(name, archives=archives, folder=output)
@@ -46,6 +46,29 @@ def pack(sets: tuple[str, ...], size_px: int, output: Path) -> None:
 
     count = pack_shards([shard_of(name) for name in sets], size_px, output)
     click.echo(f"{output}: {count} pictures, {output.stat().st_size} bytes")
+
+
+@data_command.command("layers")
+@click.argument("sets", nargs=-1, required=True)
+@click.option("--backgrounds", default="land-photos", show_default=True, help="Set of opaque pictures.")
+@click.option("--count", type=click.IntRange(1), default=1000, show_default=True, help="How many scenes.")
+@click.option("--size-px", type=click.IntRange(8), default=256, show_default=True, help="Height and width.")
+@click.option("--seed", type=click.IntRange(0), default=0, show_default=True)
+@click.option(
+    "-o", "--output", type=click.Path(path_type=Path, dir_okay=False), required=True, help="Shard to write."
+)
+def layers(
+    sets: tuple[str, ...], backgrounds: str, count: int, size_px: int, seed: int, output: Path
+) -> None:
+    """Place pictures of SETS on backgrounds: foreground, background, composite and a caption of each."""
+    from pellucid.data.layering import layer_triples, write_triples
+    from pellucid.data.shards import read_shard
+    from pellucid.data.sources import shard_of
+
+    fronts = [sample for name in sets for sample in read_shard(shard_of(name))]
+    backs = list(read_shard(shard_of(backgrounds)))
+    made = layer_triples(fronts, backs, count, size_px=size_px, seed=seed)
+    click.echo(f"{output}: {write_triples(made, output, seed=seed)} scenes, {output.stat().st_size} bytes")
 
 
 @data_command.command("stats")

@@ -1,0 +1,89 @@
+"""Published packages as pinned archives: fetched with the client of their registry, checked, and read."""
+
+import gzip
+import hashlib
+import io
+import subprocess
+import tarfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from pellucid.errors import FileError
+
+
+@dataclass(frozen=True, slots=True)
+class Archive:
+    """One pinned package of npm or Debian."""
+
+    package: str
+    version: str
+    sha256: str
+    registry: Literal["npm", "deb"] = "npm"
+
+    @property
+    def file(self) -> str:
+        """The name that `npm pack` or `apt-get download` gives it."""
+        if self.registry == "deb":
+            return f"{self.package}_{self.version}_all.deb"
+        return f"{self.package.removeprefix('@').replace('/', '-')}-{self.version}.tgz"
+
+    @property
+    def command(self) -> list[str]:
+        """Fetches it into the folder in which it runs."""
+        if self.registry == "deb":
+            return ["apt-get", "download", "-qq", f"{self.package}={self.version}"]
+        return ["npm", "pack", "--silent", f"{self.package}@{self.version}"]
+
+
+def fetch(archive: Archive, folder: Path) -> Path:
+    """The archive's path in `folder`, fetched where it is absent; its hash is checked.
+
+    Raises:
+        FileError: it cannot be fetched, or is not the pinned one.
+    """
+    path = folder / archive.file
+    if not path.exists():
+        folder.mkdir(parents=True, exist_ok=True)
+        try:
+            subprocess.run(
+                archive.command, cwd=folder, check=True, capture_output=True, text=True, timeout=600
+            )
+        except (OSError, subprocess.SubprocessError) as error:
+            raise FileError(
+                f"{archive.package} could not be fetched with {archive.command[0]}: {error}. "
+                f"Put {archive.file} into a folder yourself and name it with --archives."
+            ) from error
+    found = hashlib.sha256(path.read_bytes()).hexdigest()
+    if found != archive.sha256:
+        raise FileError(
+            f"{path} should have sha256 {archive.sha256[:12]}…, has {found[:12]}…. Delete it and pull again."
+        )
+    return path
+
+
+def read_archive(path: Path) -> dict[str, bytes]:
+    """All files of a .tgz or .deb by name.
+
+    Raises:
+        FileError: a .deb, on a machine without dpkg.
+    """
+    if path.suffix == ".deb":
+        with tarfile.open(fileobj=io.BytesIO(_data_of(path))) as tar:
+            return _files(tar)
+    with gzip.open(path) as stream, tarfile.open(fileobj=stream) as tar:
+        return _files(tar)
+
+
+def _data_of(package: Path) -> bytes:
+    try:
+        command = ["dpkg-deb", "--fsys-tarfile", str(package)]
+        return subprocess.run(command, check=True, capture_output=True, timeout=600).stdout
+    except (OSError, subprocess.SubprocessError) as error:
+        raise FileError(
+            f"{package} could not be opened with dpkg-deb: {error}. Install dpkg, or pack it elsewhere."
+        ) from error
+
+
+def _files(tar: tarfile.TarFile) -> dict[str, bytes]:
+    return {member.name: tar.extractfile(member).read() for member in tar if member.isfile()}  # type: ignore[union-attr]

@@ -1,0 +1,132 @@
+"""Emoji sets: pictures by hexcode, names and keywords from Unicode's tables."""
+
+import io
+import json
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import cv2
+import numpy as np
+from PIL import Image
+
+from pellucid.data.archives import Archive
+from pellucid.data.records import Record
+from pellucid.data.shards import Sample
+from pellucid.progress import track
+
+GROUPS = (
+    "smileys",
+    "people",
+    "component",
+    "animals",
+    "food",
+    "travel",
+    "activities",
+    "objects",
+    "symbols",
+    "flags",
+)
+"""Unicode's emoji groups in emojibase's numbering."""
+LEFT_OUT = ("component", "symbols", "flags")
+"""Groups that hold no objects."""
+PICTURE_PX = 256
+
+
+NAMES = Archive(
+    "emojibase-data", "17.0.0", "d01d0e2ca4e22cb402679532155342c71e2e871f25c32223c013b8b166ebdf5a"
+)
+KEYWORDS = Archive("emojilib", "4.0.3", "7f9a6b43cff31d18985b7d65d11faba5bd971cbcc60020cf6d09322fbaaaf303")
+Files = dict[str, bytes]
+Pictures = Iterator[tuple[str, Callable[[], np.ndarray]]]
+"""(hexcode, function that renders uint8 (256, 256, 4))."""
+
+
+def fluent(files: Files) -> Pictures:
+    """Fluent Emoji 3D."""
+    for name, content in sorted(files.items()):
+        if name.endswith(".webp"):
+            yield (
+                Path(name).stem,
+                lambda content=content: np.asarray(Image.open(io.BytesIO(content)).convert("RGBA")),
+            )
+
+
+def noto(files: Files) -> Pictures:
+    """Noto Emoji, rendered."""
+    from resvg_py import svg_to_bytes
+
+    icons = json.loads(files["package/icons.json"])["icons"]
+
+    def render(body: str) -> np.ndarray:
+        svg = f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 128 128">{body}</svg>'
+        png = svg_to_bytes(svg_string=svg, width=PICTURE_PX, height=PICTURE_PX)
+        return np.asarray(Image.open(io.BytesIO(bytes(png))).convert("RGBA"))
+
+    for hexcode, name in sorted(json.loads(files["package/chars.json"]).items()):
+        if name in icons:
+            yield hexcode, lambda name=name: render(icons[name]["body"])
+
+
+Names = dict[str, tuple[str, tuple[str, ...], str]]
+
+
+def _bare(hexcode: str) -> str:
+    """Files and tables disagree on the variation selector: leave it out on both sides."""
+    return hexcode.lower().replace("-fe0f", "")
+
+
+def _names(emojibase: dict[str, bytes], emojilib: dict[str, bytes]) -> Names:
+    """Hexcode -> label, keywords, group; without skin-tone variants and groups that hold no objects."""
+    extra = json.loads(emojilib["package/dist/emoji-en-US.json"])
+    table: Names = {}
+    for entry in json.loads(emojibase["package/en/data.json"]):
+        group = GROUPS[entry["group"]] if "group" in entry else "component"
+        if group in LEFT_OUT:
+            continue
+        words = [
+            *entry.get("tags", []),
+            *(word.replace("_", " ") for word in extra.get(entry["emoji"], [])[1:]),
+        ]
+        table[_bare(entry["hexcode"])] = (entry["label"], tuple(dict.fromkeys(words)), group)
+    return table
+
+
+def emoji_samples(
+    pictures_of: Callable[[Files], Pictures], common: dict[str, str], name: str, files: list[Files]
+) -> Iterator[Sample]:
+    """Every emoji that shows an object.
+
+    Args:
+        pictures_of: what is in the set's own archive.
+        common: of every record: source, style, licence, attribution.
+        name: of the set.
+        files: its archive, `NAMES` and `KEYWORDS`.
+    """
+    table = _names(files[1], files[2])
+    pictures = [(code, render) for code, render in pictures_of(files[0]) if _bare(code) in table]
+    for code, render in track(pictures, total=len(pictures), label=f"packing {name}", unit="picture"):
+        label, keywords, group = table[_bare(code)]
+        rgba = render()
+        yield (
+            Record(
+                name=f"{name}-{_bare(code)}",
+                label=label,
+                keywords=keywords,
+                group=group,
+                soft=softness(rgba),
+                **common,
+            ),
+            rgba,
+        )
+
+
+def softness(rgba: np.ndarray) -> float:
+    """Share of the visible area that is partly transparent at least 5 px deep: glass, smoke, glow; 0 to 1.
+
+    Args:
+        rgba: uint8 (h, w, 4).
+    """
+    alpha = rgba[..., 3]
+    partly = ((alpha > 12) & (alpha < 243)).astype(np.uint8)
+    deep = cv2.erode(partly, np.ones((5, 5), np.uint8))
+    return float(deep.sum() / max(1, int((alpha > 0).sum())))

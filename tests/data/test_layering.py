@@ -1,0 +1,109 @@
+"""Layer triples: exact composites, things on the ground, shadows in their layer, and the same for a seed."""
+
+import json
+import tarfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+
+from pellucid.apps.cli import cli
+from pellucid.data.layering import Triple, layer_triples
+from pellucid.data.photographs import land_samples
+from pellucid.data.records import Record
+from pellucid.data.shards import Sample, write_shard
+from pellucid.rgba.compositing import over
+
+
+def record(label: str, group: str, soft: float = 0.0) -> Record:
+    return Record(
+        name=label, label=label, keywords=("k",), group=group, source="s", style="icon", licence="MIT",
+        attribution="a", soft=soft,
+    )  # fmt: skip
+
+
+def ball(soft: float = 0.0) -> Sample:
+    rows, columns = np.mgrid[:64, :64] - 31.5
+    picture = np.zeros((64, 64, 4), np.uint8)
+    picture[np.hypot(rows, columns) < 28] = (200, 40, 40, 255)
+    return record("ball", "objects", soft), picture
+
+
+def land(label: str = "beach") -> Sample:
+    picture = np.full((64, 64, 4), 255, np.uint8)
+    picture[..., 0] = np.arange(64)
+    return record(label, "background"), picture
+
+
+def triples(count: int = 40, *, soft: float = 0.0, seed: int = 0) -> list[Triple]:
+    return list(layer_triples([ball(soft)], [land()], count, size_px=48, seed=seed))
+
+
+def test_composites_are_over_of_the_layers_to_the_byte() -> None:
+    for triple in triples():
+        assert triple.composite.tobytes() == over(triple.foreground, triple.background).tobytes()
+        assert (triple.background[..., 3] == 255).all()
+        assert triple.foreground.shape == triple.composite.shape == (48, 48, 4)
+        assert 0.02 < (triple.foreground[..., 3] > 127).mean() < 0.7
+
+
+def test_the_same_seed_makes_the_same_and_another_does_not() -> None:
+    first, again, other = (b"".join(t.composite.tobytes() for t in triples(5, seed=s)) for s in (1, 1, 2))
+    assert first == again != other
+
+
+def test_solid_things_throw_shadows_about_half_the_time_and_soft_ones_never() -> None:
+    def shadows(found: list[Triple]) -> int:
+        dark = [(t.foreground[..., :3].max(axis=-1) < 9) & (t.foreground[..., 3] > 9) for t in found]
+        return sum(bool(mask.sum() > 5) for mask in dark)
+
+    assert 8 <= shadows(triples()) <= 32
+    assert shadows(triples(soft=0.5)) == 0
+
+
+def test_captions_name_what_each_picture_shows() -> None:
+    (triple,) = layer_triples([ball()], [land("hills")], 1, size_px=16)
+    texts = triple.texts(np.random.default_rng(0), plain=True)
+    assert "ball" in texts["foreground"]
+    assert texts["background"] == "hills"
+    assert "ball" in texts["composite"]
+    assert "hills" in texts["composite"]
+
+
+def test_photographs_of_others_are_left_out() -> None:
+    from io import BytesIO
+
+    from PIL import Image
+
+    content = BytesIO()
+    Image.new("RGB", (72, 36), "green").save(content, "JPEG")
+    names = ("beach0", "beach7-sfiera", "bwerner1", "station2", "fog10")
+    files = {f"./x/images/land/{name}.jpg": content.getvalue() for name in names}
+    common = {"source": "s", "style": "photograph", "licence": "public domain", "attribution": "a"}
+    found = list(land_samples(common, "land", [files]))
+    assert [each.name for each, _ in found] == [
+        "land-beach0-left", "land-beach0-right", "land-fog10-left", "land-fog10-right",
+    ]  # fmt: skip
+    assert {picture.shape for _, picture in found} == {(256, 256, 4)}
+
+
+def test_the_command_packs_triples(tmp_path: Path) -> None:
+    for name, sample in (("fronts", ball()), ("lands", land())):
+        write_shard([sample], tmp_path / f"{name}.tar")
+    target = tmp_path / "triples.tar"
+    sets = [str(tmp_path / "fronts.tar"), "--backgrounds", str(tmp_path / "lands.tar")]
+    result = CliRunner().invoke(cli, ["data", "layers", *sets, "--count", "3", "-o", str(target)])
+    assert result.exit_code == 0, result.output
+    with tarfile.open(target) as tar:
+        names = tar.getnames()
+        told = json.loads(tar.extractfile("scene-00000.json").read())
+    assert len(names) == 3 * 4
+    assert told["texts"].keys() == {"foreground", "background", "composite"}
+    assert told["licences"] == ["MIT", "MIT"]
+
+
+@pytest.mark.parametrize("size", [1, 9])
+def test_tiny_canvases_work(size: int) -> None:
+    (triple,) = layer_triples([ball()], [land()], 1, size_px=size)
+    assert triple.composite.shape == (size, size, 4)
