@@ -104,6 +104,25 @@ def sd15_unet() -> UNet2DConditionModel:
     ).eval()
 
 
+def sdxl_unet() -> UNet2DConditionModel:
+    """Stable Diffusion XL's architecture, block for block, 40 times as narrow: 140 attentions."""
+    return UNet2DConditionModel(
+        sample_size=8,
+        block_out_channels=(8, 16, 16),
+        down_block_types=("DownBlock2D", "CrossAttnDownBlock2D", "CrossAttnDownBlock2D"),
+        up_block_types=("CrossAttnUpBlock2D", "CrossAttnUpBlock2D", "UpBlock2D"),
+        layers_per_block=2,
+        transformer_layers_per_block=(1, 2, 10),
+        norm_num_groups=4,
+        attention_head_dim=(1, 2, 4),
+        cross_attention_dim=32,
+        use_linear_projection=True,
+        addition_embed_type="text_time",
+        addition_time_embed_dim=8,
+        projection_class_embeddings_input_dim=6 * 8 + 16,
+    ).eval()
+
+
 def sharing_file(path: Path, net: torch.nn.Module, frames: int, *, control: bool = False) -> Path:
     """A random attention-sharing adapter in the released layout."""
     torch.manual_seed(frames)
@@ -148,7 +167,7 @@ def sd15(net: UNet2DConditionModel | None = None) -> StableDiffusionPipeline:
     return pipeline
 
 
-def sdxl() -> StableDiffusionXLPipeline:
+def sdxl(net: UNet2DConditionModel | None = None) -> StableDiffusionXLPipeline:
     torch.manual_seed(0)
     pipeline = StableDiffusionXLPipeline(
         vae=vae(),
@@ -156,7 +175,8 @@ def sdxl() -> StableDiffusionXLPipeline:
         text_encoder_2=clip_text(CLIPTextModelWithProjection, 16),
         tokenizer=tokenizer(),
         tokenizer_2=tokenizer(),
-        unet=unet(
+        unet=net
+        or unet(
             32,
             addition_embed_type="text_time",
             addition_time_embed_dim=8,

@@ -158,12 +158,12 @@ def test_a_unet_made_for_inpainting_is_refused() -> None:
 
 def test_sdxls_attentions_can_be_shared_and_every_unit_learns() -> None:
     torch.manual_seed(0)
-    unet = tiny.sdxl().unet.requires_grad_(False)
+    unet = tiny.sdxl_unet().requires_grad_(False)
     sharing = AttentionSharing.for_unet(unet, frames=3, rank=2)
     sharing.attach(unet)
     names = [name for name, _ in attention_modules(unet)]
     assert (
-        len(sharing.layers) == len(names) == 16
+        len(sharing.layers) == len(names) == 140
     )  # two layers in the block below, two in each of two above, two in the middle
     condition = {"text_embeds": torch.randn(6, 16), "time_ids": torch.randn(6, 6)}
 

@@ -66,11 +66,13 @@ class FrameSampling:
         canvas: tuple[int, int],
         options: Mapping[str, Any],
     ) -> Scene | list[Scene]:
-        modes = self._modes(task)
+        modes = [_stopped(mode, options.get("stop_at")) for mode in self._modes(task)]
+        strength = options.get("adapter_strength")
         jobs = jobs_of(prompts, given, options)
         settings = [settings_in(options, mode.sampling) for mode in modes]
         for mode, chosen in zip(modes, settings, strict=True):
             for some in batches(jobs, options.get("batch_size")):
+                self.wardrobe.wear(mode.source, strength)
                 self._run(mode, some, chosen, canvas, options.get("pipeline_inputs") or {})
         return self._result([self._assembled(job, canvas) for job in jobs], prompts, options)
 
@@ -100,7 +102,6 @@ class FrameSampling:
         inputs: Mapping[str, Any],
     ) -> None:
         """Samples the frames of `mode` for all jobs in one batch, and adds them to what is known."""
-        self.wardrobe.wear(mode.source)
         height, width = (padded(side, self.multiple) for side in canvas)
         concat, hint = self._conditions(mode, jobs, height, width)
         rows = [row for job in jobs for row in _rows(job, mode)]
@@ -245,6 +246,14 @@ def jobs_of(
         )
         for i, request in enumerate(requests_in(spread["composite"], options))
     ]
+
+
+def _stopped(mode: Mode, share: float | None) -> Mode:
+    """The mode with another "stop at", if it is one that has it."""
+    if share is not None and not 0 <= share <= 1:
+        raise InputError(f"Expected stop_at of 0 to 1, found {share}. 1 never stops.")
+    shown = any(condition.entry == "channel-concat" for condition in mode.conditions)
+    return replace(mode, stop_at=share) if shown and share is not None else mode
 
 
 def _nth(texts: Mapping[Role, list[str]], i: int) -> Mapping[Role, str]:

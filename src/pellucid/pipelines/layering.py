@@ -14,7 +14,7 @@ from pellucid.errors import InputError
 from pellucid.pipelines.codec import rgba_of
 from pellucid.pipelines.frames import FrameSampling, Prompt, jobs_of, unmixed
 from pellucid.pipelines.modes import Role, Task
-from pellucid.pipelines.options import SamplingOptions, SizedOptions, check_options
+from pellucid.pipelines.options import LayerOptions, StackOptions, check_options
 from pellucid.rgba.fitting import Pixels, check_fit, fit_pixels, fit_rgba, on_grey
 from pellucid.rgba.types import AnyArray
 from pellucid.scene.scene import Scene
@@ -30,7 +30,7 @@ class LayerTasks(FrameSampling):
         foreground: Prompt,
         background: Prompt,
         composite: Prompt | None = None,
-        **options: Unpack[SizedOptions],
+        **options: Unpack[LayerOptions],
     ) -> Scene | list[Scene]:
         """Makes a foreground, a background and the picture of both, from text.
 
@@ -38,7 +38,7 @@ class LayerTasks(FrameSampling):
             foreground: what the transparent layer shows; a list makes a scene each.
             background: what the opaque layer below it shows.
             composite: what both together show; None joins the two texts.
-            options: `count`, `seed`, `height`, … of `pellucid.pipelines.options.SizedOptions`.
+            options: `count`, `seed`, `height`, … of `pellucid.pipelines.options.LayerOptions`.
 
         Returns:
             A scene of background and foreground for one prompt and a count of 1; else a list. The model's own
@@ -47,7 +47,7 @@ class LayerTasks(FrameSampling):
         Raises:
             InputError: an argument does not fit, or the model has no adapter for this.
         """
-        check_options(options, SizedOptions, "joint")
+        check_options(options, LayerOptions, "joint")
         height, width = self._canvas(options, like=None)
         prompts: dict[Role, Prompt | None] = {"foreground": foreground, "background": background}
         return self._scenes_of("joint", {**prompts, "composite": composite}, {}, (height, width), options)
@@ -59,7 +59,7 @@ class LayerTasks(FrameSampling):
         *,
         composite: Prompt | None = None,
         fit: str = "crop",
-        **options: Unpack[SizedOptions],
+        **options: Unpack[LayerOptions],
     ) -> Scene | list[Scene]:
         """Makes a foreground that belongs on a picture.
 
@@ -77,7 +77,7 @@ class LayerTasks(FrameSampling):
         Raises:
             InputError: see `joint`.
         """
-        check_options(options, SizedOptions, "foreground_on")
+        check_options(options, LayerOptions, "foreground_on")
         prompts: dict[Role, Prompt | None] = {"foreground": prompt, "composite": composite}
         return self._scenes_from("foreground_on", prompts, {"background": background}, fit, options)
 
@@ -88,7 +88,7 @@ class LayerTasks(FrameSampling):
         *,
         composite: Prompt | None = None,
         fit: str = "fit",
-        **options: Unpack[SizedOptions],
+        **options: Unpack[LayerOptions],
     ) -> Scene | list[Scene]:
         """Makes a background that belongs behind a transparent picture.
 
@@ -105,7 +105,7 @@ class LayerTasks(FrameSampling):
         Raises:
             InputError: see `joint`.
         """
-        check_options(options, SizedOptions, "background_for")
+        check_options(options, LayerOptions, "background_for")
         prompts: dict[Role, Prompt | None] = {"background": prompt, "composite": composite}
         return self._scenes_from("background_for", prompts, {"foreground": foreground}, fit, options)
 
@@ -117,7 +117,7 @@ class LayerTasks(FrameSampling):
         background: object = None,
         foreground: object = None,
         fit: str = "crop",
-        **options: Unpack[SizedOptions],
+        **options: Unpack[LayerOptions],
     ) -> Scene | list[Scene]:
         """Takes a picture apart, given one of its two layers.
 
@@ -138,7 +138,7 @@ class LayerTasks(FrameSampling):
         Raises:
             InputError: neither or both layers are given, and see `joint`.
         """
-        check_options(options, SizedOptions, "split")
+        check_options(options, LayerOptions, "split")
         if (background is None) == (foreground is None):
             found = "neither" if background is None else "both"
             raise InputError(
@@ -167,7 +167,7 @@ class LayerTasks(FrameSampling):
         *,
         composite: Prompt | None = None,
         name: str | None = None,
-        **options: Unpack[SamplingOptions],
+        **options: Unpack[StackOptions],
     ) -> Scene | list[Scene]:
         """Makes one more foreground, that belongs on what the scene shows now, on top of it.
 
@@ -176,7 +176,7 @@ class LayerTasks(FrameSampling):
             prompt: what the new layer shows.
             composite: what all shows together; None takes `prompt`.
             name: of the new layer; None takes the prompt.
-            options: `count`, `seed`, … of `pellucid.pipelines.options.SamplingOptions`.
+            options: `count`, `seed`, … of `pellucid.pipelines.options.StackOptions`.
 
         Returns:
             A new scene, or a list as in `joint`.
@@ -184,7 +184,7 @@ class LayerTasks(FrameSampling):
         Raises:
             InputError: see `joint`.
         """
-        check_options(options, SamplingOptions, "add_layer")
+        check_options(options, StackOptions, "add_layer")
         prompts: dict[Role, Prompt | None] = {"foreground": prompt, "composite": composite}
         below: dict[Role, object] = {"background": scene.composite()}
         found = self._scenes_from("foreground_on", prompts, below, "stretch", options)

@@ -42,6 +42,20 @@ class SizedOptions(SamplingOptions, total=False):
     """As `height`."""
 
 
+class StackOptions(SamplingOptions, total=False):
+    """The same for layers whose size is given."""
+
+    stop_at: float | None
+    """Share of the noise schedule after which the plain UNet goes on alone, 0 to 1; for modes that are shown
+    pictures on extra channels. None takes the mode's."""
+    adapter_strength: float | None
+    """0 to 2, of adapters that have one. None takes what `attach` was given."""
+
+
+class LayerOptions(StackOptions, SizedOptions, total=False):
+    """The same for `joint`, `foreground_on`, `background_for` and `split`."""
+
+
 class GenerateOptions(SizedOptions, total=False):
     """The same for `generate`."""
 

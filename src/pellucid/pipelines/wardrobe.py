@@ -43,28 +43,30 @@ class Wardrobe:
         Raises:
             InputError: another strength.
         """
-        if not 0 <= strength <= 2:
-            raise InputError(
-                f"Expected an adapter strength of 0 to 2, found {strength}. 1 is what was trained."
-            )
+        check_strength(strength)
         self.unet, self.strength = unet, strength
 
-    def wear(self, source: Source) -> AdapterReport | None:
+    def wear(self, source: Source, strength: float | None = None) -> AdapterReport | None:
         """Changes to the adapter `source`, or to several on top of one another; None is the plain UNet.
 
         Args:
             source: see `pellucid.weights.store.locate`.
+            strength: of them; None takes the wardrobe's.
 
         Returns:
             What the last of them did.
 
         Raises:
             WeightsError: it is absent or does not fit; the UNet is then plain.
+            InputError: a strength that the adapter does not have.
         """
+        strength = self.strength if strength is None else strength
+        check_strength(strength)
+        what = _what(source, strength)
         worn: _Worn | None = getattr(self.unet, WORN, None)
         if worn is not None:
             sharing = worn.report.sharing  # an IP-Adapter that is loaded takes the units' places
-            if worn.what == self._what(source) and (sharing is None or sharing.is_attached(self.unet)):
+            if worn.what == what and (sharing is None or sharing.is_attached(self.unet)):
                 return worn.report
             remove_adapter(self.unet)
             delattr(self.unet, WORN)
@@ -73,20 +75,14 @@ class Wardrobe:
         report = None
         try:
             for each in source if isinstance(source, tuple) else (source,):
-                report = apply_adapter(self.unet, each, strength=self.strength)
-        except WeightsError:
+                report = apply_adapter(self.unet, each, strength=strength)
+        except (WeightsError, InputError):
             remove_adapter(self.unet)
             raise
         if report is None:
             return None
-        object.__setattr__(self.unet, WORN, _Worn(self._what(source), report))
+        object.__setattr__(self.unet, WORN, _Worn(what, report))
         return report
-
-    def _what(self, source: Source) -> tuple[object, ...]:
-        """Tells adapters apart, and a file from what it was before it was written again."""
-        each = source if isinstance(source, tuple) else (source,)
-        stats = [path.stat() for path in each if isinstance(path, Path) and path.is_file()]
-        return source, self.strength, *((stat.st_mtime_ns, stat.st_size) for stat in stats)
 
     @contextmanager
     def conditioned(
@@ -118,6 +114,19 @@ class Wardrobe:
             resume_adapter(self.unet)
             if sharing is not None:
                 sharing.state.signals = {}
+
+
+def check_strength(strength: float) -> None:
+    """Raises InputError unless an adapter can be applied this strongly."""
+    if not 0 <= strength <= 2:
+        raise InputError(f"Expected an adapter strength of 0 to 2, found {strength}. 1 is what was trained.")
+
+
+def _what(source: Source, strength: float) -> tuple[object, ...]:
+    """Tells adapters apart, and a file from what it was before it was written again."""
+    each = source if isinstance(source, tuple) else (source,)
+    stats = [path.stat() for path in each if isinstance(path, Path) and path.is_file()]
+    return source, strength, *((stat.st_mtime_ns, stat.st_size) for stat in stats)
 
 
 @cache

@@ -31,6 +31,12 @@ FIT = click.option(
     type=click.Choice(["crop", "fit", "stretch"]),
     help="How pictures meet another size.  [default: crop; fit for --behind]",
 )
+STOP_AT = click.option(
+    "--stop-at",
+    type=float,
+    metavar="SHARE",
+    help="Let the plain model finish after this share of the steps (Stable Diffusion XL).",
+)
 COMPOSITE = click.option("--composite", metavar="TEXT", help="What all layers show together.")
 
 
@@ -50,6 +56,7 @@ COMPOSITE = click.option("--composite", metavar="TEXT", help="What all layers sh
 @OUTPUT
 @SIZE
 @FIT
+@STOP_AT
 @sampling_options
 @model_options
 @JSON
@@ -63,6 +70,7 @@ def layers_command(
     output: Path | None,
     size: tuple[int, int] | None,
     fit: str | None,
+    stop_at: float | None,
     sampling: SamplingChoice,
     choice: ModelChoice,
     as_json: bool,
@@ -81,7 +89,7 @@ def layers_command(
     for text in (*foregrounds, background or ""):
         sampling.check(text)
     first = _opened(on or behind) if add is None else _document(add)
-    arguments, texts = sampling.arguments(), list(foregrounds)
+    arguments, texts = {**sampling.arguments(), "stop_at": stop_at}, list(foregrounds)
     sized = _sized(size, fit)
     pipe: Any = choice.load()
     if add is not None:
@@ -108,6 +116,7 @@ def layers_command(
 @OUTPUT
 @SIZE
 @FIT
+@STOP_AT
 @sampling_options
 @model_options
 @JSON
@@ -119,6 +128,7 @@ def split_command(
     output: Path | None,
     size: tuple[int, int] | None,
     fit: str | None,
+    stop_at: float | None,
     sampling: SamplingChoice,
     choice: ModelChoice,
     as_json: bool,
@@ -132,7 +142,9 @@ def split_command(
     whole, part = _opened(picture), _opened(background or foreground)
     known = {"background": part} if foreground is None else {"foreground": part}
     pipe: Any = choice.load()
-    scenes = pipe.split(whole, [prompt], **known, **_sized(size, fit), **sampling.arguments())
+    scenes = pipe.split(
+        whole, [prompt], **known, **_sized(size, fit), stop_at=stop_at, **sampling.arguments()
+    )
     report(write_all(scenes, target), as_json)
 
 

@@ -12,8 +12,10 @@ from safetensors.torch import load_file, save_file
 
 import pellucid
 import tiny
+from goldens.loading import Golden
 from pellucid.pipelines.modes import MODES, TASKS, Mode, Task
 from pellucid.pipelines.transparent import TransparentPipeline
+from pellucid.pipelines.wardrobe import stop_sigma
 from pellucid.rgba.compositing import over
 
 SHARING = ("sd15-joint", "sd15-fg2bg", "sd15-bg2fg")
@@ -32,7 +34,7 @@ class Bench:
 
     def __init__(self, folder: Path, family: str) -> None:
         self.folder, self.family = folder, family
-        self.stock = tiny.sd15(tiny.sd15_unet()) if family == "sd15" else tiny.sdxl()
+        self.stock = tiny.sd15(tiny.sd15_unet()) if family == "sd15" else tiny.sdxl(tiny.sdxl_unet())
         self.codec = tiny.codec(self.stock.vae)
         for name in SHARING if family == "sd15" else CONCAT:
             mode, path, net = MODES[name], folder / f"{name}.safetensors", self.stock.unet
@@ -235,6 +237,28 @@ def test_the_second_step_sees_the_first_ones_composite(sdxl: Bench) -> None:
     without = call(sdxl.pipe(sdxl_bgble2fg=deaf))
     assert changed(whole, without) == {"foreground"}
     assert changed(without, call(sdxl.pipe(sdxl_bg2ble=other_middle, sdxl_bgble2fg=deaf))) == {"composite"}
+
+
+def test_stop_at_is_the_released_noise_level() -> None:
+    golden = Golden("cond_image")
+    for share, wanted in zip(golden.arrays["percent"], golden.arrays["percent_to_sigma"], strict=True):
+        assert stop_sigma(float(share)) == pytest.approx(float(wanted), rel=1e-5)
+
+
+def test_stop_at_and_strength_can_be_asked_for(sdxl: Bench) -> None:
+    pipe = sdxl.pipe()
+
+    def split(**options: object) -> bytes:
+        settings = {"seed": 3, **FAST, "num_inference_steps": 6, **options}
+        return frames_of(pipe.split(OTHER, "a sea", foreground=PICTURE, **settings))["background"]
+
+    assert len({split(), split(stop_at=0.4), split(adapter_strength=0.5), split(stop_at=0.0)}) == 4
+    assert split(stop_at=1.0) == split(adapter_strength=1.0) == split()
+    with pytest.raises(pellucid.errors.InputError, match="stop_at of 0 to 1"):
+        split(stop_at=1.5)
+    with pytest.raises(pellucid.errors.InputError, match="strength of 0 to 2"):
+        split(adapter_strength=3)
+    assert split(stop_at=0.4, adapter_strength=1.0) == split(stop_at=0.4)
 
 
 def test_after_stop_at_the_plain_unet_goes_on_alone(sdxl: Bench) -> None:
