@@ -61,7 +61,7 @@ def score_speed(
 
     pipe = load()
     times = [clock()]
-    device = torch.device(pipe.pipeline.unet.device)
+    device = torch.device(pipe.denoiser.device)
     size = (0, 0)
     for run in range(runs + 1):
         scene = pipe.generate(

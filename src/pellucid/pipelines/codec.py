@@ -10,6 +10,7 @@ from torch import Tensor
 
 from pellucid.errors import InputError
 from pellucid.models.autoencoder import RGBAAutoencoder
+from pellucid.pipelines.families import latent_channels, latents_multiple, pixels_per_latent, row_of
 from pellucid.pipelines.modes import Codec, source_of
 from pellucid.pipelines.requests import MAX_SIDE_PX, padded
 from pellucid.rgba.io import read_rgba
@@ -102,11 +103,29 @@ def middle_pixels(rgba: Tensor, crop: tuple[int, int] | None) -> AnyArray:
 
 
 def latent_multiple(pipeline: Any, autoencoder: RGBAAutoencoder) -> int:  # noqa: ANN401 - any diffusers pipeline
-    """Sides in pixels must divide by this, for the UNet's halvings and for the alpha decoder's."""
-    pixels = 2 ** (len(pipeline.vae.config.block_out_channels) - 1)
-    halvings = len(pipeline.unet.config.block_out_channels) - 1
+    """Sides in pixels must divide by this, for the denoiser and for the alpha decoder's halvings."""
     decoder = autoencoder.alpha_decoder
-    return math.lcm(pixels * 2**halvings, decoder.multiple if decoder else 1)
+    own = pixels_per_latent(pipeline) * latents_multiple(pipeline)
+    return math.lcm(own, decoder.multiple if decoder else 1)
+
+
+def check_codec(pipeline: Any, autoencoder: RGBAAutoencoder) -> None:  # noqa: ANN401 - any diffusers pipeline
+    """Raises InputError for a codec whose latents are not those of the pipeline's denoiser."""
+    config = pipeline.vae.config
+    expected = {
+        "scaling_factor": (autoencoder.scaling_factor, float(config.scaling_factor)),
+        "shift_factor": (autoencoder.shift_factor, float(getattr(config, "shift_factor", None) or 0.0)),
+        "pixels_per_latent": (autoencoder.pixels_per_latent, pixels_per_latent(pipeline)),
+    }
+    for part in filter(None, (autoencoder.offset_encoder, autoencoder.alpha_decoder)):
+        channels: Any = part.config
+        expected[type(part).__name__] = channels.latent_channels, latent_channels(pipeline)
+    wrong = [f"{name} {found} for {wanted}" for name, (found, wanted) in expected.items() if found != wanted]
+    if wrong:
+        raise InputError(
+            f"Expected a codec over the VAE of this {row_of(pipeline).title}, found {', '.join(wrong)}. "
+            "Take one that was trained over this model's VAE."
+        )
 
 
 def autoencoder_of(codec: Codec, vae: Any) -> RGBAAutoencoder:  # noqa: ANN401 - any diffusers VAE

@@ -14,6 +14,7 @@ from torch import Tensor
 from pellucid.errors import InputError
 from pellucid.models.autoencoder import RGBAAutoencoder
 from pellucid.pipelines.codec import middle_of, middle_pixels
+from pellucid.pipelines.families import denoiser_of
 from pellucid.pipelines.modes import Mode, Role, Sampling, Task
 from pellucid.pipelines.options import requests_in, settings_in
 from pellucid.pipelines.requests import MAX_SEED, Request, check_size, padded, texts_of
@@ -129,7 +130,7 @@ class FrameSampling:
         for condition in mode.conditions:
             pictures = [_enlarged(job.shown[condition.role], height, width) for job in shown]
             stacked = torch.stack([torch.from_numpy(each).permute(2, 0, 1) for each in pictures])
-            stacked = stacked.to(self.pipeline.unet.device)
+            stacked = stacked.to(self.denoiser.device)
             is_latent = condition.entry == "channel-concat"
             parts[condition.entry].append(self.autoencoder.encode_opaque(stacked) if is_latent else stacked)
         concat, hints = parts["channel-concat"], parts["attention-hint"]
@@ -177,6 +178,11 @@ class FrameSampling:
         rows, columns = self.native_size
         scale = (rows * columns / (size[0] * size[1])) ** 0.5
         return max(round(size[0] * scale), 1), max(round(size[1] * scale), 1)
+
+    @property
+    def denoiser(self) -> Any:  # noqa: ANN401 - a UNet or a transformer
+        """The pipeline's part that samples, into which adapters go."""
+        return denoiser_of(self.pipeline)
 
     @property
     def native_size(self) -> tuple[int, int]:

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from pellucid.errors import InputError
 from pellucid.pipelines.codec import middle_of, rgba_of
+from pellucid.pipelines.families import packed
 from pellucid.rgba.compositing import premultiply, unpremultiply
 from pellucid.rgba.quantization import to_bytes, to_float
 from pellucid.rgba.types import RGBA8, AnyArray
@@ -51,16 +52,26 @@ def keep_outside(known: Tensor, mask: Tensor) -> Callback:
     """A stock pipeline's `callback_on_step_end`: puts `known` back, noised to the step, where `mask` is 0.
 
     The noise is the same for every picture, so that company in a batch changes nothing.
+
+    Args:
+        known: scaled latents (1, c, h, w), whatever the pipeline packs them into.
+        mask: (1, 1, h, w), 1 where the sampler is free.
     """
     noise = torch.randn(known.shape, generator=torch.Generator().manual_seed(0)).to(known)
-    mask = mask.to(known)
+    mask = mask.to(known).expand_as(known)
 
     def put_back(stock: Any, step: int, _: Any, values: dict[str, Tensor]) -> dict[str, Tensor]:  # noqa: ANN401 - diffusers' own
-        timesteps = stock.scheduler.timesteps[-stock.num_timesteps :]
-        there = known
+        scheduler = stock.scheduler
+        timesteps = scheduler.timesteps[-getattr(stock, "num_timesteps", 0) :]  # 0: the whole of its own list
+        kept, free = packed(stock, known), packed(stock, mask)
+        there = kept
         if step + 1 < len(timesteps):
-            there = stock.scheduler.add_noise(known, noise, timesteps[step + 1 : step + 2])
-        return {"latents": values["latents"] * mask + there.to(known.dtype) * (1 - mask)}
+            at = timesteps[step + 1 : step + 2]
+            if hasattr(scheduler, "scale_noise"):  # flow matching
+                there = scheduler.scale_noise(kept, at, packed(stock, noise))
+            else:
+                there = scheduler.add_noise(kept, packed(stock, noise), at)
+        return {"latents": values["latents"] * free + there.to(known.dtype) * (1 - free)}
 
     return put_back
 

@@ -11,8 +11,9 @@ import torch
 from diffusers.pipelines.stable_diffusion.pipeline_stable_diffusion import StableDiffusionPipeline
 
 from pellucid.errors import InputError, WeightsError
-from pellucid.pipelines.attach import attach
-from pellucid.pipelines.modes import MODES, tasks_of
+from pellucid.pipelines.attach import attach, check_fits
+from pellucid.pipelines.families import FamilyRow, denoiser_of, own_mode, row_of
+from pellucid.pipelines.modes import MODES, Mode, tasks_of
 from pellucid.pipelines.own_layers import layer_tasks
 from pellucid.pipelines.quiet import quiet
 from pellucid.pipelines.transparent import TransparentPipeline
@@ -41,7 +42,7 @@ def load(
     Args:
         model: "mini" is embedded and needs no network; else a folder in diffusers' layout, or a hub id.
         adapter: a mode's name or a .safetensors file. None takes what the folder has in `adapter/`, else the
-            usual one for that kind of model.
+            usual one for that kind of model. Families without one need a codec in `rgba/`.
         device: where to run: "cpu", "cuda", "cuda:1", "mps".
         dtype: "float32", "float16" or "bfloat16". None takes float32 on a CPU, float16 elsewhere.
         strength: of the adapter, 0 to 2.
@@ -99,15 +100,25 @@ def _attached(
     own_codec = folder / OWN_CODEC if folder else None
     codec = load_codec(own_codec, pipeline.vae) if own_codec and own_codec.is_dir() else None
     if adapter is None and codec is not None:
-        adapters = folder / OWN_ADAPTER if folder else Path()
+        adapters, row = folder / OWN_ADAPTER if folder else Path(), row_of(pipeline)
         usual = adapters / OWN_FILE
-        mode = replace(MODES[MINI], adapter=usual if usual.is_file() else None)
-        wardrobe = Wardrobe(pipeline.unet, strength)
+        mode = _own(row, usual if usual.is_file() else None)
+        layers = layer_tasks(adapters, mode)
+        check_fits(row, None, layers)
+        wardrobe = Wardrobe(denoiser_of(pipeline), strength)
         wardrobe.wear(mode.source)
-        tasks = tasks_of(mode) | layer_tasks(adapters, mode)
+        tasks = tasks_of(mode) | layers
         return TransparentPipeline(pipeline, codec, wardrobe=wardrobe, tasks=tasks, model=name)
-    usual = DEFAULTS.get(type(pipeline).__name__, "sd15-attn")
+    usual = DEFAULTS.get(type(pipeline).__name__, "sd15-attn") if row_of(pipeline).adapters else None
     return attach(pipeline, adapter or usual, strength=strength, autoencoder=codec, model=name)
+
+
+def _own(row: FamilyRow, adapter: Path | None) -> Mode:
+    """The mode of a folder with a codec of its own, which `pellucid train` made: one view is enough."""
+    if row.adapters:
+        return replace(MODES[MINI], adapter=adapter)
+    own = own_mode(row, adapter)
+    return replace(own, sampling=replace(own.sampling, passes=1))
 
 
 def _from_folder(folder: Path, dtype: torch.dtype) -> Any:  # noqa: ANN401 - any diffusers pipeline

@@ -11,7 +11,8 @@ from typing import Literal
 
 from pellucid.errors import InputError
 
-Family = Literal["mini", "sd15", "sdxl"]
+Family = Literal["mini", "sd15", "sd21", "sdxl", "sd3", "flux", "pixart-alpha", "pixart-sigma"]
+"""A row of `pellucid.pipelines.families`, or "mini", which is of Stable Diffusion's class."""
 Entry = Literal["attention-hint", "channel-concat"]
 Role = Literal["foreground", "background", "composite"]
 Task = Literal[
@@ -276,7 +277,9 @@ embedded model has no layer adapters yet, so its layers are made without seeing 
 
 def tasks_of(own: Mode) -> dict[Task, tuple[Mode, ...]]:
     """The modes of each task of a family, with `own` for its single transparent layer."""
-    names = TASKS[own.family]
+    names = TASKS.get(own.family)
+    if names is None:  # no released files: what the given codec and adapter make
+        return {"foreground": (own,)}
     usual = names["foreground"][0]
     return {
         task: tuple(own if name == usual else MODES[name] for name in rows) for task, rows in names.items()

@@ -7,10 +7,12 @@ import torch
 from torch import Tensor
 
 from pellucid.errors import InputError
+from pellucid.pipelines.calls import call
+from pellucid.pipelines.families import row_of
 from pellucid.pipelines.modes import Sampling
 from pellucid.pipelines.quiet import quiet
 from pellucid.pipelines.requests import Request
-from pellucid.pipelines.schedulers import scheduled
+from pellucid.pipelines.schedulers import check_scheduler, scheduled
 
 T = TypeVar("T")
 
@@ -30,18 +32,18 @@ def sample(
         inputs: what else the pipeline is called with.
 
     Raises:
-        InputError: sampling ended in NaN or infinity.
+        InputError: sampling ended in NaN or infinity, or errors of `pellucid.pipelines.calls.call`.
     """
+    check_scheduler(settings.scheduler, row_of(stock))
     with quiet(), scheduled(stock, settings.scheduler):
-        found = stock(
-            [row.prompt for row in rows],
-            negative_prompt=[row.negative_prompt for row in rows],
-            num_inference_steps=settings.num_inference_steps,
-            guidance_scale=settings.guidance_scale,
-            generator=[torch.Generator("cpu").manual_seed(row.seed) for row in rows],
-            output_type="latent",
-            **_for_each(rows, stock, inputs),
-        ).images
+        asked = {
+            "prompt": [row.prompt for row in rows],
+            "negative_prompt": [row.negative_prompt for row in rows],
+            "num_inference_steps": settings.num_inference_steps,
+            "guidance_scale": settings.guidance_scale,
+            "generator": [torch.Generator("cpu").manual_seed(row.seed) for row in rows],
+        }
+        found = call(stock, {**asked, **_for_each(rows, stock, inputs)})
     _check_finite(found, settings)
     return found
 

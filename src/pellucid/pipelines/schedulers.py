@@ -7,6 +7,7 @@ from importlib import import_module
 from typing import Any
 
 from pellucid.errors import InputError
+from pellucid.pipelines.families import FamilyRow
 
 SPACING = {"timestep_spacing": "linspace"}
 """From pure noise on, as k-diffusion; many models' own configs skip the noisiest steps."""
@@ -38,8 +39,16 @@ SCHEDULERS: dict[str, tuple[tuple[str, str], dict[str, Any]]] = {
 }
 
 
-def check_scheduler(name: str | None) -> None:
-    """Raises InputError, with the names that exist, unless `name` is one of them or None."""
+def check_scheduler(name: str | None, row: FamilyRow | None = None) -> None:
+    """Raises InputError, with the names that exist, unless `name` is one of them or None.
+
+    None of them is for models of `row` that were trained by flow matching.
+    """
+    if name is not None and row is not None and row.flow:
+        raise InputError(
+            f"Expected no scheduler with {row.title}, which was trained by flow matching, found {name!r}. "
+            "Leave it out, or set `scheduler` of the stock pipeline."
+        )
     if name is not None and name not in SCHEDULERS:
         raise InputError(f"No scheduler is called {name!r}. Choose one of {', '.join(SCHEDULERS)}.")
 

@@ -1,4 +1,4 @@
-"""Any Stable Diffusion pipeline, made transparent: our adapter before its sampling, our decoder after.
+"""Any pipeline of `pipelines.families`, made transparent: our adapter before its sampling, our decoder after.
 
 Pictures are uint8 (h, w, 4), straight alpha, sRGB; sizes are (height, width); latents are scaled,
 as pipelines hold them.
@@ -15,7 +15,8 @@ import pellucid
 from pellucid.errors import InputError
 from pellucid.models.autoencoder import RGBAAutoencoder
 from pellucid.pipelines.backdrop import FAULT, backdrop_distance, held_clear
-from pellucid.pipelines.codec import latent_multiple, rgba_of, to_picture, with_margin
+from pellucid.pipelines.codec import check_codec, latent_multiple, rgba_of, to_picture, with_margin
+from pellucid.pipelines.families import latent_channels, native_size, own_mode, row_of
 from pellucid.pipelines.inpainting import keep_outside, latent_mask, mask_of, pasted
 from pellucid.pipelines.layering import LayerTasks
 from pellucid.pipelines.modes import Mode, Sampling, Task
@@ -29,7 +30,7 @@ from pellucid.pipelines.options import (
 from pellucid.pipelines.requests import Request, check_passes, check_size, padded
 from pellucid.pipelines.sampling import batches, sample
 from pellucid.pipelines.schedulers import scheduler_name
-from pellucid.pipelines.twins import check_pipeline, family_of, for_picture, image_to_image, text_to_image
+from pellucid.pipelines.twins import check_pipeline, for_picture, image_to_image, text_to_image
 from pellucid.pipelines.wardrobe import Wardrobe
 from pellucid.rgba.fitting import fit_rgba
 from pellucid.rgba.provenance import Provenance
@@ -49,7 +50,7 @@ class TransparentPipeline(LayerTasks):
 
     def __init__(
         self,
-        pipeline: Any,  # noqa: ANN401 - any diffusers pipeline of `pipelines.twins`
+        pipeline: Any,  # noqa: ANN401 - any diffusers pipeline of `pipelines.families`
         autoencoder: RGBAAutoencoder,
         *,
         wardrobe: Wardrobe | None = None,
@@ -61,16 +62,16 @@ class TransparentPipeline(LayerTasks):
         Args:
             pipeline: the stock pipeline, used as it is.
             autoencoder: codec over the pipeline's VAE.
-            wardrobe: the adapters of its UNet.
+            wardrobe: the adapters of its denoiser.
             tasks: the modes of each task, one after another; "foreground" is the single transparent layer.
             model: name written into the result; None takes the pipeline's own.
         """
         check_pipeline(pipeline)
+        check_codec(pipeline, autoencoder)
         self.pipeline = pipeline
         self.autoencoder = autoencoder
-        self.wardrobe = wardrobe or Wardrobe(pipeline.unet)
-        plain = Mode(name="custom", title="one transparent layer", family=family_of(pipeline), adapter=None)
-        self.tasks = {"foreground": (plain,), **(tasks or {})}
+        self.wardrobe = wardrobe or Wardrobe(self.denoiser)
+        self.tasks = {"foreground": (own_mode(row_of(pipeline), None),), **(tasks or {})}
         self.model = model or str(pipeline.config.get("_name_or_path") or type(pipeline).__name__)
         self.multiple = latent_multiple(pipeline, autoencoder)
 
@@ -272,7 +273,7 @@ class TransparentPipeline(LayerTasks):
     def encode(self, picture: object) -> Tensor:
         """A picture to its adjusted, scaled latent (1, c, h, w); sides are padded with transparency."""
         canvas = with_margin(rgba_of(picture), self.multiple)
-        return self.autoencoder.encode_picture(canvas).to(self.pipeline.unet.dtype)
+        return self.autoencoder.encode_picture(canvas).to(self.denoiser.dtype)
 
     @torch.no_grad()
     def decode(
@@ -290,7 +291,7 @@ class TransparentPipeline(LayerTasks):
         """
         passes = self.sampling.passes if passes is None else passes
         check_passes(passes)
-        channels = self.pipeline.unet.config.out_channels
+        channels = latent_channels(self.pipeline)
         if latents.ndim != 4 or latents.shape[0] != 1 or latents.shape[1] != channels:
             raise InputError(
                 f"Expected a latent of shape (1, {channels}, h, w), found {tuple(latents.shape)}. "
@@ -301,10 +302,7 @@ class TransparentPipeline(LayerTasks):
     @property
     def native_size(self) -> tuple[int, int]:
         """(height, width) that the model was trained at, px: what `generate` makes unless asked otherwise."""
-        sample = self.pipeline.unet.config.sample_size
-        rows, columns = sample if isinstance(sample, (list, tuple)) else (sample, sample)
-        pixels = 2 ** (len(self.pipeline.vae.config.block_out_channels) - 1)
-        return int(rows * pixels), int(columns * pixels)
+        return native_size(self.pipeline)
 
     def _size(self, height: int | None, width: int | None) -> tuple[int, int]:
         own = self.native_size

@@ -51,6 +51,7 @@ class AutoencoderStage:
         self.weights = DEFAULTS | dict(recipe.weights)
         self.latent_noise = float(recipe.model.get("latent_noise", 0.0))
         self.vae = vae or deepcopy(load_vae(Path(recipe.init), device))  # compiled here alone
+        self.shift = float(self.vae.config.get("shift_factor") or 0.0)
         self.pictures = pictures.only(held_out=False).to(device)
         self.held_out = pictures.only(held_out=True).to(device)
         torch.manual_seed(recipe.seed)
@@ -107,11 +108,12 @@ class AutoencoderStage:
     def vae_latents(self, rgba: Tensor) -> Tensor:
         """Scaled latents of the pictures over grey, without an offset."""
         posterior = self.vae.encode(blends(rgba, rgba.new_full((1, 3, 1, 1), 0.5)) * 2 - 1).latent_dist  # type: ignore[union-attr]
-        return posterior.mean.float() * self.vae.config["scaling_factor"]
+        return (posterior.mean.float() - self.shift) * self.vae.config["scaling_factor"]
 
     def picture(self, scaled: Tensor) -> Tensor:
         """The frozen decoder's picture of scaled latents, about [0, 1]."""
-        return self.vae.decode(scaled / self.vae.config["scaling_factor"]).sample.float() / 2 + 0.5  # type: ignore[union-attr]
+        raw = scaled / self.vae.config["scaling_factor"] + self.shift
+        return self.vae.decode(raw).sample.float() / 2 + 0.5  # type: ignore[union-attr]
 
     def export(self, module: nn.Module, folder: Path) -> None:
         """Both networks in diffusers' layout, and how they are to be used."""

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from diffusers.models.autoencoders.autoencoder_kl import AutoencoderKL
 from diffusers.models.modeling_utils import ModelMixin
 from diffusers.models.unets.unet_2d_condition import UNet2DConditionModel
 from diffusers.pipelines.stable_diffusion.pipeline_stable_diffusion import StableDiffusionPipeline
@@ -38,9 +39,11 @@ def save_half(module: ModelMixin, folder: Path) -> None:
 
 
 @lru_cache(maxsize=2)
-def load_vae(folder: Path, device: torch.device) -> MiniVAE:
-    """The frozen VAE."""
-    vae = MiniVAE.from_pretrained(_part(folder, "vae"), torch_dtype=torch.float32)
+def load_vae(folder: Path, device: torch.device) -> Any:  # noqa: ANN401 - see below
+    """The frozen VAE: ours, or any family's `AutoencoderKL`, which has the same methods."""
+    path = _part(folder, "vae")
+    own = MiniVAE.load_config(path).get("_class_name") == "MiniVAE"  # type: ignore[union-attr]
+    vae = (MiniVAE if own else AutoencoderKL).from_pretrained(path, torch_dtype=torch.float32)
     return vae.to(device).eval().requires_grad_(False)  # type: ignore[return-value]
 
 

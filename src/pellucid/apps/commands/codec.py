@@ -69,7 +69,7 @@ def decode_command(
         ) from None
     crop = (int(about["height"]), int(about["width"])) if {"height", "width"} <= set(about) else None
     pipe = choice.load()
-    rgba = pipe.decode(tensor.to(pipe.pipeline.unet.device), passes=passes, crop=crop)
+    rgba = pipe.decode(tensor.to(pipe.denoiser.device), passes=passes, crop=crop)
     write_picture(rgba, target)
     facts = {"path": str(target), "height": rgba.shape[0], "width": rgba.shape[1]}
     click.echo(json.dumps(facts, ensure_ascii=False) if as_json else target)

@@ -1,0 +1,62 @@
+"""A codec is trained over any family's VAE, in the latents that its diffusion model knows."""
+
+from pathlib import Path
+
+import pytest
+import torch
+from test_stages import shard
+
+import pellucid
+import tiny_families
+from pellucid.models.autoencoder import RGBAAutoencoder
+from pellucid.training.autoencoder import AutoencoderStage
+from pellucid.training.config import read_recipe
+from pellucid.training.loop import Run
+from pellucid.training.stages import make_stage
+
+RECIPE = """
+data = [{data!r}]
+init = {init!r}
+size_px = 32
+steps = 2
+batch_size = 2
+warmup_steps = 1
+[autoencoder.model.offset_encoder]
+widths = [8, 8, 8, 8]
+latent_channels = {channels}
+[autoencoder.model.alpha_decoder]
+widths = [8, 8, 8, 8]
+latent_channels = {channels}
+latent_level = 3
+attention_levels = 0
+layers_per_block = 1
+norm_num_groups = 8
+[autoencoder.model.discriminator]
+width = 8
+"""
+
+
+@pytest.mark.parametrize("name", ["sd3", "flux", "pixart-sigma"])
+def test_a_codec_trained_over_a_familys_vae_is_attached_to_its_pipeline(tmp_path: Path, name: str) -> None:
+    stock = tiny_families.MADE[name]()
+    stock.save_pretrained(tmp_path / "model")
+    data = shard(tmp_path / "large.tar")
+    recipe = tmp_path / "recipe.toml"
+    recipe.write_text(
+        RECIPE.format(data=str(data), init=str(tmp_path / "model"), channels=stock.vae.config.latent_channels)
+    )
+    found = read_recipe(recipe, "autoencoder", {})
+    stage = make_stage(found, torch.device("cpu"))
+    assert isinstance(stage, AutoencoderStage)
+    rgba = torch.rand(1, 4, 32, 32)
+    codec = RGBAAutoencoder(stock.vae, None, None, convention="embedded")
+    with torch.no_grad():
+        latents = codec.encode(rgba, use_offset=False)
+        torch.testing.assert_close(stage.vae_latents(rgba), latents, rtol=1e-4, atol=1e-5)
+        shown = codec.decode_opaque(latents)
+        torch.testing.assert_close(stage.picture(latents).clamp(0, 1), shown, rtol=1e-4, atol=1e-5)
+    Run(found, stage, tmp_path / "run").train()
+    (tmp_path / "run" / "export" / "rgba").rename(tmp_path / "model" / "rgba")
+    pipe = pellucid.load(tmp_path / "model")
+    scene = pipe.generate("a cat", seed=1, num_inference_steps=2, height=40, width=33)
+    assert scene.layers[0].image.shape == (40, 33, 4)
