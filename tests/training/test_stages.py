@@ -194,6 +194,34 @@ def check_layers(model: Path, frames: list[str], hint: str, task: str) -> None:
     assert (alone == pellucid.load(model).generate("lemon", **settings).layers[0].image).all()
 
 
+def test_loras_learn_backgrounds_on_the_plain_unet(recipe: Path, whole: Path, tmp_path: Path) -> None:
+    device, model = torch.device("cpu"), shutil.copytree(whole, tmp_path / "model")
+    (model / "adapter" / "joint.safetensors").unlink()
+    table = {"init": str(model), "data": json.dumps([str(recipe.parent / "lands.tar")]), "steps": "12"}
+    table |= {"groups": '["background"]', "model.opaque": "true", "model.rank": "2", "score_count": "0"}
+    table |= {"model.name": "background", "learning_rate": "0.01", "ema_decay": "0.0", "batch_size": "8"}
+    found = read_recipe(recipe, "transparent", table)
+    stage = make_stage(found, device)
+    unet = copies(stage.turns["unet"])
+    assert Run(found, stage, tmp_path / "own").train()
+    moved = changed(stage.turns["unet"], unet)
+    assert moved == {name for name in unet if ".lora_" in name}
+    values = load_file(tmp_path / "own" / "export" / "adapter" / "background.safetensors")
+    assert {name.rpartition("::")[0].rpartition("::")[2] for name in values} == {"lora"}
+    shutil.copy(tmp_path / "own" / "export" / "adapter" / "background.safetensors", model / "adapter")
+    pipe = pellucid.load(model)
+    assert [mode.name for mode in pipe.tasks["joint"]] == ["mini", "mini-background"]
+    settings = {"seed": 1, "num_inference_steps": 2}
+    scene = pipe.joint("lemon", "beach", **settings)
+    picture = scene.layers[1].image
+    assert (pipe.background_for(picture, "beach", **settings).layers[0].image == scene.layers[0].image).all()
+    weight = pipe.pipeline.unet.get_parameter("mid_block.attentions.0.transformer_blocks.0.attn1.to_q.weight")
+    name = "mid_block.attentions.0.transformer_blocks.0.attn1.to_q.weight::lora::"
+    learned = values[f"{name}0"].float() @ values[f"{name}1"].float()
+    start = unet["mid_block.attentions.0.transformer_blocks.0.attn1.to_q.base_layer.weight"]
+    assert torch.allclose(weight.float(), start + learned, atol=1e-3)
+
+
 def test_layers_need_backgrounds_and_roles_that_exist(recipe: Path, whole: Path) -> None:
     device = torch.device("cpu")
     for table, words in [

@@ -24,10 +24,8 @@ def layer_tasks(folder: Path, own: Mode) -> dict[Task, tuple[Mode, ...]]:
         WeightsError: a file is damaged, or says something of itself that no adapter here is.
     """
     tasks: dict[Task, tuple[Mode, ...]] = {}
-    for path in sorted(folder.glob("*.safetensors")):
-        about = _about(path)
-        if about is None:
-            continue
+    known = {path: about for path in sorted(folder.glob("*.safetensors")) if (about := _about(path))}
+    for path, about in sorted(known.items(), key=lambda item: len(item[1]["frames"])):
         hint = about["hint"]
         over = own.source if about.get("over") else None
         below = over if isinstance(over, tuple) else (over,) if over else ()
@@ -39,7 +37,10 @@ def layer_tasks(folder: Path, own: Mode) -> dict[Task, tuple[Mode, ...]]:
             conditions=(Condition(role=hint, entry="attention-hint"),) if hint else (),
             outputs=tuple(Output(role=role, transparent=role == "foreground") for role in about["frames"]),
         )
-        tasks[TASK_OF[hint]] = (mode,)
+        if about["frames"] == ["background"] and not hint:  # made alone, after the foreground
+            tasks |= {"joint": (own, mode), "background_for": (mode,)}
+        else:
+            tasks[TASK_OF[hint]] = (mode,)
     return tasks
 
 

@@ -4,6 +4,7 @@
 section 3.2) with the parameters that `model.trainable` names; its export is the difference to the base.
 """
 
+import json
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -15,6 +16,7 @@ from torch import Tensor, nn
 
 from pellucid.data.records import Record, captions
 from pellucid.evaluation.metrics import nearest_rank
+from pellucid.pipelines.own_layers import ABOUT
 from pellucid.training.config import Recipe
 from pellucid.training.losses import blends, min_snr_v_weight
 from pellucid.training.parts import encode_texts, load_autoencoder, load_unet, load_vae, sample, save_half
@@ -155,7 +157,13 @@ class DiffusionStage:
             found = {name: value - self.start[name] for name, value in state.items()}
         (folder / "adapter").mkdir(parents=True, exist_ok=True)
         path = folder / "adapter" / f"{self.options.get('name', 'transparent')}.safetensors"
-        save_file({name: value.half().contiguous() for name, value in found.items()}, path)
+        about = {
+            "frames": ["background"],
+            "hint": "",
+            "over": "",
+        }  # on the plain UNet; `pellucid.load` reads it
+        metadata = {ABOUT: json.dumps(about)} if self.opaque else None
+        save_file({name: value.half().contiguous() for name, value in found.items()}, path, metadata)
 
     def generated(self, module: nn.Module, rows: Tensor) -> Tensor:
         """What the module makes of sentences, (n, 3 or 4, h, w): over grey (`base`), or transparent."""

@@ -18,6 +18,7 @@ from pellucid.data.layering import Triple, layer_triples
 from pellucid.data.shards import Sample
 from pellucid.errors import ConfigError
 from pellucid.models.attention_sharing import AttentionSharing
+from pellucid.pipelines.own_layers import ABOUT
 from pellucid.rgba.fitting import on_grey
 from pellucid.rgba.padding import extend_colour
 from pellucid.training.config import Recipe
@@ -150,7 +151,7 @@ class LayersStage:
         }
         (folder / "adapter").mkdir(parents=True, exist_ok=True)
         about = {"frames": list(self.frames), "hint": self.hint, "over": "transparent"}
-        save_file(state, folder / "adapter" / f"{name}.safetensors", {"pellucid": json.dumps(about)})
+        save_file(state, folder / "adapter" / f"{name}.safetensors", {ABOUT: json.dumps(about)})
 
     @torch.no_grad()
     def sheet(self, module: nn.Module, path: Path) -> None:
