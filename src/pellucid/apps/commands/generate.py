@@ -2,13 +2,14 @@
 
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from pellucid.apps.commands.options import (
+    CLEAN,
     JSON,
     PATH,
     SIZE,
@@ -37,6 +38,7 @@ MAX_NAME = 60
 @SIZE
 @sampling_options
 @model_options
+@CLEAN
 @JSON
 def generate_command(
     prompt: str,
@@ -44,6 +46,7 @@ def generate_command(
     size: tuple[int, int] | None,
     sampling: SamplingChoice,
     choice: ModelChoice,
+    clean: bool,
     as_json: bool,
 ) -> None:
     """Make transparent pictures from PROMPT and print their paths."""
@@ -57,7 +60,7 @@ def generate_command(
         check_size(*size)
     pipe = choice.load()
     scenes = pipe.generate([prompt], height=height, width=width, **sampling.arguments())
-    report(write_all(scenes, target), as_json)
+    save_and_report(scenes, target, clean=clean, as_json=as_json)
 
 
 @click.command(name="vary")
@@ -67,6 +70,7 @@ def generate_command(
 @click.option("--strength", type=float, default=0.6, show_default=True, help="0 keeps PICTURE, 1 ignores it.")
 @sampling_options
 @model_options
+@CLEAN
 @JSON
 def vary_command(
     picture: Path,
@@ -75,6 +79,7 @@ def vary_command(
     strength: float,
     sampling: SamplingChoice,
     choice: ModelChoice,
+    clean: bool,
     as_json: bool,
 ) -> None:
     """Repaint PICTURE after PROMPT, transparency included, and print the paths of what came."""
@@ -85,7 +90,7 @@ def vary_command(
     sampling.check(prompt, strength=strength)
     rgba = read_rgba(picture)
     scenes = choice.load().vary(rgba, [prompt], strength=strength, **sampling.arguments())
-    report(write_all(scenes, target), as_json)
+    save_and_report(scenes, target, clean=clean, as_json=as_json)
 
 
 @click.command(name="inpaint")
@@ -98,6 +103,7 @@ def vary_command(
 )
 @sampling_options
 @model_options
+@CLEAN
 @JSON
 def inpaint_command(
     picture: Path,
@@ -107,6 +113,7 @@ def inpaint_command(
     strength: float,
     sampling: SamplingChoice,
     choice: ModelChoice,
+    clean: bool,
     as_json: bool,
 ) -> None:
     """Repaint PICTURE where MASK is white, after PROMPT, and print the paths of what came."""
@@ -120,7 +127,7 @@ def inpaint_command(
     mask_of(area, rgba)
     pipe = choice.load()
     scenes = pipe.inpaint(rgba, area, [prompt], strength=strength, **sampling.arguments())
-    report(write_all(scenes, target), as_json)
+    save_and_report(scenes, target, clean=clean, as_json=as_json)
 
 
 def default_path(prompt: str) -> Path:
@@ -147,8 +154,18 @@ def write_all(scenes: "Scene | list[Scene]", target: Path) -> list[tuple[Path, "
     return [(scene.save(path), scene) for path, scene in zip(paths, listed, strict=True)]
 
 
-def report(written: Sequence[tuple[Path, "Scene"]], as_json: bool) -> None:
-    """Prints paths, a line each, or everything as JSON."""
+def save_and_report(scenes: "Scene | list[Scene]", target: Path, *, clean: bool, as_json: bool) -> None:
+    """`write_all` and `report`, of cleaned pictures if that is wanted."""
+    from pellucid.scene.cleaning import clean_scenes
+
+    found, facts = clean_scenes(scenes if isinstance(scenes, list) else [scenes], wanted=clean)
+    report(write_all(found, target), as_json, facts)
+
+
+def report(
+    written: Sequence[tuple[Path, "Scene"]], as_json: bool, more: Sequence[Mapping[str, Any]] = ()
+) -> None:
+    """Prints paths, a line each, or everything as JSON, with `more` facts about each picture."""
     if not as_json:
         for path, _ in written:
             click.echo(path)
@@ -156,6 +173,7 @@ def report(written: Sequence[tuple[Path, "Scene"]], as_json: bool) -> None:
     pictures = [
         {"path": str(path), "height": scene.height, "width": scene.width}
         | (scene.provenance.as_dict() if scene.provenance else {})
-        for path, scene in written
+        | dict(facts)
+        for (path, scene), facts in zip(written, more or [{}] * len(written), strict=True)
     ]
     click.echo(json.dumps({"pictures": pictures}, ensure_ascii=False))
