@@ -5,7 +5,7 @@ one background does not explain. A picture without faults comes back bit for bit
 """
 
 from dataclasses import dataclass
-from typing import Any, Literal, get_args
+from typing import Any
 
 import numpy as np
 
@@ -25,7 +25,7 @@ from pellucid.rgba.padding import pad_rgb
 from pellucid.rgba.quantization import to_bytes
 from pellucid.rgba.types import RGBA8, AnyArray, check_rgba8
 
-Foreground = Literal["auto", "estimate", "keep"]
+FOREGROUNDS = ("auto", "estimate", "keep")
 VISIBLE = 1.0
 """Levels of fringe below which colour is left alone."""
 EXPLAINED = 0.35
@@ -44,7 +44,7 @@ class Cleaning:
     """Alpha at most so many levels off 0 or 255 becomes that, unless a gradient ends there. 0 leaves it."""
     small: float = SMALL
     """Specks go and holes are filled up to this weight, as a share of the picture. 0 leaves them."""
-    foreground: Foreground = "auto"
+    foreground: str = "auto"
     """Colour of partly transparent pixels. "auto": if one background colour explains their fringe, it is
     taken out of the mix. "estimate": pymatting estimates the colour of narrow edges. "keep": left."""
     background: Colour | None = None
@@ -53,7 +53,7 @@ class Cleaning:
 
     def __post_init__(self) -> None:
         check_limits(self.dirt, self.small)
-        if self.foreground not in get_args(Foreground):
+        if self.foreground not in FOREGROUNDS:
             raise InputError(
                 f"Expected a foreground of auto, estimate or keep, found {self.foreground!r}. "
                 "Choose one of them."
@@ -79,9 +79,10 @@ def clean(rgba: AnyArray, cleaning: Cleaning | None = None) -> RGBA8:
     """
     check_rgba8(rgba)
     chosen = cleaning or Cleaning()
-    mended = _with_clean_colour(rgba, chosen)  # first, since it goes by the alpha as it was
     below = clear_faults(rgba[..., 3], chosen.dirt, chosen.small)
     above = solid_faults(rgba[..., 3], chosen.dirt, chosen.small)
+    edges = edges_of(rgba, chosen.dirt, below.stray)
+    mended = _with_clean_colour(rgba, edges, chosen)  # before alpha changes, since colour was mixed by it
     if above.stray.any():
         mended[above.stray, 3] = 0  # so that the colour around is extended into it
         mended[above.stray, :3] = _extended(mended)[above.stray]
@@ -117,14 +118,14 @@ def mixed_background(edges: Edges) -> tuple[int, int, int] | None:
     return red, green, blue
 
 
-def _with_clean_colour(rgba: AnyArray, chosen: Cleaning) -> RGBA8:
+def _with_clean_colour(rgba: AnyArray, edges: Edges, chosen: Cleaning) -> RGBA8:
     if chosen.foreground == "keep":
         return rgba.copy()
     back = None if chosen.background is None else parse_colour(chosen.background)
     if chosen.foreground == "estimate":
-        return _estimated(rgba, back, edges_of(rgba, chosen.dirt))
-    if back is None and np.mean(list(fringe_by_colour(rgba, chosen.dirt).values())) >= VISIBLE:
-        back = mixed_background(edges_of(rgba, chosen.dirt))
+        return _estimated(rgba, back, edges)
+    if back is None and np.mean(list(fringe_by_colour(edges).values())) >= VISIBLE:
+        back = mixed_background(edges)
     return rgba.copy() if back is None else _solved(rgba, back)
 
 

@@ -98,6 +98,8 @@ class Edges:
     """Partly transparent pixels between solid and clear ones, n of them, and what is solid around each."""
 
     at: Mask
+    partial: int
+    """How many pixels are partly transparent, edges and others."""
     alpha: Float[np.ndarray, "n 1"]
     """[0, 1]."""
     colour: Float[np.ndarray, "n 3"]
@@ -128,7 +130,7 @@ def score(rgba: AnyArray, *, dirt: int = DIRT, small: float = SMALL) -> Faults:
     check_rgba8(rgba)
     check_limits(dirt, small)
     below, above = clear_faults(rgba[..., 3], dirt, small), solid_faults(rgba[..., 3], dirt, small)
-    by_colour = fringe_by_colour(rgba, dirt)
+    by_colour = fringe_by_colour(edges_of(rgba, dirt, below.stray))
     return Faults(
         fringe=sum(by_colour.values()) / len(by_colour),
         fringe_by_colour=by_colour,
@@ -221,19 +223,21 @@ def edge_reach(height: int, width: int) -> int:
     return max(NARROWEST_PX, round(max(height, width) * EDGE_SHARE))
 
 
-def edges_of(rgba: AnyArray, dirt: int) -> Edges:
-    """The narrow edges of a picture."""
+def edges_of(rgba: AnyArray, dirt: int, specks: Mask) -> Edges:
+    """The narrow edges of a picture, those of specks left out."""
     colour, alpha = rgba[..., :3], rgba[..., 3]
     side = 2 * edge_reach(*alpha.shape) + 1
     window = np.ones((side, side), np.uint8)
     solid = (alpha >= 255 - dirt).astype(np.uint8) * np.uint8(255)
-    at = (alpha > dirt) & (solid == 0) & (cv2.dilate(solid, window) > 0) & (cv2.erode(alpha, window) <= dirt)
+    partial = (alpha > dirt) & (solid == 0) & ~specks
+    at = partial & (cv2.dilate(solid, window) > 0) & (cv2.erode(alpha, window) <= dirt)
     dark, light = colour & solid[..., None], colour | ~solid[..., None]  # 0 and 255 where not solid
     total, count = (
         cv2.boxFilter(each, cv2.CV_32F, (side, side), normalize=False)[at] for each in (dark, solid)
     )
     return Edges(
         at=at,
+        partial=int(partial.sum()),
         alpha=alpha[at][:, None] / 255,
         colour=colour[at].astype(np.float64),
         darkest=cv2.erode(light, window)[at].astype(np.float64),
@@ -242,16 +246,13 @@ def edges_of(rgba: AnyArray, dirt: int) -> Edges:
     )
 
 
-def fringe_by_colour(rgba: AnyArray, dirt: int) -> dict[str, float]:
+def fringe_by_colour(edges: Edges) -> dict[str, float]:
     """Visible fringe on each of the nine colours, levels; see `score`."""
-    alpha = rgba[..., 3]
-    partial = int(((alpha > dirt) & (alpha < 255 - dirt)).sum())
-    edges = edges_of(rgba, dirt)
     scores: dict[str, float] = {}
     for name, back in NINE_COLOURS.items():
         shown = edges.alpha * edges.colour + (1 - edges.alpha) * back
         above = shown - np.maximum(edges.lightest, back)
         below = np.minimum(edges.darkest, back) - shown
         outside = np.maximum(np.maximum(above, below), 0).max(axis=1, initial=0)
-        scores[name] = float(outside.sum()) / max(partial, 1)
+        scores[name] = float(outside.sum()) / max(edges.partial, 1)
     return scores

@@ -49,17 +49,13 @@ def clean_command(
     as_json: bool,
 ) -> None:
     """Clean PICTURE, each layer of it, and print the path; with --json also scores before and after."""
-    from typing import cast
-
-    from pellucid.rgba.cleanup import Cleaning, Foreground
+    from pellucid.rgba.cleanup import Cleaning
     from pellucid.scene.cleaning import clean_scene
     from pellucid.scene.scene import Scene
 
     target = output or default_path(picture)
     check_target(target)
-    chosen = Cleaning(
-        dirt=dirt, small=small, foreground=cast("Foreground", foreground), background=background
-    )
+    chosen = Cleaning(dirt=dirt, small=small, foreground=foreground, background=background)
     scene, scores = clean_scene(Scene.open(picture), chosen)
     scene.save(target)
     facts = {"path": str(target), "height": scene.height, "width": scene.width}
