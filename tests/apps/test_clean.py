@@ -1,6 +1,7 @@
 """`clean`, and `--clean` on the commands that make pictures."""
 
 import json
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ from click.testing import CliRunner
 
 import tiny
 from pellucid.apps.cli import cli
+from pellucid.apps.commands.clean import clean_command
 from pellucid.errors import FileError, InputError
 from pellucid.rgba.cleanup import Cleaning, clean
 from pellucid.rgba.faults import score
@@ -112,6 +114,13 @@ def test_a_command_that_makes_pictures_cleans_them(command: str, model: str) -> 
     assert "cleaned" not in plain
     if command != "inpaint":  # which keeps what is clean outside the mask
         assert not np.array_equal(read_rgba("c.png"), read_rgba("p.png"))
+
+
+def test_the_defaults_in_help_are_those_of_the_library() -> None:
+    shown = {each.name: each.default for each in clean_command.params}
+    assert {name: shown[name] for name in ("dirt", "small", "foreground")} == {
+        name: value for name, value in asdict(Cleaning()).items() if name != "background"
+    }
 
 
 def test_wrong_options_are_refused() -> None:
