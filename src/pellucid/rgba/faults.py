@@ -40,6 +40,8 @@ EDGE_SHARE = 1 / 256
 NARROWEST_PX = 2
 GENTLE = 4
 """Times `dirt`: alpha that climbs no higher than this within two pixels climbs gently, as smoke does."""
+TAIL_PX = 2
+"""An edge's own last pixels reach so far from it."""
 DUST = 0.02
 """Specks that weigh more than this share of what is visible are the picture: snow, confetti."""
 HALF = 128
@@ -213,7 +215,7 @@ def _faults_of_end(depth: Alpha, dirt: int, areas: Mask) -> AlphaFaults:
     gentle[nearest[large]] = cv2.dilate(depth, window)[large] <= GENTLE * dirt
     steep = ~gentle[nearest]
     haze = shallow & steep
-    core = haze & (distance > NARROWEST_PX)  # an edge's own last pixels are no haze unless they lie in one
+    core = haze & (distance > TAIL_PX)  # an edge's own last pixels are no haze unless they lie in one
     haze &= cv2.dilate(core.astype(np.uint8), window) > 0
     return AlphaFaults(haze, areas & steep)
 
