@@ -19,6 +19,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "encode": ("codec", "A transparent picture to its adjusted latent."),
     "decode": ("codec", "An adjusted latent to a transparent picture."),
     "show": ("pictures", "What is inside a picture: size, alpha, prompt, seed, model."),
+    "clean": ("clean", "Mend dirty alpha, specks, pinholes and fringes, with scores."),
     "pad": ("pictures", "Extend colour under transparent pixels."),
     "composite": ("pictures", "Lay pictures over one another, bottom first."),
     "convert": ("pictures", "Write a picture in another format."),

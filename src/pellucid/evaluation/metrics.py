@@ -21,19 +21,10 @@ from torch import Tensor
 from torch.nn import functional
 
 from pellucid.errors import InputError
+from pellucid.rgba.faults import NINE_COLOURS
 from pellucid.rgba.types import AnyArray
 
-BLEND_COLOURS = {
-    "black": (0.0, 0.0, 0.0),
-    "grey": (128 / 255, 128 / 255, 128 / 255),
-    "white": (1.0, 1.0, 1.0),
-    "red": (1.0, 0.0, 0.0),
-    "green": (0.0, 1.0, 0.0),
-    "blue": (0.0, 0.0, 1.0),
-    "yellow": (1.0, 1.0, 0.0),
-    "cyan": (0.0, 1.0, 1.0),
-    "magenta": (1.0, 0.0, 1.0),
-}
+BLEND_COLOURS = {name: tuple(level / 255 for level in colour) for name, colour in NINE_COLOURS.items()}
 """The nine solid backgrounds of the AlphaVAE protocol."""
 SUM_UNIT = 1000.0
 """Sums over pixels are divided by this."""

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import click
 
-from pellucid.apps.commands.options import JSON, PASSES, PATH, ModelChoice, check_target, model_options
+from pellucid.apps.commands.options import CLEAN, JSON, PASSES, PATH, ModelChoice, check_target, model_options
 
 TENSOR = "latent"
 
@@ -42,12 +42,14 @@ def encode_command(
 @click.option("-o", "--output", type=PATH, help="File to write.  [default: LATENT's name, .png]")
 @PASSES
 @model_options
+@CLEAN
 @JSON
 def decode_command(
     latent: Path,
     output: Path | None,
     passes: int | None,
     choice: ModelChoice,
+    clean: bool,
     as_json: bool,
 ) -> None:
     """Write the picture that is in LATENT, a file of `pellucid encode`."""
@@ -56,6 +58,8 @@ def decode_command(
     from pellucid.errors import FileError
     from pellucid.pipelines.requests import check_passes
     from pellucid.rgba.io import write_picture
+    from pellucid.scene.cleaning import clean_scenes
+    from pellucid.scene.scene import Scene
 
     target = output or latent.with_suffix(".png")
     check_target(target)
@@ -70,6 +74,7 @@ def decode_command(
     crop = (int(about["height"]), int(about["width"])) if {"height", "width"} <= set(about) else None
     pipe = choice.load()
     rgba = pipe.decode(tensor.to(pipe.denoiser.device), passes=passes, crop=crop)
-    write_picture(rgba, target)
-    facts = {"path": str(target), "height": rgba.shape[0], "width": rgba.shape[1]}
+    (scene,), more = clean_scenes([Scene.of(rgba)], wanted=clean)
+    write_picture(scene.layers[0].image, target)
+    facts = {"path": str(target), "height": rgba.shape[0], "width": rgba.shape[1], **dict(*more)}
     click.echo(json.dumps(facts, ensure_ascii=False) if as_json else target)

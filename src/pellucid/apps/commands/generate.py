@@ -2,13 +2,14 @@
 
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from pellucid.apps.commands.options import (
+    CLEAN,
     JSON,
     PATH,
     SIZE,
@@ -44,6 +45,7 @@ MAX_NAME = 60
 @click.option("--mend", is_flag=True, help="Make it again where the model painted a background of its own.")
 @sampling_options
 @model_options
+@CLEAN
 @JSON
 def generate_command(
     prompt: str,
@@ -53,6 +55,7 @@ def generate_command(
     mend: bool,
     sampling: SamplingChoice,
     choice: ModelChoice,
+    clean: bool,
     as_json: bool,
 ) -> None:
     """Make transparent pictures from PROMPT and print their paths."""
@@ -67,7 +70,7 @@ def generate_command(
     pipe: Any = choice.load()
     extra = {"hires_strength": hires, "mend_backdrop": mend}
     scenes = pipe.generate([prompt], height=height, width=width, **extra, **sampling.arguments())
-    report(write_all(scenes, target), as_json)
+    save_and_report(scenes, target, clean=clean, as_json=as_json)
 
 
 @click.command(name="vary")
@@ -77,6 +80,7 @@ def generate_command(
 @click.option("--strength", type=float, default=0.6, show_default=True, help="0 keeps PICTURE, 1 ignores it.")
 @sampling_options
 @model_options
+@CLEAN
 @JSON
 def vary_command(
     picture: Path,
@@ -85,6 +89,7 @@ def vary_command(
     strength: float,
     sampling: SamplingChoice,
     choice: ModelChoice,
+    clean: bool,
     as_json: bool,
 ) -> None:
     """Repaint PICTURE after PROMPT, transparency included, and print the paths of what came."""
@@ -95,7 +100,7 @@ def vary_command(
     sampling.check(prompt, strength=strength)
     rgba = read_rgba(picture)
     scenes = choice.load().vary(rgba, [prompt], strength=strength, **sampling.arguments())
-    report(write_all(scenes, target), as_json)
+    save_and_report(scenes, target, clean=clean, as_json=as_json)
 
 
 @click.command(name="upscale")
@@ -106,6 +111,7 @@ def vary_command(
 @click.option("--strength", type=float, help="How much is repainted; 0 nothing.  [default: the model's]")
 @sampling_options
 @model_options
+@CLEAN
 @JSON
 def upscale_command(
     picture: Path,
@@ -115,6 +121,7 @@ def upscale_command(
     strength: float | None,
     sampling: SamplingChoice,
     choice: ModelChoice,
+    clean: bool,
     as_json: bool,
 ) -> None:
     """Enlarge PICTURE, transparency included, and repaint it a little after PROMPT."""
@@ -126,7 +133,7 @@ def upscale_command(
     rgba = read_rgba(picture)
     pipe = choice.load()
     scenes = pipe.upscale(rgba, [prompt], scale=scale, strength=strength, **sampling.arguments())
-    report(write_all(scenes, target), as_json)
+    save_and_report(scenes, target, clean=clean, as_json=as_json)
 
 
 @click.command(name="inpaint")
@@ -139,6 +146,7 @@ def upscale_command(
 )
 @sampling_options
 @model_options
+@CLEAN
 @JSON
 def inpaint_command(
     picture: Path,
@@ -148,6 +156,7 @@ def inpaint_command(
     strength: float,
     sampling: SamplingChoice,
     choice: ModelChoice,
+    clean: bool,
     as_json: bool,
 ) -> None:
     """Repaint PICTURE where MASK is white, after PROMPT, and print the paths of what came."""
@@ -161,7 +170,7 @@ def inpaint_command(
     mask_of(area, rgba)
     pipe = choice.load()
     scenes = pipe.inpaint(rgba, area, [prompt], strength=strength, **sampling.arguments())
-    report(write_all(scenes, target), as_json)
+    save_and_report(scenes, target, clean=clean, as_json=as_json)
 
 
 def default_path(prompt: str, ending: str = ".png") -> Path:
@@ -188,8 +197,18 @@ def write_all(scenes: "Scene | list[Scene]", target: Path) -> list[tuple[Path, "
     return [(scene.save(path), scene) for path, scene in zip(paths, listed, strict=True)]
 
 
-def report(written: Sequence[tuple[Path, "Scene"]], as_json: bool) -> None:
-    """Prints paths, a line each, or everything as JSON."""
+def save_and_report(scenes: "Scene | list[Scene]", target: Path, *, clean: bool, as_json: bool) -> None:
+    """`write_all` and `report`, of cleaned pictures if that is wanted."""
+    from pellucid.scene.cleaning import clean_scenes
+
+    found, facts = clean_scenes(scenes if isinstance(scenes, list) else [scenes], wanted=clean)
+    report(write_all(found, target), as_json, facts)
+
+
+def report(
+    written: Sequence[tuple[Path, "Scene"]], as_json: bool, more: Sequence[Mapping[str, Any]] = ()
+) -> None:
+    """Prints paths, a line each, or everything as JSON, with `more` facts about each picture."""
     if not as_json:
         for path, _ in written:
             click.echo(path)
@@ -197,6 +216,7 @@ def report(written: Sequence[tuple[Path, "Scene"]], as_json: bool) -> None:
     pictures = [
         {"path": str(path), "height": scene.height, "width": scene.width}
         | (scene.provenance.as_dict() if scene.provenance else {})
-        for path, scene in written
+        | dict(facts)
+        for (path, scene), facts in zip(written, more or [{}] * len(written), strict=True)
     ]
     click.echo(json.dumps({"pictures": pictures}, ensure_ascii=False))

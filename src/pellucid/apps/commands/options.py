@@ -18,6 +18,11 @@ PATH = click.Path(path_type=Path)
 FOLDER = click.Path(path_type=Path, exists=True, file_okay=False)
 FILE = click.Path(path_type=Path, exists=True, dir_okay=False)
 JSON = click.option("--json", "as_json", is_flag=True, help="One JSON object instead of text.")
+CLEAN = click.option(
+    "--clean",
+    is_flag=True,
+    help="Mend dirty alpha, specks, pinholes and fringes first; with --json, scores before and after.",
+)
 PASSES = click.option(
     "--passes",
     type=int,
