@@ -1,5 +1,6 @@
 """Loading from folders: the embedded layout and what `save_pretrained` wrote."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -57,3 +58,18 @@ def test_what_cannot_be_loaded_is_explained(folder: Path, tmp_path: Path) -> Non
         pellucid.load(folder, dtype="float8")
     with pytest.raises(InputError, match="device"):
         pellucid.load(folder, device="quantum")
+
+
+def test_the_embedded_model_has_a_background_of_its_own() -> None:
+    pipe = pellucid.load()
+    assert [mode.name for mode in pipe.tasks["joint"]] == ["mini", "mini-background"]
+    scene = pipe.joint("a cat", "a beach", seed=1, num_inference_steps=4)
+    below, front = (layer.image for layer in scene.layers)
+    assert (below[..., 3] == 255).all()
+    assert (front[:8, :8, 3] < 32).all()
+    alone = pipe.generate("a cat", seed=1, num_inference_steps=4).layers[0].image
+    assert (front == alone).all()
+    plain = pipe.tasks["background_for"][0]
+    pipe.tasks["background_for"] = (replace(plain, adapter=None),)
+    other = pipe.background_for(front, "a beach", seed=1, num_inference_steps=4).layers[0].image
+    assert np.abs(other.astype(int) - below).mean() > 10

@@ -272,7 +272,7 @@ TASKS: dict[Family, dict[Task, tuple[str, ...]]] = {
     },
 }
 """Family -> task -> modes one after another. SDXL has no joint model, so its layers are made in turn; the
-embedded model has no layer adapters yet, so its layers are made without seeing each other."""
+embedded model's layers are made without seeing each other, unless its folder has adapters of its own."""
 
 
 def tasks_of(own: Mode) -> dict[Task, tuple[Mode, ...]]:
