@@ -2,14 +2,12 @@
 
 import json
 from dataclasses import asdict
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 from click.testing import CliRunner
 
-import tiny
 from pellucid.apps.cli import cli
 from pellucid.apps.commands.clean import clean_command
 from pellucid.errors import FileError, InputError
@@ -22,16 +20,6 @@ from pellucid.scene.scene import Scene
 
 SIDE = 128
 SEEDED = ("--steps", "1", "--seed", "3", "--size", "40x24")
-
-
-@pytest.fixture(scope="module")
-def model(tmp_path_factory: pytest.TempPathFactory) -> str:
-    return str(tiny.save_mini(tmp_path_factory.mktemp("models") / "mini"))
-
-
-@pytest.fixture(autouse=True)
-def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path)
 
 
 def run(*words: object) -> str:

@@ -4,26 +4,14 @@ import json
 from pathlib import Path
 
 import numpy as np
-import pytest
 from click.testing import CliRunner, Result
 
 import pellucid
-import tiny
 from pellucid.apps.cli import cli
 from pellucid.errors import FileError
 from pellucid.rgba.io import read_rgba, write_picture
 
 FAST = ("--steps", "1", "--seed", "5")
-
-
-@pytest.fixture(scope="module")
-def model(tmp_path_factory: pytest.TempPathFactory) -> str:
-    return str(tiny.save_mini(tmp_path_factory.mktemp("models") / "mini"))
-
-
-@pytest.fixture(autouse=True)
-def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path)
 
 
 def run(*arguments: str) -> Result:

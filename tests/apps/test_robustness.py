@@ -9,21 +9,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-import tiny
 from pellucid.apps.cli import main
 from pellucid.rgba.io import read_picture, write_picture
 
 SEEDED = ("--seed", "1", "--passes", "1")
-
-
-@pytest.fixture(scope="module")
-def model(tmp_path_factory: pytest.TempPathFactory) -> str:
-    return str(tiny.save_mini(tmp_path_factory.mktemp("models") / "mini"))
-
-
-@pytest.fixture(autouse=True)
-def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path)
 
 
 def run(words: Sequence[str], monkeypatch: pytest.MonkeyPatch) -> int:
