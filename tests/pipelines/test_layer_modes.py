@@ -17,6 +17,7 @@ from pellucid.pipelines.modes import MODES, TASKS, Mode, Task
 from pellucid.pipelines.transparent import TransparentPipeline
 from pellucid.pipelines.wardrobe import stop_sigma
 from pellucid.rgba.compositing import over
+from pellucid.rgba.fitting import fit_rgba
 
 SHARING = ("sd15-joint", "sd15-fg2bg", "sd15-bg2fg")
 CONCAT = ("sdxl-fg2ble", "sdxl-bg2ble", "sdxl-fgble2bg", "sdxl-bgble2fg")
@@ -317,15 +318,27 @@ def test_pictures_of_any_size_mode_and_orientation_are_taken(
     turned = Image.new("RGB", (30, 90), "red")
     turned.getexif()[0x0112] = 6  # a camera held upright: 90 wide and 30 high
     sized = {"height": size[0], "width": size[1]} if size else {}
-    for picture, proportions in [
-        (turned, (37, 111)),
-        (Image.new("P", (40, 40)), (64, 64)),
-        (np.zeros((300, 75), np.uint16), (128, 32)),
-        (np.ones((7, 7, 4), np.float32), (64, 64)),
+    for picture, own in [
+        (turned, (30, 90)),
+        (Image.new("P", (40, 40)), (40, 40)),
+        (np.zeros((300, 75), np.uint16), (300, 75)),
+        (np.ones((7, 7, 4), np.float32), (7, 7)),
     ]:
         scene = pipe.foreground_on(picture, "a cat", fit=fit, seed=3, **sized, **FAST)
-        assert (scene.height, scene.width) == (size or proportions)
-        assert {layer.image.shape for layer in scene.layers} == {(scene.height, scene.width, 4)}
+        assert (scene.height, scene.width) == (size or own)
+        layers = (*scene.layers, *scene.references)
+        assert {layer.image.shape for layer in layers} == {(scene.height, scene.width, 4)}
+
+
+def test_a_picture_without_a_size_stays_to_the_byte_and_what_is_made_is_enlarged(sd15: Bench) -> None:
+    pipe = sd15.pipe()
+    picture = np.repeat(np.repeat(PICTURE, 3, axis=0), 2, axis=1)  # 192 x 128
+    scene = pipe.foreground_on(picture, "a cat", seed=3, **FAST)
+    small = pipe.foreground_on(picture, "a cat", seed=3, height=78, width=52, **FAST)
+    assert (scene.layers[0].image == picture).all()
+    assert (scene.layers[1].image == fit_rgba(small.layers[1].image, 192, 128, "stretch")).all()
+    split = pipe.split(picture, background=PICTURE, fit="stretch")
+    assert (split.height, split.width) == (192, 128)
 
 
 def test_a_given_picture_of_the_canvas_size_is_a_layer_to_the_byte(sd15: Bench) -> None:

@@ -17,6 +17,7 @@ from pellucid.pipelines.modes import Role, Task
 from pellucid.pipelines.options import LayerOptions, StackOptions, check_options
 from pellucid.rgba.fitting import Pixels, check_fit, fit_pixels, fit_rgba, on_grey
 from pellucid.rgba.types import AnyArray
+from pellucid.scene.layer import Layer
 from pellucid.scene.scene import Scene
 
 MAX_NAME = 40
@@ -68,8 +69,8 @@ class LayerTasks(FrameSampling):
             prompt: what the foreground shows; a list makes a scene each.
             composite: what both together show; None takes `prompt`.
             fit: how the picture meets another canvas: "crop", "fit" or "stretch".
-            options: see `joint`; without `height` and `width` the canvas has the picture's proportions and
-                as many pixels as the model was trained with.
+            options: see `joint`; without `height` and `width` the scene is as large as the picture, which
+                stays to the byte, and what the model makes at its own size is enlarged to that.
 
         Returns:
             See `joint`.
@@ -151,10 +152,9 @@ class LayerTasks(FrameSampling):
         prompts: dict[Role, Prompt | None] = {missing: prompt}
         if task in self.tasks:
             return self._scenes_from(task, prompts, given, fit, options)
-        whole = rgba_of(composite)
-        known, canvas = self._fitted(
-            given, fit, {"height": whole.shape[0], "width": whole.shape[1], **options}
-        )
+        pictures = _opened(given)
+        height, width = pictures["composite"].shape[:2]  # nothing here has a size of its own
+        known, canvas = self._fitted(pictures, fit, {"height": height, "width": width, **options})
         jobs = jobs_of(prompts, known, options)
         for job in jobs:
             unmixed(job, missing)
@@ -188,16 +188,12 @@ class LayerTasks(FrameSampling):
         prompts: dict[Role, Prompt | None] = {"foreground": prompt, "composite": composite}
         below: dict[Role, object] = {"background": scene.composite()}
         found = self._scenes_from("foreground_on", prompts, below, "stretch", options)
-        size = scene.height, scene.width
         grown: list[Scene] = []
         for each in found if isinstance(found, list) else [found]:
             made = each.layers[-1]
             asked = (made.provenance and made.provenance.prompt) or made.name
-            top = replace(made, image=fit_rgba(made.image, *size, "stretch"), name=name or asked[:MAX_NAME])
-            references = tuple(
-                replace(layer, image=fit_rgba(layer.image, *size, "stretch")) for layer in each.references
-            )
-            grown.append(replace(scene, layers=(*scene.layers, top), references=references))
+            top = replace(made, name=name or asked[:MAX_NAME])
+            grown.append(replace(scene, layers=(*scene.layers, top), references=each.references))
         return grown if isinstance(found, list) else grown[0]
 
     def _scenes_from(
@@ -208,17 +204,20 @@ class LayerTasks(FrameSampling):
         fit: str,
         options: Mapping[str, Any],
     ) -> Scene | list[Scene]:
-        known, canvas = self._fitted(pictures, fit, options)
-        return self._scenes_of(task, prompts, known, canvas, options)
+        given = _opened(pictures)
+        known, canvas = self._fitted(given, fit, options)
+        found = self._scenes_of(task, prompts, known, canvas, options)
+        if options.get("height") is not None or options.get("width") is not None:
+            return found
+        if isinstance(found, list):
+            return [_at_own_size(scene, given, fit) for scene in found]
+        return _at_own_size(found, given, fit)
 
     def _fitted(
-        self, pictures: Mapping[Role, object], fit: str, options: Mapping[str, Any]
+        self, given: Mapping[Role, AnyArray], fit: str, options: Mapping[str, Any]
     ) -> tuple[dict[Role, tuple[AnyArray, Pixels]], tuple[int, int]]:
         """Each picture as a layer and as a condition, on one canvas, and that canvas's size."""
         check_fit(fit)
-        given: dict[Role, AnyArray] = {}
-        for role, picture in pictures.items():
-            given[role] = rgba_of(picture)
         first = next(iter(given.values()))
         canvas = self._canvas(options, like=(first.shape[0], first.shape[1]))
         known: dict[Role, tuple[AnyArray, Pixels]] = {}
@@ -226,3 +225,32 @@ class LayerTasks(FrameSampling):
             pixels = np.clip(fit_pixels(on_grey(rgba), *canvas, fit), 0, 1)
             known[role] = fit_rgba(rgba, *canvas, fit), pixels
         return known, canvas
+
+
+def _opened(pictures: Mapping[Role, object]) -> dict[Role, AnyArray]:
+    given: dict[Role, AnyArray] = {}
+    for role, picture in pictures.items():
+        given[role] = rgba_of(picture)
+    return given
+
+
+def _at_own_size(scene: Scene, given: Mapping[Role, AnyArray], fit: str) -> Scene:
+    """The scene as large as the first picture given: that one to the byte, what was made enlarged."""
+    height, width = next(iter(given.values())).shape[:2]
+    originals: dict[str, AnyArray] = {
+        role: fit_rgba(rgba, height, width, fit) for role, rgba in given.items()
+    }
+
+    def resized(layer: Layer) -> Layer:
+        image = originals.get(layer.name)
+        return replace(
+            layer, image=fit_rgba(layer.image, height, width, "stretch") if image is None else image
+        )
+
+    return replace(
+        scene,
+        layers=tuple(resized(layer) for layer in scene.layers),
+        references=tuple(resized(layer) for layer in scene.references),
+        height=height,
+        width=width,
+    )
