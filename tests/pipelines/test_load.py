@@ -9,6 +9,7 @@ import pytest
 import pellucid
 import tiny
 from pellucid.errors import InputError, WeightsError
+from pellucid.rgba.fitting import fit_rgba
 
 
 @pytest.fixture(scope="module")
@@ -73,3 +74,13 @@ def test_the_embedded_model_has_a_background_of_its_own() -> None:
     pipe.tasks["background_for"] = (replace(plain, adapter=None),)
     other = pipe.background_for(front, "a beach", seed=1, num_inference_steps=4).layers[0].image
     assert np.abs(other.astype(int) - below).mean() > 10
+
+
+def test_the_embedded_model_makes_other_sizes_at_its_own() -> None:
+    pipe, settings = pellucid.load(), {"seed": 7, "num_inference_steps": 4}
+    own = pipe.generate("a red apple", **settings).layers[0].image
+    large = pipe.generate("a red apple", height=200, width=300, **settings).layers[0].image
+    assert (large == fit_rgba(own, 200, 300, "fit")).all()
+    scene = pipe.joint("a red apple", "a beach", height=200, width=300, **settings)
+    assert (scene.layers[1].image == large).all()
+    assert (scene.layers[0].image[..., 3] == 255).all()

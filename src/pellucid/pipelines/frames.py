@@ -21,9 +21,9 @@ from pellucid.pipelines.requests import MAX_SEED, Request, check_size, padded, t
 from pellucid.pipelines.sampling import batches, sample
 from pellucid.pipelines.twins import text_to_image
 from pellucid.pipelines.wardrobe import Wardrobe, stop_sigma
-from pellucid.rgba.fitting import Pixels, on_grey
+from pellucid.rgba.fitting import Pixels, fit_rgba, on_grey
 from pellucid.rgba.provenance import Provenance
-from pellucid.rgba.quantization import to_bytes
+from pellucid.rgba.quantization import to_bytes, to_float
 from pellucid.rgba.types import AnyArray
 from pellucid.rgba.unmixing import background_from, foreground_from
 from pellucid.scene.layer import Layer
@@ -102,7 +102,9 @@ class FrameSampling:
         inputs: Mapping[str, Any],
     ) -> None:
         """Samples the frames of `mode` for all jobs in one batch, and adds them to what is known."""
-        height, width = (padded(side, self.multiple) for side in canvas)
+        own = settings.one_size and not mode.conditions
+        made_at = self.native_size if own else canvas
+        height, width = (padded(side, self.multiple) for side in made_at)
         concat, hint = self._conditions(mode, jobs, height, width)
         rows = [row for job in jobs for row in _rows(job, mode)]
         sizes = {"height": height, "width": width, **inputs}
@@ -110,7 +112,10 @@ class FrameSampling:
             latents = sample(text_to_image(self.pipeline), rows, settings, sizes)
         for job, frames in zip(jobs, latents.split(len(mode.outputs)), strict=True):
             for output, latent in zip(mode.outputs, frames.split(1), strict=True):
-                picture = self._decoded(latent, output.transparent, settings.passes, canvas)
+                picture = self._decoded(latent, output.transparent, settings.passes, made_at)
+                if made_at != canvas:
+                    how = "fit" if output.transparent else "crop"
+                    picture = to_float(fit_rgba(to_bytes(picture), *canvas, how))
                 job.known[output.role] = to_bytes(picture)
                 job.shown[output.role] = on_grey(picture)
                 job.settings[output.role] = mode, settings

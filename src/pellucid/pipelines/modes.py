@@ -63,7 +63,9 @@ class Sampling:
     passes: int = 8
     """Views that the alpha decoder takes the median of; above 1 if it was trained in all orientations."""
     upscale_strength: float = 0.35
-    """How much `upscale` repaints; 0 for a model that knows one size only."""
+    """How much `upscale` repaints."""
+    one_size: bool = False
+    """Whether the model knows its own size only: pictures of others are made there and resampled."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -108,7 +110,12 @@ MINI = Codec(
     offset_encoder="mini/rgba/offset_encoder", alpha_decoder="mini/rgba/alpha_decoder", convention="embedded"
 )
 MINI_SAMPLING = Sampling(
-    num_inference_steps=12, guidance_scale=2.5, scheduler="dpm++-2m", passes=1, upscale_strength=0.0
+    num_inference_steps=12,
+    guidance_scale=2.5,
+    scheduler="dpm++-2m",
+    passes=1,
+    upscale_strength=0.0,
+    one_size=True,
 )
 SDXL_SAMPLING = Sampling(guidance_scale=6.0, scheduler="dpm++-2m-sde-karras")
 SD15_SAMPLING = Sampling(guidance_scale=7.0, scheduler="dpm++-2m-karras")

@@ -110,6 +110,8 @@ class TransparentPipeline(LayerTasks):
         settings = settings_in(options, self.sampling, 1.0 if strength is None else strength)
         size = self._size(options.get("height"), options.get("width"))
         first = size if strength is None else self.proportioned(size)
+        if self.sampling.one_size:
+            first = self.native_size
         tall, wide = (padded(side, self.multiple) for side in first)
         inputs = options.get("pipeline_inputs") or {}
         scenes = self._scenes(
@@ -126,7 +128,16 @@ class TransparentPipeline(LayerTasks):
                 self._enlarged(scene, size, request, settings, strength, inputs)
                 for scene, request in zip(scenes, requests, strict=True)
             ]
+        elif first != size:
+            scenes = [
+                Scene.of(self._resampled(scene, size), name="foreground", provenance=scene.provenance)
+                for scene in scenes
+            ]
         return _one_or_all(scenes, prompt, options)
+
+    def _resampled(self, scene: Scene, size: tuple[int, int]) -> AnyArray:
+        how = "fit" if self.sampling.one_size else "stretch"  # the latter is of the same proportions
+        return fit_rgba(scene.layers[0].image, *size, how)
 
     def _enlarged(
         self,
@@ -137,7 +148,7 @@ class TransparentPipeline(LayerTasks):
         strength: float,
         inputs: Inputs,
     ) -> Scene:
-        rgba = fit_rgba(scene.layers[0].image, *size, "stretch")
+        rgba = self._resampled(scene, size)
         more = {"strength": strength, **for_picture(self.pipeline, inputs)}
         return self._repainted(rgba, self.encode(rgba), [request], settings, strength, more, None)[0]
 
