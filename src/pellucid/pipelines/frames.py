@@ -11,14 +11,16 @@ import numpy as np
 import torch
 from torch import Tensor
 
+import pellucid
 from pellucid.errors import InputError
 from pellucid.models.autoencoder import RGBAAutoencoder
 from pellucid.pipelines.codec import middle_of, middle_pixels
-from pellucid.pipelines.families import denoiser_of
+from pellucid.pipelines.families import denoiser_of, native_size
 from pellucid.pipelines.modes import Mode, Role, Sampling, Task
 from pellucid.pipelines.options import requests_in, settings_in
 from pellucid.pipelines.requests import MAX_SEED, Request, check_size, padded, texts_of
 from pellucid.pipelines.sampling import batches, sample
+from pellucid.pipelines.schedulers import scheduler_name
 from pellucid.pipelines.twins import text_to_image
 from pellucid.pipelines.wardrobe import Wardrobe, stop_sigma
 from pellucid.rgba.fitting import Pixels, fit_rgba, on_grey
@@ -56,6 +58,7 @@ class FrameSampling:
     autoencoder: RGBAAutoencoder
     wardrobe: Wardrobe
     tasks: dict[Task, tuple[Mode, ...]]
+    model: str
     multiple: int
 
     def _scenes_of(
@@ -192,13 +195,25 @@ class FrameSampling:
     @property
     def native_size(self) -> tuple[int, int]:
         """(height, width) that the model was trained at, px: what `generate` makes unless asked otherwise."""
-        raise NotImplementedError
+        return native_size(self.pipeline)
 
     def provenance(
         self, request: Request, settings: Sampling, mode: str, facts: Mapping[str, Any]
     ) -> Provenance:
-        """What is written into a picture."""
-        raise NotImplementedError
+        """What is written into a picture: `request` and `settings`, the mode's name, and other `facts`."""
+        values = {
+            "prompt": request.prompt,
+            "negative_prompt": request.negative_prompt,
+            "seed": request.seed,
+            "model": self.model,
+            "version": pellucid.__version__,
+            "mode": mode,
+            "steps": settings.num_inference_steps,
+            "guidance": settings.guidance_scale,
+            "scheduler": scheduler_name(self.pipeline.scheduler, settings.scheduler),
+            **facts,
+        }
+        return Provenance.of(values) or Provenance()
 
 
 def unmixed(job: Job, missing: Role) -> None:

@@ -11,12 +11,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-import pellucid
 from pellucid.errors import InputError
 from pellucid.models.autoencoder import RGBAAutoencoder
 from pellucid.pipelines.backdrop import FAULT, backdrop_distance, held_clear
 from pellucid.pipelines.codec import check_codec, latent_multiple, rgba_of, to_picture, with_margin
-from pellucid.pipelines.families import latent_channels, native_size, own_mode, row_of
+from pellucid.pipelines.families import latent_channels, own_mode, row_of
 from pellucid.pipelines.inpainting import keep_outside, latent_mask, mask_of, pasted
 from pellucid.pipelines.layering import LayerTasks
 from pellucid.pipelines.modes import Mode, Sampling, Task
@@ -29,11 +28,9 @@ from pellucid.pipelines.options import (
 )
 from pellucid.pipelines.requests import Request, check_passes, check_size, padded
 from pellucid.pipelines.sampling import batches, sample
-from pellucid.pipelines.schedulers import scheduler_name
 from pellucid.pipelines.twins import check_pipeline, for_picture, image_to_image, text_to_image
 from pellucid.pipelines.wardrobe import Wardrobe
 from pellucid.rgba.fitting import fit_rgba
-from pellucid.rgba.provenance import Provenance
 from pellucid.rgba.types import RGBA8, AnyArray
 from pellucid.scene.scene import Scene
 
@@ -108,7 +105,7 @@ class TransparentPipeline(LayerTasks):
         check_options(options, GenerateOptions, "generate")
         requests, strength = requests_in(prompt, options), options.get("hires_strength")
         settings = settings_in(options, self.sampling, 1.0 if strength is None else strength)
-        size = self._size(options.get("height"), options.get("width"))
+        size = self._canvas(options, like=None)
         first = size if strength is None else self.proportioned(size)
         if self.sampling.one_size:
             first = self.native_size
@@ -310,17 +307,6 @@ class TransparentPipeline(LayerTasks):
             )
         return to_picture(self.autoencoder.decode(latents, passes=passes), crop)
 
-    @property
-    def native_size(self) -> tuple[int, int]:
-        """(height, width) that the model was trained at, px: what `generate` makes unless asked otherwise."""
-        return native_size(self.pipeline)
-
-    def _size(self, height: int | None, width: int | None) -> tuple[int, int]:
-        own = self.native_size
-        size = own[0] if height is None else height, own[1] if width is None else width
-        check_size(*size)
-        return size
-
     def _scenes(
         self,
         stock: Any,  # noqa: ANN401 - any diffusers pipeline
@@ -365,22 +351,6 @@ class TransparentPipeline(LayerTasks):
     def _scene(self, image: AnyArray, request: Request, settings: Sampling, facts: Inputs) -> Scene:
         known = self.provenance(request, settings, self.own.name, facts)
         return Scene.of(image, name="foreground", provenance=known)
-
-    def provenance(self, request: Request, settings: Sampling, mode: str, facts: Inputs) -> Provenance:
-        """What is written into a picture: `request` and `settings`, the mode's name, and other `facts`."""
-        values = {
-            "prompt": request.prompt,
-            "negative_prompt": request.negative_prompt,
-            "seed": request.seed,
-            "model": self.model,
-            "version": pellucid.__version__,
-            "mode": mode,
-            "steps": settings.num_inference_steps,
-            "guidance": settings.guidance_scale,
-            "scheduler": scheduler_name(self.pipeline.scheduler, settings.scheduler),
-            **facts,
-        }
-        return Provenance.of(values) or Provenance()
 
 
 def _one_or_all(scenes: list[Scene], prompt: object, options: Inputs) -> Scene | list[Scene]:

@@ -1,13 +1,14 @@
 """Stage `layers`: the layers of one scene, trained together on a frozen UNet (paper section 3.3, Fig. 2b).
 
-Every frame has LoRAs of its own, and all attend to each other; a frame may be shown a clean layer, as a hint
-to its attentions or on extra channels of the first convolution. Frame index is fastest in a batch.
+Every frame has LoRAs of its own, and all attend to each other; they may be shown a clean layer, as a hint to
+their attentions. Frame index is fastest in a batch.
 """
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import get_args
 
 import numpy as np
 import torch
@@ -18,17 +19,18 @@ from pellucid.data.layering import Triple, layer_triples
 from pellucid.data.shards import Sample
 from pellucid.errors import ConfigError
 from pellucid.models.attention_sharing import AttentionSharing
+from pellucid.pipelines.modes import Role
 from pellucid.pipelines.own_layers import ABOUT
 from pellucid.rgba.fitting import on_grey
 from pellucid.rgba.padding import extend_colour
 from pellucid.training.config import Recipe
 from pellucid.training.losses import min_snr_v_weight
-from pellucid.training.parts import encode_texts, load_autoencoder, load_unet
+from pellucid.training.parts import encode_texts, load_autoencoder, load_unet, sample
 from pellucid.training.schedule import noised, schedule
 from pellucid.training.sheets import write_sheet
 from pellucid.weights.adapters import apply_adapter
 
-ROLES = ("foreground", "background", "composite")
+ROLES = get_args(Role)
 TEXTS_A_SCENE = 4
 SHEET = 6
 TRANSPARENT = "adapter/transparent.safetensors"
@@ -42,11 +44,9 @@ class LayersStage:
     `min_snr_gamma`, `name` (of the file in `adapter/`).
     """
 
-    def __init__(
-        self, recipe: Recipe, samples: Sequence[Sample], device: torch.device, folder: Path | None = None
-    ) -> None:
+    def __init__(self, recipe: Recipe, samples: Sequence[Sample], device: torch.device) -> None:
         self.recipe, self.device = recipe, device
-        self.folder = folder or Path(recipe.init)
+        self.folder = Path(recipe.init)
         options = recipe.model
         self.frames = tuple(options.get("frames", ("foreground", "background")))
         self.hint = str(options.get("hint", ""))
@@ -156,8 +156,6 @@ class LayersStage:
     @torch.no_grad()
     def sheet(self, module: nn.Module, path: Path) -> None:
         """Scenes of the training captions: the layers that were learned, then each frame that is made."""
-        from pellucid.training.parts import sample
-
         n, n_frames = len(self.triples), len(self.frames)
         rows = self.captions[:n, 0].flatten()
         with self._wearing(module):
@@ -173,8 +171,17 @@ class LayersStage:
                 )
         write_sheet(shown, path)
 
-    def _wearing(self, module: nn.Module) -> Any:  # noqa: ANN401 - a context manager
-        return _Worn(self, module)
+    @contextmanager
+    def _wearing(self, module: nn.Module) -> Generator[None]:
+        """Lets the UNet run with other units, such as averaged ones, for a while."""
+        assert isinstance(module, AttentionSharing)
+        own, self.sharing = self.sharing, module
+        module.attach(self.unet)
+        try:
+            yield
+        finally:
+            self.sharing = own
+            own.attach(self.unet)
 
     def score(self, module: nn.Module) -> dict[str, float]:
         """Loss of the first scenes at fixed noise: comparable between steps."""
@@ -182,19 +189,3 @@ class LayersStage:
             generator = torch.Generator(self.device).manual_seed(0)
             found = [self.loss("sharing", generator) for _ in range(8)]
         return {f"fixed_{role}": float(sum(each[role] for each in found)) / 8 for role in self.frames}
-
-
-class _Worn:
-    """Lets the UNet run with other units, such as averaged ones, for a while."""
-
-    def __init__(self, stage: LayersStage, module: nn.Module) -> None:
-        self.stage, self.module = stage, module
-
-    def __enter__(self) -> None:
-        assert isinstance(self.module, AttentionSharing)
-        self.own, self.stage.sharing = self.stage.sharing, self.module
-        self.module.attach(self.stage.unet)
-
-    def __exit__(self, *_: object) -> None:
-        self.stage.sharing = self.own
-        self.own.attach(self.stage.unet)
