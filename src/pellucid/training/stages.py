@@ -44,6 +44,10 @@ def usable_device(name: str | None) -> torch.device:
 def make_stage(recipe: Recipe, device: torch.device, pictures: Pictures | None = None) -> Stage:
     """The stage that a recipe trains, with its data loaded."""
     if recipe.stage == "layers":
+        if recipe.model.get("concat"):
+            from pellucid.training.conditioned import ConcatStage
+
+            return ConcatStage(recipe, load_samples(recipe), device)
         from pellucid.training.layers import LayersStage
 
         return LayersStage(recipe, load_samples(recipe), device)
