@@ -93,7 +93,7 @@ def before_and_after(stage: DiffusionStage | ConcatStage, made: Recipe, folder: 
 
 def prediction(stage: DiffusionStage, net: nn.Module) -> Tensor:
     with torch.no_grad(), stage.denoising.using(net):
-        latents, texts = stage.batch(torch.Generator().manual_seed(SEED))
+        _, latents, texts = stage.data.batch(torch.Generator().manual_seed(SEED))
         return stage.denoising.errors(latents, texts, torch.Generator().manual_seed(SEED))
 
 
