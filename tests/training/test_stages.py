@@ -12,8 +12,9 @@ from safetensors.torch import load_file
 import pellucid
 from pellucid.data.records import Record
 from pellucid.data.shards import pack, read_shard, write_shard
-from pellucid.errors import ConfigError
+from pellucid.errors import ConfigError, InputError
 from pellucid.training.config import STAGES, read_recipe
+from pellucid.training.control import ControlStage
 from pellucid.training.layers import LayersStage
 from pellucid.training.loop import Run
 from pellucid.training.parts import load_vae
@@ -71,6 +72,8 @@ data = [{data!r}, {lands!r}]
 [layers.model]
 rank = 2
 scenes = 4
+[control.model]
+num_res_blocks = 1
 """
 
 
@@ -281,6 +284,42 @@ def test_only_what_the_recipe_names_is_trained(whole: Path) -> None:
     offsets = load_file(whole / "adapter" / "transparent.safetensors")
     assert offsets
     assert all(".attn1." in name or ".attn2." in name for name in offsets)
+
+
+def test_control_moves_its_network_alone_and_reaches_pictures(
+    recipe: Path, whole: Path, tmp_path: Path
+) -> None:
+    device = torch.device("cpu")
+    table = {"init": str(whole), "steps": "25", "ema_decay": "0.0", "learning_rate": "0.003"}
+    found = read_recipe(recipe, "control", table | {"sample_every": "25", "batch_size": "4"})
+    stage = make_stage(found, device)
+    assert isinstance(stage, ControlStage)
+    unet, before = copies(stage.denoising.net), stage.score(stage.adapter)["fixed_control"]
+    start = copies(stage.adapter)
+    assert Run(found, stage, tmp_path / "run").train()
+    assert not changed(stage.denoising.net, unet)
+    # the network has a third, coarser level for larger UNets
+    assert {name for name in start if "body.2" not in name} <= changed(stage.adapter, start)
+    assert stage.score(stage.adapter)["fixed_control"] < before
+    model = shutil.copytree(whole, tmp_path / "model")
+    shutil.rmtree(model / "control")
+    shutil.copytree(tmp_path / "run" / "export" / "control", model / "control")
+    pipe = pellucid.load(model)
+    shapes = [np.zeros((40, 30, 4), np.uint8) for _ in range(2)]
+    shapes[0][10:30, 10:20] = 255
+    settings = {"seed": 1, "num_inference_steps": 2}
+    plain, *made = (
+        pipe.generate("lemon", **settings, control=shape, control_kind="silhouette").layers[0].image
+        for shape in (None, *shapes)
+    )
+    assert (made[0] != made[1]).any()
+    assert (made[0] != plain).any()
+    assert (pipe.generate("lemon", **settings).layers[0].image == plain).all()
+    with pytest.raises(InputError, match="Expected a structure of both"):
+        pipe.generate("lemon", control=shapes[0], control_kind="depth")
+    shutil.rmtree(model / "control")
+    with pytest.raises(InputError, match="Expected a model with a control network"):
+        pellucid.load(model).generate("lemon", control=shapes[0])
 
 
 def test_a_decoder_can_go_on_alone(recipe: Path, whole: Path, tmp_path: Path) -> None:

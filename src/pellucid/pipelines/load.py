@@ -12,6 +12,7 @@ from diffusers.pipelines.stable_diffusion.pipeline_stable_diffusion import Stabl
 
 from pellucid.errors import InputError, WeightsError
 from pellucid.pipelines.attach import attach, check_fits
+from pellucid.pipelines.control import FOLDER
 from pellucid.pipelines.families import FamilyRow, denoiser_of, own_mode, row_of
 from pellucid.pipelines.modes import MODES, Mode, tasks_of
 from pellucid.pipelines.own_layers import layer_tasks
@@ -101,7 +102,10 @@ def _attached(
         wardrobe = Wardrobe(denoiser_of(pipeline), strength)
         wardrobe.wear(mode.source)
         tasks = tasks_of(mode) | layers
-        return TransparentPipeline(pipeline, codec, wardrobe=wardrobe, tasks=tasks, model=name)
+        control = folder if folder and (folder / FOLDER).is_dir() else None
+        return TransparentPipeline(
+            pipeline, codec, wardrobe=wardrobe, tasks=tasks, control=control, model=name
+        )
     usual = DEFAULTS.get(type(pipeline).__name__, "sd15-attn") if row_of(pipeline).adapters else None
     return attach(pipeline, adapter or usual, strength=strength, autoencoder=codec, model=name)
 

@@ -8,7 +8,7 @@ from typing import Any, Literal, get_args
 
 from pellucid.errors import ConfigError
 
-Stage = Literal["vae", "autoencoder", "base", "transparent", "layers"]
+Stage = Literal["vae", "autoencoder", "base", "transparent", "layers", "control"]
 STAGES: tuple[Stage, ...] = get_args(Stage)
 """In the order in which a model is made."""
 
@@ -117,9 +117,9 @@ def read_recipe(path: Path, stage: str, overrides: Mapping[str, str] | None = No
 
 
 def stages_in(path: Path) -> tuple[Stage, ...]:
-    """The stages that make a model by this recipe: all, but layers only where it has a table for them."""
+    """The stages that make a model by this recipe: all, but the last two only where it has their tables."""
     tables = _tables(path)
-    return tuple(stage for stage in STAGES if stage != "layers" or stage in tables)
+    return tuple(stage for stage in STAGES if stage not in ("layers", "control") or stage in tables)
 
 
 def _tables(path: Path) -> dict[str, Any]:

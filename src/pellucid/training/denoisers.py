@@ -28,7 +28,7 @@ TEXTS_AT_ONCE = 256
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Denoiser:
     encode: Callable[[Any, list[str]], Mapping[str, Tensor]]
-    predict: Callable[[Any, Tensor, Tensor, Conditions], Tensor]
+    predict: Callable[..., Tensor]
 
 
 @torch.no_grad()
@@ -52,6 +52,7 @@ def predict(
     noisy: Tensor,
     timesteps: Tensor,
     conditions: Conditions,
+    more: Mapping[str, Any],
 ) -> Tensor:
     """What the pipeline's denoiser predicts, (b, c, h, w): noise, v or velocity, as it was trained.
 
@@ -60,8 +61,9 @@ def predict(
         noisy: latents; more channels than the result has where pictures are shown beside them.
         timesteps: (b,), 0 to 1000.
         conditions: rows of what `encode_texts` gave, one a latent.
+        more: what else a UNet is called with.
     """
-    return _DENOISERS[row_of(pipeline).name].predict(pipeline, noisy, timesteps, conditions)
+    return _DENOISERS[row_of(pipeline).name].predict(pipeline, noisy, timesteps, conditions, **more)
 
 
 def _encode_unet(pipeline: Any, texts: list[str]) -> Mapping[str, Tensor]:  # noqa: ANN401
@@ -69,8 +71,14 @@ def _encode_unet(pipeline: Any, texts: list[str]) -> Mapping[str, Tensor]:  # no
     return {"states": found[0]}
 
 
-def _predict_unet(pipeline: Any, noisy: Tensor, timesteps: Tensor, conditions: Conditions) -> Tensor:  # noqa: ANN401
-    return pipeline.unet(noisy, timesteps, conditions["states"], return_dict=False)[0]
+def _predict_unet(
+    pipeline: Any,  # noqa: ANN401
+    noisy: Tensor,
+    timesteps: Tensor,
+    conditions: Conditions,
+    **more: Any,  # noqa: ANN401
+) -> Tensor:
+    return pipeline.unet(noisy, timesteps, conditions["states"], return_dict=False, **more)[0]
 
 
 def _encode_pooled(pipeline: Any, texts: list[str], *, n_prompts: int) -> Mapping[str, Tensor]:  # noqa: ANN401

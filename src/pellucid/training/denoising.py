@@ -102,6 +102,7 @@ class Denoising:
         *,
         rows_together: int = 1,
         shown: Tensor | None = None,
+        more: Mapping[str, Any] | None = None,
     ) -> Tensor:
         """Weighted squared error of each row at a random noise level, (b,); its mean is the loss.
 
@@ -111,10 +112,11 @@ class Denoising:
             generator: of levels and noise.
             rows_together: see `Noising`.
             shown: latents (b, c2, h, w) for a UNet whose inputs have grown.
+            more: what else a UNet is called with.
         """
         made = self.noising(latents, generator, rows_together=rows_together)
         noisy = made.noisy if shown is None else torch.cat([made.noisy, shown], dim=1)
-        found = predict(self.pipeline, noisy, made.timesteps, conditions).float()
+        found = predict(self.pipeline, noisy, made.timesteps, conditions, more or {}).float()
         error = (found - made.target).square().mean(dim=(1, 2, 3))
         return made.weight * error / made.weight.mean().clamp_min(1e-3)
 
@@ -125,7 +127,13 @@ class Denoising:
 
     @torch.no_grad()
     def sampled(
-        self, texts: Sequence[str], module: nn.Module | None = None, *, shown: Tensor | None = None
+        self,
+        texts: Sequence[str],
+        module: nn.Module | None = None,
+        *,
+        shown: Tensor | None = None,
+        stock: Any = None,  # noqa: ANN401 - a diffusers pipeline
+        inputs: Sequence[Mapping[str, Any]] = ({},),
     ) -> Tensor:
         """Scaled latents that the stock pipeline samples, one a text.
 
@@ -133,14 +141,21 @@ class Denoising:
             texts: captions.
             module: takes the denoiser's place, such as averaged weights.
             shown: see `errors`; a row a text.
+            stock: another pipeline over the same parts.
+            inputs: what else it is called with: once for all texts, or once for each.
         """
         rows = [Request(prompt=text, negative_prompt="", seed=seed) for seed, text in enumerate(texts)]
         size = {"height": self.recipe.size_px, "width": self.recipe.size_px}
         autocast = torch.autocast(self.device.type, torch.bfloat16, enabled=self.device.type == "cuda")
         with self.using(module), autocast:
             handle = None if shown is None else ConcatCondition(shown).attach(self.net)
+            parts = [rows] if len(inputs) == 1 else [[row] for row in rows]
             try:
-                return sample(self.pipeline, rows, self.sampling, size).float()
+                found = [
+                    sample(stock or self.pipeline, part, self.sampling, {**size, **own})
+                    for part, own in zip(parts, inputs, strict=True)
+                ]
+                return torch.cat(found).float()
             finally:
                 if handle is not None:
                     handle.remove()

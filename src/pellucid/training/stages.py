@@ -19,6 +19,7 @@ PARTS = {
     "base": "unet",
     "transparent": "adapter/transparent.safetensors",
     "layers": "adapter/joint.safetensors",
+    "control": "control",
 }
 """What each stage adds to a model: a folder, or a file."""
 MODEL = "model"
@@ -60,6 +61,10 @@ def make_stage(recipe: Recipe, device: torch.device, pictures: Pictures | None =
         from pellucid.training.autoencoder import AutoencoderStage
 
         return AutoencoderStage(recipe, pictures, device)
+    if recipe.stage == "control":
+        from pellucid.training.control import ControlStage
+
+        return ControlStage(recipe, pictures, device)
     from pellucid.training.diffusion import DiffusionStage
 
     return DiffusionStage(recipe, pictures, device)
