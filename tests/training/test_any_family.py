@@ -9,12 +9,13 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
+import pellucid
 import tiny
 import tiny_families
 from goldens.loading import keys
 from pellucid.data.records import Record
 from pellucid.data.shards import write_shard
-from pellucid.errors import ConfigError
+from pellucid.errors import ConfigError, InputError, WeightsError
 from pellucid.pipelines.families import FAMILIES, denoiser_of
 from pellucid.pipelines.load import stock_pipeline
 from pellucid.training.conditioned import ConcatStage
@@ -22,6 +23,7 @@ from pellucid.training.config import Recipe
 from pellucid.training.diffusion import DiffusionStage
 from pellucid.training.loop import Run
 from pellucid.training.stages import make_stage
+from pellucid.training.trainables import choose, save_adapter
 from pellucid.weights.adapters import apply_adapter
 
 MADE = {
@@ -169,6 +171,19 @@ def test_loras_are_written_as_differences_of_whole_matrices(folders: dict[str, P
     found = load_file(tmp_path / "export" / "adapter" / "transparent.safetensors")
     assert set(found) == set(keys("ld_diffusers_sdxl_attn"))
     assert {value.ndim for value in found.values()} == {2}
+
+
+def test_a_file_says_which_released_codec_it_was_trained_with(
+    folders: dict[str, Path], tmp_path: Path
+) -> None:
+    path, net = tmp_path / "own.safetensors", tiny.sdxl_unet()
+    start = choose(net, "lora", rank=2)
+    save_adapter(net, start, path, codec="sdxl-attn")
+    with pytest.raises(WeightsError, match=r"sdxl-encoder|vae_transparent_encoder"):
+        pellucid.attach(stock_pipeline(folders["sdxl"], torch.float32), path)
+    save_adapter(net, start, path)
+    with pytest.raises(InputError, match="Expected an autoencoder"):
+        pellucid.attach(stock_pipeline(folders["sdxl"], torch.float32), path)
 
 
 @pytest.mark.parametrize(

@@ -9,10 +9,12 @@ from typing import Any, get_args
 from safetensors import SafetensorError, safe_open
 
 from pellucid.errors import WeightsError
-from pellucid.pipelines.modes import Condition, Mode, Output, Role, Task
+from pellucid.pipelines.modes import MODES, Codec, Condition, Mode, Output, Role, Task
 
 ABOUT = "pellucid"
 """Key of the file's metadata: JSON with `frames`, the roles shown by `hint` or `concat`, and `over`."""
+CODEC = "pellucid-codec"
+"""Key of the metadata: the released mode whose codec a single layer's adapter was trained with."""
 Kind = tuple[frozenset[str], frozenset[str]]
 """Roles that a file makes, and roles that it is shown."""
 
@@ -76,15 +78,28 @@ def _mode(path: Path, about: Mapping[str, Any], own: Mode) -> Mode:
     )
 
 
-def _about(path: Path) -> Mapping[str, Any] | None:
+def codec_in(path: Path) -> Codec | None:
+    """The released codec that an adapter's file names; None where it names none."""
+    name = _metadata(path).get(CODEC)
+    return MODES[name].codec if name in MODES else None
+
+
+def _metadata(path: Path) -> Mapping[str, str]:
     try:
         with safe_open(path, framework="pt") as file:
-            text = (file.metadata() or {}).get(ABOUT)
-        about = None if text is None else json.loads(text)
-    except (OSError, SafetensorError, ValueError) as error:
+            return file.metadata() or {}
+    except (OSError, SafetensorError) as error:
         raise WeightsError(
             f"Expected an adapter in {path}, found {str(error)[:200]}. Fetch or train it again."
         ) from None
+
+
+def _about(path: Path) -> Mapping[str, Any] | None:
+    text = _metadata(path).get(ABOUT)
+    try:
+        about = None if text is None else json.loads(text)
+    except ValueError:
+        about = text  # refused below
     roles = get_args(Role)
     if about is not None and not (
         isinstance(about, dict)

@@ -62,7 +62,8 @@ class DiffusionStage:
         path = folder / "adapter" / f"{self.recipe.model.get('name', 'transparent')}.safetensors"
         style = str(self.recipe.model.get("format", "diffusers"))
         about = OPAQUE if self.data.opaque else None
-        save_adapter(module, self.start, path, style=style, about=about)
+        codec = self.recipe.model.get("codec")
+        save_adapter(module, self.start, path, style=style, about=about, codec=codec)
         if self.method == "lora":
             save_diffusers_lora(self.denoising.pipeline, module, folder / "diffusers-lora")
 

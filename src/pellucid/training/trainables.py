@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from pellucid.errors import ConfigError
 from pellucid.pipelines.families import row_of
-from pellucid.pipelines.own_layers import ABOUT
+from pellucid.pipelines.own_layers import ABOUT, CODEC
 from pellucid.weights.key_maps import PREFIX, diffusers_to_ldm
 
 EMBEDDINGS = r"time_embedding\.|add_embedding\.|time_text_embed\.|adaln_single\."
@@ -104,6 +104,7 @@ def save_adapter(
     *,
     style: str = "diffusers",
     about: Mapping[str, Any] | None = None,
+    codec: str | None = None,
 ) -> None:
     """Writes what was learned, in half precision, as `pellucid.weights.adapters` reads it.
 
@@ -113,6 +114,7 @@ def save_adapter(
         path: the file.
         style: one of `FORMATS`.
         about: what the file is for, in its metadata.
+        codec: name of the released mode whose latents were learned, also there.
 
     Raises:
         ConfigError: no such style, or names that the released files have none for.
@@ -138,8 +140,9 @@ def save_adapter(
         for (name, kind, slot), value in patches.items()
     }
     path.parent.mkdir(parents=True, exist_ok=True)
-    metadata = {ABOUT: json.dumps(about)} if about else None
-    save_file({name: value.contiguous() for name, value in state.items()}, path, metadata)
+    said = {ABOUT: json.dumps(about) if about else None, CODEC: codec}
+    metadata = {name: text for name, text in said.items() if text}
+    save_file({name: value.contiguous() for name, value in state.items()}, path, metadata or None)
 
 
 def save_diffusers_lora(pipeline: Any, net: nn.Module, folder: Path) -> None:  # noqa: ANN401 - any pipeline
