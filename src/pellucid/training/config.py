@@ -28,7 +28,7 @@ class Recipe:
     first_subjects: tuple[str, ...] = ()
     """Labels that come into the vocabulary before all others."""
     groups: tuple[str, ...] = ("animals", "food", "objects", "activities", "travel", "smileys", "people")
-    """Emoji groups in the order in which the vocabulary takes them."""
+    """Groups of pictures in the order in which the vocabulary takes them. None is all."""
     steps: int
     """Optimizer steps in the whole run."""
     minutes: float = 0.0

@@ -77,7 +77,7 @@ def load_pictures(recipe: Recipe) -> Pictures:
         ConfigError: nothing is left.
     """
     samples = (sample for name in recipe.data for sample in read_shard(shard_of(name)))
-    wanted = [sample for sample in samples if sample[0].group in recipe.groups]
+    wanted = [sample for sample in samples if not recipe.groups or sample[0].group in recipe.groups]
     if not wanted:
         raise ConfigError(f"No pictures in {recipe.data} match groups {recipe.groups}. Mend the recipe.")
     with ThreadPoolExecutor() as pool:
