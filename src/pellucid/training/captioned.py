@@ -2,6 +2,7 @@
 
 import torch
 from torch import Tensor
+from torch.nn import functional
 
 from pellucid.data.records import Record, captions
 from pellucid.training.config import Recipe
@@ -14,22 +15,28 @@ from pellucid.training.vocabulary import plain_pictures
 BACKGROUNDS = {"": 0.5, "white": 1.0, "black": 0.0}
 """Words after a caption, and the level behind the picture; no words mean the grey of transparency."""
 PIXELS_AT_ONCE = 64 * 128 * 128
+SMALLEST = 0.55
+"""Side of a placed picture over its canvas's."""
+SHIFT = 0.1
+"""How far a placed picture may leave the canvas, over half its side."""
 
 
 class Captioned:
     """What a text-to-image stage draws its batches from.
 
     Options in the recipe's `model`: `opaque` (whether opaque pictures are learned, all of them and not one a
-    subject), `caption_dropout`, `opaque_share`, `styled_share`.
+    subject), `placements` (ways in which each picture lies on the canvas: as it is, or mirrored, smaller and
+    moved), `caption_dropout`, `opaque_share` (how often another
+    background or placement than the first is drawn), `styled_share`.
     """
 
-    OPTIONS = frozenset({"opaque", "caption_dropout", "opaque_share", "styled_share"})
+    OPTIONS = frozenset({"opaque", "placements", "caption_dropout", "opaque_share", "styled_share"})
 
     def __init__(self, recipe: Recipe, pictures: Pictures, denoising: Denoising) -> None:
         self.recipe, self.denoising, self.device = recipe, denoising, denoising.device
         base = recipe.stage == "base"
         self.opaque = base or bool(recipe.model.get("opaque", False))
-        self.settings = list(BACKGROUNDS) if base else [""]
+        self.settings = list(BACKGROUNDS) if base else [""] * int(recipe.model.get("placements", 1))
         self.plain_count, self.pictures = self._chosen(pictures, all_of_them=self.opaque and not base)
         self._cache()
 
@@ -53,11 +60,9 @@ class Captioned:
     def _cache(self) -> None:
         """Latents of every picture in every setting, and the text encoder's states of every caption."""
         encode = self._opaque_latents if self.opaque else self._adjusted_latents
-        parts = [
-            encode(part.float() / 255)
-            for part in self.pictures.rgba.split(max(1, PIXELS_AT_ONCE // self.recipe.size_px**2))
-        ]
-        self.latents = torch.cat(parts).contiguous()
+        self.ways = self._placed()
+        at_once = max(1, PIXELS_AT_ONCE // self.recipe.size_px**2)
+        self.latents = torch.cat([encode(part.float() / 255) for part in self.ways.split(at_once)])
         sentences = {"": 0}
         choices = [
             [self._sentences(record, index < self.plain_count, word, sentences) for word in self.settings]
@@ -70,19 +75,28 @@ class Captioned:
         self.sentences = list(sentences)
         self.texts = self.denoising.encode_texts(self.sentences)
 
+    def _placed(self) -> Tensor:
+        """Every picture in every way in which it lies on the canvas, uint8 (n, ways, 4, h, w)."""
+        rgba, count = self.pictures.rgba, int(self.recipe.model.get("placements", 1))
+        generator = torch.Generator().manual_seed(self.recipe.seed)
+        moved = [placed(rgba.float() / 255, generator).mul(255).round().byte() for _ in range(count - 1)]
+        return torch.stack([rgba, *moved], dim=1)
+
     def _opaque_latents(self, rgba: Tensor) -> Tensor:
-        pictures = [blends(rgba, rgba.new_full((1, 3, 1, 1), BACKGROUNDS[word])) for word in self.settings]
+        pictures = [
+            blends(rgba[:, 0], rgba.new_full((1, 3, 1, 1), BACKGROUNDS[word])) for word in self.settings
+        ]
         return torch.stack([self.denoising.vae.encode_opaque(picture) for picture in pictures], dim=1)
 
     def _adjusted_latents(self, rgba: Tensor) -> Tensor:
-        return self.denoising.codec.encode(rgba)[:, None]
+        return torch.stack([self.denoising.codec.encode(way) for way in rgba.unbind(1)], dim=1)
 
     def _sentences(self, record: Record, plain: bool, word: str, known: dict[str, int]) -> list[int]:
         ending = f", {word} background" if word else ""
         return [known.setdefault(text + ending, len(known)) for text in captions(record, plain=plain)]
 
-    def batch(self, generator: torch.Generator) -> tuple[Tensor, Tensor, Conditions]:
-        """Which pictures (b,), and their scaled latents (b, c, h, w) and conditions."""
+    def batch(self, generator: torch.Generator) -> tuple[tuple[Tensor, Tensor], Tensor, Conditions]:
+        """Which pictures in which setting, (b,) each; scaled latents (b, c, h, w); conditions."""
 
         def draw() -> Tensor:
             return torch.rand(self.recipe.batch_size, generator=generator, device=self.device)
@@ -96,7 +110,7 @@ class Captioned:
         choice = (draw() * self.caption_counts[index, setting]).long()
         row = self.captions[index, setting, choice]
         row = row.masked_fill(draw() < self._share("caption_dropout", 0.1), 0)
-        return index, self.latents[index, setting], rows_of(self.texts, row)
+        return (index, setting), self.latents[index, setting], rows_of(self.texts, row)
 
     def shown(self, rgba: Tensor) -> Tensor:
         """Pictures as they are learned: over grey where they are opaque."""
@@ -112,6 +126,28 @@ class Captioned:
         """Indices of `count` pictures evenly spread over the plain ones, and their first captions."""
         index = torch.tensor(spread(self.plain_count, count))
         return index, [self.sentences[row] for row in self.captions[index, 0, 0]]
+
+
+def placed(rgba: Tensor, generator: torch.Generator) -> Tensor:
+    """Pictures (n, 4, h, w), straight alpha, half of them mirrored, all smaller (`SMALLEST`) and moved."""
+    count = len(rgba)
+
+    def draw(low: float, high: float) -> Tensor:
+        return (torch.rand(count, generator=generator) * (high - low) + low).to(rgba.device)
+
+    scale = draw(SMALLEST, 1.0)
+    mirror = torch.where(draw(0, 1) < 0.5, -1.0, 1.0)
+    x, y = (draw(-1, 1) * (1 - scale + SHIFT) / scale for _ in range(2))
+    zero = torch.zeros_like(scale)
+    rows = [torch.stack([mirror / scale, zero, x], 1), torch.stack([zero, 1 / scale, y], 1)]
+    grid = functional.affine_grid(torch.stack(rows, 1), list(rgba.shape), align_corners=False)
+    alpha = rgba[:, 3:]
+    premultiplied = torch.cat([rgba[:, :3] * alpha, alpha], dim=1)
+    found = functional.grid_sample(premultiplied, grid, mode="bilinear", align_corners=False)
+    alpha = found[:, 3:]
+    return torch.cat([torch.where(alpha > 0, found[:, :3] / alpha.clamp_min(1e-4), 0.5), alpha], 1).clamp(
+        0, 1
+    )
 
 
 def spread(total: int, count: int) -> list[int]:

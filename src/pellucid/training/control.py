@@ -45,8 +45,9 @@ class ControlStage:
                 "Train a ControlNet of that family with diffusers instead."
             )
         self.data = Captioned(recipe, pictures, self.denoising)
-        shown = [structure(each) for each in self.data.pictures.rgba.permute(0, 2, 3, 1).cpu().numpy()]
-        self.structures = torch.from_numpy(np.stack(shown)).permute(0, 3, 1, 2).to(device)
+        self.structures = torch.stack([structures_of(way) for way in self.data.ways.unbind(1)], dim=1).to(
+            device
+        )
         own = {name: recipe.model.get(name, usual) for name, usual in USUAL.items()}
         self.adapter = T2IAdapter(channels=list(config["block_out_channels"]), **own)
         self.adapter.to(device)  # pyright: ignore[reportArgumentType]
@@ -55,9 +56,9 @@ class ControlStage:
 
     def loss(self, turn: str, generator: torch.Generator) -> dict[str, Tensor]:
         """Squared error of what the UNet predicts when it is shown the structure, weighted by min-SNR."""
-        index, latents, texts = self.data.batch(generator)
-        chance = torch.rand(len(index), generator=generator, device=self.device)
-        seen = self.structures[index].float() / 255
+        drawn, latents, texts = self.data.batch(generator)
+        chance = torch.rand(len(latents), generator=generator, device=self.device)
+        seen = self.structures[drawn].float() / 255
         kept = torch.stack([chance > 0.4, chance < 0.8, chance < 0], dim=1)  # 40 % miss one, 20 % the other
         features = self.adapter(seen * kept[:, :, None, None])
         more = {"down_intrablock_additional_residuals": features}
@@ -71,11 +72,11 @@ class ControlStage:
     def sheet(self, module: nn.Module, path: Path) -> None:
         """Structures, the pictures they are of, and what is made of their captions with them."""
         index, texts = self.data.spread(SHEET)
-        seen = self.structures[index]
+        seen = self.structures[index, -1]
         pictures = [Image.fromarray(each) for each in seen.permute(0, 2, 3, 1).cpu().numpy()]
         stock = controlled(self.denoising.pipeline, module)
         made = self.denoising.sampled(texts, stock=stock, inputs=[{"image": each} for each in pictures])
-        learned = self.data.pictures.rgba[index].float() / 255
+        learned = self.data.generated(self.data.latents[index, -1])
         write_sheet([seen.float() / 255, learned, self.data.generated(made)], path)
 
     def score(self, module: nn.Module) -> dict[str, float]:
@@ -88,3 +89,9 @@ class ControlStage:
                 return score_of([self.loss("adapter", generator) for _ in range(SCORED)])
         finally:
             self.adapter = own
+
+
+def structures_of(rgba: Tensor) -> Tensor:
+    """Both structures of pictures, uint8 (n, 4, h, w), as (n, 3, h, w)."""
+    pictures = np.ascontiguousarray(rgba.permute(0, 2, 3, 1).cpu().numpy())
+    return torch.from_numpy(np.stack([structure(each) for each in pictures])).permute(0, 3, 1, 2)
