@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from diffusers.models.autoencoders.autoencoder_kl import AutoencoderKL
 from diffusers.models.modeling_utils import ModelMixin
 from diffusers.models.unets.unet_2d_condition import UNet2DConditionModel
 from diffusers.pipelines.stable_diffusion.pipeline_stable_diffusion import StableDiffusionPipeline
@@ -18,7 +17,7 @@ from transformers import AutoTokenizer, BertModel
 from pellucid.errors import ConfigError
 from pellucid.models.autoencoder import RGBAAutoencoder
 from pellucid.models.mini_vae import MiniVAE
-from pellucid.weights.store import load_codec
+from pellucid.weights.store import load_codec, read_vae
 
 SHEET_STEPS = 20
 SHEET_GUIDANCE = 2.5
@@ -39,12 +38,9 @@ def save_half(module: ModelMixin, folder: Path) -> None:
 
 
 @lru_cache(maxsize=2)
-def load_vae(folder: Path, device: torch.device) -> Any:  # noqa: ANN401 - see below
-    """The frozen VAE: ours, or any family's `AutoencoderKL`, which has the same methods."""
-    path = _part(folder, "vae")
-    own = MiniVAE.load_config(path).get("_class_name") == "MiniVAE"  # type: ignore[union-attr]
-    vae = (MiniVAE if own else AutoencoderKL).from_pretrained(path, torch_dtype=torch.float32)
-    return vae.to(device).eval().requires_grad_(False)  # type: ignore[return-value]
+def load_vae(folder: Path, device: torch.device) -> Any:  # noqa: ANN401 - ours or any `AutoencoderKL`
+    """The frozen VAE of the folder."""
+    return read_vae(_part(folder, "vae")).to(device)
 
 
 def load_unet(folder: Path, architecture: Mapping[str, Any], *, transparent: bool) -> UNet2DConditionModel:
