@@ -26,6 +26,7 @@ import torch
 from scipy import linalg, stats
 
 from pellucid.evaluation.generation import transparency
+from pellucid.evaluation.metrics import alpha_mae
 from pellucid.evaluation.reconstruction import score_codec
 from pellucid.models.autoencoder import RGBAAutoencoder
 from pellucid.rgba.atomic import write_atomically
@@ -48,6 +49,13 @@ VARIANTS = {
     "inflated VAE": {"model.carrier": "inflated"},
 }
 """What each one sets in the recipe."""
+PASSES = {
+    "all orientations": {"model.turned": "true"},
+    "distilled": {"model.distill": "true", "steps": "200", "learning_rate": "5e-4"},
+}
+"""Codecs for the question whether one pass can be as good as the median of eight."""
+STARTS = {"distilled": "all orientations"}
+"""Whose networks a variant goes on from."""
 COLUMNS = {
     "psnr_db": ("blends on nine colours, dB", 2),
     "alpha_mae": ("alpha MAE", 4),
@@ -71,15 +79,19 @@ def frechet(one: torch.Tensor, other: torch.Tensor) -> float:
 
 
 @torch.no_grad()
-def measured(codec: RGBAAutoencoder, held_out: Pictures) -> dict[str, float]:
+def measured(codec: RGBAAutoencoder, held_out: Pictures) -> dict[str, Any]:
     """Scores of an exported codec, and how far its latents are from those of the frozen VAE."""
     pictures = list(held_out.rgba.permute(0, 2, 3, 1).contiguous().numpy())
-    scores = score_codec(codec, pictures, multiple=16)
+    scores = score_codec(codec, pictures, multiple=16, all_passes=True)
     rgba = held_out.rgba.float() / 255
     plain, adjusted = codec.encode(rgba, use_offset=False), codec.encode(rgba)
     return {
         "psnr_db": scores["psnr_db"]["mean"],
         **{f"alpha_{name}": value for name, value in scores["alpha"].items()},
+        "psnr_by_passes_db": scores["psnr_by_passes_db"],
+        "alpha_mae_by_passes": {
+            str(passes): round(alpha_mae(codec.decode(adjusted, passes=passes), rgba), 5) for passes in (1, 8)
+        },
         "partial": transparency(codec.decode(adjusted, passes=1)[:, 3])["partial"],
         "identity_psnr_db": min(scores["identity_psnr_db"], FREE),
         "frechet": round(frechet(plain, adjusted[:, : plain.shape[1]]), 5),
@@ -119,35 +131,39 @@ def train(folder: Path, seeds: int, ends: float) -> None:
     results |= {"command": "python benchmarks/codec_ablations.py", "runs": results.get("runs", [])}
     results["vae_psnr_db"] = json.loads((folder / "vae" / "log.jsonl").read_text().splitlines()[-1])
     known = {(run["variant"], run["seed"]) for run in results["runs"]}
-    for seed in range(seeds):
-        for variant, changes in VARIANTS.items():
-            if (variant, seed) in known or time.monotonic() > ends:
-                continue
-            found = one(folder, model, variant, seed, changes, pictures, ends)
-            if found:
-                results["runs"].append(found)
-                write(results)
+    todo = [(variant, seed) for group in (VARIANTS, PASSES) for seed in range(seeds) for variant in group]
+    for variant, seed in todo:
+        if (variant, seed) in known or time.monotonic() > ends:
+            continue
+        if found := one(folder, variant, seed, pictures, ends):
+            results["runs"].append(found | machine())
+            write(results)
 
 
-def one(
-    folder: Path,
-    model: Path,
-    variant: str,
-    seed: int,
-    changes: dict[str, str],
-    pictures: Pictures,
-    ends: float,
-) -> dict[str, Any] | None:
+def place_of(folder: Path, variant: str, seed: int) -> Path:
+    """Where a variant is trained."""
+    return folder / f"{variant.replace(' ', '-')}-{seed}"
+
+
+def started_from(folder: Path, variant: str, seed: int) -> Path:
+    """The model that a variant starts from: the VAE, with another variant's networks where needed."""
+    if variant not in STARTS:
+        return folder / "model"
+    start = place_of(folder, STARTS[variant], seed)
+    shutil.copytree(folder / "model" / "vae", start / "model" / "vae", dirs_exist_ok=True)
+    shutil.copytree(start / "export" / "rgba", start / "model" / "rgba", dirs_exist_ok=True)
+    return start / "model"
+
+
+def one(folder: Path, variant: str, seed: int, pictures: Pictures, ends: float) -> dict[str, Any] | None:
     """Trains and scores a variant; None if the time was up first."""
-    device = torch.device("cpu")
-    recipe = read_recipe(RECIPE, "autoencoder", {**changes, "seed": str(seed)})
-    recipe = dataclasses.replace(recipe, init=str(model))
-    place = folder / f"{variant.replace(' ', '-')}-{seed}"
-    stage = make_stage(recipe, device, pictures)
-    run = Run(recipe, stage, place)
+    device, place = torch.device("cpu"), place_of(folder, variant, seed)
+    recipe = read_recipe(RECIPE, "autoencoder", {**(VARIANTS | PASSES)[variant], "seed": str(seed)})
+    recipe = dataclasses.replace(recipe, init=str(started_from(folder, variant, seed)))
+    run = Run(recipe, make_stage(recipe, device, pictures), place)
     if not run.train(budget_s=ends - time.monotonic()):
         return None
-    codec = load_codec(place / "export" / "rgba", load_vae(model, device))
+    codec = load_codec(place / "export" / "rgba", load_vae(folder / "model", device))
     scored = measured(codec, pictures.only(held_out=True))
     rows = [json.loads(line) for line in (place / "log.jsonl").read_text().splitlines()]
     return {
@@ -158,7 +174,6 @@ def one(
         "seconds": round(run.elapsed_s, 1),
         **scored,
         "curve": {str(row["step"]): list(row.values())[1:] for row in rows if "alpha_mae" in row},
-        **machine(),
     }
 
 
@@ -189,6 +204,22 @@ def tables(runs: list[dict[str, Any]]) -> str:
             if variant != base:
                 lines.append(f"| {variant} | {' | '.join(cells)} |")
     return f"{len(seeds)} seeds\n" + "\n".join(lines)
+
+
+def passes_table(runs: list[dict[str, Any]]) -> str:
+    """Markdown: what more passes give."""
+    names = ["1 pass, dB", "2", "4", "8", "alpha MAE, 1 pass", "8"]
+    lines = [f"| variant | {' | '.join(names)} |", "|" + "---|" * (1 + len(names))]
+    for variant in ("paper", *PASSES):
+        rows = [run for run in runs if run["variant"] == variant]
+        if not rows:
+            continue
+        cells = [interval([row["psnr_by_passes_db"][str(n)] for row in rows]) for n in (1, 2, 4, 8)]
+        errors = [interval([row["alpha_mae_by_passes"][str(n)] for row in rows]) for n in (1, 8)]
+        texts = [f"{mean:.2f} ± {half:.2f}" for mean, half in cells]
+        texts += [f"{mean:.4f} ± {half:.4f}" for mean, half in errors]
+        lines.append(f"| {variant} | {' | '.join(texts)} |")
+    return "\n".join(lines)
 
 
 def draw(runs: list[dict[str, Any]], path: Path) -> None:
@@ -233,7 +264,7 @@ def main() -> None:
     if not options.draw:
         train(options.output, options.seeds, time.monotonic() + 60 * options.minutes)
     runs = json.loads(RESULTS.read_text())["runs"]
-    sys.stdout.write(tables(runs) + "\n")
+    sys.stdout.write(f"{tables(runs)}\n\n{passes_table(runs)}\n")
     draw(runs, FIGURE)
 
 

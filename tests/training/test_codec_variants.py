@@ -13,6 +13,7 @@ import pellucid
 import tiny
 from pellucid.data.records import Record
 from pellucid.errors import ConfigError, InputError
+from pellucid.evaluation.metrics import alpha_mae
 from pellucid.evaluation.reconstruction import score_codec, score_reconstruction
 from pellucid.models.inflated import InflatedDecoder, InflatedEncoder, inflated
 from pellucid.models.mini_vae import MiniVAE
@@ -178,6 +179,20 @@ def start(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+def test_a_decoder_that_saw_all_orientations_has_the_better_median(start: Path, tmp_path: Path) -> None:
+    made = recipe(8, "offset", init=str(start), model={"turned": True})
+    stage = make_stage(made, CPU, discs())
+    assert isinstance(stage, AutoencoderStage)
+    run = Run(made, stage, tmp_path)
+    run.train()
+    rgba = stage.held_out.rgba.float() / 255
+    errors = [
+        alpha_mae(codec.decode(codec.encode(rgba), passes=8), rgba)
+        for codec in (stage.codec(run.exported()), load_codec(start / "rgba", stage.vae))
+    ]
+    assert errors[0] < 0.9 * errors[1]
+
+
 def test_one_pass_learns_the_median_of_eight_and_latents_stay(start: Path, tmp_path: Path) -> None:
     made = recipe(8, "offset", init=str(start), model={"distill": True}, steps=15, batch_size=2)
     stage = make_stage(made, CPU, discs())
@@ -221,6 +236,20 @@ def test_a_grown_vae_is_the_codec_of_a_pipeline_and_more_channels_are_refused(tm
 def test_an_unknown_carrier_is_named(start: Path) -> None:
     with pytest.raises(ConfigError, match=r"offset.*channels.*inflated.*got 'smoke'"):
         make_stage(recipe(8, "smoke", init=str(start)), CPU, discs())
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"weights": {"idenity": 1.0}}, "got 'idenity'"),
+        ({"model": {"trainable": "^decoder"}}, "match a param"),
+    ],
+)
+def test_a_recipe_that_would_train_something_else_is_refused(
+    start: Path, values: dict[str, dict[str, object]], message: str
+) -> None:
+    with pytest.raises(ConfigError, match=message):
+        make_stage(recipe(8, "offset", init=str(start), **values), CPU, discs())
 
 
 def test_networks_of_another_vae_are_refused_before_training(start: Path) -> None:

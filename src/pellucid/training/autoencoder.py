@@ -14,25 +14,35 @@ from torch.nn import functional
 from pellucid.errors import ConfigError
 from pellucid.evaluation.metrics import alpha_mae, blended_metrics, psnr
 from pellucid.models.alpha_decoder import AlphaDecoder
+from pellucid.models.augmentation import ORIENTATIONS, orient, restore
 from pellucid.models.autoencoder import RGBAAutoencoder
 from pellucid.models.discriminator import PatchDiscriminator
 from pellucid.models.inflated import InflatedDecoder, InflatedEncoder
 from pellucid.models.mini_vae import MiniVAE
 from pellucid.models.offset_encoder import OffsetEncoder
 from pellucid.training.config import Recipe
-from pellucid.training.losses import blends, discriminator_hinge, identity
+from pellucid.training.losses import blends, discriminator_hinge, identity, weighted
 from pellucid.training.parts import load_vae, save_half
 from pellucid.training.pictures import Pictures
 from pellucid.training.sheets import write_sheet
 from pellucid.weights.store import CONVENTION, fill
 
-DEFAULTS = {"reconstruction": 1.0, "identity": 1.0, "discriminator": 0.01, "blend": 1.0}
-CARRIERS: Mapping[str, tuple[Mapping[str, str], Mapping[str, float]]] = {
-    "offset": ({}, {}),
-    "channels": ({"offset": "channels"}, {"identity": 0.0, "spread": 0.01}),
-    "inflated": ({"offset": "replaced", "latent_input": "raw"}, {"identity": 0.0, "kl": 1e-6}),
+DEFAULTS = {
+    "reconstruction": 1.0,
+    "blend": 1.0,
+    "discriminator": 0.01,
+    "identity": 1.0,
+    "spread": 0.01,
+    "kl": 1e-6,
+    "median": 1.0,
 }
-"""What carries alpha: how it differs from the embedded convention, and in default weights of terms."""
+"""Weights of all terms; those that a carrier lacks do nothing."""
+CARRIERS: Mapping[str, Mapping[str, str]] = {
+    "offset": {},
+    "channels": {"offset": "channels"},
+    "inflated": {"offset": "replaced", "latent_input": "raw"},
+}
+"""What carries alpha, and how it differs from the embedded convention."""
 
 
 class RGBAParts(nn.Module):
@@ -54,6 +64,8 @@ class AutoencoderStage:
     (regular expression of the parameters that train; without `offset_encoder`, diffusion models that were
     trained on these latents stay right), `carrier` (a name of `CARRIERS`; with "channels" the offset encoder
     makes `extra_channels` that come after the untouched latent, kept near unit spread by the term `spread`).
+    `turned` (the alpha decoder sees pictures and latents in all orientations, one a step, as its median of
+    eight passes will show them; without it that median is worse than one pass).
     Channels of the latent are the VAE's, whatever the networks' tables say.
     """
 
@@ -61,10 +73,10 @@ class AutoencoderStage:
         self, recipe: Recipe, pictures: Pictures, device: torch.device, vae: MiniVAE | None = None
     ) -> None:
         self.recipe = recipe
-        changed, weights = CARRIERS[carrier_of(recipe)]
-        self.convention: dict[str, Any] = {"convention": "embedded", **changed}
-        self.weights = DEFAULTS | dict(weights) | dict(recipe.weights)
+        self.convention: dict[str, Any] = {"convention": "embedded", **CARRIERS[carrier_of(recipe)]}
+        self.weights = weighted(DEFAULTS, recipe.weights)
         self.latent_noise = float(recipe.model.get("latent_noise", 0.0))
+        self.turned = bool(recipe.model.get("turned", False))
         self.vae = vae or deepcopy(load_vae(Path(recipe.init), device))  # compiled here alone
         self.shift = float(self.vae.config.get("shift_factor") or 0.0)
         self.pictures = pictures.only(held_out=False).to(device)
@@ -74,9 +86,7 @@ class AutoencoderStage:
         self.codec(self.parts)  # or the recipe's networks do not fit the VAE
         if recipe.model.get("start", "new") == "init":
             self._start_from(Path(recipe.init) / "rgba")
-        wanted = re.compile(str(recipe.model.get("trainable", "")))
-        for name, parameter in self.parts.named_parameters():
-            parameter.requires_grad_(bool(wanted.search(name)))
+        self._freeze(str(recipe.model.get("trainable", "")))
         turns: dict[str, nn.Module] = {"parts": self.parts}
         if self.weights["discriminator"]:
             self.discriminator = PatchDiscriminator(**recipe.model.get("discriminator", {}))
@@ -106,6 +116,14 @@ class AutoencoderStage:
         """Loads what an earlier run exported."""
         for name, module in self.parts.named_children():
             fill(module, folder / name / "diffusion_pytorch_model.safetensors")
+
+    def _freeze(self, trainable: str) -> None:
+        """Leaves gradients to the parameters that match."""
+        wanted = {name for name, _ in self.parts.named_parameters() if re.search(trainable, name)}
+        if not wanted:
+            raise ConfigError(f"Expected trainable to match a parameter, got {trainable!r}. Mend the recipe.")
+        for name, parameter in self.parts.named_parameters():
+            parameter.requires_grad_(name in wanted)
 
     def loss(self, turn: str, generator: torch.Generator) -> dict[str, Tensor]:
         """The paper's three terms, and an L1 on blends over random colours; or the discriminator's hinge."""
@@ -137,9 +155,11 @@ class AutoencoderStage:
         )
         noisy = adjusted + level * torch.randn(adjusted.shape, generator=generator, device=generator.device)
         shown = picture if not self.latent_noise else self.picture(noisy)
-        found = self.parts.alpha_decoder(shown.clamp(0, 1), noisy).float()
+        flip, turns = ORIENTATIONS[8][generator.initial_seed() % 8 if self.turned else 0]
+        seen = (orient(shown.clamp(0, 1), flip, turns), orient(noisy, flip, turns))
+        found = restore(self.parts.alpha_decoder(*seen).float(), flip, turns)
         terms: dict[str, Tensor] = {}
-        if self.weights["identity"]:
+        if self.weights["identity"] and not joined:  # joined, the picture is the same
             with torch.no_grad():
                 unadjusted = self.picture(plain)
             terms["identity"] = identity(picture, unadjusted)

@@ -15,7 +15,7 @@ from pellucid.training.autoencoder import AutoencoderStage
 from pellucid.training.config import Recipe
 from pellucid.training.pictures import Pictures
 
-DEFAULTS = {"identity": 0.0, "reconstruction": 0.0, "blend": 0.0, "discriminator": 0.0, "median": 1.0}
+WEIGHTS = {"reconstruction": 0.0, "blend": 0.0, "discriminator": 0.0}
 PASSES = 8
 
 
@@ -30,7 +30,7 @@ class DistillStage(AutoencoderStage):
         self, recipe: Recipe, pictures: Pictures, device: torch.device, vae: MiniVAE | None = None
     ) -> None:
         model = {**recipe.model, "start": "init", "trainable": "^alpha_decoder"}
-        weights = DEFAULTS | dict(recipe.weights)
+        weights = WEIGHTS | dict(recipe.weights)
         super().__init__(replace(recipe, model=model, weights=weights), pictures, device, vae)
         self.teacher = deepcopy(self.codec(self.parts)).eval().requires_grad_(False)
         self._before: dict[str, float] = {}
