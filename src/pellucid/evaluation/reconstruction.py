@@ -18,6 +18,7 @@ from pellucid.evaluation.metrics import (
     psnr,
     rgba_tensor,
 )
+from pellucid.models.autoencoder import RGBAAutoencoder
 from pellucid.pipelines.codec import with_margin
 from pellucid.pipelines.transparent import TransparentPipeline
 from pellucid.progress import track
@@ -36,12 +37,28 @@ def score_reconstruction(
     passes: int | None = None,
     all_passes: bool = False,
 ) -> dict[str, Any]:
+    """`score_codec` of a pipeline's codec; the UNet does not run. `passes` None takes the model's."""
+    passes = pipe.sampling.passes if passes is None else passes
+    return score_codec(
+        pipe.autoencoder, pictures, multiple=pipe.multiple, passes=passes, all_passes=all_passes
+    )
+
+
+def score_codec(
+    codec: RGBAAutoencoder,
+    pictures: Sequence[AnyArray],
+    *,
+    multiple: int,
+    passes: int = 1,
+    all_passes: bool = False,
+) -> dict[str, Any]:
     """Encodes and decodes pictures at their own sizes, and compares.
 
     Args:
-        pipe: its codec is scored; the UNet does not run.
+        codec: of any convention.
         pictures: straight RGBA; sizes may differ.
-        passes: views that the alpha decoder takes the median of: 1, 2, 4 or 8. None takes the model's.
+        multiple: sides are extended to it, px.
+        passes: views that the alpha decoder takes the median of: 1, 2, 4 or 8.
         all_passes: also compare 1, 2, 4 and 8 passes.
 
     Returns:
@@ -50,11 +67,10 @@ def score_reconstruction(
 
     Source: paper section 3.1 (identity), AlphaVAE protocol (blends), Rhemann et al. 2009 (alpha).
     """
-    passes = pipe.sampling.passes if passes is None else passes
     sums: dict[tuple[str, str], float] = defaultdict(float)
-    batches = _batches(pictures)
+    batches, compared = _batches(pictures), ALL_PASSES if all_passes else ()
     for batch in track(batches, total=len(batches), label="reconstructing", unit="batch"):
-        for name, value in _score(pipe, batch, passes, ALL_PASSES if all_passes else ()).items():
+        for name, value in _score(codec, batch, multiple, passes, compared).items():
             sums[name] += len(batch) * value
     scores: dict[str, Any] = {"pictures": len(pictures), "sizes": _sizes(pictures), "passes": passes}
     for (kind, name), total in sums.items():
@@ -86,19 +102,15 @@ def _sizes(pictures: Sequence[AnyArray]) -> str:
 
 @torch.no_grad()
 def _score(
-    pipe: TransparentPipeline, batch: list[AnyArray], passes: int, compared: Sequence[int]
+    codec: RGBAAutoencoder, batch: list[AnyArray], multiple: int, passes: int, compared: Sequence[int]
 ) -> dict[tuple[str, str], float]:
     """Mean scores of a batch, by kind and name."""
-    codec = pipe.autoencoder
-    canvases = [with_margin(picture, pipe.multiple) for picture in batch]
+    canvases = [with_margin(picture, multiple) for picture in batch]
     adjusted, plain = (
         torch.cat([codec.encode_picture(canvas, use_offset=use) for canvas in canvases])
         for use in (True, False)
     )
-    views = [
-        (codec.vae.decode(codec.to_raw(latent)).sample / 2 + 0.5).clamp(0, 1).float()  # pyright: ignore[reportCallIssue]
-        for latent in (adjusted, plain)
-    ]
+    views = [codec.decode_opaque(latent).float() for latent in (adjusted, plain)]
     wanted = rgba_tensor(np.stack(batch))
     found = {n: _middle(codec.decode(adjusted, passes=n), wanted) for n in {passes, *compared}}
     scores = {("psnr_db", name): value for name, value in blended_metrics(found[passes], wanted).items()}

@@ -17,15 +17,19 @@ from torch import Tensor, nn
 from pellucid.errors import InputError
 from pellucid.models.alpha_decoder import AlphaDecoder
 from pellucid.models.augmentation import decode_augmented, decode_padded, decode_tiled
+from pellucid.models.inflated import InflatedDecoder, InflatedEncoder
 from pellucid.models.offset_encoder import OffsetEncoder
+
+Offset = Literal["posterior_std", "additive", "channels", "replaced"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Convention:
     """How a family of checkpoints joins latent and offset. Source: SPEC b.1 and b.3."""
 
-    offset: Literal["posterior_std", "additive"]
-    """Replaces the posterior's noise (released), or is added to the scaled latent (the paper's x + x_eps)."""
+    offset: Offset
+    """Replaces the posterior's noise (released), is added to the scaled latent (the paper's x + x_eps), comes
+    after it as more channels, or is the raw latent itself (a VAE of four channels)."""
     offset_multiplier: float = 1.0
     """Scale of the network's output."""
     latent_input: Literal["raw", "scaled"] = "raw"
@@ -53,11 +57,11 @@ class RGBAAutoencoder(nn.Module):
     def __init__(
         self,
         vae: nn.Module,
-        offset_encoder: OffsetEncoder | None,
-        alpha_decoder: AlphaDecoder | None,
+        offset_encoder: OffsetEncoder | InflatedEncoder | None,
+        alpha_decoder: AlphaDecoder | InflatedDecoder | None,
         *,
         convention: Convention | str = "embedded",
-        offset: Literal["posterior_std", "additive"] | None = None,
+        offset: Offset | None = None,
         offset_multiplier: float | None = None,
         latent_input: Literal["raw", "scaled"] | None = None,
     ) -> None:
@@ -138,18 +142,21 @@ class RGBAAutoencoder(nn.Module):
         self,
         mean: Float[Tensor, "b c h w"],
         std: Float[Tensor, "b c h w"],
-        offset: Float[Tensor, "b c h w"] | None,
+        offset: Float[Tensor, "b k h w"] | None,
         *,
         scaled: bool = True,
-    ) -> Float[Tensor, "b c h w"]:
+    ) -> Float[Tensor, "b d h w"]:
         """Applies the network's raw output `offset` to the posterior of the frozen VAE."""
-        if offset is not None:
-            offset = offset.to(mean.dtype) * self.convention.offset_multiplier
-        if offset is not None and self.convention.offset == "additive":
-            latent = self.to_scaled(mean) + offset
-            return latent if scaled else self.to_raw(latent)
-        latent = mean if offset is None else mean + std * offset
-        return self.to_scaled(latent) if scaled else latent
+        if offset is None:
+            return self.to_scaled(mean) if scaled else mean
+        offset = offset.to(mean.dtype) * self.convention.offset_multiplier
+        if self.convention.offset in ("posterior_std", "replaced"):
+            latent = offset if self.convention.offset == "replaced" else mean + std * offset
+            return self.to_scaled(latent) if scaled else latent
+        latent = self.to_scaled(mean)
+        channels = self.convention.offset == "channels"
+        latent = torch.cat([latent, offset], dim=1) if channels else latent + offset
+        return latent if scaled else self.to_raw(latent)
 
     @torch.no_grad()
     def decode(
@@ -179,7 +186,7 @@ class RGBAAutoencoder(nn.Module):
         self, latent: Float[Tensor, "b c h2 w2"], *, scaled: bool = True
     ) -> Float[Tensor, "b 3 h w"]:
         """What the frozen VAE alone shows of a latent: RGB in [0, 1]."""
-        raw = self.to_raw(latent) if scaled else latent
+        raw = (self.to_raw(latent) if scaled else latent)[:, : self.vae.config.latent_channels]  # pyright: ignore
         picture = self.vae.decode(raw.to(next(self.vae.parameters()).dtype)).sample  # pyright: ignore
         return (picture * 0.5 + 0.5).clamp(0, 1)
 

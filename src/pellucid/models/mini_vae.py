@@ -37,7 +37,7 @@ def _level(width: int, blocks: int) -> list[nn.Module]:
 
 
 class MiniVAE(ModelMixin, ConfigMixin):
-    """RGB picture <-> latent, 2**(levels - 1) pixels a latent.
+    """Picture <-> latent, 2**(levels - 1) pixels a latent.
 
     Args:
         block_out_channels: channels at 1, 1/2, 1/4 … of the picture's size. Levels below `folded_levels` are
@@ -47,6 +47,8 @@ class MiniVAE(ModelMixin, ConfigMixin):
         latent_channels: channels of a latent.
         scaling_factor: 1 / standard deviation of the training pictures' latents.
         sample_size: height and width it was trained at, px.
+        in_channels: 3, or 4 with alpha; folded levels then hold a third more than `block_out_channels` says.
+        out_channels: the same of the picture that comes back.
     """
 
     @register_to_config
@@ -59,17 +61,19 @@ class MiniVAE(ModelMixin, ConfigMixin):
         scaling_factor: float = 1.0,
         shift_factor: float = 0.0,
         sample_size: int = 64,
+        in_channels: int = 3,
+        out_channels: int = 3,
     ) -> None:
         super().__init__()
         widths = list(block_out_channels[folded_levels:])
-        folded = 3 * 4**folded_levels
+        folded = 4**folded_levels
         if list(block_out_channels[:folded_levels]) != [3 * 4**level for level in range(folded_levels)]:
             raise ValueError(
                 f"Folded levels hold 3 * 4**level channels, got {block_out_channels}. Mend the config."
             )
         self.fold = 2**folded_levels
         encoder: list[nn.Module] = [
-            nn.Conv2d(folded, widths[0], 3, padding=1),
+            nn.Conv2d(in_channels * folded, widths[0], 3, padding=1),
             *_level(widths[0], layers_per_block),
         ]
         decoder: list[nn.Module] = [nn.Conv2d(latent_channels, widths[-1], 3, padding=1)]
@@ -83,12 +87,18 @@ class MiniVAE(ModelMixin, ConfigMixin):
             nn.SiLU(),
             nn.Conv2d(widths[-1], 2 * latent_channels, 3, padding=1),
         ]
-        head = [nn.GroupNorm(8, widths[0]), nn.SiLU(), nn.Conv2d(widths[0], folded, 3, padding=1)]
+        head = [
+            nn.GroupNorm(8, widths[0]),
+            nn.SiLU(),
+            nn.Conv2d(widths[0], out_channels * folded, 3, padding=1),
+        ]
         self.encoder = nn.Sequential(*encoder, *tail)
         self.decoder = nn.Sequential(*decoder, *head)
         patch = self.fold * 2 ** (len(widths) - 1)
-        self.patch_in = nn.Conv2d(3, latent_channels, patch, stride=patch)  # the linear share of the code
-        self.patch_out = nn.ConvTranspose2d(latent_channels, 3, patch, stride=patch)
+        self.patch_in = nn.Conv2d(
+            in_channels, latent_channels, patch, stride=patch
+        )  # the linear share of the code
+        self.patch_out = nn.ConvTranspose2d(latent_channels, out_channels, patch, stride=patch)
 
     @property
     def pixels_per_latent(self) -> int:
@@ -96,7 +106,7 @@ class MiniVAE(ModelMixin, ConfigMixin):
         return self.patch_in.kernel_size[0]
 
     def encode(
-        self, x: Float[Tensor, "b 3 h w"], return_dict: bool = True
+        self, x: Float[Tensor, "b k h w"], return_dict: bool = True
     ) -> AutoencoderKLOutput | tuple[DiagonalGaussianDistribution]:
         """Picture in [-1, 1] -> distribution of raw latents (b, c, h / ppl, w / ppl)."""
         moments = self.encoder(functional.pixel_unshuffle(x, self.fold))
@@ -111,6 +121,6 @@ class MiniVAE(ModelMixin, ConfigMixin):
         picture = functional.pixel_shuffle(self.decoder(z), self.fold) + self.patch_out(z)
         return DecoderOutput(sample=picture) if return_dict else (picture,)
 
-    def forward(self, sample: Float[Tensor, "b 3 h w"]) -> Float[Tensor, "b 3 h w"]:
+    def forward(self, sample: Float[Tensor, "b k h w"]) -> Float[Tensor, "b k2 h w"]:
         latents = self.encode(sample).latent_dist.mode()  # type: ignore[union-attr]
         return self.decode(latents).sample  # type: ignore[union-attr]

@@ -5,31 +5,52 @@ import re
 from collections.abc import Mapping, Sequence
 from copy import deepcopy
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from pellucid.errors import ConfigError
 from pellucid.evaluation.metrics import alpha_mae, blended_metrics, psnr
 from pellucid.models.alpha_decoder import AlphaDecoder
+from pellucid.models.augmentation import ORIENTATIONS, orient, restore
+from pellucid.models.autoencoder import RGBAAutoencoder
 from pellucid.models.discriminator import PatchDiscriminator
+from pellucid.models.inflated import InflatedDecoder, InflatedEncoder
 from pellucid.models.mini_vae import MiniVAE
 from pellucid.models.offset_encoder import OffsetEncoder
 from pellucid.training.config import Recipe
-from pellucid.training.losses import blends, discriminator_hinge, identity
+from pellucid.training.losses import blends, discriminator_hinge, identity, weighted
 from pellucid.training.parts import load_vae, save_half
 from pellucid.training.pictures import Pictures
 from pellucid.training.sheets import write_sheet
 from pellucid.weights.store import CONVENTION, fill
 
-DEFAULTS = {"reconstruction": 1.0, "identity": 1.0, "discriminator": 0.01, "blend": 1.0}
-EMBEDDED = {"convention": "embedded"}
+DEFAULTS = {
+    "reconstruction": 1.0,
+    "blend": 1.0,
+    "discriminator": 0.01,
+    "identity": 1.0,
+    "spread": 0.01,
+    "kl": 1e-6,
+    "median": 1.0,
+}
+"""Weights of all terms; those that a carrier lacks do nothing."""
+CARRIERS: Mapping[str, Mapping[str, str]] = {
+    "offset": {},
+    "channels": {"offset": "channels"},
+    "inflated": {"offset": "replaced", "latent_input": "raw"},
+}
+"""What carries alpha, and how it differs from the embedded convention."""
 
 
 class RGBAParts(nn.Module):
     """The two networks that train together."""
 
-    def __init__(self, offset_encoder: OffsetEncoder, alpha_decoder: AlphaDecoder) -> None:
+    def __init__(
+        self, offset_encoder: OffsetEncoder | InflatedEncoder, alpha_decoder: AlphaDecoder | InflatedDecoder
+    ) -> None:
         super().__init__()
         self.offset_encoder = offset_encoder
         self.alpha_decoder = alpha_decoder
@@ -41,27 +62,31 @@ class AutoencoderStage:
     Options in the recipe's `model`, beside the networks' own: `latent_noise` (the most noise that is added to
     latents before they are decoded), `start = "init"` (go on from the networks in `init`), `trainable`
     (regular expression of the parameters that train; without `offset_encoder`, diffusion models that were
-    trained on these latents stay right).
+    trained on these latents stay right), `carrier` (a name of `CARRIERS`; with "channels" the offset encoder
+    makes `extra_channels` that come after the untouched latent, kept near unit spread by the term `spread`).
+    `turned` (the alpha decoder sees pictures and latents in all orientations, one a step, as its median of
+    eight passes will show them; without it that median is worse than one pass).
+    Channels of the latent are the VAE's, whatever the networks' tables say.
     """
 
     def __init__(
         self, recipe: Recipe, pictures: Pictures, device: torch.device, vae: MiniVAE | None = None
     ) -> None:
         self.recipe = recipe
-        self.weights = DEFAULTS | dict(recipe.weights)
+        self.convention: dict[str, Any] = {"convention": "embedded", **CARRIERS[carrier_of(recipe)]}
+        self.weights = weighted(DEFAULTS, recipe.weights)
         self.latent_noise = float(recipe.model.get("latent_noise", 0.0))
+        self.turned = bool(recipe.model.get("turned", False))
         self.vae = vae or deepcopy(load_vae(Path(recipe.init), device))  # compiled here alone
         self.shift = float(self.vae.config.get("shift_factor") or 0.0)
         self.pictures = pictures.only(held_out=False).to(device)
         self.held_out = pictures.only(held_out=True).to(device)
         torch.manual_seed(recipe.seed)
-        encoder = OffsetEncoder(**recipe.model["offset_encoder"])
-        self.parts = RGBAParts(encoder, AlphaDecoder(**recipe.model["alpha_decoder"])).to(device)
+        self.parts = self.networks().to(device)
+        self.codec(self.parts)  # or the recipe's networks do not fit the VAE
         if recipe.model.get("start", "new") == "init":
             self._start_from(Path(recipe.init) / "rgba")
-        wanted = re.compile(str(recipe.model.get("trainable", "")))
-        for name, parameter in self.parts.named_parameters():
-            parameter.requires_grad_(bool(wanted.search(name)))
+        self._freeze(str(recipe.model.get("trainable", "")))
         turns: dict[str, nn.Module] = {"parts": self.parts}
         if self.weights["discriminator"]:
             self.discriminator = PatchDiscriminator(**recipe.model.get("discriminator", {}))
@@ -71,10 +96,34 @@ class AutoencoderStage:
         self.compiled: Sequence[nn.Module] = (*self.parts.children(), self.vae.encoder, self.vae.decoder)
         self._last: tuple[Tensor, Tensor] | None = None
 
+    def networks(self) -> RGBAParts:
+        """What trains, new."""
+        model, channels = self.recipe.model, int(self.vae.config["latent_channels"])
+        extra = int(model.get("extra_channels", 4)) if carrier_of(self.recipe) == "channels" else 0
+        encoder: dict[str, Any] = model["offset_encoder"] | {"latent_channels": extra or channels}
+        decoder: dict[str, Any] = model["alpha_decoder"] | {"latent_channels": channels + extra}
+        parts = RGBAParts(OffsetEncoder(**encoder), AlphaDecoder(**decoder))
+        if extra:  # the decoder's first weights of a latent are 0 too, and 0 times 0 never learns
+            parts.offset_encoder.blocks[-1].reset_parameters()  # pyright: ignore
+        return parts
+
+    def codec(self, module: nn.Module) -> RGBAAutoencoder:
+        """The networks as they are used, over the frozen VAE."""
+        assert isinstance(module, RGBAParts)
+        return RGBAAutoencoder(self.vae, module.offset_encoder, module.alpha_decoder, **self.convention)
+
     def _start_from(self, folder: Path) -> None:
         """Loads what an earlier run exported."""
         for name, module in self.parts.named_children():
             fill(module, folder / name / "diffusion_pytorch_model.safetensors")
+
+    def _freeze(self, trainable: str) -> None:
+        """Leaves gradients to the parameters that match."""
+        wanted = {name for name, _ in self.parts.named_parameters() if re.search(trainable, name)}
+        if not wanted:
+            raise ConfigError(f"Expected trainable to match a parameter, got {trainable!r}. Mend the recipe.")
+        for name, parameter in self.parts.named_parameters():
+            parameter.requires_grad_(name in wanted)
 
     def loss(self, turn: str, generator: torch.Generator) -> dict[str, Tensor]:
         """The paper's three terms, and an L1 on blends over random colours; or the discriminator's hinge."""
@@ -83,27 +132,40 @@ class AutoencoderStage:
             real, fake = self._last
             return {"hinge": discriminator_hinge(self.discriminator(real), self.discriminator(fake))}
         rgba = self.pictures.batch(self.recipe.batch_size, generator, augment=True)
-        with torch.no_grad():
-            plain = self.vae_latents(rgba)
-            unadjusted = self.picture(plain)
-        device = generator.device
-        adjusted = plain + self.parts.offset_encoder(rgba).float()
-        picture = self.picture(adjusted)
-        level = self.latent_noise * torch.rand(len(rgba), 1, 1, 1, generator=generator, device=device)
-        noisy = adjusted + level * torch.randn(adjusted.shape, generator=generator, device=device)
-        shown = picture if not self.latent_noise else self.picture(noisy)
-        found = self.parts.alpha_decoder(shown.clamp(0, 1), noisy).float()
-        colours = torch.rand(len(rgba), 3, 1, 1, generator=generator, device=device)
-        terms = {
-            "reconstruction": functional.l1_loss(found[:, :3], rgba[:, :3]) / 2
-            + functional.l1_loss(found[:, 3:], rgba[:, 3:]),
-            "identity": identity(picture, unadjusted),
-            "blend": functional.l1_loss(blends(found, colours), blends(rgba, colours)),
-        }
+        found, terms = self.forward(rgba, generator)
+        colours = torch.rand(len(rgba), 3, 1, 1, generator=generator, device=generator.device)
+        terms["reconstruction"] = functional.l1_loss(found[:, :3], rgba[:, :3]) / 2
+        terms["reconstruction"] += functional.l1_loss(found[:, 3:], rgba[:, 3:])
+        terms["blend"] = functional.l1_loss(blends(found, colours), blends(rgba, colours))
         if self.weights["discriminator"]:
             terms["discriminator"] = -self.discriminator(found).mean()
             self._last = (rgba, found.detach())
         return {name: self.weights[name] * term for name, term in terms.items()}
+
+    def forward(self, rgba: Tensor, generator: torch.Generator) -> tuple[Tensor, dict[str, Tensor]]:
+        """The networks' pictures of a batch, and the terms that are about its latents."""
+        with torch.no_grad():
+            plain = self.vae_latents(rgba)
+        offset = self.parts.offset_encoder(rgba).float()
+        joined = self.convention.get("offset") == "channels"
+        adjusted = torch.cat([plain, offset], dim=1) if joined else plain + offset
+        picture = self.picture(adjusted)
+        level = self.latent_noise * torch.rand(
+            len(rgba), 1, 1, 1, generator=generator, device=generator.device
+        )
+        noisy = adjusted + level * torch.randn(adjusted.shape, generator=generator, device=generator.device)
+        shown = picture if not self.latent_noise else self.picture(noisy)
+        flip, turns = ORIENTATIONS[8][generator.initial_seed() % 8 if self.turned else 0]
+        seen = (orient(shown.clamp(0, 1), flip, turns), orient(noisy, flip, turns))
+        found = restore(self.parts.alpha_decoder(*seen).float(), flip, turns)
+        terms: dict[str, Tensor] = {}
+        if self.weights["identity"] and not joined:  # joined, the picture is the same
+            with torch.no_grad():
+                unadjusted = self.picture(plain)
+            terms["identity"] = identity(picture, unadjusted)
+        if joined:
+            terms["spread"] = offset.square().mean()
+        return found, terms
 
     def vae_latents(self, rgba: Tensor) -> Tensor:
         """Scaled latents of the pictures over grey, without an offset."""
@@ -112,25 +174,21 @@ class AutoencoderStage:
 
     def picture(self, scaled: Tensor) -> Tensor:
         """The frozen decoder's picture of scaled latents, about [0, 1]."""
-        raw = scaled / self.vae.config["scaling_factor"] + self.shift
+        raw = scaled[:, : self.vae.config["latent_channels"]] / self.vae.config["scaling_factor"] + self.shift
         return self.vae.decode(raw).sample.float() / 2 + 0.5  # type: ignore[union-attr]
 
     def export(self, module: nn.Module, folder: Path) -> None:
         """Both networks in diffusers' layout, and how they are to be used."""
-        assert isinstance(module, RGBAParts)
-        save_half(module.offset_encoder, folder / "rgba" / "offset_encoder")
-        save_half(module.alpha_decoder, folder / "rgba" / "alpha_decoder")
-        (folder / "rgba" / CONVENTION).write_text(json.dumps(EMBEDDED))
+        for name, network in module.named_children():
+            save_half(network, folder / "rgba" / name)  # type: ignore[arg-type]
+        (folder / "rgba" / CONVENTION).write_text(json.dumps(self.convention))
 
     @torch.no_grad()
     def _through(self, module: nn.Module, rgba: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """One pass: pictures again, and the frozen decoder's pictures of unadjusted and adjusted latents."""
-        assert isinstance(module, RGBAParts)
-        plain = self.vae_latents(rgba)
-        adjusted = plain + module.offset_encoder(rgba)
-        picture = self.picture(adjusted)
-        found = module.alpha_decoder(picture.clamp(0, 1), adjusted).clamp(0, 1)
-        return found, self.picture(plain).clamp(0, 1), picture.clamp(0, 1)
+        codec = self.codec(module)
+        adjusted, plain = codec.encode(rgba), codec.encode(rgba, use_offset=False)
+        return codec.decode(adjusted, passes=1), codec.decode_opaque(plain), codec.decode_opaque(adjusted)
 
     def sheet(self, module: nn.Module, path: Path) -> None:
         """Held-out pictures above their reconstructions and the frozen decoder's two views."""
@@ -146,3 +204,17 @@ class AutoencoderStage:
             "alpha_mae": round(alpha_mae(found, rgba), 5),
             "identity_psnr_db": round(float(psnr(picture, plain).mean()), 3),
         }
+
+
+def carrier_of(recipe: Recipe) -> str:
+    """What carries alpha by this recipe.
+
+    Raises:
+        ConfigError: something unknown.
+    """
+    carrier = str(recipe.model.get("carrier", "offset"))
+    if carrier not in CARRIERS:
+        raise ConfigError(
+            f"Expected carrier to be one of {list(CARRIERS)}, got {carrier!r}. Mend the recipe."
+        )
+    return carrier

@@ -1,12 +1,27 @@
 """Pure loss terms. Every one returns a scalar, averaged over the batch."""
 
+from collections.abc import Mapping
+
 import torch
 from jaxtyping import Float
 from torch import Tensor
 from torch.nn import functional
 
+from pellucid.errors import ConfigError
+
 Scalar = Float[Tensor, ""]
 Picture = Float[Tensor, "b c h w"]
+
+
+def weighted(defaults: Mapping[str, float], given: Mapping[str, float]) -> dict[str, float]:
+    """A stage's weights of loss terms with those of a recipe in their place.
+
+    Raises:
+        ConfigError: a name that the stage does not have.
+    """
+    if unknown := sorted(set(given) - set(defaults)):
+        raise ConfigError(f"Expected weights of {', '.join(defaults)}, got {unknown[0]!r}. Mend the recipe.")
+    return {**defaults, **given}
 
 
 def gradient_l1(found: Picture, wanted: Picture) -> Scalar:

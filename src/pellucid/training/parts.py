@@ -6,14 +6,10 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from diffusers.models.autoencoders.autoencoder_kl import AutoencoderKL
 from diffusers.models.modeling_utils import ModelMixin
 
 from pellucid.errors import ConfigError
-from pellucid.models.mini_vae import MiniVAE
-
-SHEET_STEPS = 20
-SHEET_GUIDANCE = 2.5
+from pellucid.weights.store import read_vae
 
 
 def _part(folder: Path, name: str) -> Path:
@@ -31,9 +27,6 @@ def save_half(module: ModelMixin, folder: Path) -> None:
 
 
 @lru_cache(maxsize=2)
-def load_vae(folder: Path, device: torch.device) -> Any:  # noqa: ANN401 - see below
-    """The frozen VAE: ours, or any family's `AutoencoderKL`, which has the same methods."""
-    path = _part(folder, "vae")
-    own = MiniVAE.load_config(path).get("_class_name") == "MiniVAE"  # type: ignore[union-attr]
-    vae = (MiniVAE if own else AutoencoderKL).from_pretrained(path, torch_dtype=torch.float32)
-    return vae.to(device).eval().requires_grad_(False)  # type: ignore[return-value]
+def load_vae(folder: Path, device: torch.device) -> Any:  # noqa: ANN401 - ours or any `AutoencoderKL`
+    """The frozen VAE of the folder."""
+    return read_vae(_part(folder, "vae")).to(device)

@@ -2,7 +2,7 @@
 
 import shutil
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -58,9 +58,7 @@ def make_stage(recipe: Recipe, device: torch.device, pictures: Pictures | None =
 
         return VAEStage(recipe, pictures, device)
     if recipe.stage == "autoencoder":
-        from pellucid.training.autoencoder import AutoencoderStage
-
-        return AutoencoderStage(recipe, pictures, device)
+        return _autoencoder(recipe)(recipe, pictures, device)
     if recipe.stage == "control":
         from pellucid.training.control import ControlStage
 
@@ -68,6 +66,16 @@ def make_stage(recipe: Recipe, device: torch.device, pictures: Pictures | None =
     from pellucid.training.diffusion import DiffusionStage
 
     return DiffusionStage(recipe, pictures, device)
+
+
+def _autoencoder(recipe: Recipe) -> Callable[[Recipe, Pictures, torch.device], Stage]:
+    from pellucid.training.autoencoder import AutoencoderStage, carrier_of
+    from pellucid.training.distillation import DistillStage
+    from pellucid.training.inflated import InflatedStage
+
+    if recipe.model.get("distill"):
+        return DistillStage
+    return InflatedStage if carrier_of(recipe) == "inflated" else AutoencoderStage
 
 
 def train_all(

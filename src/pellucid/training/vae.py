@@ -10,7 +10,7 @@ from torch.nn import functional
 from pellucid.evaluation.metrics import psnr
 from pellucid.models.mini_vae import MiniVAE
 from pellucid.training.config import Recipe
-from pellucid.training.losses import blends, gradient_l1
+from pellucid.training.losses import blends, gradient_l1, weighted
 from pellucid.training.parts import save_half
 from pellucid.training.pictures import Pictures
 from pellucid.training.sheets import write_sheet
@@ -34,7 +34,7 @@ class VAEStage:
         self.recipe = recipe
         self.pictures = pictures.only(held_out=False).to(device)
         self.held_out = pictures.only(held_out=True).to(device)
-        self.weights = DEFAULTS | dict(recipe.weights)
+        self.weights = weighted(DEFAULTS, recipe.weights)
         torch.manual_seed(recipe.seed)
         self.vae = MiniVAE(**dict(recipe.model), sample_size=recipe.size_px)
         self._start_from_principal_components(torch.Generator(device))

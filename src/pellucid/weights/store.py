@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import torch
+from diffusers.models.autoencoders.autoencoder_kl import AutoencoderKL
 from huggingface_hub import hf_hub_download
 from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
 from safetensors import SafetensorError, safe_open
@@ -14,6 +15,8 @@ from torch import Tensor, nn
 from pellucid.errors import InputError, WeightsError
 from pellucid.models.alpha_decoder import AlphaDecoder
 from pellucid.models.autoencoder import RGBAAutoencoder
+from pellucid.models.inflated import InflatedDecoder, InflatedEncoder
+from pellucid.models.mini_vae import MiniVAE
 from pellucid.models.offset_encoder import OffsetEncoder
 from pellucid.weights.catalog import Checkpoint, find
 
@@ -162,23 +165,28 @@ def load_alpha_decoder(
     return _cast(fill(config or AlphaDecoder(), locate(source)), dtype)
 
 
+def read_vae(path: Path) -> Any:  # noqa: ANN401 - see below
+    """A VAE's folder, frozen, float32: ours, or any family's `AutoencoderKL`, which has the same methods."""
+    own = MiniVAE.load_config(path).get("_class_name") == "MiniVAE"  # type: ignore[union-attr]
+    vae = (MiniVAE if own else AutoencoderKL).from_pretrained(
+        path, local_files_only=True, low_cpu_mem_usage=False, torch_dtype=torch.float32
+    )
+    return vae.eval().requires_grad_(False)
+
+
 def load_codec(folder: Path, vae: Any) -> RGBAAutoencoder:  # noqa: ANN401 - any diffusers VAE
     """The RGBA networks that training exported to `folder`, frozen, float32, over `vae` and on its device.
 
     Args:
-        folder: holds `offset_encoder`, `alpha_decoder` and `convention.json`; without the last, "embedded".
+        folder: holds `offset_encoder` and `alpha_decoder`, or a `vae` of four channels that is both; and
+            `convention.json`, without which the convention is "embedded".
         vae: the frozen VAE that they were trained over; not copied.
 
     Raises:
         WeightsError: a part is absent, damaged, or does not fit the VAE.
     """
     try:
-        parts = [
-            cls.from_pretrained(
-                folder / name, local_files_only=True, low_cpu_mem_usage=False, torch_dtype=torch.float32
-            )
-            for cls, name in ((OffsetEncoder, "offset_encoder"), (AlphaDecoder, "alpha_decoder"))
-        ]
+        parts = _inflated(folder / "vae") if (folder / "vae").is_dir() else _networks(folder)
         frozen: list[Any] = [part.eval().requires_grad_(False).to(vae.device) for part in parts]
         return RGBAAutoencoder(vae, *frozen, **_convention(folder / CONVENTION))
     except (OSError, RuntimeError, ValueError, InputError) as error:
@@ -186,6 +194,20 @@ def load_codec(folder: Path, vae: Any) -> RGBAAutoencoder:  # noqa: ANN401 - any
         raise WeightsError(
             f"Expected RGBA networks of this model in {folder}, found {reason}. Fetch them again."
         ) from None
+
+
+def _inflated(path: Path) -> list[Any]:
+    vae = read_vae(path)
+    return [InflatedEncoder(vae), InflatedDecoder(vae)]
+
+
+def _networks(folder: Path) -> list[Any]:
+    return [
+        cls.from_pretrained(
+            folder / name, local_files_only=True, low_cpu_mem_usage=False, torch_dtype=torch.float32
+        )
+        for cls, name in ((OffsetEncoder, "offset_encoder"), (AlphaDecoder, "alpha_decoder"))
+    ]
 
 
 def _convention(path: Path) -> dict[str, Any]:

@@ -1,0 +1,63 @@
+"""A VAE whose outermost convolutions are grown to four channels, so that it reads and shows alpha itself.
+
+The other way to a transparent latent (AlphaVAE, arXiv 2507.09308, section 3): nothing stays frozen, and there
+is no second decoder. Here for comparison, under the same codec and the same scores.
+"""
+
+from typing import Any
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from pellucid.models.mini_vae import MiniVAE
+
+
+@torch.no_grad()
+def inflated(vae: Any) -> Any:  # noqa: ANN401 - MiniVAE or any AutoencoderKL
+    """A copy that takes and gives four channels, alpha last, all in [-1, 1].
+
+    What is new starts at zero, and alpha's last bias at 1: the copy ignores alpha, shows what `vae` shows,
+    and says that all is opaque.
+    """
+    config = {name: value for name, value in vae.config.items() if not name.startswith("_")}
+    grown = type(vae).from_config({**config, "in_channels": 4, "out_channels": 4}).to(vae.device)
+    known = vae.state_dict()
+    for name, value in grown.state_dict().items():
+        value.zero_()[tuple(slice(length) for length in known[name].shape)] = known[name]
+    last = grown.patch_out if isinstance(grown, MiniVAE) else grown.decoder.conv_out
+    last.bias[3] = 1.0  # pyright: ignore[reportOptionalSubscript]
+    return grown
+
+
+class InflatedEncoder(nn.Module):
+    """In the place of an offset encoder: its output is the raw latent itself."""
+
+    def __init__(self, vae: Any) -> None:  # noqa: ANN401 - of `inflated`
+        super().__init__()
+        self.vae, self.config = vae, vae.config
+        self.pixels_per_latent = 2 ** (len(vae.config.block_out_channels) - 1)
+
+    def posterior(self, rgba: Float[Tensor, "b 4 h w"]) -> Any:  # noqa: ANN401 - diffusers' Gaussian
+        """Distribution of raw latents; colour enters over grey, as the frozen VAE sees it."""
+        rgb, alpha = rgba[:, :3], rgba[:, 3:]
+        return self.vae.encode(torch.cat([(2 * rgb - 1) * alpha, 2 * alpha - 1], dim=1)).latent_dist
+
+    def forward(self, rgba: Float[Tensor, "b 4 h w"]) -> Float[Tensor, "b c h2 w2"]:
+        """The mean of `posterior`. `rgba` is straight, in [0, 1]."""
+        return self.posterior(rgba).mean
+
+
+class InflatedDecoder(nn.Module):
+    """In the place of an alpha decoder: it reads the latent alone."""
+
+    def __init__(self, vae: Any) -> None:  # noqa: ANN401 - of `inflated`
+        super().__init__()
+        self.vae, self.config = vae, vae.config
+        self.pixels_per_latent = self.multiple = 2 ** (len(vae.config.block_out_channels) - 1)
+
+    def forward(
+        self, rgb: Float[Tensor, "b 3 h w"] | None, latent: Float[Tensor, "b c h2 w2"]
+    ) -> Float[Tensor, "b 4 h w"]:
+        """Straight colour and alpha of raw latents, about [0, 1]; `rgb` is not looked at."""
+        return self.vae.decode(latent).sample / 2 + 0.5
