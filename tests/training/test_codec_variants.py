@@ -237,7 +237,7 @@ def test_beyond_a_bound_that_the_median_reached_any_value_is_right() -> None:
     found = torch.tensor([-0.5, 1.5, -0.5, 0.25], requires_grad=True)
     loss = clipped_l1(found, torch.tensor([0.0, 1.0, 0.25, 0.0]))
     loss.backward()
-    assert float(loss) == pytest.approx((0.75 + 0.25) / 4)
+    assert loss.item() == pytest.approx((0.75 + 0.25) / 4)
     assert found.grad is not None
     assert found.grad.tolist() == [0.0, 0.0, -0.25, 0.25]
 
