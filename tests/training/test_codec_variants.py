@@ -19,7 +19,7 @@ from pellucid.models.inflated import InflatedDecoder, InflatedEncoder, inflated
 from pellucid.models.mini_vae import MiniVAE
 from pellucid.training.autoencoder import AutoencoderStage
 from pellucid.training.config import Recipe
-from pellucid.training.distillation import DistillStage
+from pellucid.training.distillation import DistillStage, clipped_l1
 from pellucid.training.loop import Run
 from pellucid.training.pictures import Pictures
 from pellucid.training.stages import make_stage
@@ -231,6 +231,15 @@ def test_a_grown_vae_is_the_codec_of_a_pipeline_and_more_channels_are_refused(tm
     shutil.copytree(tmp_path / "channels" / "export" / "rgba", model / "rgba")
     with pytest.raises(InputError, match="OffsetEncoder 2 for 16, AlphaDecoder 18 for 16"):
         pellucid.load(model)
+
+
+def test_beyond_a_bound_that_the_median_reached_any_value_is_right() -> None:
+    found = torch.tensor([-0.5, 1.5, -0.5, 0.25], requires_grad=True)
+    loss = clipped_l1(found, torch.tensor([0.0, 1.0, 0.25, 0.0]))
+    loss.backward()
+    assert loss.item() == pytest.approx((0.75 + 0.25) / 4)
+    assert found.grad is not None
+    assert found.grad.tolist() == [0.0, 0.0, -0.25, 0.25]
 
 
 def test_an_unknown_carrier_is_named(start: Path) -> None:

@@ -50,7 +50,7 @@ class DistillStage(AutoencoderStage):
             shown = self.teacher.decode_opaque(adjusted)
             median = self.teacher.decode_alpha(shown, adjusted, passes=PASSES)
         found = self.parts.alpha_decoder(shown, adjusted).float()
-        return found, {"median": functional.l1_loss(found, median)}
+        return found, {"median": clipped_l1(found, median)}
 
     @torch.no_grad()
     def score(self, module: nn.Module) -> dict[str, float]:
@@ -72,6 +72,16 @@ class DistillStage(AutoencoderStage):
                 **_scores("median", median, rgba, None),
             }
         return {**_scores("one_pass", decoded(self.codec(module), 1), rgba, median), **self._before}
+
+
+def clipped_l1(found: Tensor, median: Tensor) -> Tensor:
+    """L1 to what was clipped to [0, 1]: beyond a bound that it reached, any value is right.
+
+    Asking for the bound itself would take the decoder's margin away, and noise would show after clipping.
+    """
+    low, high = found.clamp_min(0), found.clamp_max(1)
+    within = torch.where(median <= 0, low, torch.where(median >= 1, high, found))
+    return functional.l1_loss(within, median)
 
 
 def _scores(name: str, found: Tensor, rgba: Tensor, median: Tensor | None) -> dict[str, float]:
