@@ -1,7 +1,6 @@
 """Stages by name, alone or one after the other."""
 
 import shutil
-import time
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -12,6 +11,7 @@ from pellucid.errors import ConfigError
 from pellucid.training.config import Recipe, read_recipe, stages_in
 from pellucid.training.loop import Run, Stage
 from pellucid.training.pictures import Pictures, load_pictures, load_samples
+from pellucid.training.processes import Processes
 
 PARTS = {
     "vae": "vae",
@@ -62,7 +62,12 @@ def make_stage(recipe: Recipe, device: torch.device, pictures: Pictures | None =
 
 
 def train_all(
-    config: Path, overrides: Mapping[str, str], folder: Path, device: torch.device, budget_s: float
+    config: Path,
+    overrides: Mapping[str, str],
+    folder: Path,
+    device: torch.device,
+    budget_s: float,
+    processes: Processes | None = None,
 ) -> Path | None:
     """Trains every stage of a recipe in turn into one model; called again, goes on where it stopped.
 
@@ -72,19 +77,18 @@ def train_all(
         folder: each stage runs in a folder of its name in here; the model grows in `model`.
         device: where to train.
         budget_s: seconds after which to stop.
+        processes: those that train it together. None is this one alone.
 
     Returns:
         The model's folder, or None if the time was up first.
     """
-    started = time.monotonic()
+    processes = processes or Processes(device)
+    started = processes.clock()
     recipes = [read_recipe(config, stage, overrides) for stage in stages_in(config)]
     model = folder / MODEL
-    for part in ("text_encoder", "tokenizer", "scheduler", "model_index.json", "licences"):
-        source = Path(recipes[0].init) / part
-        if source.is_dir():
-            shutil.copytree(source, model / part, dirs_exist_ok=True)
-        elif source.exists():
-            shutil.copyfile(source, model / part)
+    if processes.main:
+        _copy_what_is_given(Path(recipes[0].init), model)
+    processes.wait()
     pictures: Pictures | None = None
     for recipe in recipes:
         if (model / PARTS[recipe.stage]).exists():
@@ -92,11 +96,23 @@ def train_all(
         if recipe.stage != "layers":
             pictures = pictures or load_pictures(recipe)
         recipe = replace(recipe, init=str(model))
-        run = Run(recipe, make_stage(recipe, device, pictures), folder / recipe.stage)
-        if not run.train(budget_s=budget_s - (time.monotonic() - started)):
+        run = Run(recipe, make_stage(recipe, processes.device, pictures), folder / recipe.stage, processes)
+        if not run.train(budget_s=budget_s - (processes.clock() - started)):
             return None
-        _install(folder / recipe.stage / "export", model)
+        if processes.main:
+            _install(folder / recipe.stage / "export", model)
+        processes.wait()
     return model
+
+
+def _copy_what_is_given(start: Path, model: Path) -> None:
+    """Copies the parts that no stage trains."""
+    for part in ("text_encoder", "tokenizer", "scheduler", "model_index.json", "licences"):
+        source = start / part
+        if source.is_dir():
+            shutil.copytree(source, model / part, dirs_exist_ok=True)
+        elif source.exists():
+            shutil.copyfile(source, model / part)
 
 
 def _install(export: Path, model: Path) -> None:

@@ -1,0 +1,159 @@
+"""Several processes train as one does: the same losses, one set of files, whole checkpoints."""
+
+import json
+import os
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from pellucid.data.records import Record
+from pellucid.data.shards import write_shard
+from pellucid.errors import ConfigError
+from pellucid.training.config import read_recipe
+from pellucid.training.loop import Run
+from pellucid.training.processes import Processes
+from pellucid.training.stages import make_stage
+
+RECIPE = """
+data = ["{folder}/pictures.tar"]
+size_px = 16
+[vae]
+steps = 8
+batch_size = 4
+accumulation = 2
+log_every = 1
+warmup_steps = 2
+sample_every = 8
+score_count = 2
+[vae.model]
+block_out_channels = [3, 12, 8, 16]
+layers_per_block = 1
+latent_channels = 4
+"""
+DDP = """
+compute_environment: LOCAL_MACHINE
+distributed_type: MULTI_GPU
+mixed_precision: 'no'
+num_machines: 1
+num_processes: 2
+"""
+FSDP = """
+compute_environment: LOCAL_MACHINE
+distributed_type: FSDP
+fsdp_config:
+  fsdp_version: 2
+  fsdp_auto_wrap_policy: TRANSFORMER_BASED_WRAP
+  fsdp_transformer_layer_cls_to_wrap: ResidualBlock
+  fsdp_reshard_after_forward: true
+  fsdp_cpu_ram_efficient_loading: true
+mixed_precision: 'no'
+num_machines: 1
+num_processes: 2
+"""
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """Sixty pictures, a recipe, and a run of one process in `one`."""
+    torch.set_num_threads(1)
+    rng = np.random.default_rng(0)
+    samples = [
+        (
+            Record(
+                name=f"p{i}", label=f"thing {i}", keywords=(), group="food", source="s", style="icon",
+                licence="MIT", attribution="a", soft=0.0,
+            ),
+            rng.integers(0, 256, (16, 16, 4), dtype=np.uint8),
+        )
+        for i in range(60)
+    ]  # fmt: skip
+    write_shard(samples, tmp_path / "pictures.tar")
+    (tmp_path / "recipe.toml").write_text(RECIPE.format(folder=tmp_path))
+    recipe = read_recipe(tmp_path / "recipe.toml", "vae")
+    Run(recipe, make_stage(recipe, torch.device("cpu")), tmp_path / "one").train()
+    return tmp_path
+
+
+def launch(folder: Path, name: str, config: str, *more: str) -> subprocess.CompletedProcess[str]:
+    """Two processes on this machine train into `name`."""
+    (folder / "accelerate.yaml").write_text(config)
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    command = [
+        *(sys.executable, "-m", "accelerate.commands.launch", "--config_file", folder / "accelerate.yaml"),
+        *("--main_process_port", str(port), "-m", "pellucid", "train", "vae", "--device", "cpu"),
+        *("--threads", "1", "--config", folder / "recipe.toml", "-o", folder / name, *more),
+    ]
+    environment = os.environ | {"CUDA_VISIBLE_DEVICES": "", "OMP_NUM_THREADS": "1"}
+    return subprocess.run(
+        [str(word) for word in command], env=environment, capture_output=True, text=True, timeout=300
+    )
+
+
+def losses(folder: Path) -> dict[tuple[int, str], float]:
+    """Numbers of the log by step and name, of the last line that has them."""
+    lines = [json.loads(line) for line in (folder / "log.jsonl").read_text().splitlines()]
+    return {
+        (line["step"], name): value
+        for line in lines
+        for name, value in line.items()
+        if name not in ("step", "seconds")
+    }
+
+
+def same(one: Path, other: Path) -> None:
+    """Asserts equal losses and weights, up to the order of sums."""
+    wanted, found = losses(one), losses(other)
+    assert wanted.keys() == found.keys()
+    for key, value in wanted.items():
+        assert found[key] == pytest.approx(value, rel=1e-5, abs=1.1e-6), key  # the log has six digits
+    states = [torch.load(folder / "checkpoint.pt", weights_only=True) for folder in (one, other)]
+    for name, value in states[0]["average"].items():
+        torch.testing.assert_close(states[1]["average"][name], value, rtol=1e-4, atol=1e-6)
+
+
+def test_two_processes_train_as_one_does(folder: Path) -> None:
+    done = launch(folder, "two", DDP)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines() == [str(folder / "two" / "export")]
+    same(folder / "one", folder / "two")
+    assert (folder / "two" / "sample-0000008.png").is_file()
+    assert (folder / "two" / "export" / "vae" / "config.json").is_file()
+
+
+@pytest.mark.slow
+def test_two_processes_resume(folder: Path) -> None:
+    first = launch(folder, "two", DDP, "--budget", "0.01")
+    assert first.returncode == 0, first.stderr
+    halted = torch.load(folder / "two" / "checkpoint.pt", weights_only=True)["step"]
+    assert 0 < halted < 8
+    assert launch(folder, "two", DDP).returncode == 0
+    same(folder / "one", folder / "two")
+
+
+@pytest.mark.slow
+def test_a_sharded_model_trains_as_a_whole_one_and_goes_on_in_any_number_of_processes(folder: Path) -> None:
+    assert launch(folder, "shared", FSDP, "--budget", "0.01").returncode == 0
+    halted = torch.load(folder / "shared" / "checkpoint.pt", weights_only=True)["step"]
+    assert 0 < halted < 8
+    done = launch(folder, "shared", FSDP)
+    assert done.returncode == 0, done.stderr
+    same(folder / "one", folder / "shared")
+    longer = read_recipe(folder / "recipe.toml", "vae", {"steps": "10"})
+    alone = Run(longer, make_stage(longer, torch.device("cpu")), folder / "shared")
+    assert alone.step == 8
+    assert alone.train()
+
+
+def test_parts_that_cannot_be_dealt_out_are_refused() -> None:
+    processes = Processes(torch.device("cpu"))
+    processes.rank, processes.count = 1, 2
+    assert list(processes.parts(6)) == [1, 3, 5]
+    with pytest.raises(ConfigError, match="multiple of the 2 processes"):
+        processes.parts(3)
