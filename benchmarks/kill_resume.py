@@ -26,7 +26,7 @@ import torch
 
 from pellucid.data.records import Record
 from pellucid.data.shards import pack, write_shard
-from pellucid.data.sources import shard_of
+from pellucid.data.sources import shards_of
 
 RESULTS = Path(__file__).parent / "results" / "kill-resume.json"
 RECIPE = """
@@ -51,7 +51,7 @@ def prepared(folder: Path, data: str, size_px: int, steps: int) -> Path:
     """Writes a shard and a recipe; returns the recipe's path."""
     shard = folder / "pictures.tar"
     if data:
-        pack([shard_of(data)], size_px, shard)
+        pack(shards_of(data), size_px, shard)
     else:
         rng = np.random.default_rng(0)
         about = {"keywords": (), "group": "food", "source": "", "style": "noise", "licence": "", "soft": 0.0}

@@ -8,6 +8,8 @@ class Draw(torch.Generator):
 
     step: int
     part: int
+    batches: int
+    """How many batches were drawn by it."""
 
     def __new__(cls, device: torch.device, seed: int, step: int, part: int) -> "Draw":
         """Seeds it.
@@ -20,7 +22,7 @@ class Draw(torch.Generator):
         """
         made = super().__new__(cls, device)  # pyright: ignore[reportCallIssue] - its stub lacks it
         made.manual_seed((seed * 1_000_003 + step) * 1_009 + part)
-        made.step, made.part = step, part
+        made.step, made.part, made.batches = step, part, 0
         return made
 
     def __init__(self, device: torch.device, seed: int, step: int, part: int) -> None:

@@ -7,6 +7,7 @@ does it matter how many processes share the parts of a step.
 
 import json
 import math
+import time
 from collections.abc import Callable, Mapping, Sequence
 from copy import deepcopy
 from dataclasses import asdict
@@ -23,7 +24,9 @@ from pellucid.training import checkpoints, sharding
 from pellucid.training.config import Recipe
 from pellucid.training.draws import Draw
 from pellucid.training.journal import Journal
+from pellucid.training.optimizers import optimizer_of
 from pellucid.training.processes import Loss, Processes
+from pellucid.training.streams import reader_of
 
 
 @runtime_checkable
@@ -101,15 +104,16 @@ class Run:
         self.processes = processes or Processes(self.device)
         self.parts = self.processes.parts(recipe.accumulation)
         self.step, self.elapsed_s = 0, 0.0
+        self.reader = reader_of(stage)
+        self._told = (time.monotonic(), self.reader.waited_s if self.reader else 0.0)
+        if self.reader:
+            self.reader.parts = self.parts
         self._finite = torch.ones((), dtype=torch.bool, device=self.device)
+        if recipe.channels_last:
+            for module in (*stage.turns.values(), *stage.compiled):
+                module.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue] - a stub's
         self.optimizers = {
-            turn: torch.optim.AdamW(
-                [p for p in module.parameters() if p.requires_grad],
-                lr=recipe.learning_rate,
-                weight_decay=recipe.weight_decay,
-                betas=(0.9, 0.99),
-                fused=self.device.type == "cuda",
-            )
+            turn: optimizer_of(recipe, module, self.device, sharded=self.processes.sharded)
             for turn, module in stage.turns.items()
         }
         update = warmed_average(recipe.ema_decay, lambda: self.step)
@@ -270,9 +274,21 @@ class Run:
     def _log(self, journal: Journal | None, terms: dict[str, Tensor]) -> None:
         self._demand_finite_everywhere()
         values = {name: round(value, 6) for name, value in self.processes.mean(terms).items()}
-        rate = learning_rate(self.recipe, self.step, self.elapsed_s)
+        about = {
+            "seconds": round(self.elapsed_s, 1),
+            "learning_rate": learning_rate(self.recipe, self.step, self.elapsed_s),
+            **self._data_wait(),
+        }
         if journal:
-            journal.write(self.step, {"seconds": round(self.elapsed_s, 1), "learning_rate": rate} | values)
+            journal.write(self.step, about | values)
+
+    def _data_wait(self) -> dict[str, float]:
+        """Share of the time since the last line in which a step waited for streamed pictures, 0 to 1."""
+        if not self.reader:
+            return {}
+        (now, waited), (before, had_waited) = (time.monotonic(), self.reader.waited_s), self._told
+        self._told = (now, waited)
+        return {"data_wait": round((waited - had_waited) / (now - before), 4)}
 
     @torch.no_grad()
     @torch.compiler.set_stance("force_eager")  # other batch sizes are not worth compiling for

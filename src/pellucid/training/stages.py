@@ -12,6 +12,7 @@ from pellucid.training.config import Recipe, read_recipe, stages_in
 from pellucid.training.loop import Run, Stage
 from pellucid.training.pictures import Pictures, load_pictures, load_samples
 from pellucid.training.processes import Processes
+from pellucid.training.streams import streamed
 
 PARTS = {
     "vae": "vae",
@@ -47,7 +48,7 @@ def make_stage(recipe: Recipe, device: torch.device, pictures: Pictures | None =
         from pellucid.training.layers import LayersStage
 
         return LayersStage(recipe, load_samples(recipe), device)
-    pictures = pictures or load_pictures(recipe)
+    pictures = pictures or (streamed(recipe) if recipe.stream else load_pictures(recipe))
     if recipe.stage == "vae":
         from pellucid.training.vae import VAEStage
 
@@ -93,10 +94,15 @@ def train_all(
     for recipe in recipes:
         if (model / PARTS[recipe.stage]).exists():
             continue
-        if recipe.stage != "layers":
+        if recipe.stage != "layers" and not recipe.stream:
             pictures = pictures or load_pictures(recipe)
         recipe = replace(recipe, init=str(model))
-        run = Run(recipe, make_stage(recipe, processes.device, pictures), folder / recipe.stage, processes)
+        run = Run(
+            recipe,
+            make_stage(recipe, processes.device, None if recipe.stream else pictures),
+            folder / recipe.stage,
+            processes,
+        )
         if not run.train(budget_s=budget_s - (processes.clock() - started)):
             return None
         if processes.main:
