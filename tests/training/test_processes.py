@@ -11,8 +11,9 @@ import numpy as np
 import pytest
 import torch
 
+import pellucid
 from pellucid.data.records import Record
-from pellucid.data.shards import write_shard
+from pellucid.data.shards import Sample, write_shard
 from pellucid.errors import ConfigError
 from pellucid.training.config import read_recipe
 from pellucid.training.loop import Run
@@ -57,29 +58,53 @@ num_processes: 2
 """
 
 
+OTHERS = """
+data = ["{folder}/scenes.tar"]
+init = "{mini}"
+size_px = 32
+steps = 2
+batch_size = 2
+accumulation = 2
+log_every = 1
+warmup_steps = 1
+sample_every = 0
+[transparent.model]
+trainable = "attn[12]|conv_in|conv_out"
+[layers.model]
+rank = 4
+scenes = 4
+"""
+
+
+def samples(group: str, size_px: int, count: int) -> list[Sample]:
+    """Noise."""
+    rng = np.random.default_rng(0)
+    return [
+        (
+            Record(
+                name=f"{group}{i}", label=f"thing {i}", keywords=(), group=group, source="s", style="icon",
+                licence="MIT", attribution="a", soft=0.0,
+            ),
+            rng.integers(0, 256, (size_px, size_px, 4), dtype=np.uint8),
+        )
+        for i in range(count)
+    ]  # fmt: skip
+
+
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     """Sixty pictures, a recipe, and a run of one process in `one`."""
     torch.set_num_threads(1)
-    rng = np.random.default_rng(0)
-    samples = [
-        (
-            Record(
-                name=f"p{i}", label=f"thing {i}", keywords=(), group="food", source="s", style="icon",
-                licence="MIT", attribution="a", soft=0.0,
-            ),
-            rng.integers(0, 256, (16, 16, 4), dtype=np.uint8),
-        )
-        for i in range(60)
-    ]  # fmt: skip
-    write_shard(samples, tmp_path / "pictures.tar")
+    write_shard(samples("food", 16, 60), tmp_path / "pictures.tar")
     (tmp_path / "recipe.toml").write_text(RECIPE.format(folder=tmp_path))
     recipe = read_recipe(tmp_path / "recipe.toml", "vae")
     Run(recipe, make_stage(recipe, torch.device("cpu")), tmp_path / "one").train()
     return tmp_path
 
 
-def launch(folder: Path, name: str, config: str, *more: str) -> subprocess.CompletedProcess[str]:
+def launch(
+    folder: Path, name: str, config: str, *more: str, stage: str = "vae"
+) -> subprocess.CompletedProcess[str]:
     """Two processes on this machine train into `name`."""
     (folder / "accelerate.yaml").write_text(config)
     with socket.socket() as free:
@@ -87,7 +112,7 @@ def launch(folder: Path, name: str, config: str, *more: str) -> subprocess.Compl
         port = free.getsockname()[1]
     command = [
         *(sys.executable, "-m", "accelerate.commands.launch", "--config_file", folder / "accelerate.yaml"),
-        *("--main_process_port", str(port), "-m", "pellucid", "train", "vae", "--device", "cpu"),
+        *("--main_process_port", str(port), "-m", "pellucid", "train", stage, "--device", "cpu"),
         *("--threads", "1", "--config", folder / "recipe.toml", "-o", folder / name, *more),
     ]
     environment = os.environ | {"CUDA_VISIBLE_DEVICES": "", "OMP_NUM_THREADS": "1"}
@@ -149,6 +174,23 @@ def test_a_sharded_model_trains_as_a_whole_one_and_goes_on_in_any_number_of_proc
     alone = Run(longer, make_stage(longer, torch.device("cpu")), folder / "shared")
     assert alone.step == 8
     assert alone.train()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("stage", "config"), [("transparent", FSDP), ("layers", FSDP), ("layers", DDP)])
+def test_stages_with_frozen_networks(tmp_path: Path, stage: str, config: str) -> None:
+    torch.set_num_threads(1)
+    every = samples("food", 32, 8) + samples("background", 32, 8)
+    write_shard(every, tmp_path / "scenes.tar")
+    mini = Path(pellucid.__file__).parent / "mini"
+    (tmp_path / "recipe.toml").write_text(OTHERS.format(folder=tmp_path, mini=mini))
+    recipe = read_recipe(tmp_path / "recipe.toml", stage)
+    Run(recipe, make_stage(recipe, torch.device("cpu")), tmp_path / "one").train()
+    done = launch(tmp_path, "two", config.replace("ResidualBlock", "BasicTransformerBlock"), stage=stage)
+    assert done.returncode == 0, done.stderr
+    same(tmp_path / "one", tmp_path / "two")
+    files = [sorted((tmp_path / name / "export" / "adapter").iterdir()) for name in ("one", "two")]
+    assert [file.name for file in files[0]] == [file.name for file in files[1]]
 
 
 def test_parts_that_cannot_be_dealt_out_are_refused() -> None:

@@ -45,6 +45,8 @@ class Processes:
         if int(os.environ.get("WORLD_SIZE", "1")) > 1:
             from accelerate import Accelerator, InitProcessGroupKwargs
 
+            # else from_pretrained gives all processes but the main one empty networks, frozen ones too
+            os.environ["FSDP_CPU_RAM_EFFICIENT_LOADING"] = "false"
             patience = InitProcessGroupKwargs(timeout=PATIENCE)
             self.accelerator = Accelerator(cpu=device.type == "cpu", kwargs_handlers=[patience])
             self.device = self.accelerator.device
