@@ -38,6 +38,7 @@ def test_eight_bits_need_a_gpu(tmp_path: Path) -> None:
 
 
 @pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU")
 def test_eight_bits_train_and_resume(tmp_path: Path) -> None:
     pytest.importorskip("bitsandbytes")
 
