@@ -1,4 +1,8 @@
-"""Several processes train as one does: the same losses, one set of files, whole checkpoints."""
+"""Several processes train as one does: the same losses, one set of files, whole checkpoints.
+
+Networks here have 16 channels or more: with 8 and as many groups a norm takes away all that a bias does, its
+gradient is but rounding, and Adam makes steps of that.
+"""
 
 import json
 import os
@@ -34,7 +38,7 @@ warmup_steps = 2
 sample_every = 8
 score_count = 2
 [vae.model]
-block_out_channels = [3, 12, 8, 16]
+block_out_channels = [3, 12, 16, 32]
 layers_per_block = 1
 latent_channels = 4
 """
