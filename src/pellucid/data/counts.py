@@ -14,7 +14,6 @@ from fsspec import filesystem
 from fsspec.utils import get_protocol
 
 from pellucid.data.shards import read_packed
-from pellucid.errors import PellucidError
 from pellucid.rgba.atomic import write_atomically
 
 
@@ -67,7 +66,7 @@ def stamp(shard: str) -> str:
     """What tells a shard from an earlier one of its name: name, size, and time or tag where there is one."""
     try:
         about = filesystem(get_protocol(shard)).info(shard)
-    except (OSError, ImportError, PellucidError):  # reading it tells what is the matter
+    except Exception:  # noqa: BLE001 - file systems have errors of their own, and reading it tells what is wrong
         return shard
     name = str(about.get("name", shard))
     parts = [

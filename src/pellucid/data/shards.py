@@ -96,12 +96,19 @@ def opened(shard: Path | str) -> io.BufferedIOBase:
     """A shard as a seekable file; a remote one is fetched whole, since its reader jumps about in it.
 
     Raises:
-        OSError, ImportError: whatever its file system raises; ImportError names the package that is missing.
+        OSError: no such file.
+        FileError: a remote one cannot be read.
     """
     if "://" not in str(shard):
         return Path(shard).open("rb")
-    with fsspec.open(str(shard), "rb") as remote:
-        return io.BytesIO(remote.read())  # type: ignore[union-attr]
+    try:
+        with fsspec.open(str(shard), "rb") as remote:
+            return io.BytesIO(remote.read())  # type: ignore[union-attr]
+    except Exception as error:
+        raise FileError(
+            f"{shard} cannot be read: {type(error).__name__}: {error}. Check the address, your "
+            "credentials, and that the package which fsspec needs for it is installed."
+        ) from error
 
 
 def add_member(tar: tarfile.TarFile, name: str, content: bytes) -> None:
@@ -146,7 +153,9 @@ def read_packed(path: Path | str) -> Iterator[tuple[Record, bytes]]:
                 stem = name.removesuffix("json")
                 member = members.get(f"{stem}png") or members[f"{stem}webp"]
                 yield record, _content(tar, member)
-    except (OSError, ImportError, tarfile.TarError, KeyError, ValueError, TypeError) as error:
+    except FileError:
+        raise
+    except (OSError, tarfile.TarError, KeyError, ValueError, TypeError) as error:
         raise FileError(
             f"{path} is no readable shard: {error}. Make it with `pellucid data pull`."
         ) from error

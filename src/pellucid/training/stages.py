@@ -1,5 +1,6 @@
 """Stages by name, alone or one after the other."""
 
+import os
 import shutil
 from collections.abc import Mapping
 from dataclasses import replace
@@ -32,7 +33,8 @@ def usable_device(name: str | None) -> torch.device:
         ConfigError: torch cannot compute there.
     """
     try:
-        device = torch.device(name or ("cuda" if torch.cuda.is_available() else "cpu"))
+        own = f"cuda:{os.environ['LOCAL_RANK']}" if "LOCAL_RANK" in os.environ else "cuda"  # one a process
+        device = torch.device(name or (own if torch.cuda.is_available() else "cpu"))
         torch.zeros(1, device=device)
     except (RuntimeError, AssertionError) as error:
         reason = str(error).splitlines()[0]

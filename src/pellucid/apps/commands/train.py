@@ -76,3 +76,4 @@ def train_command(
         said = folder / "export"
     if processes.main:
         click.echo(said)
+    processes.close()
