@@ -108,7 +108,7 @@ def sdxl_unet() -> UNet2DConditionModel:
     """Stable Diffusion XL's architecture, block for block, 40 times as narrow: 140 attentions."""
     return UNet2DConditionModel(
         sample_size=8,
-        block_out_channels=(8, 16, 16),
+        block_out_channels=(8, 16, 24),
         down_block_types=("DownBlock2D", "CrossAttnDownBlock2D", "CrossAttnDownBlock2D"),
         up_block_types=("CrossAttnUpBlock2D", "CrossAttnUpBlock2D", "UpBlock2D"),
         layers_per_block=2,

@@ -5,9 +5,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from pellucid.data.archives import Archive, fetch
 from pellucid.data.emoji import softness
+from pellucid.data.folders import folder_samples
 from pellucid.data.records import Record, captions
 from pellucid.data.shards import read_shard, resize_rgba, write_shard
 from pellucid.data.sources import pull
@@ -77,6 +79,12 @@ def test_a_transparent_picture_stands_for_its_subject() -> None:
     assert plain_pictures(records, ["food", "objects"], 2, first=["lemon"]) == [1, 2]
 
 
+def test_without_groups_every_picture_counts() -> None:
+    records = [record("red apple", group="food"), record("cat", group=""), record("owl", group="birds")]
+    assert sorted(plain_pictures(records, (), 0)) == [0, 1, 2]
+    assert plain_pictures(records, ("birds",), 0) == [2]
+
+
 def test_an_unknown_set_and_a_wrong_file_are_refused(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="fluent-3d"):
         pull("nothing")
@@ -84,3 +92,28 @@ def test_an_unknown_set_and_a_wrong_file_are_refused(tmp_path: Path) -> None:
     (tmp_path / archive.file).write_bytes(b"wrong")
     with pytest.raises(FileError, match="sha256"):
         fetch(archive, tmp_path)
+
+
+def test_a_folder_of_pictures_keeps_their_captions_and_alpha(tmp_path: Path) -> None:
+    (tmp_path / "glass").mkdir()
+    rgba = np.zeros((30, 60, 4), np.uint8)
+    rgba[:, 20:40] = (200, 10, 10, 128)
+    Image.fromarray(rgba).save(tmp_path / "glass" / "red_glass-jar.png")
+    Image.fromarray(rgba).save(tmp_path / "b.webp", lossless=True)
+    (tmp_path / "b.txt").write_text("a jar of red glass,\n half full\n")
+    found = list(folder_samples(tmp_path, 64))
+    assert [each.label for each, _ in found] == ["a jar of red glass, half full", "red glass jar"]
+    assert captions(found[1][0], plain=False) == ["red glass jar"]
+    assert found[0][0].soft > 0.5
+    for _, picture in found:
+        assert picture.shape == (64, 64, 4)
+        assert picture[32, 32, 3] == 128
+        assert not picture[0].any(), "shown whole, with a clear border"
+    cropped = next(folder_samples(tmp_path, 30, group="background"))[1]
+    assert (cropped[:, 15, 3] == 128).all()
+    path = tmp_path / "own.tar"
+    write_shard(found, path)
+    assert [record for record, _ in read_shard(path)] == [record for record, _ in found]
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(InputError, match="Expected pictures"):
+        list(folder_samples(tmp_path / "empty", 64))

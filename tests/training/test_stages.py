@@ -12,8 +12,9 @@ from safetensors.torch import load_file
 import pellucid
 from pellucid.data.records import Record
 from pellucid.data.shards import pack, read_shard, write_shard
-from pellucid.errors import ConfigError
+from pellucid.errors import ConfigError, InputError
 from pellucid.training.config import STAGES, read_recipe
+from pellucid.training.control import ControlStage
 from pellucid.training.layers import LayersStage
 from pellucid.training.loop import Run
 from pellucid.training.parts import load_vae
@@ -63,6 +64,7 @@ cross_attention_dim = 384
 norm_num_groups = 16
 styled_share = 0.3
 [transparent.model]
+method = "full"
 trainable = "attn[12]"
 opaque_share = 0.0
 [layers]
@@ -70,6 +72,8 @@ data = [{data!r}, {lands!r}]
 [layers.model]
 rank = 2
 scenes = 4
+[control.model]
+num_res_blocks = 1
 """
 
 
@@ -169,6 +173,47 @@ def test_layers_are_trained_on_a_frozen_unet_and_found_by_the_model(
     check_layers(model, frames, hint, task)
 
 
+@pytest.mark.parametrize(
+    ("frames", "concat", "over", "tasks"),
+    [
+        ("foreground", ["background"], "transparent", {"foreground_on": 1}),
+        ("background", ["foreground"], "", {"background_for": 1, "joint": 2}),
+        ("background", ["foreground", "composite"], "", {"split_background": 1}),
+    ],
+)
+def test_layers_made_from_others_as_channels_are_found_by_the_model(
+    recipe: Path,
+    whole: Path,
+    tmp_path: Path,
+    frames: str,
+    concat: list[str],
+    over: str,
+    tasks: dict[str, int],
+) -> None:
+    device, model = torch.device("cpu"), shutil.copytree(whole, tmp_path / "model")
+    (model / "adapter" / "joint.safetensors").unlink()
+    table = {"ema_decay": "0.0", "init": str(model), "steps": "8", "sample_every": "8"}
+    table |= {"model.frames": json.dumps([frames]), "model.concat": json.dumps(concat), "model.over": over}
+    table |= {"model.name": "own", "model.method": "lora", "learning_rate": "0.01"}
+    found = read_recipe(recipe, "layers", table)
+    stage = make_stage(found, device)
+    net = stage.turns["unet"]
+    before = copies(net)
+    assert Run(found, stage, tmp_path / "own").train()
+    assert changed(net, before) == {name for name in before if "lora_" in name} | {"conv_in.weight"}
+    shutil.copy(tmp_path / "own" / "export" / "adapter" / "own.safetensors", model / "adapter")
+    pipe = pellucid.load(model)
+    layered = {task: len(modes) for task, modes in pipe.tasks.items() if modes[-1].conditions}
+    assert layered == tasks
+    picture = np.random.default_rng(0).integers(0, 256, (32, 32, 4), np.uint8)
+    if len(concat) == 1:
+        settings = {"seed": 1, "num_inference_steps": 2}
+        task = getattr(pipe, next(iter(tasks)))
+        shown, other = task(picture, "lemon", **settings), task(255 - picture, "lemon", **settings)
+        made = [next(each for each in scene.layers if each.name == frames).image for scene in (shown, other)]
+        assert (made[0] != made[1]).any(), "what is shown reaches the model"
+
+
 def copies(module: torch.nn.Module) -> dict[str, torch.Tensor]:
     return {name: value.clone() for name, value in module.state_dict().items()}
 
@@ -199,6 +244,7 @@ def test_loras_learn_backgrounds_on_the_plain_unet(recipe: Path, whole: Path, tm
     (model / "adapter" / "joint.safetensors").unlink()
     table = {"init": str(model), "data": json.dumps([str(recipe.parent / "lands.tar")]), "steps": "12"}
     table |= {"groups": '["background"]', "model.opaque": "true", "model.rank": "2", "score_count": "0"}
+    table |= {"model.method": "lora"}
     table |= {"model.name": "background", "learning_rate": "0.01", "ema_decay": "0.0", "batch_size": "8"}
     found = read_recipe(recipe, "transparent", table)
     stage = make_stage(found, device)
@@ -225,8 +271,8 @@ def test_loras_learn_backgrounds_on_the_plain_unet(recipe: Path, whole: Path, tm
 def test_layers_need_backgrounds_and_roles_that_exist(recipe: Path, whole: Path) -> None:
     device = torch.device("cpu")
     for table, words in [
-        ({"model.frames": '["sky"]'}, "Expected frames of foreground"),
-        ({"model.hint": "background"}, "a hint that is none of them"),
+        ({"model.frames": '["sky"]'}, "Expected roles of foreground"),
+        ({"model.hint": "background"}, "a hint that is none of the frames"),
         ({"data": json.dumps([str(recipe.parent / "small.tar")])}, "and 0"),
     ]:
         found = read_recipe(recipe, "layers", {"init": str(whole), **table})
@@ -238,6 +284,42 @@ def test_only_what_the_recipe_names_is_trained(whole: Path) -> None:
     offsets = load_file(whole / "adapter" / "transparent.safetensors")
     assert offsets
     assert all(".attn1." in name or ".attn2." in name for name in offsets)
+
+
+def test_control_moves_its_network_alone_and_reaches_pictures(
+    recipe: Path, whole: Path, tmp_path: Path
+) -> None:
+    device = torch.device("cpu")
+    table = {"init": str(whole), "steps": "25", "ema_decay": "0.0", "learning_rate": "0.003"}
+    found = read_recipe(recipe, "control", table | {"sample_every": "25", "batch_size": "4"})
+    stage = make_stage(found, device)
+    assert isinstance(stage, ControlStage)
+    unet, before = copies(stage.denoising.net), stage.score(stage.adapter)["fixed_control"]
+    start = copies(stage.adapter)
+    assert Run(found, stage, tmp_path / "run").train()
+    assert not changed(stage.denoising.net, unet)
+    # the network has a third, coarser level for larger UNets
+    assert {name for name in start if "body.2" not in name} <= changed(stage.adapter, start)
+    assert stage.score(stage.adapter)["fixed_control"] < before
+    model = shutil.copytree(whole, tmp_path / "model")
+    shutil.rmtree(model / "control")
+    shutil.copytree(tmp_path / "run" / "export" / "control", model / "control")
+    pipe = pellucid.load(model)
+    shapes = [np.zeros((40, 30, 4), np.uint8) for _ in range(2)]
+    shapes[0][10:30, 10:20] = 255
+    settings = {"seed": 1, "num_inference_steps": 2}
+    plain, *made = (
+        pipe.generate("lemon", **settings, control=shape, control_kind="silhouette").layers[0].image
+        for shape in (None, *shapes)
+    )
+    assert (made[0] != made[1]).any()
+    assert (made[0] != plain).any()
+    assert (pipe.generate("lemon", **settings).layers[0].image == plain).all()
+    with pytest.raises(InputError, match="Expected a structure of both"):
+        pipe.generate("lemon", control=shapes[0], control_kind="depth")
+    shutil.rmtree(model / "control")
+    with pytest.raises(InputError, match="Expected a model with a control network"):
+        pellucid.load(model).generate("lemon", control=shapes[0])
 
 
 def test_a_decoder_can_go_on_alone(recipe: Path, whole: Path, tmp_path: Path) -> None:

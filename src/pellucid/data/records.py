@@ -17,13 +17,13 @@ class Record:
 
     name: str
     label: str
-    keywords: tuple[str, ...]
-    group: str
-    source: str
-    style: str
-    licence: str
-    attribution: str
-    soft: float
+    keywords: tuple[str, ...] = ()
+    group: str = ""
+    source: str = ""
+    style: str = ""
+    licence: str = ""
+    attribution: str = ""
+    soft: float = 0.0
 
     @property
     def held_out(self) -> bool:
@@ -38,7 +38,7 @@ class Record:
     @classmethod
     def from_json(cls, values: dict[str, object]) -> "Record":
         """The inverse of `to_json`."""
-        return cls(**{**values, "keywords": tuple(values["keywords"])})  # type: ignore[arg-type]
+        return cls(**{**values, "keywords": tuple(values.get("keywords", ()))})  # type: ignore[arg-type]
 
 
 def captions(record: Record, *, plain: bool) -> list[str]:
@@ -48,6 +48,8 @@ def captions(record: Record, *, plain: bool) -> list[str]:
         record: the picture.
         plain: whether this picture is the one meant when nobody asks for a style.
     """
+    if not record.style:  # a caption of one's own
+        return [record.label]
     styled = [f"a {record.style} of {record.label}", f"{record.label}, {record.style}"]
     if not plain:
         return styled

@@ -9,6 +9,7 @@ from pellucid.models.autoencoder import RGBAAutoencoder
 from pellucid.pipelines.codec import autoencoder_of, check_codec
 from pellucid.pipelines.families import FamilyRow, denoiser_of, own_mode, row_of
 from pellucid.pipelines.modes import FOREGROUND, MODES, TASKS, Family, Mode, Task, mode_named, tasks_of
+from pellucid.pipelines.own_layers import codec_in
 from pellucid.pipelines.transparent import TransparentPipeline
 from pellucid.pipelines.twins import check_pipeline
 from pellucid.pipelines.wardrobe import Wardrobe
@@ -34,7 +35,8 @@ def attach(
         adapter: a mode's name, the path of a .safetensors file, or None for a model that needs none. The
             name of a layer mode, such as "sd15-joint", takes the family's usual one for single layers.
         strength: of every adapter that has one, 0 to 2.
-        autoencoder: the codec over the pipeline's VAE. None loads the one that belongs to the mode.
+        autoencoder: the codec over the pipeline's VAE. None loads the one that belongs to the mode, or that
+            the file was trained with.
         layers: modes of your own for `joint`, `foreground_on` and the other tasks, instead of the family's.
         model: name written into results.
 
@@ -49,11 +51,12 @@ def attach(
     check_fits(row, named, layers or {})
     wardrobe = Wardrobe(denoiser_of(pipeline), strength)
     if autoencoder is None:
-        if named is None or named.codec is None:
+        codec = named.codec if named else codec_in(Path(adapter)) if adapter else None
+        if codec is None:
             raise InputError(
                 f"Expected an autoencoder with adapter {adapter}, found none. {_where_from(row)}"
             )
-        autoencoder = autoencoder_of(named.codec, pipeline.vae)
+        autoencoder = autoencoder_of(codec, pipeline.vae)
     check_codec(pipeline, autoencoder)
     if named is None:
         own = own_mode(row, None if adapter is None else Path(adapter))

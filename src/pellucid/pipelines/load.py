@@ -12,6 +12,7 @@ from diffusers.pipelines.stable_diffusion.pipeline_stable_diffusion import Stabl
 
 from pellucid.errors import InputError, WeightsError
 from pellucid.pipelines.attach import attach, check_fits
+from pellucid.pipelines.control import FOLDER
 from pellucid.pipelines.families import FamilyRow, denoiser_of, own_mode, row_of
 from pellucid.pipelines.modes import MODES, Mode, tasks_of
 from pellucid.pipelines.own_layers import layer_tasks
@@ -60,14 +61,7 @@ def _load(
     model: str | Path, adapter: str | Path | None, device: str, precision: torch.dtype, strength: float
 ) -> TransparentPipeline:
     folder = folder_of(model)
-    if folder is None:
-        pipeline = _from_hub(str(model), precision)
-        return _attached(pipeline, None, adapter, device, strength, name=str(model))
-    if not (folder / "model_index.json").is_file():
-        raise WeightsError(
-            f"Expected model_index.json in {folder}, found none. Give a folder in diffusers' layout."
-        )
-    pipeline = _from_folder(folder, precision)
+    pipeline = stock_pipeline(model, precision)
     return _attached(pipeline, folder, adapter, device, strength, name=str(model))
 
 
@@ -102,18 +96,21 @@ def _attached(
     if adapter is None and codec is not None:
         adapters, row = folder / OWN_ADAPTER if folder else Path(), row_of(pipeline)
         usual = adapters / OWN_FILE
-        mode = _own(row, usual if usual.is_file() else None)
+        mode = mode_of_own(row, usual if usual.is_file() else None)
         layers = layer_tasks(adapters, mode)
         check_fits(row, None, layers)
         wardrobe = Wardrobe(denoiser_of(pipeline), strength)
         wardrobe.wear(mode.source)
         tasks = tasks_of(mode) | layers
-        return TransparentPipeline(pipeline, codec, wardrobe=wardrobe, tasks=tasks, model=name)
+        control = folder if folder and (folder / FOLDER).is_dir() else None
+        return TransparentPipeline(
+            pipeline, codec, wardrobe=wardrobe, tasks=tasks, control=control, model=name
+        )
     usual = DEFAULTS.get(type(pipeline).__name__, "sd15-attn") if row_of(pipeline).adapters else None
     return attach(pipeline, adapter or usual, strength=strength, autoencoder=codec, model=name)
 
 
-def _own(row: FamilyRow, adapter: Path | None) -> Mode:
+def mode_of_own(row: FamilyRow, adapter: Path | None) -> Mode:
     """The mode of a folder with a codec of its own, which `pellucid train` made: one view is enough."""
     if row.adapters:
         return replace(MODES[MINI], adapter=adapter)
@@ -121,10 +118,28 @@ def _own(row: FamilyRow, adapter: Path | None) -> Mode:
     return replace(own, sampling=replace(own.sampling, passes=1))
 
 
-def _from_folder(folder: Path, dtype: torch.dtype) -> Any:  # noqa: ANN401 - any diffusers pipeline
+def stock_pipeline(model: str | Path, dtype: torch.dtype, *, unet: Any = None) -> Any:  # noqa: ANN401 - any of diffusers'
+    """The pipeline as diffusers has it, or the embedded model's, without adapters.
+
+    Args:
+        model: see `load`.
+        dtype: of all its parts.
+        unet: takes the place of the model's own, which may then be absent.
+
+    Raises:
+        WeightsError: it cannot be found, or a part is absent or damaged.
+    """
+    folder = folder_of(model)
+    parts = {} if unet is None else {"unet": unet}
+    if folder is None:
+        return _from_hub(str(model), dtype, **parts)
+    if not (folder / "model_index.json").is_file():
+        raise WeightsError(
+            f"Expected model_index.json in {folder}, found none. Give a folder in diffusers' layout."
+        )
     index = json.loads((folder / "model_index.json").read_text())
     if index.get("vae", [None, None])[1] != "MiniVAE":
-        return _stock(folder, dtype)
+        return _stock(folder, dtype, **parts)
     from diffusers.models.unets.unet_2d_condition import UNet2DConditionModel
     from transformers import BertModel, PreTrainedTokenizerFast
 
@@ -135,7 +150,7 @@ def _from_folder(folder: Path, dtype: torch.dtype) -> Any:  # noqa: ANN401 - any
         vae=_model(MiniVAE, folder / "vae", dtype),
         text_encoder=_model(BertModel, folder / "text_encoder", dtype),
         tokenizer=_tokenizer(PreTrainedTokenizerFast, folder / "tokenizer"),
-        unet=_model(UNet2DConditionModel, folder / "unet", dtype),
+        unet=unet or _model(UNet2DConditionModel, folder / "unet", dtype),
         scheduler=getattr(import_module(library), scheduler).from_pretrained(folder / "scheduler"),
         safety_checker=None,  # pyright: ignore[reportArgumentType]
         feature_extractor=None,  # pyright: ignore[reportArgumentType]
@@ -173,12 +188,12 @@ def _tokenizer(cls: Any, folder: Path) -> Any:  # noqa: ANN401 - a transformers 
     )
 
 
-def _stock(source: str | Path, dtype: torch.dtype) -> Any:  # noqa: ANN401 - any diffusers pipeline
+def _stock(source: str | Path, dtype: torch.dtype, **parts: Any) -> Any:  # noqa: ANN401 - any diffusers pipeline
     from diffusers.pipelines.pipeline_utils import DiffusionPipeline
 
     options: dict[str, Any] = {"torch_dtype": dtype, "low_cpu_mem_usage": False}
     try:
-        return DiffusionPipeline.from_pretrained(source, safety_checker=None, **options)
+        return DiffusionPipeline.from_pretrained(source, safety_checker=None, **options, **parts)
     except (OSError, ValueError, RuntimeError) as error:
         raise WeightsError(
             f"Expected a pipeline at {source}, found {_first_line(error)}. "
@@ -186,10 +201,10 @@ def _stock(source: str | Path, dtype: torch.dtype) -> Any:  # noqa: ANN401 - any
         ) from None
 
 
-def _from_hub(name: str, dtype: torch.dtype) -> Any:  # noqa: ANN401 - any diffusers pipeline
+def _from_hub(name: str, dtype: torch.dtype, **parts: Any) -> Any:  # noqa: ANN401 - any diffusers pipeline
     if name.count("/") != 1 or name.startswith((".", "/")):
         raise WeightsError(f"No folder {name!r}, and it is no hub id. Give mini, a folder, or owner/name.")
-    return _stock(name, dtype)
+    return _stock(name, dtype, **parts)
 
 
 def _mini_folder() -> Path:

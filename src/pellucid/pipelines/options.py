@@ -65,6 +65,12 @@ class GenerateOptions(SizedOptions, total=False):
     mend_backdrop: bool
     """Measures whether the model left its surroundings clear, and makes the picture again from a clear start
     with a clear frame where it did not, as community models and prompts with a background do."""
+    control: object
+    """A picture (array, PIL or path, of any size) whose structure the result takes, for models with a control
+    network of their own, such as mini. None is none."""
+    control_kind: str
+    """What is taken: "both" (if left out), "silhouette" or "edges"; of an opaque picture, the silhouette of
+    what differs from the corners."""
 
 
 def check_options(given: Mapping[str, Any], kind: type, caller: str) -> None:

@@ -5,6 +5,7 @@ as pipelines hold them.
 """
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any, Unpack
 
 import numpy as np
@@ -15,6 +16,7 @@ from pellucid.errors import InputError
 from pellucid.models.autoencoder import RGBAAutoencoder
 from pellucid.pipelines.backdrop import FAULT, backdrop_distance, held_clear
 from pellucid.pipelines.codec import check_codec, latent_multiple, rgba_of, to_picture, with_margin
+from pellucid.pipelines.control import control_picture, controlled, load_control
 from pellucid.pipelines.families import latent_channels, own_mode, row_of
 from pellucid.pipelines.inpainting import keep_outside, latent_mask, mask_of, pasted
 from pellucid.pipelines.layering import LayerTasks
@@ -52,6 +54,7 @@ class TransparentPipeline(LayerTasks):
         *,
         wardrobe: Wardrobe | None = None,
         tasks: Mapping[Task, tuple[Mode, ...]] | None = None,
+        control: Path | None = None,
         model: str | None = None,
     ) -> None:
         """Joins the two; `attach` and `pellucid.load` are the usual ways here.
@@ -61,6 +64,7 @@ class TransparentPipeline(LayerTasks):
             autoencoder: codec over the pipeline's VAE.
             wardrobe: the adapters of its denoiser.
             tasks: the modes of each task, one after another; "foreground" is the single transparent layer.
+            control: folder of the network for `generate(control=…)`.
             model: name written into the result; None takes the pipeline's own.
         """
         check_pipeline(pipeline)
@@ -69,6 +73,7 @@ class TransparentPipeline(LayerTasks):
         self.autoencoder = autoencoder
         self.wardrobe = wardrobe or Wardrobe(self.denoiser)
         self.tasks = {"foreground": (own_mode(row_of(pipeline), None),), **(tasks or {})}
+        self.control = control
         self.model = model or str(pipeline.config.get("_name_or_path") or type(pipeline).__name__)
         self.multiple = latent_multiple(pipeline, autoencoder)
 
@@ -110,9 +115,9 @@ class TransparentPipeline(LayerTasks):
         if self.sampling.one_size:
             first = self.native_size
         tall, wide = (padded(side, self.multiple) for side in first)
-        inputs = options.get("pipeline_inputs") or {}
+        stock, inputs = self._steered(options, first)
         scenes = self._scenes(
-            text_to_image(self.pipeline),
+            stock,
             requests,
             settings,
             inputs={"height": tall, "width": wide, **inputs},
@@ -131,6 +136,23 @@ class TransparentPipeline(LayerTasks):
                 for scene in scenes
             ]
         return _one_or_all(scenes, prompt, options)
+
+    def _steered(self, options: Mapping[str, Any], size: tuple[int, int]) -> tuple[Any, Inputs]:
+        """The pipeline from text and what it is called with: the one with control where that is asked for."""
+        inputs = options.get("pipeline_inputs") or {}
+        if options.get("control") is None:
+            return text_to_image(self.pipeline), inputs
+        picture = control_picture(options["control"], options.get("control_kind", "both"), size)
+        return controlled(self.pipeline, self._control_network()), {"image": picture, **inputs}
+
+    def _control_network(self) -> Any:  # noqa: ANN401 - a T2IAdapter
+        if self.control is None:
+            raise InputError(
+                f"Expected a model with a control network, found {self.model} without. "
+                "Take mini, or attach a pipeline with a ControlNet and pass pipeline_inputs."
+            )
+        like = self.denoiser
+        return load_control(self.control).to(device=like.device, dtype=like.dtype)
 
     def _resampled(self, scene: Scene, size: tuple[int, int]) -> AnyArray:
         how = "fit" if self.sampling.one_size else "stretch"  # the latter is of the same proportions

@@ -52,7 +52,7 @@ def check_pipeline(pipeline: Any) -> None:  # noqa: ANN401 - any diffusers pipel
 def text_to_image(pipeline: Any) -> Any:  # noqa: ANN401 - any diffusers pipeline
     """`pipeline` itself if it starts from noise, else its twin that does."""
     from_text = twins_of(pipeline).from_text
-    return pipeline if _is(pipeline, from_text) else _build(from_text, pipeline, {})
+    return pipeline if _is(pipeline, from_text) else built(from_text, pipeline, {})
 
 
 def image_to_image(pipeline: Any) -> Any:  # noqa: ANN401 - any diffusers pipeline
@@ -63,7 +63,7 @@ def image_to_image(pipeline: Any) -> Any:  # noqa: ANN401 - any diffusers pipeli
     channels, denoiser = latent_channels(pipeline), denoiser_of(pipeline)
     source = LatentSource(list(pipeline.vae.config.block_out_channels), channels)
     source.anchor = source.anchor.to(device=denoiser.device, dtype=denoiser.dtype)
-    twin = _build(place, pipeline, {"vae": source})
+    twin = built(place, pipeline, {"vae": source})
     twin.image_processor = VaeImageProcessor(
         vae_scale_factor=twin.vae_scale_factor, vae_latent_channels=channels
     )
@@ -85,7 +85,8 @@ def _is(pipeline: object, place: Place) -> bool:
     return any(cls.__name__ == place[2] for cls in type(pipeline).__mro__)
 
 
-def _build(place: Place, pipeline: Any, instead: dict[str, Any]) -> Any:  # noqa: ANN401
+def built(place: Place, pipeline: Any, instead: dict[str, Any]) -> Any:  # noqa: ANN401
+    """The stock pipeline at `place` over the parts of `pipeline`, some of them replaced or added."""
     package, module, name = place
     cls = getattr(import_module(f"diffusers.pipelines.{package}.{module}"), name)
     parts = {**pipeline.components, **instead}

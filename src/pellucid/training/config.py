@@ -8,13 +8,13 @@ from typing import Any, Literal, get_args
 
 from pellucid.errors import ConfigError
 
-Stage = Literal["vae", "autoencoder", "base", "transparent", "layers"]
+Stage = Literal["vae", "autoencoder", "base", "transparent", "layers", "control"]
 STAGES: tuple[Stage, ...] = get_args(Stage)
 """In the order in which a model is made."""
 OPTIMIZERS = ("adamw", "adamw-8bit")
 ONLY_IN: Mapping[str, tuple[Stage, ...]] = {
     "stream": ("vae", "autoencoder"),
-    "gradient_checkpointing": ("autoencoder", "base", "transparent", "layers"),
+    "gradient_checkpointing": ("autoencoder", "base", "transparent", "layers", "control"),
 }
 """Stages that have an option, where not all do."""
 
@@ -37,7 +37,7 @@ class Recipe:
     first_subjects: tuple[str, ...] = ()
     """Labels that come into the vocabulary before all others."""
     groups: tuple[str, ...] = ("animals", "food", "objects", "activities", "travel", "smileys", "people")
-    """Emoji groups in the order in which the vocabulary takes them."""
+    """Groups of pictures in the order in which the vocabulary takes them. None is all."""
     steps: int
     """Optimizer steps in the whole run."""
     minutes: float = 0.0
@@ -142,9 +142,9 @@ def read_recipe(path: Path, stage: str, overrides: Mapping[str, str] | None = No
 
 
 def stages_in(path: Path) -> tuple[Stage, ...]:
-    """The stages that make a model by this recipe: all, but layers only where it has a table for them."""
+    """The stages that make a model by this recipe: all, but the last two only where it has their tables."""
     tables = _tables(path)
-    return tuple(stage for stage in STAGES if stage != "layers" or stage in tables)
+    return tuple(stage for stage in STAGES if stage not in ("layers", "control") or stage in tables)
 
 
 def _tables(path: Path) -> dict[str, Any]:

@@ -37,7 +37,13 @@ def discriminator_hinge(real: Tensor, fake: Tensor) -> Scalar:
     return (functional.relu(1 - real).mean() + functional.relu(1 + fake).mean()) / 2
 
 
-def min_snr_v_weight(alphas_cumprod: Float[Tensor, " b"], gamma: float) -> Float[Tensor, " b"]:
-    """Weight of v's squared error, min(snr, gamma) / (snr + 1) (Hang et al. 2023, section 3.4)."""
+def min_snr_weight(alphas_cumprod: Float[Tensor, " b"], gamma: float, *, v: bool) -> Float[Tensor, " b"]:
+    """Weight of a squared error of v or of epsilon (Hang et al. 2023, section 3.4); a gamma of 0 gives 1.
+
+    In terms of the clean latent's error both are min(snr, gamma).
+    """
+    if not gamma:
+        return torch.ones_like(alphas_cumprod)
     snr = alphas_cumprod / (1 - alphas_cumprod).clamp_min(1e-8)
-    return torch.minimum(snr, torch.full_like(snr, gamma)) / (snr + 1)
+    capped = torch.minimum(snr, torch.full_like(snr, gamma))
+    return capped / (snr + 1) if v else capped / snr.clamp_min(1e-8)

@@ -75,6 +75,11 @@ def shards(recipe: Recipe) -> list[str]:
     return [shard for name in recipe.data for shard in shards_of(name)]
 
 
+def wanted(recipe: Recipe, group: str) -> bool:
+    """Whether a recipe takes pictures of a group."""
+    return not recipe.groups or group in recipe.groups
+
+
 def load_pictures(recipe: Recipe) -> Pictures:
     """Reads a recipe's sets at its size.
 
@@ -82,13 +87,13 @@ def load_pictures(recipe: Recipe) -> Pictures:
         ConfigError: nothing is left.
     """
     samples = (sample for shard in shards(recipe) for sample in read_shard(shard))
-    wanted = [sample for sample in samples if sample[0].group in recipe.groups]
-    if not wanted:
+    found = [sample for sample in samples if wanted(recipe, sample[0].group)]
+    if not found:
         raise ConfigError(f"No pictures in {recipe.data} match groups {recipe.groups}. Mend the recipe.")
     with ThreadPoolExecutor() as pool:
         made = partial(prepared, size_px=recipe.size_px)
-        rgba = list(pool.map(made, (picture for _, picture in wanted)))
-    return Pictures(tuple(record for record, _ in wanted), torch.from_numpy(np.stack(rgba)))
+        rgba = list(pool.map(made, (picture for _, picture in found)))
+    return Pictures(tuple(record for record, _ in found), torch.from_numpy(np.stack(rgba)))
 
 
 def load_samples(recipe: Recipe) -> list[Sample]:

@@ -21,6 +21,7 @@ PARTS = {
     "base": "unet",
     "transparent": "adapter/transparent.safetensors",
     "layers": "adapter/joint.safetensors",
+    "control": "control",
 }
 """What each stage adds to a model: a folder, or a file."""
 MODEL = "model"
@@ -47,6 +48,10 @@ def usable_device(name: str | None) -> torch.device:
 def make_stage(recipe: Recipe, device: torch.device, pictures: Pictures | None = None) -> Stage:
     """The stage that a recipe trains, with its data loaded."""
     if recipe.stage == "layers":
+        if recipe.model.get("concat"):
+            from pellucid.training.conditioned import ConcatStage
+
+            return ConcatStage(recipe, load_samples(recipe), device)
         from pellucid.training.layers import LayersStage
 
         return LayersStage(recipe, load_samples(recipe), device)
@@ -59,6 +64,10 @@ def make_stage(recipe: Recipe, device: torch.device, pictures: Pictures | None =
         from pellucid.training.autoencoder import AutoencoderStage
 
         return AutoencoderStage(recipe, pictures, device)
+    if recipe.stage == "control":
+        from pellucid.training.control import ControlStage
+
+        return ControlStage(recipe, pictures, device)
     from pellucid.training.diffusion import DiffusionStage
 
     return DiffusionStage(recipe, pictures, device)

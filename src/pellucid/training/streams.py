@@ -25,7 +25,7 @@ from pellucid.data.sources import cache_folder
 from pellucid.errors import ConfigError, FileError
 from pellucid.training.config import Recipe
 from pellucid.training.draws import Draw
-from pellucid.training.pictures import Pictures, augmented, prepared, shards
+from pellucid.training.pictures import Pictures, augmented, prepared, shards, wanted
 
 TOGETHER = 4
 """Shards whose pictures are shuffled together."""
@@ -129,8 +129,8 @@ class Reader:
         started = time.monotonic()
         future = self._ahead.pop(place, None) or self._submit(place, size)
         if place.part >= 0:
-            wanted = list(islice(self._after(place), 2 * WORKERS))
-            self._ahead = {each: self._ahead.get(each) or self._submit(each, size) for each in wanted}
+            later = islice(self._after(place), 2 * WORKERS)
+            self._ahead = {each: self._ahead.get(each) or self._submit(each, size) for each in later}
         found = future.result()
         self.waited_s += time.monotonic() - started
         return found
@@ -181,7 +181,7 @@ class Reader:
         packed = [
             picture
             for record, picture in read_packed(self.names[shard])
-            if record.group in self.recipe.groups and not record.held_out
+            if wanted(self.recipe, record.group) and not record.held_out
         ]
         if len(packed) != self.counts[shard]:
             raise FileError(
@@ -231,7 +231,7 @@ def streamed(recipe: Recipe) -> Streamed:
     """
     names = shards(recipe)
     counts = counts_of(names, cache_folder() / "counts")
-    sizes = [sum(each.training.get(group, 0) for group in recipe.groups) for each in counts]
+    sizes = [sum(n for group, n in each.training.items() if wanted(recipe, group)) for each in counts]
     filled = [index for index, size in enumerate(sizes) if size]
     if len(filled) < recipe.accumulation:
         raise ConfigError(
@@ -239,7 +239,9 @@ def streamed(recipe: Recipe) -> Streamed:
             f"forward pass of a step, found {len(filled)}. Write smaller ones: `pellucid data pack --each`."
         )
     held_out = [
-        name for name, each in zip(names, counts, strict=True) if set(each.held_out) & set(recipe.groups)
+        name
+        for name, each in zip(names, counts, strict=True)
+        if any(wanted(recipe, group) for group in each.held_out)
     ]
     found = list(islice(_held_out(recipe, held_out), HELD_OUT))
     records = tuple(record for record, _ in found)
@@ -253,7 +255,7 @@ def streamed(recipe: Recipe) -> Streamed:
 def _held_out(recipe: Recipe, names: Sequence[str]) -> Iterator[tuple[Record, bytes]]:
     for name in names:
         for record, packed in read_packed(name):
-            if record.held_out and record.group in recipe.groups:
+            if record.held_out and wanted(recipe, record.group):
                 yield record, packed
 
 

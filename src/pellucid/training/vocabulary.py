@@ -19,7 +19,7 @@ def plain_pictures(
 
     Args:
         records: pictures, the preferred style first.
-        groups: emoji groups to draw from.
+        groups: to draw from, in turns; none is all pictures as one group.
         subjects: how many subjects. 0 is all.
         first: labels that come before all others.
 
@@ -34,7 +34,8 @@ def plain_pictures(
     def rank(index: int) -> tuple[bool, int, int]:
         return (records[index].soft <= SOFT, len(records[index].label.split()), index)
 
-    queues = [sorted((i for i in chosen.values() if records[i].group == group), key=rank) for group in groups]
+    drawn = [[i for i in chosen.values() if records[i].group == group] for group in groups]
+    queues = [sorted(queue, key=rank) for queue in (drawn or [chosen.values()])]
     early = [chosen[label] for label in first if label in chosen]
     turns = [index for index in chain.from_iterable(zip_longest(*queues)) if index is not None]
     return list(dict.fromkeys([*early, *turns]))[: subjects or None]

@@ -1,6 +1,7 @@
 """Names of UNet tensors: LDM (as released) to diffusers. Source: SPEC a.1, a.2 and a.4."""
 
 import re
+from collections.abc import Collection
 
 PREFIX = "diffusion_model."
 LAYERS = 3
@@ -26,6 +27,7 @@ RESNET = (
     ("out_layers.3.", "conv2."),
     ("skip_connection.", "conv_shortcut."),
 )
+OWN_BLOCK = re.compile(r"(down|up)_blocks\.(\d+)\.(resnets|attentions|downsamplers|upsamplers)\.(\d+)\.(.+)")
 BLOCK = re.compile(r"(input|output)_blocks\.(\d+)\.(\d)\.(.+)")
 
 
@@ -52,6 +54,44 @@ def _inner(name: str) -> str:
         for old, new in RESNET:
             name = name.replace(f".{old}", f".{new}")
     return name
+
+
+def diffusers_to_ldm(names: Collection[str]) -> dict[str, str]:
+    """LDM names, without `diffusion_model.`, of the diffusers names of a UNet that have one.
+
+    Args:
+        names: of one UNet; where its upsamplers lie depends on which of its levels have attentions.
+    """
+    attentive = {match[1] for name in names if (match := re.match(r"up_blocks\.(\d+)\.attentions", name))}
+    guesses = {name: _ldm(name, attentive) for name in names}
+    return {name: ldm for name, ldm in guesses.items() if ldm and ldm_to_diffusers(ldm) == name}
+
+
+def _ldm(name: str, attentive: set[str]) -> str | None:
+    for ldm, own in WHOLE:
+        if name.startswith(own):
+            return ldm + _outer(name.removeprefix(own), own)
+    match = OWN_BLOCK.fullmatch(name)
+    if match is None:
+        return None
+    side, level, part, layer, rest = match.groups()
+    number = LAYERS * int(level) + (side == "down")
+    block = "input_blocks" if side == "down" else "output_blocks"
+    if part == "downsamplers":
+        return f"{block}.{number + LAYERS - 1}.0.op.{rest.removeprefix('conv.')}"
+    if part == "upsamplers":
+        return f"{block}.{number + LAYERS - 1}.{1 + (level in attentive)}.{rest}"
+    place = f"{block}.{number + int(layer)}.{int(part == 'attentions')}."
+    return place + _outer(rest, part)
+
+
+def _outer(rest: str, part: str) -> str:
+    """Undoes `_inner`."""
+    if "resnets" in part:
+        for old, new in RESNET:
+            if rest.startswith(new):
+                return old + rest.removeprefix(new)
+    return rest
 
 
 def attention_layers() -> list[str]:

@@ -42,6 +42,14 @@ MAX_NAME = 60
     metavar="STRENGTH",
     help="Make it at the model's own size, enlarge, and repaint this much (try 0.4).",
 )
+@click.option("--control", type=PATH, help="Picture whose silhouette and edges the result takes (mini).")
+@click.option(
+    "--control-kind",
+    type=click.Choice(["both", "silhouette", "edges"]),
+    default="both",
+    show_default=True,
+    help="What of it.",
+)
 @click.option("--mend", is_flag=True, help="Make it again where the model painted a background of its own.")
 @sampling_options
 @model_options
@@ -52,6 +60,8 @@ def generate_command(
     output: Path | None,
     size: tuple[int, int] | None,
     hires: float | None,
+    control: Path | None,
+    control_kind: str,
     mend: bool,
     sampling: SamplingChoice,
     choice: ModelChoice,
@@ -60,6 +70,7 @@ def generate_command(
 ) -> None:
     """Make transparent pictures from PROMPT and print their paths."""
     from pellucid.pipelines.requests import check_size
+    from pellucid.rgba.io import read_rgba
 
     target = output or default_path(prompt)
     check_target(target)
@@ -67,8 +78,9 @@ def generate_command(
     height, width = size or (None, None)
     if size is not None:
         check_size(*size)
+    shape = None if control is None else read_rgba(control)
     pipe: Any = choice.load()
-    extra = {"hires_strength": hires, "mend_backdrop": mend}
+    extra = {"hires_strength": hires, "mend_backdrop": mend, "control": shape, "control_kind": control_kind}
     scenes = pipe.generate([prompt], height=height, width=width, **extra, **sampling.arguments())
     save_and_report(scenes, target, clean=clean, as_json=as_json)
 

@@ -1,0 +1,182 @@
+"""Two claims of the paper on the embedded model: LoRAs against all weights, shared attention against none.
+
+    python benchmarks/diffusion_claims.py [--steps 80] [--runs runs/claims]
+
+Every variant with three seeds, one thread; a run that is done is not done again. Losses are of held-out
+pictures at fixed noise. Writes benchmarks/results/diffusion_claims.json and docs/reproduction-diffusion.png.
+"""
+
+import json
+import platform
+import subprocess
+import time
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import click
+import matplotlib as mpl
+import numpy as np
+import torch
+from scipy import stats
+
+from pellucid.data.shards import read_shard
+from pellucid.data.sources import shard_of
+from pellucid.training.config import Recipe
+from pellucid.training.diffusion import DiffusionStage
+from pellucid.training.layers import LayersStage
+from pellucid.training.loop import Run
+from pellucid.training.pictures import Pictures, load_pictures
+
+mpl.use("Agg")
+HERE = Path(__file__).parent
+RESULTS, FIGURE = (
+    HERE / "results" / "diffusion_claims.json",
+    HERE.parent / "docs" / "reproduction-diffusion.png",
+)
+SEEDS = (0, 1, 2)
+BATCHES = 8
+CPU = torch.device("cpu")
+COMMON: dict[str, Any] = {
+    "init": str(HERE.parent / "src" / "pellucid" / "mini"), "size_px": 128, "batch_size": 12,
+    "warmup_steps": 10, "ema_decay": 0.0, "sample_every": 0, "log_every": 5,
+}  # fmt: skip
+SHARED = {"frames": ("foreground", "composite"), "rank": 16, "scenes": 512}
+VARIANTS: dict[str, dict[str, Any]] = {
+    "LoRA, rank 32": {"learning_rate": 1e-3, "model": {"method": "lora", "rank": 32}},
+    "all but q, k, v": {"learning_rate": 4e-4, "model": {"method": "conv"}},
+    "all weights": {"learning_rate": 4e-4, "model": {"method": "full"}},
+    "shared attention": {"learning_rate": 1e-3, "batch_size": 6, "model": SHARED},
+    "no shared attention": {"learning_rate": 1e-3, "batch_size": 6, "model": SHARED},
+}
+"""The last leaves the output of the attention between frames at 0, so that each frame has its LoRAs alone."""
+Losses = dict[str, float]
+
+
+class Methods:
+    """Adjusted latents, learned by the base model; and what it still knows of opaque pictures."""
+
+    def __init__(self, recipe: Recipe, pictures: Pictures) -> None:
+        self.stage = DiffusionStage(recipe, pictures.only(held_out=False), CPU)
+        kept = pictures.only(held_out=True)
+        self.adjusted = DiffusionStage(recipe, kept, CPU)
+        opaque = replace(recipe, model={**recipe.model, "opaque": True})
+        self.opaque = DiffusionStage(opaque, kept, CPU)
+
+    def losses(self) -> Losses:
+        """Of held-out pictures."""
+        return {"transparent": _fixed(self.adjusted, self.stage), "opaque": _fixed(self.opaque, self.stage)}
+
+
+class Sharing:
+    """Foreground and composite of a scene, made together."""
+
+    def __init__(self, recipe: Recipe, samples: Sequence[Any], *, shared: bool) -> None:
+        self.stage = LayersStage(recipe, [each for each in samples if not each[0].held_out], CPU)
+        self.kept = LayersStage(recipe, [each for each in samples if each[0].held_out], CPU)
+        if not shared:
+            for name, parameter in self.stage.sharing.named_parameters():
+                parameter.requires_grad_("temporal" not in name)
+
+    def losses(self) -> Losses:
+        """Of held-out scenes."""
+        found = self.kept.score(self.stage.sharing)
+        return {name.removeprefix("fixed_"): 2 * value for name, value in found.items()}
+
+
+@torch.no_grad()
+def _fixed(scored: DiffusionStage, trained: DiffusionStage) -> float:
+    generator = torch.Generator().manual_seed(0)
+    with scored.denoising.using(trained.denoising.net):
+        return sum(float(*scored.loss("", generator).values()) for _ in range(BATCHES)) / BATCHES
+
+
+def run(variant: str, seed: int, steps: int, folder: Path) -> list[dict[str, Any]]:
+    """Losses on held-out pictures at every quarter of the run."""
+    shares, table = "shared" in variant, VARIANTS[variant]
+    data = ("fluent-3d", "land-photos") if shares else ("fluent-3d", "noto")
+    stage = "layers" if shares else "transparent"
+    recipe = Recipe(stage=stage, data=data, seed=seed, steps=steps, **(COMMON | table))  # type: ignore[arg-type]
+    if shares:
+        samples = [each for name in data for each in read_shard(shard_of(name))]
+        trial: Methods | Sharing = Sharing(recipe, samples, shared=variant == "shared attention")
+    else:
+        trial = Methods(recipe, load_pictures(recipe))
+    training, curve = Run(recipe, trial.stage, folder), [{"step": 0, **trial.losses()}]
+    while training.step < steps:
+        training.one_step()
+        if training.step * 4 % steps == 0:
+            curve.append({"step": training.step, **trial.losses()})
+            print(variant, seed, curve[-1], flush=True)
+    return curve
+
+
+def interval(values: Sequence[float]) -> tuple[float, float]:
+    """Mean and half of the 95 % interval (Student's t)."""
+    mean, error = float(np.mean(values)), float(stats.sem(values))
+    return round(mean, 4), round(float(stats.t.ppf(0.975, len(values) - 1)) * error, 4)
+
+
+def draw(curves: dict[str, list[list[dict[str, Any]]]]) -> None:
+    """One panel a loss, a line a variant with its seeds' spread."""
+    from matplotlib import pyplot as plt
+
+    panels = {
+        "transparent": "adjusted latents",
+        "opaque": "opaque latents",
+        "composite": "composite of two frames",
+    }
+    figure, axes = plt.subplots(1, len(panels), figsize=(11, 3.2), layout="constrained")
+    for axis, (loss, title) in zip(axes, panels.items(), strict=True):
+        for variant, runs in curves.items():
+            if loss in runs[0][0]:
+                steps = [point["step"] for point in runs[0]]
+                values = np.array([[point[loss] for point in each] for each in runs])
+                axis.plot(steps, values.mean(0), marker="o", markersize=3, label=variant)
+                axis.fill_between(steps, values.min(0), values.max(0), alpha=0.2)
+        axis.set(title=title, xlabel="step")
+        axis.legend(fontsize=7, frameon=False)
+    axes[0].set_ylabel("held-out loss of v, fixed noise")
+    figure.savefig(FIGURE, dpi=110)
+
+
+@click.command()
+@click.option("--steps", default=80, help="Of every run.")
+@click.option(
+    "--runs", type=click.Path(path_type=Path), default=Path("runs/claims"), help="Where runs are kept."
+)
+def main(steps: int, runs: Path) -> None:
+    """Runs what has not been run, and writes the figures."""
+    torch.set_num_threads(1)
+    curves: dict[str, list[list[dict[str, Any]]]] = {}
+    for seed in SEEDS:
+        for variant in VARIANTS:
+            folder = runs / f"{variant.replace(',', '').replace(' ', '-')}-{seed}-{steps}"
+            done = folder / "curve.json"
+            if not done.is_file():
+                started = time.monotonic()
+                curve = run(variant, seed, steps, folder)
+                folder.mkdir(parents=True, exist_ok=True)
+                done.write_text(json.dumps({"curve": curve, "seconds": round(time.monotonic() - started)}))
+            curves.setdefault(variant, []).append(json.loads(done.read_text())["curve"])
+    last = {
+        variant: {
+            name: interval([each[-1][name] for each in found]) for name in found[0][0] if name != "step"
+        }
+        for variant, found in curves.items()
+    }
+    report = {
+        "command": f"python benchmarks/diffusion_claims.py --steps {steps}",
+        "date": time.strftime("%Y-%m-%d", time.gmtime()), "torch": torch.__version__,
+        "machine": f"{platform.machine()}, one thread", "seeds": SEEDS,
+        "commit": subprocess.check_output(["git", "rev-parse", "--short", "HEAD"], text=True).strip(),
+        "last_step_mean_and_95": last, "curves": curves,
+    }  # fmt: skip
+    RESULTS.write_text(json.dumps(report, indent=1) + "\n")
+    draw(curves)
+    print(json.dumps(last, indent=1))
+
+
+if __name__ == "__main__":
+    main()

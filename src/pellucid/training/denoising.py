@@ -1,0 +1,171 @@
+"""A pipeline whose denoiser trains: what stages of diffusion models have in common."""
+
+from collections.abc import Generator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import fields
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import torch
+from diffusers.models.unets.unet_2d_condition import UNet2DConditionModel
+from torch import Tensor, nn
+
+from pellucid.errors import ConfigError
+from pellucid.models.autoencoder import RGBAAutoencoder
+from pellucid.models.concat_condition import ConcatCondition
+from pellucid.pipelines.codec import autoencoder_of, check_codec
+from pellucid.pipelines.families import FamilyRow, denoiser_of, row_of
+from pellucid.pipelines.load import mode_of_own, stock_pipeline
+from pellucid.pipelines.modes import MODES, Sampling
+from pellucid.pipelines.quiet import quiet
+from pellucid.pipelines.requests import Request
+from pellucid.pipelines.sampling import sample
+from pellucid.training.config import Recipe
+from pellucid.training.denoisers import Conditions, encode_texts, predict
+from pellucid.training.schedule import NoiseOptions, Noising
+from pellucid.weights.store import load_codec
+
+NOISE = {each.name for each in fields(NoiseOptions)}
+CODEC = "rgba"
+
+
+class Denoising:
+    """The frozen parts of a pipeline around the denoiser, and what is asked of that in training.
+
+    Options in the recipe's `model`: those of `NoiseOptions`, and `codec` (the name of a released mode, such
+    as `sdxl-attn`, whose codec gives the adjusted latents; without it the one in the folder's `rgba`).
+    """
+
+    OPTIONS = frozenset(NOISE | {"codec"})
+
+    def __init__(
+        self, recipe: Recipe, device: torch.device, *, architecture: Mapping[str, Any] | None = None
+    ) -> None:
+        """`architecture`: of a new UNet, where the folder has none yet.
+
+        Raises:
+            WeightsError: a part is absent.
+        """
+        self.recipe, self.device, self.folder = recipe, device, Path(recipe.init)
+        unet = None
+        if architecture and not (self.folder / "unet").is_dir():
+            unet = UNet2DConditionModel(**architecture)
+        with quiet():
+            self.pipeline = stock_pipeline(recipe.init, torch.float32, unet=unet)
+        self.pipeline.set_progress_bar_config(disable=True)
+        for part in self.pipeline.components.values():
+            if isinstance(part, nn.Module):
+                part.requires_grad_(False).to(device)
+        options = {name: value for name, value in recipe.model.items() if name in NOISE}
+        self.noising = Noising(self.pipeline.scheduler, NoiseOptions(**options), device)
+
+    @property
+    def row(self) -> FamilyRow:
+        """The family."""
+        return row_of(self.pipeline)
+
+    @property
+    def net(self) -> nn.Module:
+        """The denoiser."""
+        return denoiser_of(self.pipeline)
+
+    @cached_property
+    def codec(self) -> RGBAAutoencoder:
+        """The RGBA autoencoder over the pipeline's VAE, or that VAE alone where the folder has no codec."""
+        name = self.recipe.model.get("codec")
+        if name is None:
+            return load_codec(self.folder / CODEC, self.pipeline.vae)
+        if name not in MODES or MODES[name].codec is None:
+            raise ConfigError(
+                f"Expected codec to name a released mode, got {name!r}. Choose one of {', '.join(MODES)}."
+            )
+        codec = autoencoder_of(MODES[name].codec, self.pipeline.vae)  # type: ignore[arg-type]
+        check_codec(self.pipeline, codec)
+        return codec
+
+    @cached_property
+    def vae(self) -> RGBAAutoencoder:
+        """The VAE with its scaling, for opaque pictures."""
+        return RGBAAutoencoder(self.pipeline.vae, None, None)
+
+    def encode_texts(self, texts: Sequence[str]) -> Conditions:
+        """See `pellucid.training.denoisers.encode_texts`."""
+        with quiet():
+            return encode_texts(self.pipeline, texts)
+
+    def errors(
+        self,
+        latents: Tensor,
+        conditions: Conditions,
+        generator: torch.Generator,
+        *,
+        rows_together: int = 1,
+        shown: Tensor | None = None,
+        more: Mapping[str, Any] | None = None,
+    ) -> Tensor:
+        """Weighted squared error of each row at a random noise level, (b,); its mean is the loss.
+
+        Args:
+            latents: scaled, (b, c, h, w).
+            conditions: of the same rows.
+            generator: of levels and noise.
+            rows_together: see `Noising`.
+            shown: latents (b, c2, h, w) for a UNet whose inputs have grown.
+            more: what else a UNet is called with.
+        """
+        made = self.noising(latents, generator, rows_together=rows_together)
+        noisy = made.noisy if shown is None else torch.cat([made.noisy, shown], dim=1)
+        found = predict(self.pipeline, noisy, made.timesteps, conditions, more or {}).float()
+        error = (found - made.target).square().mean(dim=(1, 2, 3))
+        return made.weight * error / made.weight.mean().clamp_min(1e-3)
+
+    @property
+    def sampling(self) -> Sampling:
+        """Settings for sample sheets: those that the model will be used with."""
+        return mode_of_own(self.row, None).sampling
+
+    @torch.no_grad()
+    def sampled(
+        self,
+        texts: Sequence[str],
+        module: nn.Module | None = None,
+        *,
+        shown: Tensor | None = None,
+        stock: Any = None,  # noqa: ANN401 - a diffusers pipeline
+        inputs: Sequence[Mapping[str, Any]] = ({},),
+    ) -> Tensor:
+        """Scaled latents that the stock pipeline samples, one a text.
+
+        Args:
+            texts: captions.
+            module: takes the denoiser's place, such as averaged weights.
+            shown: see `errors`; a row a text.
+            stock: another pipeline over the same parts.
+            inputs: what else it is called with: once for all texts, or once for each.
+        """
+        rows = [Request(prompt=text, negative_prompt="", seed=seed) for seed, text in enumerate(texts)]
+        size = {"height": self.recipe.size_px, "width": self.recipe.size_px}
+        autocast = torch.autocast(self.device.type, torch.bfloat16, enabled=self.device.type == "cuda")
+        with self.using(module), autocast:
+            handle = None if shown is None else ConcatCondition(shown).attach(self.net)
+            parts = [rows] if len(inputs) == 1 else [[row] for row in rows]
+            try:
+                found = [
+                    sample(stock or self.pipeline, part, self.sampling, {**size, **own})
+                    for part, own in zip(parts, inputs, strict=True)
+                ]
+                return torch.cat(found).float()
+            finally:
+                if handle is not None:
+                    handle.remove()
+
+    @contextmanager
+    def using(self, module: nn.Module | None) -> Generator[None]:
+        """Lets another module be the denoiser for a while."""
+        name, own = self.row.denoiser, self.net
+        setattr(self.pipeline, name, own if module is None else module)
+        try:
+            yield
+        finally:
+            setattr(self.pipeline, name, own)

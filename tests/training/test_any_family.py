@@ -1,0 +1,258 @@
+"""Fifty steps of every method on every family: the loss falls, only what was asked moves, files reload."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file
+from torch import Tensor, nn
+
+import pellucid
+import tiny
+import tiny_families
+from goldens.loading import keys
+from pellucid.data.records import Record
+from pellucid.data.shards import write_shard
+from pellucid.errors import ConfigError, InputError, WeightsError
+from pellucid.pipelines.families import FAMILIES, denoiser_of
+from pellucid.pipelines.load import stock_pipeline
+from pellucid.training.conditioned import ConcatStage
+from pellucid.training.config import Recipe
+from pellucid.training.diffusion import DiffusionStage
+from pellucid.training.loop import Run
+from pellucid.training.stages import make_stage
+from pellucid.training.trainables import choose, save_adapter
+from pellucid.weights.adapters import apply_adapter
+
+MADE = {
+    "sd15": lambda: tiny.sd15(tiny.sd15_unet()),
+    "sdxl": lambda: tiny.sdxl(tiny.sdxl_unet()),
+    **tiny_families.MADE,
+}
+OBJECTIVE = {"sd15": "epsilon", "sdxl": "epsilon", "sd21": "v_prediction", "sd3": "flow_matching"}
+OBJECTIVE |= {"flux": "flow_matching", "pixart-alpha": "epsilon", "pixart-sigma": "epsilon"}
+CPU = torch.device("cpu")
+SEED = 7
+
+
+def picture_shard(path: Path, group: str = "food") -> Path:
+    """Discs of four colours, or plain grounds."""
+    rows, columns = np.mgrid[:64, :64]
+    disc = ((rows - 32) ** 2 + (columns - 32) ** 2 < 500) * np.uint8(255)
+    samples = []
+    for i, label in enumerate(("red", "green", "blue", "grey")):
+        rgba = np.zeros((64, 64, 4), np.uint8)
+        rgba[..., i % 3] = 200 - 20 * i
+        rgba[..., 3] = 255 if group == "background" else disc
+        record = Record(
+            name=f"{group}-{label}", label=label, keywords=(), group=group, source="s", style="icon",
+            licence="MIT", attribution="a", soft=0.0,
+        )  # fmt: skip
+        samples.append((record, rgba))
+    write_shard(samples, path)
+    return path
+
+
+@pytest.fixture(scope="module")
+def folders(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """Every family's pipeline, saved as diffusers does, with a codec."""
+    found: dict[str, Path] = {}
+    for name, make in MADE.items():
+        folder, pipeline = tmp_path_factory.mktemp(name), make()
+        pipeline.save_pretrained(folder)
+        codec = tiny.codec(pipeline.vae, FAMILIES[name].latent_channels)
+        codec.offset_encoder.save_pretrained(folder / "rgba" / "offset_encoder")
+        codec.alpha_decoder.save_pretrained(folder / "rgba" / "alpha_decoder")
+        found[name] = folder
+    picture_shard(tmp_path_factory.getbasetemp() / "discs.tar")
+    picture_shard(tmp_path_factory.getbasetemp() / "grounds.tar", "background")
+    return found
+
+
+def recipe(stage: str, init: Path, model: Mapping[str, object], **values: object) -> Recipe:
+    data = (str(init.parent / "discs.tar"), str(init.parent / "grounds.tar"))
+    usual = {"steps": 50, "batch_size": 2, "size_px": 64, "learning_rate": 2e-3, "warmup_steps": 2}
+    usual |= {"sample_every": 0, "ema_decay": 0.0, "data": data if stage == "layers" else data[:1]}
+    return Recipe(stage=stage, init=str(init), model=model, **(usual | values))  # type: ignore[arg-type]
+
+
+def loss(stage: DiffusionStage | ConcatStage) -> float:
+    with torch.no_grad():
+        generator = torch.Generator().manual_seed(SEED)
+        return sum(float(term) for _ in range(12) for term in stage.loss("", generator).values())
+
+
+def before_and_after(stage: DiffusionStage | ConcatStage, made: Recipe, folder: Path) -> set[str]:
+    """Trains, demands that the loss at fixed noise falls, and returns the names of what moved."""
+    net = stage.denoising.net
+    start, first = {name: value.clone() for name, value in net.state_dict().items()}, loss(stage)
+    assert Run(made, stage, folder).train()
+    assert loss(stage) < first
+    return {name for name, value in net.state_dict().items() if not torch.equal(value, start[name])}
+
+
+def prediction(stage: DiffusionStage, net: nn.Module) -> Tensor:
+    with torch.no_grad(), stage.denoising.using(net):
+        _, latents, texts = stage.data.batch(torch.Generator().manual_seed(SEED))
+        return stage.denoising.errors(latents, texts, torch.Generator().manual_seed(SEED))
+
+
+def reloaded(folder: Path, adapter: Path) -> nn.Module:
+    net = denoiser_of(stock_pipeline(folder, torch.float32))
+    assert not apply_adapter(net, adapter).unmatched
+    return net
+
+
+def wanted(net: nn.Module, method: str) -> set[str]:
+    """Names by what they say, spelled out another way than the code does."""
+    embeddings = ("time_embedding", "add_embedding", "time_text_embed", "adaln_single")
+    inputs = ("to_q", "to_k", "to_v", "add_q_proj", "add_k_proj", "add_v_proj")
+    names = {name for name, _ in net.named_parameters()}
+    if method == "lora":
+        return {name for name in names if "lora_" in name}
+    if method == "conv":
+        kept = {name for name in names if any(part in name.split(".") for part in inputs)}
+        return {name for name in names - kept if name.split(".")[0] not in embeddings}
+    return names
+
+
+@pytest.mark.parametrize("method", ["lora", "conv", "full"])
+@pytest.mark.parametrize("name", MADE)
+def test_a_family_learns_adjusted_latents(
+    folders: dict[str, Path], tmp_path: Path, name: str, method: str
+) -> None:
+    made = recipe("transparent", folders[name], {"method": method, "rank": 4})
+    stage = make_stage(made, CPU)
+    assert isinstance(stage, DiffusionStage)
+    assert stage.denoising.noising.objective == OBJECTIVE[name]
+    moved = before_and_after(stage, made, tmp_path)
+    net = stage.denoising.net
+    assert moved <= wanted(net, method)
+    still = {n for n, p in net.named_parameters() if n in wanted(net, method) - moved and p.numel() > 64}
+    assert not {each for each in still if "embed" not in each}, "text and place embeddings may lie unused"
+    found = reloaded(folders[name], tmp_path / "export" / "adapter" / "transparent.safetensors")
+    torch.testing.assert_close(prediction(stage, found), prediction(stage, net), rtol=2e-2, atol=2e-3)
+    lora = tmp_path / "export" / "diffusers-lora"
+    assert lora.exists() == (
+        method == "lora" and hasattr(type(stage.denoising.pipeline), "load_lora_weights")
+    )
+    if lora.exists():
+        stock = stock_pipeline(folders[name], torch.float32)
+        stock.load_lora_weights(lora)
+        again = prediction(stage, denoiser_of(stock))
+        torch.testing.assert_close(again, prediction(stage, net), rtol=1e-3, atol=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("method", "file"), [("lora", "layer_xl_transparent_attn"), ("conv", "layer_xl_transparent_conv")]
+)
+def test_sdxl_is_written_as_the_released_files(
+    folders: dict[str, Path], tmp_path: Path, method: str, file: str
+) -> None:
+    made = recipe(
+        "transparent", folders["sdxl"], {"method": method, "rank": 2, "format": "released"}, steps=2
+    )
+    stage = make_stage(made, CPU)
+    Run(made, stage, tmp_path).train()
+    path = tmp_path / "export" / "adapter" / "transparent.safetensors"
+    assert set(load_file(path)) == set(keys(file))
+    torch.testing.assert_close(
+        prediction(stage, reloaded(folders["sdxl"], path)), prediction(stage, stage.denoising.net),
+        rtol=2e-2, atol=2e-3,
+    )  # fmt: skip
+
+
+def test_loras_are_written_as_differences_of_whole_matrices(folders: dict[str, Path], tmp_path: Path) -> None:
+    made = recipe("transparent", folders["sdxl"], {"rank": 2, "format": "merged"}, steps=2)
+    stage = make_stage(made, CPU)
+    Run(made, stage, tmp_path).train()
+    found = load_file(tmp_path / "export" / "adapter" / "transparent.safetensors")
+    assert set(found) == set(keys("ld_diffusers_sdxl_attn"))
+    assert {value.ndim for value in found.values()} == {2}
+
+
+def test_a_file_says_which_released_codec_it_was_trained_with(
+    folders: dict[str, Path], tmp_path: Path
+) -> None:
+    path, net = tmp_path / "own.safetensors", tiny.sdxl_unet()
+    start = choose(net, "lora", rank=2)
+    save_adapter(net, start, path, codec="sdxl-attn")
+    with pytest.raises(WeightsError, match=r"sdxl-encoder|vae_transparent_encoder"):
+        pellucid.attach(stock_pipeline(folders["sdxl"], torch.float32), path)
+    save_adapter(net, start, path)
+    with pytest.raises(InputError, match="Expected an autoencoder"):
+        pellucid.attach(stock_pipeline(folders["sdxl"], torch.float32), path)
+
+
+@pytest.mark.parametrize(
+    ("frames", "concat", "file"),
+    [
+        ("composite", ["foreground"], "layer_xl_fg2ble"),
+        ("background", ["foreground", "composite"], "layer_xl_fgble2bg"),
+    ],
+)
+def test_a_layer_is_made_from_others_as_channels(
+    folders: dict[str, Path], tmp_path: Path, frames: str, concat: list[str], file: str
+) -> None:
+    table = {"frames": [frames], "concat": concat, "scenes": 8, "format": "released"}
+    made = recipe("layers", folders["sdxl"], table)
+    stage = make_stage(made, CPU)
+    assert isinstance(stage, ConcatStage)
+    moved = before_and_after(stage, made, tmp_path)
+    names = {name for name, _ in stage.denoising.net.named_parameters()}
+    assert "conv_in.weight" in moved
+    assert not {each for each in moved if ".attentions." in each or "embedding" in each}
+    assert {each for each in names if ".resnets." in each and each.endswith("conv1.weight")} <= moved
+    path = next((tmp_path / "export" / "adapter").iterdir())
+    found = load_file(path)
+    assert set(found) == set(keys(file))
+    first = "diffusion_model.input_blocks.0.0.weight::diff::0"
+    assert found[first].shape[1] == 4 * (1 + len(concat))
+    net = reloaded(folders["sdxl"], path)
+    torch.testing.assert_close(
+        net.get_parameter("conv_in.weight"), stage.denoising.net.get_parameter("conv_in.weight"),
+        rtol=1e-2, atol=1e-3,
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("timesteps", ["uniform", "logit-normal", "mode"])
+@pytest.mark.parametrize("name", ["sd15", "sd21", "sd3"])
+def test_noise_levels_and_weights(folders: dict[str, Path], name: str, timesteps: str) -> None:
+    table = {"timesteps": timesteps, "logit_mean": 1.0, "min_snr_gamma": 5.0, "rank": 2}
+    noising = make_stage(recipe("transparent", folders[name], table), CPU).denoising.noising
+    latents = torch.randn(4096, 1, 1, 1, generator=torch.Generator().manual_seed(0))
+    made = noising(latents, torch.Generator().manual_seed(1))
+    times = made.timesteps.float()
+    assert 0 <= times.min() < times.max() <= 1000
+    assert abs(float(times.mean()) - 500) < 20 or timesteps != "uniform" or name == "sd3"
+    assert timesteps != "logit-normal" or times.mean() > 600
+    if name == "sd3":
+        share = (times / 1000).view(-1, 1, 1, 1)
+        torch.testing.assert_close(made.noisy, latents + share * made.target)
+        assert (made.weight == 1).all()
+        shifted = 3 * 0.5 / (1 + 2 * 0.5)  # the scheduler's shift of 3 moves the middle
+        assert timesteps != "uniform" or abs(float((times / 1000).median()) - shifted) < 0.02
+        return
+    kept = noising.alphas_cumprod[made.timesteps]
+    snr = kept / (1 - kept)
+    clean = torch.minimum(snr, torch.tensor(5.0))  # both weights, in terms of the clean latent's error
+    other = snr + 1 if name == "sd21" else snr
+    torch.testing.assert_close(made.weight, clean / other, rtol=1e-3, atol=1e-6)
+
+
+def test_mistakes_in_a_recipe_are_explained(folders: dict[str, Path]) -> None:
+    for stage, name, table, words in [
+        ("transparent", "sd15", {"method": "all"}, "Expected method to be one of full"),
+        ("transparent", "sd15", {"method": "full", "trainable": "nothing"}, "found none"),
+        ("transparent", "sd15", {"timesteps": "late"}, "Expected timesteps to be one of uniform"),
+        ("transparent", "sd15", {"codec": "sd20"}, "Expected codec to name a released mode"),
+        ("layers", "sd3", {"frames": ["composite"], "concat": ["foreground"]}, "Expected a UNet"),
+        ("layers", "sdxl", {"frames": ["composite"], "concat": ["composite"]}, "Expected one frame"),
+    ]:
+        with pytest.raises(ConfigError, match=words):
+            make_stage(recipe(stage, folders[name], table | {"scenes": 2}), CPU)
+    made = recipe("transparent", folders["sd3"], {"rank": 2, "format": "released"}, steps=1)
+    with pytest.raises(ConfigError, match="released files have no name"):
+        Run(made, make_stage(made, CPU), folders["sd3"] / "run").train()
