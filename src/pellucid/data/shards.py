@@ -50,28 +50,27 @@ def write_shard(samples: Iterable[Sample], path: Path, *, small: bool = False) -
     return count
 
 
-def pack(shards: Iterable[Path | str], size_px: int, path: Path, *, each: int = 0) -> tuple[list[Path], int]:
-    """Writes all samples of `shards` again, small: `size_px` on each side.
+def pack(shards: Iterable[Path | str], size_px: int, path: Path) -> int:
+    """Writes all samples of `shards` to one small shard, `size_px` on each side; returns their number."""
+    return write_shard(_resized(shards, size_px), path, small=True)
 
-    Args:
-        shards: what to read.
-        size_px: height and width.
-        path: of the shard to write; of several, what comes before their numbers, as in path-000000.tar.
-        each: how many samples a shard has. 0 writes a single one.
 
-    Returns:
-        The files, and the number of samples.
-    """
-    every = (sample for shard in shards for sample in read_shard(shard))
-    resized = ((record, resize_rgba(rgba, size_px, size_px)) for record, rgba in every)
-    if not each:
-        return [path], write_shard(resized, path, small=True)
+def pack_in_parts(
+    shards: Iterable[Path | str], size_px: int, path: Path, each: int
+) -> tuple[list[Path], int]:
+    """As `pack`, to shards of `each` samples named as path-000000.tar; returns them and the samples' number."""
+    samples = _resized(shards, size_px)
     paths: list[Path] = []
     count = 0
-    while some := list(islice(resized, each)):
+    while some := list(islice(samples, each)):
         paths.append(path.with_name(f"{path.stem}-{len(paths):06d}.tar"))
         count += write_shard(some, paths[-1], small=True)
     return paths, count
+
+
+def _resized(shards: Iterable[Path | str], size_px: int) -> Iterator[Sample]:
+    every = (sample for shard in shards for sample in read_shard(shard))
+    return ((record, resize_rgba(rgba, size_px, size_px)) for record, rgba in every)
 
 
 def expanded(name: str) -> list[str]:

@@ -124,9 +124,3 @@ class Processes:
     def wait(self) -> None:
         """Returns when all processes are here."""
         self.clock()
-
-    def close(self) -> None:
-        """Ends what connects the processes, when all are done."""
-        if self.accelerator is not None:
-            self.wait()
-            self.accelerator.end_training()

@@ -46,11 +46,14 @@ def pull(name: str, archives: Path | None, output: Path | None, as_json: bool) -
 )
 def pack(sets: tuple[str, ...], size_px: int, each: int | None, output: Path) -> None:
     """Pack SETS (names of `data pull`, shards or their URLs) into small shards, to carry to the training."""
-    from pellucid.data.shards import pack as pack_shards
+    from pellucid.data import shards as packing
     from pellucid.data.sources import shards_of
 
     shards = [shard for name in sets for shard in shards_of(name)]
-    paths, count = pack_shards(shards, size_px, output, each=each or 0)
+    if each:
+        paths, count = packing.pack_in_parts(shards, size_px, output, each)
+    else:
+        paths, count = [output], packing.pack(shards, size_px, output)
     size = sum(path.stat().st_size for path in paths)
     shown = f"{paths[0]} … {paths[-1].name}" if len(paths) > 1 else paths[0]
     click.echo(f"{shown}: {count} pictures, {size} bytes")

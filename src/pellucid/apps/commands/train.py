@@ -76,4 +76,3 @@ def train_command(
         said = folder / "export"
     if processes.main:
         click.echo(said)
-    processes.close()
