@@ -58,7 +58,7 @@ def pack(shards: Iterable[Path | str], size_px: int, path: Path) -> int:
 def pack_in_parts(
     shards: Iterable[Path | str], size_px: int, path: Path, each: int
 ) -> tuple[list[Path], int]:
-    """As `pack`, to shards of `each` samples named as path-000000.tar; returns them and the samples' number."""
+    """As `pack`, to shards of `each` samples: path-000000.tar …; returns them and the number of samples."""
     samples = _resized(shards, size_px)
     paths: list[Path] = []
     count = 0
