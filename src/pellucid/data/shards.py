@@ -1,12 +1,18 @@
-"""Shards in WebDataset's layout: straight RGBA as PNG or lossless WebP, a `Record` as JSON beside it."""
+"""Shards in WebDataset's layout: straight RGBA as PNG or lossless WebP, a `Record` as JSON beside it.
+
+A shard is a file's path, or any URL that fsspec opens (s3://, gs://, https://, memory:// …).
+"""
 
 import io
 import json
 import tarfile
 from collections.abc import Iterable, Iterator
+from glob import glob
+from itertools import islice
 from pathlib import Path
 
 import cv2
+import fsspec
 import numpy as np
 from PIL import Image
 
@@ -38,16 +44,70 @@ def write_shard(samples: Iterable[Sample], path: Path, *, small: bool = False) -
             count += 1
             picture, kind = io.BytesIO(), "webp" if small else "png"
             Image.fromarray(rgba, "RGBA").save(picture, kind, lossless=True)
-            add_member(tar, f"{record.name}.{kind}", picture.getvalue())
-            add_member(tar, f"{record.name}.json", json.dumps(record.to_json(), sort_keys=True).encode())
+            name = record.name.replace(".", "_")  # WebDataset takes all after the first dot for a kind
+            add_member(tar, f"{name}.{kind}", picture.getvalue())
+            add_member(tar, f"{name}.json", json.dumps(record.to_json(), sort_keys=True).encode())
     return count
 
 
-def pack(shards: Iterable[Path], size_px: int, path: Path) -> int:
+def pack(shards: Iterable[Path | str], size_px: int, path: Path) -> int:
     """Writes all samples of `shards` to one small shard, `size_px` on each side; returns their number."""
+    return write_shard(_resized(shards, size_px), path, small=True)
+
+
+def pack_in_parts(
+    shards: Iterable[Path | str], size_px: int, path: Path, each: int
+) -> tuple[list[Path], int]:
+    """As `pack`, to shards of `each` samples: path-000000.tar …; returns them and the number of samples."""
+    samples = _resized(shards, size_px)
+    paths: list[Path] = []
+    count = 0
+    while some := list(islice(samples, each)):
+        paths.append(path.with_name(f"{path.stem}-{len(paths):06d}.tar"))
+        count += write_shard(some, paths[-1], small=True)
+    return paths, count
+
+
+def _resized(shards: Iterable[Path | str], size_px: int) -> Iterator[Sample]:
     every = (sample for shard in shards for sample in read_shard(shard))
-    resized = ((record, resize_rgba(rgba, size_px, size_px)) for record, rgba in every)
-    return write_shard(resized, path, small=True)
+    return ((record, resize_rgba(rgba, size_px, size_px)) for record, rgba in every)
+
+
+def expanded(name: str) -> list[str]:
+    """Shards by a name that may have braces, as in s3://bucket/set-{000000..000099}.tar, or a local pattern.
+
+    Raises:
+        FileError: no file fits the pattern.
+    """
+    if "{" in name:
+        from webdataset.shardlists import expand_urls
+
+        return [each for brace in expand_urls(name) for each in expanded(brace)]
+    if "://" in name or not set("*?[") & set(name):
+        return [name]
+    found = sorted(glob(name))  # noqa: PTH207 - Path.glob takes no absolute patterns
+    if not found:
+        raise FileError(f"Expected shards that fit {name}, found none. Check the pattern.")
+    return found
+
+
+def opened(shard: Path | str) -> io.BufferedIOBase:
+    """A shard as a seekable file; a remote one is fetched whole, since its reader jumps about in it.
+
+    Raises:
+        OSError: no such file.
+        FileError: a remote one cannot be read.
+    """
+    if "://" not in str(shard):
+        return Path(shard).open("rb")
+    try:
+        with fsspec.open(str(shard), "rb") as remote:
+            return io.BytesIO(remote.read())  # type: ignore[union-attr]
+    except Exception as error:
+        raise FileError(
+            f"{shard} cannot be read: {type(error).__name__}: {error}. Check the address, your "
+            "credentials, and that the package which fsspec needs for it is installed."
+        ) from error
 
 
 def add_member(tar: tarfile.TarFile, name: str, content: bytes) -> None:
@@ -57,21 +117,43 @@ def add_member(tar: tarfile.TarFile, name: str, content: bytes) -> None:
     tar.addfile(info, io.BytesIO(content))
 
 
-def read_shard(path: Path) -> Iterator[Sample]:
+def read_shard(path: Path | str) -> Iterator[Sample]:
     """Yields the samples of a shard in its order.
 
     Raises:
         FileError: the file is absent or no shard.
     """
+    for record, packed in read_packed(path):
+        try:
+            picture = decoded(packed)
+        except (OSError, ValueError) as error:
+            raise FileError(
+                f"{path} is no readable shard: {record.name}: {error}. Make it with `pellucid data pull`."
+            ) from error
+        yield record, picture
+
+
+def decoded(packed: bytes) -> np.ndarray:
+    """A picture file's uint8 (h, w, 4)."""
+    return np.asarray(Image.open(io.BytesIO(packed)).convert("RGBA"))
+
+
+def read_packed(path: Path | str) -> Iterator[tuple[Record, bytes]]:
+    """Yields the samples of a shard in its order, each picture as the file that it is.
+
+    Raises:
+        FileError: the shard is absent or none.
+    """
     try:
-        with tarfile.open(path) as tar:
+        with opened(path) as file, tarfile.open(fileobj=file) as tar:
             members = {member.name: member for member in tar}
             for name in [name for name in members if name.endswith(".json")]:
                 record = Record.from_json(json.loads(_content(tar, members[name])))
                 stem = name.removesuffix("json")
                 member = members.get(f"{stem}png") or members[f"{stem}webp"]
-                picture = Image.open(io.BytesIO(_content(tar, member)))
-                yield record, np.asarray(picture.convert("RGBA"))
+                yield record, _content(tar, member)
+    except FileError:
+        raise
     except (OSError, tarfile.TarError, KeyError, ValueError, TypeError) as error:
         raise FileError(
             f"{path} is no readable shard: {error}. Make it with `pellucid data pull`."

@@ -9,7 +9,7 @@ from pathlib import Path
 from pellucid.data.archives import Archive, fetch, read_archive
 from pellucid.data.emoji import KEYWORDS, NAMES, emoji_samples, fluent, noto
 from pellucid.data.photographs import land_samples
-from pellucid.data.shards import Sample, write_shard
+from pellucid.data.shards import Sample, expanded, write_shard
 from pellucid.errors import InputError
 
 FLUENT = Archive(
@@ -102,3 +102,8 @@ def pull(name: str, *, archives: Path | None = None, folder: Path | None = None)
 def shard_of(name: str) -> Path:
     """The shard of a set by its name, fetched if need be; any other name is a shard's path."""
     return pull(name) if name in SOURCES else Path(name)
+
+
+def shards_of(name: str) -> list[str]:
+    """The shards of a set by its name, or of a path, pattern or URL; see `shards.expanded`."""
+    return [str(pull(name))] if name in SOURCES else expanded(name)

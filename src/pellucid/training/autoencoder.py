@@ -94,7 +94,7 @@ class AutoencoderStage:
             turns["discriminator"] = self.discriminator
         self.turns: Mapping[str, nn.Module] = turns
         self.compiled: Sequence[nn.Module] = (*self.parts.children(), self.vae.encoder, self.vae.decoder)
-        self._last: tuple[Tensor, Tensor] | None = None
+        self._last: dict[int, tuple[Tensor, Tensor]] = {}
 
     def networks(self) -> RGBAParts:
         """What trains, new."""
@@ -128,8 +128,7 @@ class AutoencoderStage:
     def loss(self, turn: str, generator: torch.Generator) -> dict[str, Tensor]:
         """The paper's three terms, and an L1 on blends over random colours; or the discriminator's hinge."""
         if turn == "discriminator":
-            assert self._last is not None
-            real, fake = self._last
+            real, fake = self._last.pop(generator.initial_seed())
             return {"hinge": discriminator_hinge(self.discriminator(real), self.discriminator(fake))}
         rgba = self.pictures.batch(self.recipe.batch_size, generator, augment=True)
         found, terms = self.forward(rgba, generator)
@@ -139,7 +138,7 @@ class AutoencoderStage:
         terms["blend"] = functional.l1_loss(blends(found, colours), blends(rgba, colours))
         if self.weights["discriminator"]:
             terms["discriminator"] = -self.discriminator(found).mean()
-            self._last = (rgba, found.detach())
+            self._last[generator.initial_seed()] = (rgba, found.detach())
         return {name: self.weights[name] * term for name, term in terms.items()}
 
     def forward(self, rgba: Tensor, generator: torch.Generator) -> tuple[Tensor, dict[str, Tensor]]:

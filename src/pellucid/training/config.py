@@ -11,6 +11,12 @@ from pellucid.errors import ConfigError
 Stage = Literal["vae", "autoencoder", "base", "transparent", "layers", "control"]
 STAGES: tuple[Stage, ...] = get_args(Stage)
 """In the order in which a model is made."""
+OPTIMIZERS = ("adamw", "adamw-8bit")
+ONLY_IN: Mapping[str, tuple[Stage, ...]] = {
+    "stream": ("vae", "autoencoder"),
+    "gradient_checkpointing": ("autoencoder", "base", "transparent", "layers", "control"),
+}
+"""Stages that have an option, where not all do."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -20,7 +26,10 @@ class Recipe:
     stage: Stage
     """What is trained."""
     data: tuple[str, ...]
-    """Sets by name (`pellucid data pull`) or paths of shards."""
+    """Sets by name (`pellucid data pull`); or shards: paths, patterns, URLs, braces as in {000..099}."""
+    stream: bool = False
+    """Whether pictures are read from the shards as they are needed, for sets larger than memory. Only the
+    stages `vae` and `autoencoder`."""
     size_px: int = 64
     """Height and width of the training pictures."""
     subjects: int = 0
@@ -38,8 +47,10 @@ class Recipe:
     """Pictures a forward pass."""
     accumulation: int = 1
     """Forward passes an optimizer step."""
+    optimizer: str = "adamw"
+    """`adamw`, or `adamw-8bit`, whose state takes a quarter of the memory: bitsandbytes', on a GPU."""
     learning_rate: float = 1e-3
-    """At its highest, after the warm-up; AdamW."""
+    """At its highest, after the warm-up."""
     final_learning_rate: float = 0.05
     """Share of `learning_rate` left at the last step (cosine)."""
     warmup_steps: int = 100
@@ -61,6 +72,10 @@ class Recipe:
     """Folder of the model to start from; needed by every stage but `vae`."""
     compile: bool = False
     """Whether torch.compile is used; worth it on a GPU."""
+    channels_last: bool = False
+    """Whether pictures lie in memory with their channels last; worth it for convolutions on a GPU."""
+    gradient_checkpointing: bool = False
+    """Whether activations are computed again for the gradients, to save memory. Not in stage `vae`."""
     model: Mapping[str, Any] = field(default_factory=dict)
     """Constructor arguments of the model that the stage makes new; and the stage's own options."""
     weights: Mapping[str, float] = field(default_factory=dict)
@@ -75,6 +90,16 @@ class Recipe:
         }
         if bad := {name: value for name, value in low.items() if value < 1}:
             raise ConfigError(f"Expected values of 1 or more, got {bad}. Mend the recipe.")
+        if self.optimizer not in OPTIMIZERS:
+            raise ConfigError(
+                f"Expected optimizer to be one of {OPTIMIZERS}, got {self.optimizer!r}. Mend the recipe."
+            )
+        for name, stages in ONLY_IN.items():
+            if getattr(self, name) and self.stage not in stages:
+                raise ConfigError(
+                    f"Expected {name} only in stages {', '.join(stages)}, found it in {self.stage}. "
+                    "Take it out, or put it into their tables."
+                )
         if bad := {name: value for name, value in self.weights.items() if value < 0}:
             raise ConfigError(f"Loss weights must be 0 or more, got {bad}. Mend the recipe.")
 

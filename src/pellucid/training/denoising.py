@@ -57,6 +57,8 @@ class Denoising:
         for part in self.pipeline.components.values():
             if isinstance(part, nn.Module):
                 part.requires_grad_(False).to(device)
+        if recipe.gradient_checkpointing:
+            self.net.enable_gradient_checkpointing()  # type: ignore[operator]
         options = {name: value for name, value in recipe.model.items() if name in NOISE}
         self.noising = Noising(self.pipeline.scheduler, NoiseOptions(**options), device)
 

@@ -13,7 +13,7 @@ from torch.nn import functional
 
 from pellucid.data.records import Record
 from pellucid.data.shards import Sample, read_shard, resize_rgba
-from pellucid.data.sources import shard_of
+from pellucid.data.sources import shards_of
 from pellucid.errors import ConfigError
 from pellucid.rgba.padding import extend_colour
 from pellucid.training.config import Recipe
@@ -70,26 +70,36 @@ def augmented(rgba: Float[Tensor, "b 4 h w"], generator: torch.Generator) -> Flo
     return torch.cat([colour, rgba[:, 3:]], dim=1)
 
 
+def shards(recipe: Recipe) -> list[str]:
+    """All shards of a recipe."""
+    return [shard for name in recipe.data for shard in shards_of(name)]
+
+
+def wanted(recipe: Recipe, group: str) -> bool:
+    """Whether a recipe takes pictures of a group."""
+    return not recipe.groups or group in recipe.groups
+
+
 def load_pictures(recipe: Recipe) -> Pictures:
     """Reads a recipe's sets at its size.
 
     Raises:
         ConfigError: nothing is left.
     """
-    samples = (sample for name in recipe.data for sample in read_shard(shard_of(name)))
-    wanted = [sample for sample in samples if not recipe.groups or sample[0].group in recipe.groups]
-    if not wanted:
+    samples = (sample for shard in shards(recipe) for sample in read_shard(shard))
+    found = [sample for sample in samples if wanted(recipe, sample[0].group)]
+    if not found:
         raise ConfigError(f"No pictures in {recipe.data} match groups {recipe.groups}. Mend the recipe.")
     with ThreadPoolExecutor() as pool:
-        prepared = partial(_prepared, size_px=recipe.size_px)
-        rgba = list(pool.map(prepared, (picture for _, picture in wanted)))
-    return Pictures(tuple(record for record, _ in wanted), torch.from_numpy(np.stack(rgba)))
+        made = partial(prepared, size_px=recipe.size_px)
+        rgba = list(pool.map(made, (picture for _, picture in found)))
+    return Pictures(tuple(record for record, _ in found), torch.from_numpy(np.stack(rgba)))
 
 
 def load_samples(recipe: Recipe) -> list[Sample]:
     """Reads a recipe's sets, backgrounds included, as they are but no larger than its size."""
     groups = (*recipe.groups, "background")
-    samples = (sample for name in recipe.data for sample in read_shard(shard_of(name)))
+    samples = (sample for shard in shards(recipe) for sample in read_shard(shard))
     return [
         (record, resize_rgba(rgba, recipe.size_px, recipe.size_px))
         for record, rgba in samples
@@ -97,6 +107,6 @@ def load_samples(recipe: Recipe) -> list[Sample]:
     ]
 
 
-def _prepared(picture: np.ndarray, size_px: int) -> np.ndarray:
+def prepared(picture: np.ndarray, size_px: int) -> np.ndarray:
     """uint8 (h, w, 4) -> uint8 (4, size_px, size_px), colour extended under transparent pixels."""
     return extend_colour(resize_rgba(picture, size_px, size_px)).transpose(2, 0, 1)

@@ -1,7 +1,7 @@
 """Stages by name, alone or one after the other."""
 
+import os
 import shutil
-import time
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -12,6 +12,8 @@ from pellucid.errors import ConfigError
 from pellucid.training.config import Recipe, read_recipe, stages_in
 from pellucid.training.loop import Run, Stage
 from pellucid.training.pictures import Pictures, load_pictures, load_samples
+from pellucid.training.processes import Processes
+from pellucid.training.streams import streamed
 
 PARTS = {
     "vae": "vae",
@@ -32,7 +34,8 @@ def usable_device(name: str | None) -> torch.device:
         ConfigError: torch cannot compute there.
     """
     try:
-        device = torch.device(name or ("cuda" if torch.cuda.is_available() else "cpu"))
+        own = f"cuda:{os.environ['LOCAL_RANK']}" if "LOCAL_RANK" in os.environ else "cuda"  # one a process
+        device = torch.device(name or (own if torch.cuda.is_available() else "cpu"))
         torch.zeros(1, device=device)
     except (RuntimeError, AssertionError) as error:
         reason = str(error).splitlines()[0]
@@ -52,7 +55,7 @@ def make_stage(recipe: Recipe, device: torch.device, pictures: Pictures | None =
         from pellucid.training.layers import LayersStage
 
         return LayersStage(recipe, load_samples(recipe), device)
-    pictures = pictures or load_pictures(recipe)
+    pictures = pictures or (streamed(recipe) if recipe.stream else load_pictures(recipe))
     if recipe.stage == "vae":
         from pellucid.training.vae import VAEStage
 
@@ -79,7 +82,12 @@ def _autoencoder(recipe: Recipe) -> Callable[[Recipe, Pictures, torch.device], S
 
 
 def train_all(
-    config: Path, overrides: Mapping[str, str], folder: Path, device: torch.device, budget_s: float
+    config: Path,
+    overrides: Mapping[str, str],
+    folder: Path,
+    device: torch.device,
+    budget_s: float,
+    processes: Processes | None = None,
 ) -> Path | None:
     """Trains every stage of a recipe in turn into one model; called again, goes on where it stopped.
 
@@ -89,31 +97,47 @@ def train_all(
         folder: each stage runs in a folder of its name in here; the model grows in `model`.
         device: where to train.
         budget_s: seconds after which to stop.
+        processes: those that train it together. None is this one alone.
 
     Returns:
         The model's folder, or None if the time was up first.
     """
-    started = time.monotonic()
+    processes = processes or Processes(device)
+    started = processes.clock()
     recipes = [read_recipe(config, stage, overrides) for stage in stages_in(config)]
     model = folder / MODEL
-    for part in ("text_encoder", "tokenizer", "scheduler", "model_index.json", "licences"):
-        source = Path(recipes[0].init) / part
-        if source.is_dir():
-            shutil.copytree(source, model / part, dirs_exist_ok=True)
-        elif source.exists():
-            shutil.copyfile(source, model / part)
+    if processes.main:
+        _copy_what_is_given(Path(recipes[0].init), model)
+    processes.wait()
     pictures: Pictures | None = None
     for recipe in recipes:
         if (model / PARTS[recipe.stage]).exists():
             continue
-        if recipe.stage != "layers":
+        if recipe.stage != "layers" and not recipe.stream:
             pictures = pictures or load_pictures(recipe)
         recipe = replace(recipe, init=str(model))
-        run = Run(recipe, make_stage(recipe, device, pictures), folder / recipe.stage)
-        if not run.train(budget_s=budget_s - (time.monotonic() - started)):
+        run = Run(
+            recipe,
+            make_stage(recipe, processes.device, None if recipe.stream else pictures),
+            folder / recipe.stage,
+            processes,
+        )
+        if not run.train(budget_s=budget_s - (processes.clock() - started)):
             return None
-        _install(folder / recipe.stage / "export", model)
+        if processes.main:
+            _install(folder / recipe.stage / "export", model)
+        processes.wait()
     return model
+
+
+def _copy_what_is_given(start: Path, model: Path) -> None:
+    """Copies the parts that no stage trains."""
+    for part in ("text_encoder", "tokenizer", "scheduler", "model_index.json", "licences"):
+        source = start / part
+        if source.is_dir():
+            shutil.copytree(source, model / part, dirs_exist_ok=True)
+        elif source.exists():
+            shutil.copyfile(source, model / part)
 
 
 def _install(export: Path, model: Path) -> None:

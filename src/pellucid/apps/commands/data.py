@@ -37,15 +37,26 @@ def pull(name: str, archives: Path | None, output: Path | None, as_json: bool) -
 @click.argument("sets", nargs=-1, required=True)
 @click.option("--size-px", type=click.IntRange(8), default=128, show_default=True, help="Height and width.")
 @click.option(
+    "--each",
+    type=click.IntRange(1),
+    help="Pictures a shard, for several: NAME-000000.tar, NAME-000001.tar …  [default: one shard]",
+)
+@click.option(
     "-o", "--output", type=click.Path(path_type=Path, dir_okay=False), required=True, help="Shard to write."
 )
-def pack(sets: tuple[str, ...], size_px: int, output: Path) -> None:
-    """Pack SETS (names of `data pull`, or shards) into one small shard, to carry where the training is."""
-    from pellucid.data.shards import pack as pack_shards
-    from pellucid.data.sources import shard_of
+def pack(sets: tuple[str, ...], size_px: int, each: int | None, output: Path) -> None:
+    """Pack SETS (names of `data pull`, shards or their URLs) into small shards, to carry to the training."""
+    from pellucid.data import shards as packing
+    from pellucid.data.sources import shards_of
 
-    count = pack_shards([shard_of(name) for name in sets], size_px, output)
-    click.echo(f"{output}: {count} pictures, {output.stat().st_size} bytes")
+    shards = [shard for name in sets for shard in shards_of(name)]
+    if each:
+        paths, count = packing.pack_in_parts(shards, size_px, output, each)
+    else:
+        paths, count = [output], packing.pack(shards, size_px, output)
+    size = sum(path.stat().st_size for path in paths)
+    shown = f"{paths[0]} … {paths[-1].name}" if len(paths) > 1 else paths[0]
+    click.echo(f"{shown}: {count} pictures, {size} bytes")
 
 
 @data_command.command("layers")

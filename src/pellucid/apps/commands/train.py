@@ -45,6 +45,7 @@ def train_command(
     """Train STAGE from a recipe; the same command resumes it.
 
     Writes log.jsonl, TensorBoard files, sample sheets, an atomic checkpoint every few minutes, and `export`.
+    On several GPUs: `accelerate launch -m pellucid train …` (docs/scale.md).
     STAGE all trains one stage after the other into OUTPUT/model.
     """
     import math
@@ -53,6 +54,7 @@ def train_command(
 
     from pellucid.errors import ConfigError
     from pellucid.training.loop import Run
+    from pellucid.training.processes import Processes
     from pellucid.training.stages import make_stage, train_all, usable_device
 
     if bad := [pair for pair in overrides if "=" not in pair]:
@@ -60,14 +62,17 @@ def train_command(
     values = dict(pair.split("=", 1) for pair in overrides)
     if threads:
         torch.set_num_threads(threads)
-    where = usable_device(device)
+    processes = Processes(usable_device(device))
     torch.set_float32_matmul_precision("high")  # these two matter on a GPU alone
     torch.backends.cudnn.benchmark = True
     folder = output or Path("runs") / (config.stem if stage == "all" else stage)
     if stage == "all":
-        model = train_all(config, values, folder, where, budget_s or math.inf)
-        click.echo(model or f"{folder}: time is up; the same command goes on")
-        return
-    recipe = read_recipe(config, stage, values)
-    Run(recipe, make_stage(recipe, where), folder).train(budget_s=budget_s or math.inf)
-    click.echo(folder / "export")
+        model = train_all(config, values, folder, processes.device, budget_s or math.inf, processes)
+        said = model or f"{folder}: time is up; the same command goes on"
+    else:
+        recipe = read_recipe(config, stage, values)
+        made = make_stage(recipe, processes.device)
+        Run(recipe, made, folder, processes).train(budget_s=budget_s or math.inf)
+        said = folder / "export"
+    if processes.main:
+        click.echo(said)

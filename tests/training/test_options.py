@@ -1,0 +1,70 @@
+"""What a recipe may ask of optimizer and memory."""
+
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from test_loop import TINY, pictures
+
+from pellucid.errors import ConfigError
+from pellucid.training.config import Recipe
+from pellucid.training.loop import Run
+from pellucid.training.vae import VAEStage
+
+
+def run(folder: Path, **values: object) -> Run:
+    usual = {"steps": 4, "sample_every": 0, "batch_size": 4, "size_px": 16}
+    made = Recipe(stage="vae", data=(), model=TINY, **(usual | values))  # type: ignore[arg-type]
+    return Run(made, VAEStage(made, pictures(), torch.device("cpu")), folder)
+
+
+def test_an_unknown_optimizer_is_refused() -> None:
+    with pytest.raises(ConfigError, match=r"one of \('adamw', 'adamw-8bit'\), got 'sgd'"):
+        Recipe(stage="vae", data=(), steps=1, optimizer="sgd")
+
+
+def test_eight_bits_need_bitsandbytes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "bitsandbytes.optim", None)
+    with pytest.raises(ConfigError, match="bitsandbytes is not installed"):
+        run(tmp_path, optimizer="adamw-8bit")
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_eight_bits_need_a_gpu(tmp_path: Path) -> None:
+    pytest.importorskip("bitsandbytes")
+    with pytest.raises(ConfigError, match="needs a GPU, found cpu"):
+        run(tmp_path, optimizer="adamw-8bit")
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU")
+def test_eight_bits_train_and_resume(tmp_path: Path) -> None:
+    pytest.importorskip("bitsandbytes")
+
+    def made() -> Run:
+        recipe = Recipe(
+            stage="vae", data=(), model=TINY, steps=8, batch_size=4, size_px=16, sample_every=0,
+            optimizer="adamw-8bit",
+        )  # fmt: skip
+        return Run(recipe, VAEStage(recipe, pictures(), torch.device("cuda")), tmp_path)
+
+    first = made()
+    first.one_step()
+    first.save()
+    assert made().train()
+
+
+def test_channels_last_changes_the_layout_and_not_the_loss(tmp_path: Path) -> None:
+    plain, last = run(tmp_path / "plain"), run(tmp_path / "last", channels_last=True)
+    weight = last.first.encoder[0].weight  # type: ignore[index,union-attr]
+    assert weight.is_contiguous(memory_format=torch.channels_last)
+    for _ in range(3):
+        terms = [each.one_step() for each in (plain, last)]
+        for name, value in terms[0].items():
+            torch.testing.assert_close(terms[1][name], value, rtol=1e-4, atol=1e-6)
+
+
+def test_checkpoints_of_activations_are_refused_where_there_are_none() -> None:
+    with pytest.raises(ConfigError, match="gradient_checkpointing only in stages autoencoder, base"):
+        Recipe(stage="vae", data=(), steps=1, gradient_checkpointing=True)
