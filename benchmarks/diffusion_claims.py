@@ -3,7 +3,8 @@
     python benchmarks/diffusion_claims.py [--runs runs/claims] [--variant NAME …]
 
 Every variant with three seeds, one thread; a run that is done is not done again, and tables hold what is
-done. Losses are of held-out pictures at fixed noise. Writes benchmarks/results/diffusion_claims.json and docs/reproduction-diffusion.png.
+done. Losses are of held-out pictures at fixed noise. Writes benchmarks/results/diffusion_claims.json and
+docs/reproduction-diffusion.png.
 """
 
 import json

@@ -5,8 +5,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from click.testing import CliRunner
 from PIL import Image
 
+from pellucid.apps.cli import cli
 from pellucid.data.archives import Archive, fetch
 from pellucid.data.emoji import softness
 from pellucid.data.folders import folder_samples
@@ -114,6 +116,14 @@ def test_a_folder_of_pictures_keeps_their_captions_and_alpha(tmp_path: Path) -> 
     path = tmp_path / "own.tar"
     write_shard(found, path)
     assert [record for record, _ in read_shard(path)] == [record for record, _ in found]
+    packed = CliRunner().invoke(
+        cli, ["data", "pack", str(tmp_path), "--size-px", "16", "--each", "1", "-o", str(path)]
+    )
+    assert packed.exit_code == 0, packed.output
+    labels = [
+        record.label for part in range(2) for record, _ in read_shard(tmp_path / f"own-00000{part}.tar")
+    ]
+    assert labels == [record.label for record, _ in found]
     (tmp_path / "empty").mkdir()
     with pytest.raises(InputError, match="Expected pictures"):
         list(folder_samples(tmp_path / "empty", 64))

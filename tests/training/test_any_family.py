@@ -20,10 +20,11 @@ from pellucid.pipelines.families import FAMILIES, denoiser_of
 from pellucid.pipelines.load import stock_pipeline
 from pellucid.training.conditioned import ConcatStage
 from pellucid.training.config import Recipe
+from pellucid.training.denoisers import condition_names
 from pellucid.training.diffusion import DiffusionStage
 from pellucid.training.loop import Run
 from pellucid.training.stages import make_stage
-from pellucid.training.trainables import choose, save_adapter
+from pellucid.training.trainables import choose, save_adapter, trained_in
 from pellucid.weights.adapters import apply_adapter
 
 MADE = {
@@ -240,6 +241,26 @@ def test_noise_levels_and_weights(folders: dict[str, Path], name: str, timesteps
     clean = torch.minimum(snr, torch.tensor(5.0))  # both weights, in terms of the clean latent's error
     other = snr + 1 if name == "sd21" else snr
     torch.testing.assert_close(made.weight, clean / other, rtol=1e-3, atol=1e-6)
+
+
+@pytest.mark.parametrize("name", ["sd15", "sd3", "pixart-sigma"])
+def test_cached_latents_and_checkpointed_gradients_change_nothing(
+    folders: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    weights: list[dict[str, Tensor]] = []
+    for number, (cache, checkpointing) in enumerate([(False, False), (True, False), (True, True)]):
+        table = {"method": "lora", "rank": 2, "cache": cache}
+        made = recipe("transparent", folders[name], table, steps=2, gradient_checkpointing=checkpointing)
+        stage = make_stage(made, CPU)
+        Run(made, stage, tmp_path / str(number)).train()
+        weights.append({key: value.clone() for key, value in trained_in(stage.denoising.net).items()})
+    kept = sorted(path.name.rpartition("-")[0] for path in (tmp_path / "pellucid" / "latents").iterdir())
+    conditions = [f"texts-{each}" for each in condition_names(stage.denoising.pipeline)]
+    assert kept == sorted(["latents", *conditions])
+    for other in weights[1:]:
+        for key, value in weights[0].items():
+            torch.testing.assert_close(other[key], value, rtol=1e-3, atol=1e-5)
 
 
 def test_mistakes_in_a_recipe_are_explained(folders: dict[str, Path]) -> None:

@@ -13,7 +13,7 @@ from PIL import Image
 
 from pellucid.data.counts import counts_of
 from pellucid.data.records import Record
-from pellucid.data.shards import expanded, pack_in_parts, read_shard, write_shard
+from pellucid.data.shards import expanded, read_shard, resized, write_parts, write_shard
 from pellucid.errors import ConfigError, FileError
 from pellucid.training.config import Recipe, read_recipe
 from pellucid.training.draws import Draw
@@ -47,7 +47,7 @@ def shards(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     torch.set_num_threads(1)
     write_shard(samples(), tmp_path / "all.tar")
-    paths, count = pack_in_parts([tmp_path / "all.tar"], 16, tmp_path / "some.tar", 8)
+    paths, count = write_parts(resized([tmp_path / "all.tar"], 16), tmp_path / "some.tar", 8)
     assert (len(paths), count) == (8, 60)
     return str(tmp_path / "some-{000000..000007}.tar")
 

@@ -39,7 +39,11 @@ def folder_samples(folder: Path, size_px: int, *, group: str = "") -> Iterator[S
     for number, path in enumerate(track(paths, total=len(paths), label="packing", unit="picture")):
         rgba = fit_rgba(read_rgba(path), size_px, size_px, fit)
         record = Record(
-            name=f"{number:07d}", label=_caption(path), group=group, source=folder.name, soft=softness(rgba)
+            name=f"{folder.name}-{number:07d}",
+            label=_caption(path),
+            group=group,
+            source=folder.name,
+            soft=softness(rgba),
         )
         yield record, rgba
 

@@ -52,23 +52,22 @@ def write_shard(samples: Iterable[Sample], path: Path, *, small: bool = False) -
 
 def pack(shards: Iterable[Path | str], size_px: int, path: Path) -> int:
     """Writes all samples of `shards` to one small shard, `size_px` on each side; returns their number."""
-    return write_shard(_resized(shards, size_px), path, small=True)
+    return write_shard(resized(shards, size_px), path, small=True)
 
 
-def pack_in_parts(
-    shards: Iterable[Path | str], size_px: int, path: Path, each: int
-) -> tuple[list[Path], int]:
-    """As `pack`, to shards of `each` samples: path-000000.tar …; returns them and the number of samples."""
-    samples = _resized(shards, size_px)
+def write_parts(samples: Iterable[Sample], path: Path, each: int) -> tuple[list[Path], int]:
+    """Writes shards of `each` samples, path-000000.tar …; returns them and the number of samples."""
+    left = iter(samples)
     paths: list[Path] = []
     count = 0
-    while some := list(islice(samples, each)):
+    while some := list(islice(left, each)):
         paths.append(path.with_name(f"{path.stem}-{len(paths):06d}.tar"))
         count += write_shard(some, paths[-1], small=True)
     return paths, count
 
 
-def _resized(shards: Iterable[Path | str], size_px: int) -> Iterator[Sample]:
+def resized(shards: Iterable[Path | str], size_px: int) -> Iterator[Sample]:
+    """Samples of all shards, `size_px` on each side."""
     every = (sample for shard in shards for sample in read_shard(shard))
     return ((record, resize_rgba(rgba, size_px, size_px)) for record, rgba in every)
 

@@ -3,11 +3,13 @@
 from pathlib import Path
 from typing import Any
 
+import torch
 from PIL import Image
 
 from pellucid.errors import InputError, WeightsError
 from pellucid.pipelines.codec import rgba_of
 from pellucid.pipelines.families import Twins, row_of
+from pellucid.pipelines.quiet import quiet
 from pellucid.pipelines.twins import built
 from pellucid.rgba.fitting import fit_rgba
 from pellucid.rgba.structure import structure
@@ -30,7 +32,7 @@ def controlled(pipeline: Any, adapter: Any) -> Any:  # noqa: ANN401 - any diffus
     return built(twins.from_text, pipeline, {"adapter": adapter})
 
 
-def load_control(folder: Path) -> Any:  # noqa: ANN401 - a T2IAdapter
+def load_control(folder: Path, device: torch.device, dtype: torch.dtype) -> Any:  # noqa: ANN401 - a T2IAdapter
     """The network in a model's folder.
 
     Raises:
@@ -40,7 +42,11 @@ def load_control(folder: Path) -> Any:  # noqa: ANN401 - a T2IAdapter
 
     path = folder / FOLDER
     try:
-        return T2IAdapter.from_pretrained(path, local_files_only=True, low_cpu_mem_usage=False).eval()
+        with quiet():
+            found = T2IAdapter.from_pretrained(
+                path, local_files_only=True, low_cpu_mem_usage=False, torch_dtype=dtype
+            )
+        return found.to(device).eval()  # pyright: ignore
     except (OSError, RuntimeError, ValueError) as error:
         raise WeightsError(
             f"Expected a control network in {path}, found {str(error).splitlines()[0][:200].rstrip('.')}. "

@@ -152,7 +152,7 @@ class TransparentPipeline(LayerTasks):
                 "Take mini, or attach a pipeline with a ControlNet and pass pipeline_inputs."
             )
         like = self.denoiser
-        return load_control(self.control).to(device=like.device, dtype=like.dtype)
+        return load_control(self.control, like.device, like.dtype)
 
     def _resampled(self, scene: Scene, size: tuple[int, int]) -> AnyArray:
         how = "fit" if self.sampling.one_size else "stretch"  # the latter is of the same proportions

@@ -1,5 +1,7 @@
 """Captioned pictures for stages of text-to-image models: cached as latents and texts."""
 
+import hashlib
+
 import torch
 from torch import Tensor
 from torch.nn import functional
@@ -62,7 +64,12 @@ class Captioned:
         encode = self._opaque_latents if self.opaque else self._adjusted_latents
         self.ways = self._placed()
         at_once = max(1, PIXELS_AT_ONCE // self.recipe.size_px**2)
-        self.latents = torch.cat([encode(part.float() / 255) for part in self.ways.split(at_once)])
+        digest = hashlib.sha256(self.ways.cpu().numpy().tobytes()).hexdigest()
+        self.latents = self.denoising.kept(
+            "latents",
+            [digest, self.opaque, self.settings],
+            lambda: torch.cat([encode(part.float() / 255) for part in self.ways.split(at_once)]),
+        )
         sentences = {"": 0}
         choices = [
             [self._sentences(record, index < self.plain_count, word, sentences) for word in self.settings]

@@ -29,6 +29,8 @@ TEXTS_AT_ONCE = 256
 class _Denoiser:
     encode: Callable[[Any, list[str]], Mapping[str, Tensor]]
     predict: Callable[..., Tensor]
+    names: tuple[str, ...] = ("states",)
+    """Of the conditions."""
 
 
 @torch.no_grad()
@@ -40,6 +42,11 @@ def encode_texts(pipeline: Any, texts: Sequence[str]) -> Conditions:  # noqa: AN
         for start in range(0, len(texts), TEXTS_AT_ONCE)
     ]
     return {name: torch.cat([part[name].half() for part in parts]) for name in parts[0]}
+
+
+def condition_names(pipeline: Any) -> tuple[str, ...]:  # noqa: ANN401 - any diffusers pipeline
+    """Names of the conditions of the pipeline's family."""
+    return _DENOISERS[row_of(pipeline).name].names
 
 
 def rows_of(conditions: Conditions, rows: Tensor) -> Conditions:
@@ -158,13 +165,14 @@ def _predict_pixart(pipeline: Any, noisy: Tensor, timesteps: Tensor, conditions:
 
 
 UNET = _Denoiser(encode=_encode_unet, predict=_predict_unet)
-PIXART = _Denoiser(encode=_encode_pixart, predict=_predict_pixart)
+PIXART = _Denoiser(encode=_encode_pixart, predict=_predict_pixart, names=("states", "mask"))
+POOLED = ("states", "pooled")
 _DENOISERS: Mapping[Family, _Denoiser] = {
     "sd15": UNET,
     "sd21": UNET,
-    "sdxl": _Denoiser(encode=partial(_encode_pooled, n_prompts=1), predict=_predict_xl),
-    "sd3": _Denoiser(encode=partial(_encode_pooled, n_prompts=3), predict=_predict_sd3),
-    "flux": _Denoiser(encode=_encode_flux, predict=_predict_flux),
+    "sdxl": _Denoiser(encode=partial(_encode_pooled, n_prompts=1), predict=_predict_xl, names=POOLED),
+    "sd3": _Denoiser(encode=partial(_encode_pooled, n_prompts=3), predict=_predict_sd3, names=POOLED),
+    "flux": _Denoiser(encode=_encode_flux, predict=_predict_flux, names=POOLED),
     "pixart-alpha": PIXART,
     "pixart-sigma": PIXART,
 }

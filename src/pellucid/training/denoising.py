@@ -1,9 +1,9 @@
 """A pipeline whose denoiser trains: what stages of diffusion models have in common."""
 
-from collections.abc import Generator, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import fields
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +22,8 @@ from pellucid.pipelines.quiet import quiet
 from pellucid.pipelines.requests import Request
 from pellucid.pipelines.sampling import sample
 from pellucid.training.config import Recipe
-from pellucid.training.denoisers import Conditions, encode_texts, predict
+from pellucid.training.denoisers import Conditions, condition_names, encode_texts, predict
+from pellucid.training.latent_cache import cached, folder_key
 from pellucid.training.schedule import NoiseOptions, Noising
 from pellucid.weights.store import load_codec
 
@@ -34,10 +35,11 @@ class Denoising:
     """The frozen parts of a pipeline around the denoiser, and what is asked of that in training.
 
     Options in the recipe's `model`: those of `NoiseOptions`, and `codec` (the name of a released mode, such
-    as `sdxl-attn`, whose codec gives the adjusted latents; without it the one in the folder's `rgba`).
+    as `sdxl-attn`, whose codec gives the adjusted latents; without it the one in the folder's `rgba`),
+    `cache` (keeps latents and text states on disk for the next run, mapped into memory).
     """
 
-    OPTIONS = frozenset(NOISE | {"codec"})
+    OPTIONS = frozenset(NOISE | {"codec", "cache"})
 
     def __init__(
         self, recipe: Recipe, device: torch.device, *, architecture: Mapping[str, Any] | None = None
@@ -93,8 +95,34 @@ class Denoising:
 
     def encode_texts(self, texts: Sequence[str]) -> Conditions:
         """See `pellucid.training.denoisers.encode_texts`."""
-        with quiet():
-            return encode_texts(self.pipeline, texts)
+
+        def make(name: str) -> Tensor:
+            if name not in found:
+                with quiet():
+                    found.update(encode_texts(self.pipeline, texts))
+            return found[name]
+
+        found: Conditions = {}
+        names = condition_names(self.pipeline)
+        return {name: self.kept(f"texts-{name}", list(texts), partial(make, name)) for name in names}
+
+    def kept(self, label: str, content: Sequence[object], make: Callable[[], Tensor]) -> Tensor:
+        """What `make` makes, or with `cache` what it made in an earlier run.
+
+        Args:
+            label: what it is.
+            content: what decides it beside the frozen parts of the model, which are known.
+            make: makes it.
+        """
+        if not self.recipe.model.get("cache"):
+            return make()
+        parts = [
+            (path.name, folder_key(path))
+            for path in sorted(self.folder.glob("*"))
+            if path.is_dir() and path.name not in (self.row.denoiser, "adapter", "control")
+        ]
+        key = [self.recipe.init, parts, self.recipe.model.get("codec"), *content]
+        return cached(None, key, make, label=label).to(self.device)
 
     def errors(
         self,

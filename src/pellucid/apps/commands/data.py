@@ -44,16 +44,28 @@ def pull(name: str, archives: Path | None, output: Path | None, as_json: bool) -
 @click.option(
     "-o", "--output", type=click.Path(path_type=Path, dir_okay=False), required=True, help="Shard to write."
 )
-def pack(sets: tuple[str, ...], size_px: int, each: int | None, output: Path) -> None:
-    """Pack SETS (names of `data pull`, shards or their URLs) into small shards, to carry to the training."""
-    from pellucid.data import shards as packing
+@click.option("--group", default="", help='Of pictures from folders; "background" for what layers lie on.')
+def pack(sets: tuple[str, ...], size_px: int, each: int | None, output: Path, group: str) -> None:
+    """Pack SETS into small shards, to carry to the training: names of `data pull`, shards, URLs, or folders.
+
+    Folders hold pictures of any size, each captioned by a .txt of its name, or by its name.
+    """
+    from itertools import chain
+
+    from pellucid.data.folders import folder_samples
+    from pellucid.data.shards import resized, write_parts, write_shard
     from pellucid.data.sources import shards_of
 
-    shards = [shard for name in sets for shard in shards_of(name)]
+    samples = chain.from_iterable(
+        folder_samples(Path(name), size_px, group=group)
+        if Path(name).is_dir()
+        else resized(shards_of(name), size_px)
+        for name in sets
+    )
     if each:
-        paths, count = packing.pack_in_parts(shards, size_px, output, each)
+        paths, count = write_parts(samples, output, each)
     else:
-        paths, count = [output], packing.pack(shards, size_px, output)
+        paths, count = [output], write_shard(samples, output, small=True)
     size = sum(path.stat().st_size for path in paths)
     shown = f"{paths[0]} … {paths[-1].name}" if len(paths) > 1 else paths[0]
     click.echo(f"{shown}: {count} pictures, {size} bytes")
