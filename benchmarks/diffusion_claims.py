@@ -125,16 +125,16 @@ def _folder(runs: Path, variant: str, seed: int) -> Path:
     return runs / f"{variant.replace(',', '').replace(' ', '-')}-{seed}"
 
 
-def interval(values: Sequence[float]) -> tuple[float, float]:
-    """Mean and half of the 95 % interval (Student's t)."""
+def interval(values: Sequence[float]) -> tuple[float, float | None]:
+    """Mean and half of the 95 % interval (Student's t); None for one value."""
     mean = float(np.mean(values))
     if len(values) < 2:
-        return round(mean, 4), float("inf")
+        return round(mean, 4), None
     error = float(stats.sem(values))
     return round(mean, 4), round(float(stats.t.ppf(0.975, len(values) - 1)) * error, 4)
 
 
-def draw(curves: dict[str, list[list[dict[str, Any]]]]) -> None:
+def figure(curves: dict[str, list[list[dict[str, Any]]]]) -> None:
     """One panel a loss, a line a variant with its seeds' spread."""
     from matplotlib import pyplot as plt
 
@@ -143,7 +143,7 @@ def draw(curves: dict[str, list[list[dict[str, Any]]]]) -> None:
         "opaque": "opaque latents",
         "composite": "composite of two frames",
     }
-    figure, axes = plt.subplots(1, len(panels), figsize=(11, 3.2), layout="constrained")
+    drawn, axes = plt.subplots(1, len(panels), figsize=(11, 3.2), layout="constrained")
     for axis, (loss, title) in zip(axes, panels.items(), strict=True):
         for variant, runs in curves.items():
             if loss in runs[0][0]:
@@ -154,7 +154,7 @@ def draw(curves: dict[str, list[list[dict[str, Any]]]]) -> None:
         axis.set(title=title, xlabel="step")
         axis.legend(fontsize=7, frameon=False)
     axes[0].set_ylabel("held-out loss of v, fixed noise")
-    figure.savefig(FIGURE, dpi=110)
+    drawn.savefig(FIGURE, dpi=110)
 
 
 @click.command()
@@ -162,10 +162,11 @@ def draw(curves: dict[str, list[list[dict[str, Any]]]]) -> None:
 @click.option(
     "--variant", "chosen", multiple=True, type=click.Choice(list(VARIANTS)), help="Train these alone."
 )
-def main(runs: Path, chosen: tuple[str, ...]) -> None:
+@click.option("--draw", is_flag=True, help="Train nothing.")
+def main(runs: Path, chosen: tuple[str, ...], draw: bool) -> None:
     """Runs what has not been run, and writes the figures."""
     torch.set_num_threads(1)
-    for seed in SEEDS:
+    for seed in () if draw else SEEDS:
         for variant in chosen or VARIANTS:
             folder = _folder(runs, variant, seed)
             if not (folder / "curve.json").is_file():
@@ -193,7 +194,7 @@ def main(runs: Path, chosen: tuple[str, ...]) -> None:
         "last_step_mean_and_95": last, "curves": curves,
     }  # fmt: skip
     RESULTS.write_text(json.dumps(report, indent=1) + "\n")
-    draw(curves)
+    figure(curves)
     print(json.dumps(last, indent=1))
 
 
