@@ -1,7 +1,5 @@
 """Captioned pictures for stages of text-to-image models: cached as latents and texts."""
 
-import hashlib
-
 import torch
 from torch import Tensor
 from torch.nn import functional
@@ -64,10 +62,9 @@ class Captioned:
         encode = self._opaque_latents if self.opaque else self._adjusted_latents
         self.ways = self._placed()
         at_once = max(1, PIXELS_AT_ONCE // self.recipe.size_px**2)
-        digest = hashlib.sha256(self.ways.cpu().numpy().tobytes()).hexdigest()
         self.latents = self.denoising.kept(
             "latents",
-            [digest, self.opaque, self.settings],
+            [self.ways, self.opaque, self.settings],
             lambda: torch.cat([encode(part.float() / 255) for part in self.ways.split(at_once)]),
         )
         sentences = {"": 0}
@@ -87,7 +84,7 @@ class Captioned:
         rgba, count = self.pictures.rgba, int(self.recipe.model.get("placements", 1))
         generator = torch.Generator().manual_seed(self.recipe.seed)
         moved = [placed(rgba.float() / 255, generator).mul(255).round().byte() for _ in range(count - 1)]
-        return torch.stack([rgba, *moved], dim=1)
+        return torch.stack([rgba, *moved], dim=1) if moved else rgba[:, None]  # the pictures, not copies
 
     def _opaque_latents(self, rgba: Tensor) -> Tensor:
         pictures = [

@@ -1,5 +1,6 @@
 """A pipeline whose denoiser trains: what stages of diffusion models have in common."""
 
+import hashlib
 from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import fields
@@ -76,7 +77,12 @@ class Denoising:
 
     @cached_property
     def codec(self) -> RGBAAutoencoder:
-        """The RGBA autoencoder over the pipeline's VAE, or that VAE alone where the folder has no codec."""
+        """The RGBA autoencoder over the pipeline's VAE.
+
+        Raises:
+            ConfigError: `codec` names no released mode.
+            WeightsError: the codec's files are absent or do not fit the VAE.
+        """
         name = self.recipe.model.get("codec")
         if name is None:
             return load_codec(self.folder / CODEC, self.pipeline.vae)
@@ -111,7 +117,8 @@ class Denoising:
 
         Args:
             label: what it is.
-            content: what decides it beside the frozen parts of the model, which are known.
+            content: what decides it beside the frozen parts of the model, which are known: plain values and
+                tensors, of which hashes are taken.
             make: makes it.
         """
         if not self.recipe.model.get("cache"):
@@ -121,7 +128,8 @@ class Denoising:
             for path in sorted(self.folder.glob("*"))
             if path.is_dir() and path.name not in (self.row.denoiser, "adapter", "control")
         ]
-        key = [self.recipe.init, parts, self.recipe.model.get("codec"), *content]
+        hashed = [_digest(each) if isinstance(each, Tensor) else each for each in content]
+        key = [self.recipe.init, parts, self.recipe.model.get("codec"), *hashed]
         return cached(None, key, make, label=label).to(self.device)
 
     def errors(
@@ -199,3 +207,7 @@ class Denoising:
             yield
         finally:
             setattr(self.pipeline, name, own)
+
+
+def _digest(values: Tensor) -> str:
+    return hashlib.sha256(values.cpu().numpy().tobytes()).hexdigest()
