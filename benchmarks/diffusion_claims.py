@@ -23,7 +23,7 @@ import torch
 from scipy import stats
 
 from pellucid.data.shards import Sample, read_shard
-from pellucid.data.sources import shard_of
+from pellucid.data.sources import shards_of
 from pellucid.training.config import Recipe
 from pellucid.training.diffusion import DiffusionStage
 from pellucid.training.layers import LayersStage
@@ -108,7 +108,7 @@ def run(variant: str, seed: int, folder: Path) -> list[dict[str, Any]]:
     stage = "layers" if shares else "transparent"
     recipe = Recipe(stage=stage, data=data, seed=seed, **(COMMON | table))  # type: ignore[arg-type]
     if shares:
-        samples = [each for name in data for each in read_shard(shard_of(name))]
+        samples = [each for name in data for shard in shards_of(name) for each in read_shard(shard)]
         trial: Methods | Sharing = Sharing(recipe, samples, shared=variant == "shared attention")
     else:
         trial = Methods(recipe, load_pictures(recipe))

@@ -99,11 +99,6 @@ def pull(name: str, *, archives: Path | None = None, folder: Path | None = None)
     return shard
 
 
-def shard_of(name: str) -> Path:
-    """The shard of a set by its name, fetched if need be; any other name is a shard's path."""
-    return pull(name) if name in SOURCES else Path(name)
-
-
 def shards_of(name: str) -> list[str]:
     """The shards of a set by its name, or of a path, pattern or URL; see `shards.expanded`."""
     return [str(pull(name))] if name in SOURCES else expanded(name)

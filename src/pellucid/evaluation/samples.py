@@ -11,7 +11,7 @@ import numpy as np
 from pellucid.data.emoji import GROUPS, LEFT_OUT
 from pellucid.data.records import captions
 from pellucid.data.shards import Sample, read_shard, resize_rgba
-from pellucid.data.sources import TRANSPARENT, shard_of
+from pellucid.data.sources import TRANSPARENT, shards_of
 from pellucid.errors import ConfigError, InputError
 from pellucid.rgba.io import read_rgba
 from pellucid.rgba.types import AnyArray
@@ -93,7 +93,8 @@ def read_samples(vocabulary: Vocabulary, *, held_out: bool | None = None) -> lis
     samples = [
         (record, rgba)
         for name in vocabulary.sets
-        for record, rgba in read_shard(shard_of(name))
+        for shard in shards_of(name)
+        for record, rgba in read_shard(shard)
         if held_out in (None, record.held_out) and record.group in vocabulary.groups
     ]
     if not samples:

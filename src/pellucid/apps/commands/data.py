@@ -86,10 +86,10 @@ def layers(
     """Place pictures of SETS on backgrounds: foreground, background, composite and a caption of each."""
     from pellucid.data.layering import layer_triples, write_triples
     from pellucid.data.shards import read_shard
-    from pellucid.data.sources import shard_of
+    from pellucid.data.sources import shards_of
 
-    fronts = [sample for name in sets for sample in read_shard(shard_of(name))]
-    backs = list(read_shard(shard_of(backgrounds)))
+    fronts = [sample for name in sets for shard in shards_of(name) for sample in read_shard(shard)]
+    backs = [sample for shard in shards_of(backgrounds) for sample in read_shard(shard)]
     made = layer_triples(fronts, backs, count, size_px=size_px, seed=seed)
     click.echo(f"{output}: {write_triples(made, output, seed=seed)} scenes, {output.stat().st_size} bytes")
 
