@@ -14,6 +14,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from types import MethodType
 from typing import Any
 
 import click
@@ -50,8 +51,12 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "all weights": {"steps": 80, "learning_rate": 4e-4, "model": {"method": "full"}},
     "shared attention": {"steps": 40, "learning_rate": 1e-3, "batch_size": 6, "model": SHARED},
     "no shared attention": {"steps": 40, "learning_rate": 1e-3, "batch_size": 6, "model": SHARED},
-}
-"""The last leaves the output of the attention between frames at 0, so that each frame has its LoRAs alone."""
+    "shared parameters, frames apart": {
+        "steps": 40, "learning_rate": 1e-3, "batch_size": 6, "model": SHARED,
+    },
+}  # fmt: skip
+"""Without sharing, the output of the attention between frames stays at 0: each frame has its LoRAs alone.
+Apart, that attention has its parameters, but each frame attends to itself."""
 Losses = dict[str, float]
 
 
@@ -73,19 +78,27 @@ class Methods:
 class Sharing:
     """Foreground and composite of a scene, made together."""
 
-    def __init__(self, recipe: Recipe, samples: Sequence[Any], *, shared: bool) -> None:
+    def __init__(self, recipe: Recipe, samples: Sequence[Any], variant: str) -> None:
         self.stage = LayersStage(
             recipe, [each for each in samples if not each[0].held_out or _ground(each)], CPU
         )
         self.kept = LayersStage(recipe, [each for each in samples if each[0].held_out or _ground(each)], CPU)
-        if not shared:
+        if variant == "no shared attention":
             for name, parameter in self.stage.sharing.named_parameters():
                 parameter.requires_grad_("temporal" not in name)
+        elif variant != "shared attention":
+            for unit in self.stage.sharing.layers:
+                unit._across_frames = MethodType(_within_frames, unit)
 
     def losses(self) -> Losses:
         """Of held-out scenes."""
         found = self.kept.score(self.stage.sharing)
         return {name.removeprefix("fixed_"): 2 * value for name, value in found.items()}
+
+
+def _within_frames(unit: Any, mixed: torch.Tensor) -> torch.Tensor:  # noqa: ANN401 - an AttentionSharingUnit
+    """What attention between frames comes to when each frame sees itself alone."""
+    return unit.temporal_o(unit.temporal_v(unit.temporal_i(unit.temporal_n(mixed))))
 
 
 def _ground(sample: Sample) -> bool:
@@ -109,7 +122,7 @@ def run(variant: str, seed: int, folder: Path) -> list[dict[str, Any]]:
     recipe = Recipe(stage=stage, data=data, seed=seed, **(COMMON | table))  # type: ignore[arg-type]
     if shares:
         samples = [each for name in data for shard in shards_of(name) for each in read_shard(shard)]
-        trial: Methods | Sharing = Sharing(recipe, samples, shared=variant == "shared attention")
+        trial: Methods | Sharing = Sharing(recipe, samples, variant)
     else:
         trial = Methods(recipe, load_pictures(recipe))
     training, curve = Run(recipe, trial.stage, folder), [{"step": 0, **trial.losses()}]

@@ -53,6 +53,19 @@ def test_pictures_and_documents_are_given_the_layer_they_lack(model: str) -> Non
     assert (pellucid.Scene.open("b.zip").layers[1].image == on.composite()).all()
 
 
+def test_layers_lie_in_their_boxes(model: str) -> None:
+    picture("p.png")
+    boxes = ("--box", "20x10+30+5", "--box", "8x40+0+0")
+    texts = ("--foreground", "a cat", "--foreground", "a hat")
+    result = run("layers", "--on", "p.png", *texts, *boxes, "--model", model, *FAST, "-o", "on.psd")
+    assert result.exit_code == 0, result.output
+    scene = pellucid.Scene.open("on.psd")
+    assert (scene.height, scene.width) == (40, 60)
+    assert [(layer.offset, layer.image.shape[:2]) for layer in scene.layers] == [
+        ((0, 0), (40, 60)), ((5, 30), (10, 20)), ((0, 0), (40, 8)),
+    ]  # fmt: skip
+
+
 def test_a_picture_is_split_and_enlarged(model: str) -> None:
     rgba = picture("p.png")
     assert run("split", "p.png", "--background", "p.png", "--model", model).output == "p-layers.psd\n"
@@ -71,6 +84,8 @@ def test_what_makes_no_scene_is_refused_before_any_work() -> None:
         (("--foreground", "a", "--on", "p.png", "--background", "b"), "Leave --background out"),
         (("--foreground", "a", "--add", "p.png", "--size", "9x9"), "Leave --size out"),
         (("--behind", "p.png"), "--background TEXT"),
+        (("--foreground", "a", "--on", "p.png", "--box", "9x9"), "such as 64x96+10+20"),
+        (("--foreground", "a", "--background", "b", "--box", "9x9+0+0"), "each of 0 foregrounds"),
     ]:
         result = run("layers", *arguments, "--model", "never")
         assert result.exit_code == 2

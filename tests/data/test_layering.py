@@ -9,10 +9,11 @@ import pytest
 from click.testing import CliRunner
 
 from pellucid.apps.cli import cli
-from pellucid.data.layering import Triple, layer_triples
+from pellucid.data.layering import Arrangement, Triple, layer_triples, lit
 from pellucid.data.photographs import land_samples
 from pellucid.data.records import Record
 from pellucid.data.shards import Sample, write_shard
+from pellucid.errors import ConfigError
 from pellucid.rgba.compositing import over
 
 
@@ -60,6 +61,49 @@ def test_solid_things_throw_shadows_about_half_the_time_and_soft_ones_never() ->
 
     assert 8 <= shadows(triples()) <= 32
     assert shadows(triples(soft=0.5)) == 0
+
+
+def test_nothing_is_cut_off_without_overhang_and_nothing_floats_over_land() -> None:
+    how = Arrangement(scale=(0.5, 1.0), stands_at=(0.9, 0.95), overhang=0.0, shadow_share=0.0)
+    whole = np.count_nonzero(ball()[1][..., 3]) / 64**2
+    for scene, stands in (("beach", True), ("sky", False)):
+        found = list(layer_triples([ball()], [land(scene)], 30, size_px=48, arrangement=how))
+        lowest = [np.flatnonzero(t.foreground[..., 3].max(axis=1))[-1] + 1 for t in found]
+        assert all(0.2 < (t.foreground[..., 3] > 127).mean() / whole < 1.1 for t in found)
+        assert all(row > 0.85 * 48 for row in lowest) == stands
+        sides = [np.ptp(np.argwhere(t.foreground[..., 3] > 127), axis=0) for t in found]
+        assert all(abs(int(height) - int(width)) <= 1 for height, width in sides)  # a ball, whole
+
+
+def test_light_is_that_of_what_lies_behind() -> None:
+    grey, blue, dark = (np.full((8, 8, 4), value, np.uint8) for value in ((115,), (60,), (20,)))
+    for ground in (grey, blue, dark):
+        ground[..., 3] = 255
+    blue[..., 2] = 200
+    layer = np.full((8, 8, 4), 200, np.uint8)
+    assert np.abs(lit(layer, grey, 0.5)[..., :3].astype(int) - 200).max() <= 1
+    red, _, more_blue = lit(layer, blue, 0.5)[0, 0, :3]
+    assert red < 160 < 230 < more_blue
+    assert (lit(layer, dark, 1.0)[..., :3] == 100).all()  # no darker than half
+    for ground in (grey, blue, dark):
+        assert (lit(layer, ground, 0.5)[..., 3] == 200).all()
+        assert lit(layer, ground, 0.0).tobytes() == layer.tobytes()
+
+
+def test_backgrounds_come_by_their_chances() -> None:
+    chances = np.array([[0.0, 3.0, 1.0]])
+    grounds = [land("beach"), land("hills"), land("city")]
+    found = [t.back.label for t in layer_triples([ball()], grounds, 200, size_px=8, chances=chances)]
+    assert "beach" not in found
+    assert 120 < found.count("hills") < 180
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"scale": (0.9, 0.5)}, {"stands_at": (0.5, 1.5)}, {"light": 1.5}, {"overhang": -0.1}]
+)
+def test_an_arrangement_that_cannot_be_is_refused(wrong: dict[str, object]) -> None:
+    with pytest.raises(ConfigError, match="Expected"):
+        Arrangement(**wrong)  # type: ignore[arg-type]
 
 
 def test_captions_name_what_each_picture_shows() -> None:

@@ -83,6 +83,30 @@ def test_every_parameter_learns() -> None:
     assert [name for name, value in decoder.named_parameters() if value.grad is None] == []
 
 
+def test_details_change_nothing_until_they_learn_and_then_every_pixel_apart() -> None:
+    torch.manual_seed(0)
+    plain = AlphaDecoder(**FOLDED, attention_levels=0)
+    fine = AlphaDecoder(**FOLDED, attention_levels=0, detail_width=8)
+    missing, unexpected = fine.load_state_dict(plain.state_dict(), strict=False)
+    assert not unexpected
+    assert missing
+    assert all(name.startswith("detail.") for name in missing)
+    given = torch.rand(2, 3, 16, 24), torch.rand(2, 16, 2, 3)
+    torch.testing.assert_close(fine(*given), plain(*given))
+    optimizer = torch.optim.SGD(fine.detail.parameters(), lr=0.05)  # type: ignore[union-attr]
+    for _ in range(2):  # the last convolution starts at zero, so the others move in the second step
+        fine(*given).square().sum().backward()
+        optimizer.step()
+    assert [name for name, value in fine.named_parameters() if value.grad is None] == []
+    assert not torch.allclose(fine(*given), plain(*given))
+
+
+@pytest.mark.parametrize("wrong", [{"fold": 1}, {"widths": (6, 16), "norm_num_groups": 2}])
+def test_details_need_pixels_that_are_folded(wrong: dict[str, object]) -> None:
+    with pytest.raises(InputError, match="needs an even fold and widths in fours"):
+        AlphaDecoder(**(FOLDED | wrong), attention_levels=0, detail_width=8)  # type: ignore[arg-type]
+
+
 def test_a_wrong_size_is_named() -> None:
     with pytest.raises(InputError, match="divide by 8, found 8 x 12"):
         AlphaDecoder(**FOLDED)(torch.rand(1, 3, 8, 12), torch.rand(1, 16, 1, 1))

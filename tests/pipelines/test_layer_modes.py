@@ -13,6 +13,7 @@ from safetensors.torch import load_file, save_file
 import pellucid
 import tiny
 from goldens.loading import Golden
+from pellucid.errors import InputError
 from pellucid.pipelines.modes import MODES, TASKS, Mode, Task
 from pellucid.pipelines.transparent import TransparentPipeline
 from pellucid.pipelines.wardrobe import stop_sigma
@@ -362,6 +363,35 @@ def test_a_stack_grows_to_any_depth_and_each_layer_sees_what_is_below(sd15: Benc
     other = pipe.joint("a dog", "a dune", seed=9, height=50, width=41, **FAST)
     below_other = pipe.add_layer(other, "thing a", seed=0, **FAST).layers[-1].image
     assert (below_other != scene.layers[2].image).any()
+
+
+def test_a_layer_is_made_for_its_box_alone_and_lies_there(sd15: Bench) -> None:
+    """The same as on a picture of that part, and nothing outside matters."""
+    pipe, box = sd15.pipe(), (10, 20, 48, 40)
+    part = PICTURE[10:58, 20:60]
+    alone = pipe.foreground_on(part, "a cat", seed=3, **FAST)
+    on = pipe.foreground_on(PICTURE, "a cat", seed=3, box=box, **FAST)
+    assert (on.height, on.width) == PICTURE.shape[:2]
+    assert (on.layers[0].image == PICTURE).all()
+    assert (on.layers[1].image == alone.layers[1].image).all()
+    assert on.layers[1].offset == (10, 20)
+    below = pipe.joint("a cat", "a sea", seed=3, height=60, width=80, **FAST)
+    grown = pipe.add_layer(below, ["a ball", "a hat"], seed=5, box=box, name="top", **FAST)
+    assert [(len(each.layers), each.layers[-1].offset, each.layers[-1].name) for each in grown] == [
+        (3, (10, 20), "top")
+    ] * 2
+    seen, shown = below.composite(), grown[0].composite()
+    outside = np.ones(seen.shape[:2], bool)
+    outside[10:58, 20:60] = False
+    assert (seen[outside] == shown[outside]).all()
+
+
+@pytest.mark.parametrize("box", [(0, 0, 10, 0), (-1, 0, 5, 5), (0, 70, 10, 60), (1, 2, 3), (0.5, 0, 4, 4)])
+def test_a_box_that_is_not_on_the_canvas_is_refused(sd15: Bench, box: tuple[int, ...]) -> None:
+    with pytest.raises(InputError, match="Expected a box"):
+        sd15.pipe().foreground_on(PICTURE, "a cat", box=box, **FAST)
+    with pytest.raises(InputError, match="no height or width with a box"):
+        sd15.pipe().foreground_on(PICTURE, "a cat", box=(0, 0, 9, 9), height=64, **FAST)
 
 
 def test_counts_and_lists_make_lists_in_the_order_of_the_prompts(sd15: Bench) -> None:

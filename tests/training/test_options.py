@@ -68,3 +68,21 @@ def test_channels_last_changes_the_layout_and_not_the_loss(tmp_path: Path) -> No
 def test_checkpoints_of_activations_are_refused_where_there_are_none() -> None:
     with pytest.raises(ConfigError, match="gradient_checkpointing only in stages autoencoder, base"):
         Recipe(stage="vae", data=(), steps=1, gradient_checkpointing=True)
+
+
+def test_bfloat16_trains_float32_weights_and_loses_alike(tmp_path: Path) -> None:
+    plain, half = run(tmp_path / "plain"), run(tmp_path / "half", precision="bfloat16")
+    for _ in range(3):
+        terms = [each.one_step() for each in (plain, half)]
+        for name, value in terms[0].items():
+            torch.testing.assert_close(terms[1][name].float(), value, rtol=0.05, atol=0.01)
+    before = list(plain.first.parameters())
+    assert all(parameter.dtype == torch.float32 for parameter in half.first.parameters())
+    assert any(
+        not torch.equal(a, b) for a, b in zip(before, half.first.parameters(), strict=True)
+    )  # it did compute in another precision
+
+
+def test_an_unknown_precision_is_refused() -> None:
+    with pytest.raises(ConfigError, match="got 'float16'"):
+        Recipe(stage="vae", data=(), steps=1, precision="float16")

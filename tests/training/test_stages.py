@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -19,7 +20,7 @@ from pellucid.training.layers import LayersStage
 from pellucid.training.loop import Run
 from pellucid.training.parts import load_vae
 from pellucid.training.stages import PARTS, make_stage, train_all, usable_device
-from pellucid.weights.store import load_codec
+from pellucid.weights.store import load_codec, read
 
 LABELS = ("lemon", "apple", "c", "j", "cat", "jar")
 RECIPE = """
@@ -244,7 +245,7 @@ def test_loras_learn_backgrounds_on_the_plain_unet(recipe: Path, whole: Path, tm
     (model / "adapter" / "joint.safetensors").unlink()
     table = {"init": str(model), "data": json.dumps([str(recipe.parent / "lands.tar")]), "steps": "12"}
     table |= {"groups": '["background"]', "model.opaque": "true", "model.rank": "2", "score_count": "0"}
-    table |= {"model.method": "lora"}
+    table |= {"model.method": "lora", "model.bits": "8"}
     table |= {"model.name": "background", "learning_rate": "0.01", "ema_decay": "0.0", "batch_size": "8"}
     found = read_recipe(recipe, "transparent", table)
     stage = make_stage(found, device)
@@ -252,7 +253,7 @@ def test_loras_learn_backgrounds_on_the_plain_unet(recipe: Path, whole: Path, tm
     assert Run(found, stage, tmp_path / "own").train()
     moved = changed(stage.turns["unet"], unet)
     assert moved == {name for name in unet if ".lora_" in name}
-    values = load_file(tmp_path / "own" / "export" / "adapter" / "background.safetensors")
+    values = read(tmp_path / "own" / "export" / "adapter" / "background.safetensors")
     assert {name.rpartition("::")[0].rpartition("::")[2] for name in values} == {"lora"}
     shutil.copy(tmp_path / "own" / "export" / "adapter" / "background.safetensors", model / "adapter")
     pipe = pellucid.load(model)
@@ -272,12 +273,27 @@ def test_layers_need_backgrounds_and_roles_that_exist(recipe: Path, whole: Path)
     device = torch.device("cpu")
     for table, words in [
         ({"model.frames": '["sky"]'}, "Expected roles of foreground"),
+        ({"model.bits": "4"}, "Expected bits"),
         ({"model.hint": "background"}, "a hint that is none of the frames"),
         ({"data": json.dumps([str(recipe.parent / "small.tar")])}, "and 0"),
     ]:
         found = read_recipe(recipe, "layers", {"init": str(whole), **table})
         with pytest.raises(ConfigError, match=words):
             make_stage(found, device)
+
+
+def test_layers_take_all_pictures_or_one_of_each_subject(recipe: Path, whole: Path) -> None:
+    names: list[set[str]] = []
+    for groups in ("[]", '["food"]'):
+        table = {"init": str(whole), "groups": groups, "model.scenes": "60", "model.belonging": "20.0"}
+        stage = make_stage(read_recipe(recipe, "layers", table), torch.device("cpu"))
+        names.append({triple.front.name for triple in stage.scenes.triples})
+        pairs = {(each.front.label, each.back.label) for each in stage.scenes.triples}
+        assert len(pairs) < len(LABELS) * 1.5  # each with the one of two backgrounds that is nearer
+    kept = [label for label in LABELS if label not in ("c", "j")]  # those are held out
+    styles = ("icon", "drawing")
+    assert names[0] == {f"{style}-{label}" for style in styles for label in kept}
+    assert names[1] == {f"icon-{label}" for label in kept}
 
 
 def test_only_what_the_recipe_names_is_trained(whole: Path) -> None:
@@ -331,9 +347,13 @@ def test_a_decoder_can_go_on_alone(recipe: Path, whole: Path, tmp_path: Path) ->
         "init": str(model),
         "model.start": "init",
         "model.trainable": "alpha_decoder",
+        "weights.gradient": "0.5",
     }
     found = read_recipe(recipe, "autoencoder", table)
+    finer = {**found.model["alpha_decoder"], "detail_width": 8}
+    found = replace(found, model={**found.model, "alpha_decoder": finer})
     stage = make_stage(found, device)
+    assert stage.loss("parts", torch.Generator().manual_seed(0))["gradient"] > 0
     before = {name: value.clone() for name, value in stage.turns["parts"].state_dict().items()}
     Run(found, stage, tmp_path / "more").train()
     after = stage.turns["parts"].state_dict()

@@ -2,14 +2,16 @@ from pathlib import Path
 
 import pytest
 import torch
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 
 from goldens.loading import Golden, close, keys, table
 from models.test_attention_sharing import predict, tiny_unet
 from pellucid.errors import InputError, WeightsError
 from pellucid.models.attention_sharing import AttentionSharing
+from pellucid.training.trainables import BITS, write_adapter
 from pellucid.weights.adapters import apply_adapter, merge_delta, merge_lora, remove_adapter
 from pellucid.weights.key_maps import attention_layers, ldm_to_diffusers
+from pellucid.weights.store import in_eight_bits, read
 
 MERGE = Golden("lora_merge")
 
@@ -166,3 +168,39 @@ def test_attention_sharing_attaches_and_comes_off(tmp_path: Path) -> None:
     assert torch.equal(predict(unet), output)
     with pytest.raises(InputError, match=r"strength 0 or 1, found 0\.5"):
         apply_adapter(unet, path, 0.5)
+
+
+def test_eight_bits_halve_a_file_and_keep_what_it_does(tmp_path: Path) -> None:
+    """Also where differences are far below what 8-bit floats can tell from 0."""
+    name = "mid_block.attentions.0.transformer_blocks.0.attn1.to_q.weight"
+    unet, generator = tiny_unet(), torch.Generator().manual_seed(0)
+    width = unet.get_parameter(name).shape[0]
+    state = {
+        f"{name}::lora::0": torch.randn(width, 4, generator=generator) * 1e-4,
+        f"{name}::lora::1": torch.randn(4, width, generator=generator),
+        "conv_out.weight": torch.randn(4, 8, 3, 3, generator=generator) * 3e-3,
+        "conv_in.bias": torch.randn(8, generator=generator),
+        "conv_out.bias": torch.zeros(4),
+    }
+    for bits_of in BITS:
+        write_adapter(state, tmp_path / f"{bits_of}.safetensors", about={"over": ""}, bits=bits_of)
+    sizes = [sum(value.nbytes for value in load_file(tmp_path / f"{n}.safetensors").values()) for n in BITS]
+    assert sizes[1] < 0.6 * sizes[0]
+    made = []
+    for bits_of in BITS:
+        assert apply_adapter(unet, tmp_path / f"{bits_of}.safetensors").unmatched == ()
+        made.append(bits(unet))
+        remove_adapter(unet)
+    before = bits(unet)
+    for key in (name, "conv_out.weight", "conv_in.bias"):
+        whole, rounded = (each[key] - before[key] for each in made)
+        assert float((whole - rounded).norm() / whole.norm()) < 0.05
+    kept = read(tmp_path / "8.safetensors")
+    assert {value.dtype for value in kept.values()} == {torch.float16}
+    assert torch.equal(kept["conv_in.bias"], state["conv_in.bias"].half())
+
+
+def test_zeros_survive_eight_bits() -> None:
+    packed, _ = in_eight_bits({"zeros": torch.zeros(2, 2), "one": torch.ones(1, 1)})
+    assert not packed["zeros"].any()
+    assert packed["one"].dtype == torch.float8_e4m3fn

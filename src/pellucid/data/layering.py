@@ -13,26 +13,56 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+from jaxtyping import Float
 from PIL import Image
 
 from pellucid.data.records import Record, captions
 from pellucid.data.shards import Sample, add_member, resize_rgba
+from pellucid.errors import ConfigError
 from pellucid.rgba.atomic import open_atomically
 from pellucid.rgba.compositing import over
 from pellucid.rgba.types import AnyArray
 
-SCALE = (0.45, 0.85)
-"""Side of the foreground over that of the canvas."""
-STANDS_AT = (0.72, 0.97)
-"""Where its lowest pixel lies, as a share of the canvas's height."""
-SHADOW_SHARE = 0.5
-"""How many of the solid foregrounds throw a shadow; it belongs to their layer."""
 SHADOW_ALPHA = 0.45
 SHADOW_HEIGHT = 0.16
 """Over the height of what throws it."""
 SOFT = 0.2
 """`Record.soft` from which a thing, such as smoke, throws none."""
 PLACES = ("{} on {}", "{} in front of {}", "{}, {}")
+NO_GROUND = frozenset({"sky", "space", "fog"})
+"""Scenes in which things float: they throw no shadow, and are anywhere."""
+MID_LIGHT = 0.45
+"""Mean of a background that leaves a foreground's colours as they are."""
+GAINS = (0.5, 1.3)
+"""The least and the most that light multiplies a colour with."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Arrangement:
+    """How foregrounds are put on backgrounds."""
+
+    scale: tuple[float, float] = (0.45, 0.85)
+    """Side of the foreground over that of the canvas, the least and the most."""
+    stands_at: tuple[float, float] = (0.72, 0.97)
+    """Where its lowest pixel lies, as a share of the canvas's height."""
+    overhang: float = 0.125
+    """Share of its side that may be cut off at the left, the right and the top."""
+    shadow_share: float = 0.5
+    """How many of the solid foregrounds throw a shadow; it belongs to their layer."""
+    light: float = 0.0
+    """How far a foreground takes the light of what is behind it, 0 to 1: each channel is multiplied by the
+    background's mean there over `MID_LIGHT`, to this power, within `GAINS`. Its own layer shows it."""
+
+    def __post_init__(self) -> None:
+        for name, (low, high), least in (("scale", self.scale, 0.05), ("stands_at", self.stands_at, 0.0)):
+            if not least <= low <= high <= 1:
+                raise ConfigError(
+                    f"Expected {name} of {least} to 1, the smaller first, got {low} and {high}. "
+                    "Mend the recipe."
+                )
+        shares = {"overhang": self.overhang, "shadow_share": self.shadow_share, "light": self.light}
+        if bad := {name: value for name, value in shares.items() if not 0 <= value <= 1}:
+            raise ConfigError(f"Expected shares of 0 to 1, got {bad}. Mend the recipe.")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,7 +86,14 @@ class Triple:
 
 
 def layer_triples(
-    foregrounds: Sequence[Sample], backgrounds: Sequence[Sample], count: int, *, size_px: int, seed: int = 0
+    foregrounds: Sequence[Sample],
+    backgrounds: Sequence[Sample],
+    count: int,
+    *,
+    size_px: int,
+    seed: int = 0,
+    arrangement: Arrangement | None = None,
+    chances: Float[np.ndarray, "foregrounds backgrounds"] | None = None,
 ) -> Iterator[Triple]:
     """Yields `count` scenes; the same seed gives the same.
 
@@ -66,27 +103,60 @@ def layer_triples(
         count: how many scenes.
         size_px: side of the canvas.
         seed: of placement and pairing.
+        arrangement: how foregrounds are put there; None is `Arrangement()`.
+        chances: of each background for each foreground, 0 or more; None draws at random.
     """
+    arrangement = arrangement or Arrangement()
     for number in range(count):
         rng = np.random.default_rng((seed, number))
-        front, picture = foregrounds[int(rng.integers(len(foregrounds)))]
-        back, ground = backgrounds[int(rng.integers(len(backgrounds)))]
+        chosen = int(rng.integers(len(foregrounds)))
+        front, picture = foregrounds[chosen]
+        if chances is None:
+            back, ground = backgrounds[int(rng.integers(len(backgrounds)))]
+        else:
+            back, ground = backgrounds[
+                int(rng.choice(len(backgrounds), p=chances[chosen] / chances[chosen].sum()))
+            ]
         below = resize_rgba(ground, size_px, size_px)
         if rng.random() < 0.5:
             below = np.ascontiguousarray(below[:, ::-1])
-        layer = _placed(picture, size_px, rng, shadow=front.soft < SOFT and rng.random() < SHADOW_SHARE)
+        layer = _arranged(picture, front, below, back, arrangement, rng)
         yield Triple(foreground=layer, background=below, composite=over(layer, below), front=front, back=back)
 
 
-def _placed(picture: AnyArray, size_px: int, rng: np.random.Generator, *, shadow: bool) -> AnyArray:
-    side = max(round(size_px * rng.uniform(*SCALE)), 1)
+def _arranged(
+    picture: AnyArray,
+    front: Record,
+    below: AnyArray,
+    back: Record,
+    how: Arrangement,
+    rng: np.random.Generator,
+) -> AnyArray:
+    """The foreground's layer: placed, lit by what is behind it, with its shadow."""
+    size_px, floats = len(below), back.label in NO_GROUND
+    side = max(round(size_px * rng.uniform(*how.scale)), 1)
     thing = resize_rgba(picture, side, side)
     rows = np.flatnonzero(thing[..., 3].max(axis=1))
     lowest = int(rows[-1]) + 1 if len(rows) else side
-    top = round(size_px * rng.uniform(*STANDS_AT)) - lowest
-    left = int(rng.integers(-side // 8, size_px - side + side // 8 + 1))
-    layer = _pasted(thing, size_px, top, left)
+    out = int(side * how.overhang)
+    top = max(round(size_px * rng.uniform(*how.stands_at)) - lowest, -out)
+    anywhere = int(rng.integers(-out, size_px - side + out + 1))
+    left = int(rng.integers(-out, size_px - side + out + 1))
+    layer = lit(_pasted(thing, size_px, anywhere if floats else top, left), below, how.light)
+    shadow = rng.random() < how.shadow_share and front.soft < SOFT and not floats
     return over(layer, _shadow(layer)) if shadow else layer
+
+
+def lit(layer: AnyArray, below: AnyArray, light: float) -> AnyArray:
+    """A layer in the light of what it lies on, see `Arrangement.light`; both uint8 (h, w, 4)."""
+    weight = layer[..., 3].astype(np.float64)
+    if not light or not weight.any():
+        return layer
+    mean = np.tensordot(weight, below[..., :3] / 255, axes=2) / weight.sum()
+    gains = np.clip((np.maximum(mean, 0.01) / MID_LIGHT) ** light, *GAINS)
+    found = layer.copy()
+    found[..., :3] = np.rint(np.minimum(layer[..., :3] * gains, 255))
+    return found
 
 
 def _pasted(thing: AnyArray, size_px: int, top: int, left: int) -> AnyArray:

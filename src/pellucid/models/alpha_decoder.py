@@ -34,6 +34,7 @@ class AlphaDecoder(ModelMixin, ConfigMixin):
         norm_num_groups: int = 4,
         fold: int = 1,
         background: float | None = None,
+        detail_width: int = 0,
     ) -> None:
         """Builds the network.
 
@@ -48,6 +49,8 @@ class AlphaDecoder(ModelMixin, ConfigMixin):
             fold: side of the pixel square folded into channels first, for less work at full size.
             background: grey in [0, 1] that the VAE's pictures lie on, if always the same: colour is then
                 what the picture shows without that grey, and the network's own only where alpha is low.
+            detail_width: channels of three more convolutions at twice the resolution of the folded pixels,
+                which correct edges that a wide fold blurs; 0 has none. Needs an even `fold`.
         """
         super().__init__()
         self.background = background
@@ -88,6 +91,7 @@ class AlphaDecoder(ModelMixin, ConfigMixin):
         self.conv_out = nn.Conv2d(inner, 4 * fold**2, 3, padding=1)
         nn.init.zeros_(self.latent_conv_in.weight)
         nn.init.zeros_(self.latent_conv_in.bias)  # pyright: ignore[reportArgumentType]
+        self.detail = _detail(inner, fold, detail_width) if detail_width else None
 
     def forward(
         self, rgb: Float[Tensor, "b 3 h w"], latent: Float[Tensor, "b c h2 w2"]
@@ -118,11 +122,34 @@ class AlphaDecoder(ModelMixin, ConfigMixin):
         x = self.mid_block(x)
         for block in self.up_blocks:
             x = block(x, skips)
-        x = norm_silu_conv(x, self.conv_norm_out, self.conv_out)
-        if self.fold > 1:
-            x = F.pixel_shuffle(x, self.fold)
+        x = self._read_out(x, rgb)
         rgba = torch.cat([x[:, 1:], x[:, :1]], dim=1)  # released order is alpha first
         return rgba if self.background is None else unmixed(rgba, rgb, self.background)
+
+    def _read_out(self, x: Tensor, rgb: Tensor) -> Tensor:
+        """Features to alpha, red, green, blue of every pixel."""
+        if self.detail is None:
+            x = norm_silu_conv(x, self.conv_norm_out, self.conv_out)
+            return F.pixel_shuffle(x, self.fold) if self.fold > 1 else x
+        x = F.silu(self.conv_norm_out(x))
+        coarse = F.pixel_unshuffle(F.pixel_shuffle(self.conv_out(x), self.fold), self.fold // 2)
+        picture = F.pixel_unshuffle(rgb, self.fold // 2).to(coarse)
+        fine = coarse + self.detail(torch.cat([coarse, F.pixel_shuffle(x, 2), picture], dim=1))
+        return F.pixel_shuffle(fine, self.fold // 2)
+
+
+def _detail(inner: int, fold: int, width: int) -> nn.Sequential:
+    """Correction of the coarse prediction, 0 before training."""
+    if fold % 2 or inner % 4:
+        raise InputError(
+            f"detail_width needs an even fold and widths in fours, found {fold} and {inner}. Set it to 0."
+        )
+    pixels = (fold // 2) ** 2
+    last = nn.Conv2d(width, 4 * pixels, 3, padding=1)
+    nn.init.zeros_(last.weight)
+    nn.init.zeros_(last.bias)  # pyright: ignore[reportArgumentType]
+    first = nn.Conv2d(7 * pixels + inner // 4, width, 3, padding=1)
+    return nn.Sequential(first, nn.SiLU(), nn.Conv2d(width, width, 3, padding=1), nn.SiLU(), last)
 
 
 def unmixed(
@@ -130,6 +157,6 @@ def unmixed(
 ) -> Float[Tensor, "b 4 h w"]:
     """The colour that gives `rgb` over `background`, where alpha tells: from 0.1 on, alone from 0.3."""
     alpha = rgba[:, 3:].detach()  # or an error of colour would be mended by a wrong alpha
-    seen = (rgb - background * (1 - alpha)) / alpha.clamp_min(0.1)
+    seen = ((rgb - background * (1 - alpha)) / alpha.clamp_min(0.1)).to(rgba)
     share = ((alpha - 0.1) / 0.2).clamp(0, 1)
     return torch.cat([torch.lerp(rgba[:, :3], seen, share), rgba[:, 3:]], dim=1)

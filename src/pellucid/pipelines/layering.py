@@ -15,6 +15,7 @@ from pellucid.pipelines.codec import rgba_of
 from pellucid.pipelines.frames import FrameSampling, Prompt, jobs_of, unmixed
 from pellucid.pipelines.modes import Role, Task
 from pellucid.pipelines.options import LayerOptions, StackOptions, check_options
+from pellucid.pipelines.places import Box, cut, placed
 from pellucid.rgba.fitting import Pixels, check_fit, fit_pixels, fit_rgba, on_grey
 from pellucid.rgba.types import AnyArray
 from pellucid.scene.layer import Layer
@@ -60,6 +61,7 @@ class LayerTasks(FrameSampling):
         *,
         composite: Prompt | None = None,
         fit: str = "crop",
+        box: Box | None = None,
         **options: Unpack[LayerOptions],
     ) -> Scene | list[Scene]:
         """Makes a foreground that belongs on a picture.
@@ -69,6 +71,8 @@ class LayerTasks(FrameSampling):
             prompt: what the foreground shows; a list makes a scene each.
             composite: what both together show; None takes `prompt`.
             fit: how the picture meets another canvas: "crop", "fit" or "stretch".
+            box: (top, left, height, width) of the part of the picture that the foreground is made for, px;
+                its layer is as large and lies there. None is all of it. Not with `height` or `width`.
             options: see `joint`; without `height` and `width` the scene is as large as the picture, which
                 stays to the byte, and what the model makes at its own size is enlarged to that.
 
@@ -80,7 +84,15 @@ class LayerTasks(FrameSampling):
         """
         check_options(options, LayerOptions, "foreground_on")
         prompts: dict[Role, Prompt | None] = {"foreground": prompt, "composite": composite}
-        return self._scenes_from("foreground_on", prompts, {"background": background}, fit, options)
+        if box is None:
+            return self._scenes_from("foreground_on", prompts, {"background": background}, fit, options)
+        if options.get("height") is not None or options.get("width") is not None:
+            raise InputError("Expected no height or width with a box, found some. Resize the picture first.")
+        whole = rgba_of(background)
+        found = self._scenes_from("foreground_on", prompts, {"background": cut(whole, box)}, fit, options)
+        if isinstance(found, list):
+            return [placed(each, whole, box) for each in found]
+        return placed(found, whole, box)
 
     def background_for(
         self,
@@ -167,6 +179,7 @@ class LayerTasks(FrameSampling):
         *,
         composite: Prompt | None = None,
         name: str | None = None,
+        box: Box | None = None,
         **options: Unpack[StackOptions],
     ) -> Scene | list[Scene]:
         """Makes one more foreground, that belongs on what the scene shows now, on top of it.
@@ -176,6 +189,7 @@ class LayerTasks(FrameSampling):
             prompt: what the new layer shows.
             composite: what all shows together; None takes `prompt`.
             name: of the new layer; None takes the prompt.
+            box: the part of the canvas that the layer is made for, see `foreground_on`.
             options: `count`, `seed`, … of `pellucid.pipelines.options.StackOptions`.
 
         Returns:
@@ -186,10 +200,12 @@ class LayerTasks(FrameSampling):
         """
         check_options(options, StackOptions, "add_layer")
         prompts: dict[Role, Prompt | None] = {"foreground": prompt, "composite": composite}
-        below: dict[Role, object] = {"background": scene.composite()}
+        whole = scene.composite()
+        below: dict[Role, object] = {"background": whole if box is None else cut(whole, box)}
         found = self._scenes_from("foreground_on", prompts, below, "stretch", options)
         grown: list[Scene] = []
         for each in found if isinstance(found, list) else [found]:
+            each = each if box is None else placed(each, whole, box)
             made = each.layers[-1]
             asked = (made.provenance and made.provenance.prompt) or made.name
             top = replace(made, name=name or asked[:MAX_NAME])

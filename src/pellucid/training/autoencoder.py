@@ -21,7 +21,7 @@ from pellucid.models.inflated import InflatedDecoder, InflatedEncoder
 from pellucid.models.mini_vae import MiniVAE
 from pellucid.models.offset_encoder import OffsetEncoder
 from pellucid.training.config import Recipe
-from pellucid.training.losses import blends, discriminator_hinge, identity, weighted
+from pellucid.training.losses import blends, discriminator_hinge, gradient_l1, identity, weighted
 from pellucid.training.parts import load_vae, save_half
 from pellucid.training.pictures import Pictures
 from pellucid.training.sheets import write_sheet
@@ -30,6 +30,7 @@ from pellucid.weights.store import CONVENTION, fill
 DEFAULTS = {
     "reconstruction": 1.0,
     "blend": 1.0,
+    "gradient": 0.0,
     "discriminator": 0.01,
     "identity": 1.0,
     "spread": 0.01,
@@ -113,9 +114,9 @@ class AutoencoderStage:
         return RGBAAutoencoder(self.vae, module.offset_encoder, module.alpha_decoder, **self.convention)
 
     def _start_from(self, folder: Path) -> None:
-        """Loads what an earlier run exported."""
+        """Loads what an earlier run exported; a decoder may have got its `detail` since."""
         for name, module in self.parts.named_children():
-            fill(module, folder / name / "diffusion_pytorch_model.safetensors")
+            fill(module, folder / name / "diffusion_pytorch_model.safetensors", fresh="detail.")
 
     def _freeze(self, trainable: str) -> None:
         """Leaves gradients to the parameters that match."""
@@ -126,7 +127,7 @@ class AutoencoderStage:
             parameter.requires_grad_(name in wanted)
 
     def loss(self, turn: str, generator: torch.Generator) -> dict[str, Tensor]:
-        """The paper's three terms, and an L1 on blends over random colours; or the discriminator's hinge."""
+        """The paper's three terms, L1s on blends over random colours and on edges; or the discriminator's."""
         if turn == "discriminator":
             real, fake = self._last.pop(generator.initial_seed())
             return {"hinge": discriminator_hinge(self.discriminator(real), self.discriminator(fake))}
@@ -135,7 +136,10 @@ class AutoencoderStage:
         colours = torch.rand(len(rgba), 3, 1, 1, generator=generator, device=generator.device)
         terms["reconstruction"] = functional.l1_loss(found[:, :3], rgba[:, :3]) / 2
         terms["reconstruction"] += functional.l1_loss(found[:, 3:], rgba[:, 3:])
-        terms["blend"] = functional.l1_loss(blends(found, colours), blends(rgba, colours))
+        mixed = blends(found, colours), blends(rgba, colours)
+        terms["blend"] = functional.l1_loss(*mixed)
+        if self.weights["gradient"]:
+            terms["gradient"] = gradient_l1(*mixed) + gradient_l1(found[:, 3:], rgba[:, 3:])
         if self.weights["discriminator"]:
             terms["discriminator"] = -self.discriminator(found).mean()
             self._last[generator.initial_seed()] = (rgba, found.detach())

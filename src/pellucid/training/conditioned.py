@@ -15,7 +15,7 @@ from pellucid.training.config import Recipe
 from pellucid.training.layers import SCORED, SHEET, TRANSPARENT, wearing
 from pellucid.training.scenes import Scenes, check_roles, score_of
 from pellucid.training.sheets import write_sheet
-from pellucid.training.trainables import RANK, choose, grow_inputs, save_adapter
+from pellucid.training.trainables import RANK, bits_of, choose, grow_inputs, save_adapter
 
 
 class ConcatStage:
@@ -24,11 +24,13 @@ class ConcatStage:
     Options in the recipe's `model`, beside those of `Denoising` and `Scenes` (with one role in `frames`):
     `concat` (roles that are seen), `over` (name of the adapter that lies below; usually `transparent` for
     foregrounds, else "", the plain UNet), `method`, `rank`, `trainable`, `format` as in stage
-    `transparent` (method: outside-attention, as the released ones), `name` (of the file in `adapter/`).
+    `transparent` (method: outside-attention, as the released ones), `bits`, `name` (of the file in
+    `adapter/`).
     """
 
     def __init__(self, recipe: Recipe, samples: Sequence[Sample], device: torch.device) -> None:
         self.recipe, self.device, options = recipe, device, recipe.model
+        self.bits = bits_of(recipe)
         self.concat = tuple(options["concat"])
         torch.manual_seed(recipe.seed)
         frames = tuple(options.get("frames", ("foreground",)))
@@ -62,7 +64,7 @@ class ConcatStage:
         path = folder / "adapter" / f"{name}.safetensors"
         style = str(self.recipe.model.get("format", "diffusers"))
         about = {"frames": list(self.scenes.frames), "concat": list(self.concat), "over": self.over}
-        save_adapter(module, self.start, path, style=style, about=about)
+        save_adapter(module, self.start, path, style=style, about=about, bits=self.bits)
 
     @torch.no_grad()
     def sheet(self, module: nn.Module, path: Path) -> None:

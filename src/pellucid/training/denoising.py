@@ -184,7 +184,9 @@ class Denoising:
         """
         rows = [Request(prompt=text, negative_prompt="", seed=seed) for seed, text in enumerate(texts)]
         size = {"height": self.recipe.size_px, "width": self.recipe.size_px}
-        autocast = torch.autocast(self.device.type, torch.bfloat16, enabled=self.device.type == "cuda")
+        autocast = torch.autocast(
+            self.device.type, torch.bfloat16, enabled=self.recipe.bfloat16_on(self.device)
+        )
         with self.using(module), autocast:
             handle = None if shown is None else ConcatCondition(shown).attach(self.net)
             parts = [rows] if len(inputs) == 1 else [[row] for row in rows]

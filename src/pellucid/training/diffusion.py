@@ -18,9 +18,9 @@ from pellucid.training.denoising import Denoising
 from pellucid.training.parts import save_half
 from pellucid.training.pictures import Pictures
 from pellucid.training.sheets import write_sheet
-from pellucid.training.trainables import RANK, choose, save_adapter, save_diffusers_lora
+from pellucid.training.trainables import RANK, bits_of, choose, save_adapter, save_diffusers_lora
 
-OPTIONS = Denoising.OPTIONS | Captioned.OPTIONS | {"method", "rank", "trainable", "format", "name"}
+OPTIONS = Denoising.OPTIONS | Captioned.OPTIONS | {"method", "rank", "trainable", "format", "name", "bits"}
 OPAQUE = {"frames": ["background"], "hint": "", "over": ""}
 """What an adapter of opaque pictures says of itself: alone, on the plain model."""
 SHEET = 16
@@ -31,11 +31,13 @@ class DiffusionStage:
 
     Options in the recipe's `model`, beside a new UNet's own and those of `Denoising` and `Captioned`:
     `method` (key of `METHODS`; full for `base`, else lora), `rank` (of LoRAs), `trainable` (expression that
-    narrows what other methods train), `format` (one of `FORMATS`), `name` (of the adapter's file).
+    narrows what other methods train), `format` (one of `FORMATS`), `bits` (one of `BITS`), `name` (of the
+    adapter's file).
     """
 
     def __init__(self, recipe: Recipe, pictures: Pictures, device: torch.device) -> None:
         self.recipe, self.device, options = recipe, device, recipe.model
+        self.bits = bits_of(recipe)
         torch.manual_seed(recipe.seed)
         base = recipe.stage == "base"
         architecture = {key: value for key, value in options.items() if key not in OPTIONS}
@@ -63,7 +65,7 @@ class DiffusionStage:
         style = str(self.recipe.model.get("format", "diffusers"))
         about = OPAQUE if self.data.opaque else None
         codec = self.recipe.model.get("codec")
-        save_adapter(module, self.start, path, style=style, about=about, codec=codec)
+        save_adapter(module, self.start, path, style=style, about=about, codec=codec, bits=self.bits)
         if self.method == "lora":
             save_diffusers_lora(self.denoising.pipeline, module, folder / "diffusers-lora")
 

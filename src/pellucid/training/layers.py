@@ -4,24 +4,21 @@ Every frame has LoRAs of its own, and all attend to each other; they may be show
 their attentions. Frame index is fastest in a batch.
 """
 
-import json
 from collections.abc import Generator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
 import torch
-from safetensors.torch import save_file
 from torch import nn
 
 from pellucid.data.shards import Sample
 from pellucid.errors import ConfigError
 from pellucid.models.attention_sharing import AttentionSharing
-from pellucid.pipelines.own_layers import ABOUT
 from pellucid.training.config import Recipe
 from pellucid.training.denoising import Denoising
 from pellucid.training.scenes import Scenes, check_roles, score_of
 from pellucid.training.sheets import write_sheet
-from pellucid.training.trainables import RANK
+from pellucid.training.trainables import RANK, bits_of, write_adapter
 from pellucid.weights.adapters import apply_adapter
 
 SHEET = 6
@@ -36,11 +33,12 @@ class LayersStage:
 
     Options in the recipe's `model`, beside those of `Denoising` and `Scenes`: `hint` (role of a clean layer
     shown to the attentions), `over` (name of the adapter that lies below; "" is the plain UNet), `rank`,
-    `name` (of the file in `adapter/`).
+    `name` (of the file in `adapter/`), `bits` (of its values).
     """
 
     def __init__(self, recipe: Recipe, samples: Sequence[Sample], device: torch.device) -> None:
         self.recipe, self.device = recipe, device
+        self.bits = bits_of(recipe)
         self.hint = str(recipe.model.get("hint", ""))
         torch.manual_seed(recipe.seed)
         self.over = str(recipe.model.get("over", TRANSPARENT))
@@ -75,15 +73,14 @@ class LayersStage:
         return {role: each[i] / len(frames) for i, role in enumerate(frames)}
 
     def export(self, module: nn.Module, folder: Path) -> None:
-        """Writes the released layout (SPEC a.4), half precision; its metadata say what it is for."""
+        """Writes the released layout (SPEC a.4); its metadata say what it is for."""
         name = str(self.recipe.model.get("name", "joint"))
         state = {
-            key if key.startswith("kwargs_encoder.") else f"hookers.{key}": value.half().cpu().contiguous()
+            key if key.startswith("kwargs_encoder.") else f"hookers.{key}": value
             for key, value in module.state_dict().items()
         }
-        (folder / "adapter").mkdir(parents=True, exist_ok=True)
         about = {"frames": list(self.scenes.frames), "hint": self.hint, "over": self.over}
-        save_file(state, folder / "adapter" / f"{name}.safetensors", {ABOUT: json.dumps(about)})
+        write_adapter(state, folder / "adapter" / f"{name}.safetensors", about=about, bits=self.bits)
 
     @torch.no_grad()
     def sheet(self, module: nn.Module, path: Path) -> None:

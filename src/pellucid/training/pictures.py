@@ -11,6 +11,7 @@ from jaxtyping import Float, UInt8
 from torch import Tensor
 from torch.nn import functional
 
+from pellucid.data.folders import BACKGROUND
 from pellucid.data.records import Record
 from pellucid.data.shards import Sample, read_shard, resize_rgba
 from pellucid.data.sources import shards_of
@@ -98,12 +99,11 @@ def load_pictures(recipe: Recipe) -> Pictures:
 
 def load_samples(recipe: Recipe) -> list[Sample]:
     """Reads a recipe's sets, backgrounds included, as they are but no larger than its size."""
-    groups = (*recipe.groups, "background")
     samples = (sample for shard in shards(recipe) for sample in read_shard(shard))
     return [
         (record, resize_rgba(rgba, recipe.size_px, recipe.size_px))
         for record, rgba in samples
-        if record.group in groups and not record.held_out
+        if (wanted(recipe, record.group) or record.group == BACKGROUND) and not record.held_out
     ]
 
 

@@ -1,23 +1,29 @@
 """Scenes of two layers for stages of layer models: placed once, and cached as latents and texts."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import fields
 from typing import Any, get_args
 
 import numpy as np
 import torch
 from torch import Tensor
+from torch.nn import functional
 
-from pellucid.data.layering import Triple, layer_triples
+from pellucid.data.folders import BACKGROUND
+from pellucid.data.layering import Arrangement, Triple, layer_triples
 from pellucid.data.shards import Sample
 from pellucid.errors import ConfigError
 from pellucid.pipelines.modes import Role
 from pellucid.rgba.fitting import on_grey
 from pellucid.rgba.padding import extend_colour
+from pellucid.rgba.types import AnyArray
 from pellucid.training.config import Recipe
 from pellucid.training.denoisers import Conditions, rows_of
 from pellucid.training.denoising import Denoising
+from pellucid.training.vocabulary import plain_pictures
 
 ROLES = get_args(Role)
+ARRANGED = tuple(each.name for each in fields(Arrangement))
 TEXTS_A_SCENE = 4
 PIXELS_AT_ONCE = 64 * 128 * 128
 
@@ -26,10 +32,12 @@ class Scenes:
     """What a stage of layers draws its batches from.
 
     Options in the recipe's `model`: `frames` (roles, in the order of the batch), `scenes` (how many are
-    placed and cached), `caption_dropout`.
+    placed and cached), `caption_dropout`, those of `Arrangement`, and `belonging` (how much likelier a
+    background is whose caption means something like the foreground's: e to the power of this times the cosine
+    of both; 0 draws at random. Needs a text encoder whose first state stands for the sentence, such as BERT).
     """
 
-    OPTIONS = frozenset({"frames", "scenes", "caption_dropout"})
+    OPTIONS = frozenset({"frames", "scenes", "caption_dropout", "belonging", *ARRANGED})
 
     def __init__(self, recipe: Recipe, samples: Sequence[Sample], denoising: Denoising) -> None:
         """`samples`: transparent pictures, and opaque ones of the group "background".
@@ -40,15 +48,30 @@ class Scenes:
         self.recipe, self.denoising, self.device = recipe, denoising, denoising.device
         self.frames = tuple(recipe.model.get("frames", ("foreground", "background")))
         check_roles(self.frames)
-        backs = [sample for sample in samples if sample[0].group == "background"]
-        fronts = [sample for sample in samples if sample[0].group != "background"]
+        backs = [sample for sample in samples if sample[0].group == BACKGROUND]
+        fronts = [sample for sample in samples if sample[0].group != BACKGROUND]
+        if recipe.groups:  # as in the model of single layers: one picture a subject
+            records = [record for record, _ in fronts]
+            plain = plain_pictures(records, recipe.groups, recipe.subjects, recipe.first_subjects)
+            fronts = [fronts[index] for index in plain]
         if not backs or not fronts:
             raise ConfigError(
                 f"Expected transparent pictures and backgrounds, found {len(fronts)} and {len(backs)}. "
                 "Name a set of each in `data`, such as fluent-3d and land-photos."
             )
         count = int(recipe.model.get("scenes", 4096))
-        self.triples = list(layer_triples(fronts, backs, count, size_px=recipe.size_px, seed=recipe.seed))
+        arranged = {name: recipe.model[name] for name in ARRANGED if name in recipe.model}
+        self.triples = list(
+            layer_triples(
+                fronts,
+                backs,
+                count,
+                size_px=recipe.size_px,
+                seed=recipe.seed,
+                arrangement=Arrangement(**arranged),
+                chances=self._chances(fronts, backs, float(recipe.model.get("belonging", 0.0))),
+            )
+        )
         self.latents = torch.stack([self.latents_of(role) for role in self.frames], dim=1)
         rng = np.random.default_rng(recipe.seed)
         known: dict[str, int] = {"": 0}
@@ -60,6 +83,21 @@ class Scenes:
         self.captions = torch.tensor(rows, device=self.device)
         self.sentences = list(known)
         self.texts = denoising.encode_texts(self.sentences)
+
+    @torch.no_grad()
+    def _chances(
+        self, fronts: Sequence[Sample], backs: Sequence[Sample], belonging: float
+    ) -> AnyArray | None:
+        """Chance of each background for each foreground, (fronts, backs), up to a factor."""
+        if not belonging:
+            return None
+        meanings: list[Tensor] = []
+        for samples in (fronts, backs):
+            labels = list(dict.fromkeys(record.label for record, _ in samples))
+            states = next(iter(self.denoising.encode_texts(labels).values()))[:, 0].float().cpu()
+            found = dict(zip(labels, functional.normalize(states - states.mean(dim=0), dim=1), strict=True))
+            meanings.append(torch.stack([found[record.label] for record, _ in samples]))
+        return (belonging * meanings[0] @ meanings[1].T).exp().double().numpy()
 
     @torch.no_grad()
     def latents_of(self, role: str) -> Tensor:

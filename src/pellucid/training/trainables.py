@@ -14,7 +14,9 @@ from torch import Tensor, nn
 from pellucid.errors import ConfigError
 from pellucid.pipelines.families import row_of
 from pellucid.pipelines.own_layers import ABOUT, CODEC
+from pellucid.training.config import Recipe
 from pellucid.weights.key_maps import PREFIX, diffusers_to_ldm
+from pellucid.weights.store import in_eight_bits
 
 EMBEDDINGS = r"time_embedding\.|add_embedding\.|time_text_embed\.|adaln_single\."
 """Of the noise level and of what is said once for the whole picture."""
@@ -31,10 +33,25 @@ ATTENTION = (
 )  # fmt: skip
 """Matrices that LoRAs go into, as the released ones; the last four exist where texts have their own."""
 RANK = 256
+BITS = (16, 8)
+"""Of a value in an adapter's file: half precision, which any program reads, or
+`pellucid.weights.store.in_eight_bits`."""
 FORMATS = ("diffusers", "released", "merged")
 """Names of diffusers; names and slots of the released files (SPEC a.2); differences of whole matrices, which
 any program can add (SPEC a.1, `ld_diffusers_sdxl_attn`)."""
 Start = Mapping[str, Tensor]
+
+
+def bits_of(recipe: Recipe) -> int:
+    """`model.bits` of a recipe, of `BITS`.
+
+    Raises:
+        ConfigError: another number.
+    """
+    bits = recipe.model.get("bits", BITS[0])
+    if bits not in BITS:
+        raise ConfigError(f"Expected bits of {BITS}, got {bits!r}. Mend the recipe.")
+    return bits
 
 
 def choose(net: nn.Module, method: str, *, rank: int = RANK, pattern: str = "") -> Start:
@@ -105,8 +122,9 @@ def save_adapter(
     style: str = "diffusers",
     about: Mapping[str, Any] | None = None,
     codec: str | None = None,
+    bits: int = 16,
 ) -> None:
-    """Writes what was learned, in half precision, as `pellucid.weights.adapters` reads it.
+    """Writes what was learned as `pellucid.weights.adapters` reads it.
 
     Args:
         net: denoiser whose parameters `choose` chose.
@@ -115,6 +133,7 @@ def save_adapter(
         style: one of `FORMATS`.
         about: what the file is for, in its metadata.
         codec: name of the released mode whose latents were learned, also there.
+        bits: of a value, see `write_adapter`.
 
     Raises:
         ConfigError: no such style, or names that the released files have none for.
@@ -136,13 +155,37 @@ def save_adapter(
         names = _released_names({name for name, _, _ in patches}, net)
         patches = {(names[name], kind, slot): value for (name, kind, slot), value in patches.items()}
     state = {
-        name if kind == "diff" and style != "released" else f"{name}::{kind}::{slot}": value.half()
+        name if kind == "diff" and style != "released" else f"{name}::{kind}::{slot}": value
         for (name, kind, slot), value in patches.items()
     }
-    path.parent.mkdir(parents=True, exist_ok=True)
+    write_adapter(state, path, about=about, codec=codec, bits=bits)
+
+
+def write_adapter(
+    state: Mapping[str, Tensor],
+    path: Path,
+    *,
+    about: Mapping[str, Any] | None = None,
+    codec: str | None = None,
+    bits: int = 16,
+) -> None:
+    """Writes an adapter's tensors.
+
+    Args:
+        state: by their names in the file.
+        path: the file.
+        about: what it is for, in its metadata.
+        codec: see `save_adapter`.
+        bits: of `BITS`.
+    """
     said = {ABOUT: json.dumps(about) if about else None, CODEC: codec}
     metadata = {name: text for name, text in said.items() if text}
-    save_file({name: value.contiguous() for name, value in state.items()}, path, metadata or None)
+    half = {name: value.half().cpu().contiguous() for name, value in state.items()}
+    if bits == 8:
+        half, exponents = in_eight_bits(half)
+        metadata |= exponents
+    path.parent.mkdir(parents=True, exist_ok=True)
+    save_file(half, path, metadata or None)
 
 
 def save_diffusers_lora(pipeline: Any, net: nn.Module, folder: Path) -> None:  # noqa: ANN401 - any pipeline

@@ -6,13 +6,12 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import safe_open
 from torch import Tensor, nn
 
 from pellucid.errors import InputError, WeightsError
 from pellucid.models.attention_sharing import AttentionSharing, attention_modules
 from pellucid.weights.key_maps import ldm_to_diffusers
-from pellucid.weights.store import fill, locate, shapes
+from pellucid.weights.store import fill, locate, shapes, tensors_in
 
 BACKUP = "_pellucid_backup"  # attribute of the UNet
 HOOKERS = "hookers."
@@ -90,11 +89,11 @@ def apply_adapter(unet: nn.Module, source: str | Path, strength: float = 1.0) ->
         raise WeightsError.mismatch(path, missing=dict(unet.named_parameters()).keys(), unexpected=names)
     _check_shapes(unet, path, patches)
     backup = _backup_of(unet)
-    with safe_open(path, framework="pt") as file, torch.no_grad():
+    with tensors_in(path) as tensor, torch.no_grad():
         for name, slots in patches.items():
             module, leaf = _owner(unet, name)
             original: nn.Parameter = getattr(module, leaf)
-            tensors = [file.get_tensor(slots[i]).to(original.device) for i in sorted(slots)]
+            tensors = [tensor(slots[i]).to(original.device) for i in sorted(slots)]
             base, first = original.detach(), tensors[0]
             if len(tensors) == 2:
                 merged = merge_lora(base, first, tensors[1], strength)

@@ -2,6 +2,9 @@
 
 import hashlib
 import json
+import math
+from collections.abc import Callable, Generator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -23,6 +26,8 @@ from pellucid.weights.catalog import Checkpoint, find
 M = TypeVar("M", bound=nn.Module)
 CONVENTION = "convention.json"
 """In a codec's folder: how its networks are joined with the VAE, as arguments of `RGBAAutoencoder`."""
+EXPONENTS = "pellucid-exponents"
+"""Key of a file's metadata: JSON of the powers of two that tensors in 8 bits are to be multiplied by."""
 CONVENTION_FIELDS = {"convention", "offset", "offset_multiplier", "latent_input"}
 
 
@@ -101,25 +106,65 @@ def shapes(path: Path) -> dict[str, tuple[int, ...]]:
 
 
 def read(path: Path) -> dict[str, Tensor]:
-    """All tensors of a file, on the CPU."""
+    """All tensors of a file, on the CPU; see `tensors_in`."""
+    with tensors_in(path) as tensor:
+        return {name: tensor(name) for name in shapes(path)}
+
+
+@contextmanager
+def tensors_in(path: Path) -> Generator[Callable[[str], Tensor]]:
+    """A function that reads a tensor by its name, on the CPU; those of `in_eight_bits` as half precision.
+
+    Raises:
+        WeightsError: the file is damaged.
+    """
     shapes(path)
     with safe_open(path, framework="pt") as file:
-        return {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 - no iterator
+        exponents: Mapping[str, int] = json.loads((file.metadata() or {}).get(EXPONENTS, "{}"))
+
+        def tensor(name: str) -> Tensor:
+            found = file.get_tensor(name)
+            return (found.float() * 2.0 ** exponents[name]).half() if name in exponents else found
+
+        yield tensor
 
 
-def fill(module: M, path: Path, prefix: str = "") -> M:
+def in_eight_bits(state: Mapping[str, Tensor]) -> tuple[dict[str, Tensor], dict[str, str]]:
+    """Weights for a file of half the size: matrices and convolutions as 8-bit floats (e4m3).
+
+    Each is first multiplied by a power of two that brings its largest value near the format's, since trained
+    differences are so small that they would lose their digits.
+
+    Returns:
+        What to save, and the metadata without which it cannot be read.
+    """
+    most = torch.finfo(torch.float8_e4m3fn).max
+    packed, exponents = dict(state), dict[str, int]()
+    for name, value in state.items():
+        if value.ndim > 1 and (largest := float(value.abs().max())):
+            exponents[name] = math.ceil(math.log2(largest / most))
+            packed[name] = (value.float() / 2.0 ** exponents[name]).to(torch.float8_e4m3fn)
+    return packed, {EXPONENTS: json.dumps(exponents)}
+
+
+def fill(module: M, path: Path, prefix: str = "", *, fresh: str | None = None) -> M:
     """Loads a file into a module: every name and every shape must match.
 
     Args:
         module: keeps its dtype.
         path: safetensors file.
         prefix: what the file puts before the module's own names.
+        fresh: how names begin that the file may lack; what it lacks keeps its values.
 
     Raises:
         WeightsError: names the first mismatches of each kind.
     """
     found = {key.removeprefix(prefix): shape for key, shape in shapes(path).items()}
-    wanted = {key: tuple(value.shape) for key, value in module.state_dict().items()}
+    wanted = {
+        key: tuple(value.shape)
+        for key, value in module.state_dict().items()
+        if key in found or fresh is None or not key.startswith(fresh)
+    }
     missing, unexpected = wanted.keys() - found.keys(), found.keys() - wanted.keys()
     if missing or unexpected:
         raise WeightsError.mismatch(path, missing=missing, unexpected=unexpected)
@@ -130,7 +175,8 @@ def fill(module: M, path: Path, prefix: str = "") -> M:
             f"{path} does not fit this model: {len(wrong)} tensors have other shapes: {listed}. "
             "Compare the model's config, or list known checkpoints with `pellucid models list`."
         )
-    module.load_state_dict({key.removeprefix(prefix): value for key, value in read(path).items()})
+    state = {key.removeprefix(prefix): value for key, value in read(path).items()}
+    module.load_state_dict(state, strict=fresh is None)
     return module
 
 

@@ -11,6 +11,7 @@ from pellucid.apps.commands.options import (
     PATH,
     SIZE,
     ModelChoice,
+    Place,
     SamplingChoice,
     check_target,
     model_options,
@@ -18,6 +19,7 @@ from pellucid.apps.commands.options import (
 )
 
 if TYPE_CHECKING:
+    from pellucid.pipelines.places import Box
     from pellucid.scene.scene import Scene
 
 OUTPUT = click.option(
@@ -53,6 +55,13 @@ COMPOSITE = click.option("--composite", metavar="TEXT", help="What all layers sh
 @click.option("--on", type=PATH, metavar="IMAGE", help="Make the foregrounds for this background.")
 @click.option("--behind", type=PATH, metavar="IMAGE", help="Make a background for this transparent picture.")
 @click.option("--add", type=PATH, metavar="FILE", help="Add the foregrounds to this picture or document.")
+@click.option(
+    "--box",
+    "boxes",
+    type=Place(),
+    multiple=True,
+    help="Part of the canvas that a layer is made for: one for each foreground that sees what is below it.",
+)
 @OUTPUT
 @SIZE
 @FIT
@@ -67,6 +76,7 @@ def layers_command(
     on: Path | None,
     behind: Path | None,
     add: Path | None,
+    boxes: "tuple[Box, ...]",
     output: Path | None,
     size: tuple[int, int] | None,
     fit: str | None,
@@ -75,19 +85,20 @@ def layers_command(
     choice: ModelChoice,
     as_json: bool,
 ) -> None:
-    r"""Make a scene of layers and print its path.
+    """Make a scene of layers and print its path.
 
     \b
     pellucid layers --foreground "a cat" --background "a beach" -o scene.psd
     pellucid layers --on beach.jpg --foreground "a cat" --foreground "a red umbrella"
     pellucid layers --behind cat.png --background "a beach"
-    pellucid layers --add scene.psd --foreground "a ball"
-    """
+    pellucid layers --add scene.psd --foreground "a ball" --box 200x200+40+300
+    """  # noqa: D301 - click keeps the lines after this character
     _check_what(foregrounds, background, on=on, behind=behind, add=add, size=size)
     target = output or default_path(", ".join([*foregrounds, *filter(None, [background])]), ".psd")
     check_target(target)
     for text in (*foregrounds, background or ""):
         sampling.check(text)
+    placed = _places(boxes, len(foregrounds) - (on is None and add is None and behind is None))
     first = _opened(on or behind) if add is None else _document(add)
     arguments, texts = {**sampling.arguments(), "stop_at": stop_at}, list(foregrounds)
     sized = _sized(size, fit)
@@ -95,7 +106,8 @@ def layers_command(
     if add is not None:
         scenes: list[Scene] = [first] * sampling.count
     elif on is not None:
-        scenes = pipe.foreground_on(first, [texts.pop(0)], composite=composite, **sized, **arguments)
+        box = placed.pop(0)
+        scenes = pipe.foreground_on(first, [texts.pop(0)], composite=composite, box=box, **sized, **arguments)
     elif behind is not None:
         scenes = pipe.background_for(first, [background], composite=composite, **sized, **arguments)
     else:
@@ -104,7 +116,10 @@ def layers_command(
     grown: list[Scene] = []
     for i, scene in enumerate(scenes):
         seed = None if sampling.seed is None else sampling.seed + i
-        grown.append(_grown(pipe, scene, texts, composite, {**arguments, "count": 1, "seed": seed}))
+        options = {**arguments, "composite": composite, "count": 1, "seed": seed}
+        for text, box in zip(texts, placed, strict=True):
+            scene = pipe.add_layer(scene, [text], box=box, **options)[0]
+        grown.append(scene)
     report(write_all(grown, target), as_json)
 
 
@@ -181,14 +196,11 @@ def _sized(size: tuple[int, int] | None, fit: str | None) -> dict[str, Any]:
     return sizes if fit is None else {**sizes, "fit": fit}
 
 
-def _grown(
-    pipe: Any,  # noqa: ANN401 - a TransparentPipeline, called with lists
-    scene: "Scene",
-    texts: list[str],
-    composite: str | None,
-    options: dict[str, Any],
-) -> "Scene":
-    """`scene` with a layer more for each text."""
-    for text in texts:
-        scene = pipe.add_layer(scene, [text], composite=composite, **options)[0]
-    return scene
+def _places(boxes: "tuple[Box, ...]", wanted: int) -> "list[Box | None]":
+    """A box for each layer that is made on what is below it; None where none was given."""
+    if boxes and len(boxes) != wanted:
+        raise click.UsageError(
+            f"Expected a --box for each of {wanted} foregrounds that are made on what is below them, "
+            f"found {len(boxes)}. The first one is not, without --on and --add."
+        )
+    return list(boxes) or [None] * wanted

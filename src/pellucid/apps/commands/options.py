@@ -53,6 +53,24 @@ SIZE = click.option(
 )
 
 
+class Place(click.ParamType[tuple[int, int, int, int]]):
+    """WIDTHxHEIGHT+LEFT+TOP to (top, left, height, width)."""
+
+    name = "WxH+X+Y"
+
+    def convert(
+        self,
+        value: Any,  # noqa: ANN401 - click's own
+        param: click.Parameter | None,
+        ctx: click.Context | None,
+    ) -> tuple[int, int, int, int]:
+        found = re.fullmatch(r"(\d{1,9})[xX×](\d{1,9})\+(\d{1,9})\+(\d{1,9})", str(value), re.ASCII)
+        if found is None:
+            self.fail(f"expected WIDTHxHEIGHT+LEFT+TOP such as 64x96+10+20, found {value!r}.", param, ctx)
+        width, height, left, top = (int(each) for each in found.groups())
+        return top, left, height, width
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ModelChoice:
     """What `model_options` say."""
