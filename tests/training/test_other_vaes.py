@@ -8,10 +8,12 @@ from test_stages import shard
 
 import pellucid
 import tiny_families
+from pellucid.errors import ConfigError
 from pellucid.models.autoencoder import RGBAAutoencoder
 from pellucid.training.autoencoder import AutoencoderStage
 from pellucid.training.config import read_recipe
 from pellucid.training.loop import Run
+from pellucid.training.parts import load_vae
 from pellucid.training.stages import make_stage
 
 RECIPE = """
@@ -60,3 +62,20 @@ def test_a_codec_trained_over_a_familys_vae_is_attached_to_its_pipeline(tmp_path
     pipe = pellucid.load(tmp_path / "model")
     scene = pipe.generate("a cat", seed=1, num_inference_steps=2, height=40, width=33)
     assert scene.layers[0].image.shape == (40, 33, 4)
+
+
+@pytest.mark.filterwarnings("ignore:The `local_dir_use_symlinks`")  # between diffusers and huggingface_hub
+def test_a_vae_is_taken_from_the_hubs_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    stock, repository = tiny_families.MADE["flux"](), tmp_path / "models--owner--name"
+    stock.vae.save_pretrained(repository / "snapshots" / "1" / "vae")
+    (repository / "refs").mkdir()
+    (repository / "refs" / "main").write_text("1")
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
+    found = load_vae("owner/name", torch.device("cpu"))
+    assert not any(parameter.requires_grad for parameter in found.parameters())
+    state = stock.vae.state_dict()
+    assert all(torch.equal(value, state[name]) for name, value in found.state_dict().items())
+    with pytest.raises(ConfigError, match=r"VAE in owner/other on the hub.*set `init` to a folder"):
+        load_vae("owner/other", torch.device("cpu"))
+    with pytest.raises(ConfigError, match="from an earlier stage"):
+        load_vae("nowhere", torch.device("cpu"))

@@ -78,7 +78,7 @@ class AutoencoderStage:
         self.weights = weighted(DEFAULTS, recipe.weights)
         self.latent_noise = float(recipe.model.get("latent_noise", 0.0))
         self.turned = bool(recipe.model.get("turned", False))
-        self.vae = vae or deepcopy(load_vae(Path(recipe.init), device))  # compiled here alone
+        self.vae = vae or deepcopy(load_vae(recipe.init, device))  # compiled here alone
         self.shift = float(self.vae.config.get("shift_factor") or 0.0)
         self.pictures = pictures.only(held_out=False).to(device)
         self.held_out = pictures.only(held_out=True).to(device)

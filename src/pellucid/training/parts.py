@@ -1,4 +1,4 @@
-"""The parts of a model that a stage starts from, read from its `init` folder (diffusers' layout)."""
+"""The parts of a model that a stage starts from, read from `init` (diffusers' layout)."""
 
 from copy import deepcopy
 from functools import lru_cache
@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from diffusers.models.autoencoders.autoencoder_kl import AutoencoderKL
 from diffusers.models.modeling_utils import ModelMixin
 
 from pellucid.errors import ConfigError
@@ -27,6 +28,21 @@ def save_half(module: ModelMixin, folder: Path) -> None:
 
 
 @lru_cache(maxsize=2)
-def load_vae(folder: Path, device: torch.device) -> Any:  # noqa: ANN401 - ours or any `AutoencoderKL`
-    """The frozen VAE of the folder."""
-    return read_vae(_part(folder, "vae")).to(device)
+def load_vae(source: str | Path, device: torch.device) -> Any:  # noqa: ANN401 - ours or any `AutoencoderKL`
+    """The frozen VAE of a folder, or of a model on the hub.
+
+    Raises:
+        ConfigError: there is none.
+    """
+    owner_and_name = str(source)
+    if Path(source).is_dir() or owner_and_name.count("/") != 1 or owner_and_name.startswith((".", "/")):
+        return read_vae(_part(Path(source), "vae")).to(device)
+    try:
+        vae = AutoencoderKL.from_pretrained(owner_and_name, subfolder="vae", torch_dtype=torch.float32)
+    except (OSError, ValueError) as error:
+        reason = (str(error).strip() or type(error).__name__).splitlines()[0].rstrip(".")[:200]
+        raise ConfigError(
+            f"Expected a VAE in {owner_and_name} on the hub, found {reason}. "
+            "Check the name and the network, or set `init` to a folder."
+        ) from None
+    return vae.eval().requires_grad_(False).to(device)
