@@ -67,9 +67,9 @@ def test_a_codec_trained_over_a_familys_vae_is_attached_to_its_pipeline(tmp_path
 @pytest.mark.filterwarnings("ignore:The `local_dir_use_symlinks`")  # between diffusers and huggingface_hub
 def test_a_vae_is_taken_from_the_hubs_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     stock, repository = tiny_families.MADE["flux"](), tmp_path / "models--owner--name"
-    stock.vae.save_pretrained(repository / "snapshots" / "1" / "vae")
+    stock.vae.save_pretrained(repository / "snapshots" / ("1" * 40) / "vae")
     (repository / "refs").mkdir()
-    (repository / "refs" / "main").write_text("1")
+    (repository / "refs" / "main").write_text("1" * 40)
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
     found = load_vae("owner/name", torch.device("cpu"))
     assert not any(parameter.requires_grad for parameter in found.parameters())
