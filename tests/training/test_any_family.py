@@ -1,6 +1,7 @@
 """Fifty steps of every method on every family: the loss falls, only what was asked moves, files reload."""
 
 from collections.abc import Mapping
+from itertools import product
 from pathlib import Path
 
 import numpy as np
@@ -111,7 +112,7 @@ def wanted(net: nn.Module, method: str) -> set[str]:
     embeddings = ("time_embedding", "add_embedding", "time_text_embed", "adaln_single")
     inputs = ("to_q", "to_k", "to_v", "add_q_proj", "add_k_proj", "add_v_proj")
     names = {name for name, _ in net.named_parameters()}
-    if method == "lora":
+    if method in ("lora", "locon"):
         return {name for name in names if "lora_" in name}
     if method == "conv":
         kept = {name for name in names if any(part in name.split(".") for part in inputs)}
@@ -119,8 +120,15 @@ def wanted(net: nn.Module, method: str) -> set[str]:
     return names
 
 
-@pytest.mark.parametrize("method", ["lora", "conv", "full"])
-@pytest.mark.parametrize("name", MADE)
+@pytest.mark.parametrize(
+    ("name", "method"),
+    [
+        *product(MADE, ["lora", "conv", "full"]),
+        ("sd15", "locon"),
+        ("sd3", "locon"),
+        ("pixart-sigma", "locon"),
+    ],
+)
 def test_a_family_learns_adjusted_latents(
     folders: dict[str, Path], tmp_path: Path, name: str, method: str
 ) -> None:
@@ -137,7 +145,7 @@ def test_a_family_learns_adjusted_latents(
     torch.testing.assert_close(prediction(stage, found), prediction(stage, net), rtol=2e-2, atol=2e-3)
     lora = tmp_path / "export" / "diffusers-lora"
     assert lora.exists() == (
-        method == "lora" and hasattr(type(stage.denoising.pipeline), "load_lora_weights")
+        method in ("lora", "locon") and hasattr(type(stage.denoising.pipeline), "load_lora_weights")
     )
     if lora.exists():
         stock = stock_pipeline(folders[name], torch.float32)
@@ -172,6 +180,22 @@ def test_loras_are_written_as_differences_of_whole_matrices(folders: dict[str, P
     found = load_file(tmp_path / "export" / "adapter" / "transparent.safetensors")
     assert set(found) == set(keys("ld_diffusers_sdxl_attn"))
     assert {value.ndim for value in found.values()} == {2}
+
+
+def test_convolutions_of_low_rank_are_differences_in_released_files(
+    folders: dict[str, Path], tmp_path: Path
+) -> None:
+    table = {"method": "locon", "rank": 2, "format": "released", "trainable": "resnets|attn1"}
+    made = recipe("transparent", folders["sdxl"], table, steps=3)
+    stage = make_stage(made, CPU)
+    Run(made, stage, tmp_path).train()
+    path = tmp_path / "export" / "adapter" / "transparent.safetensors"
+    kinds = {(name.split("::")[1], value.ndim) for name, value in load_file(path).items()}
+    assert kinds == {("diff", 4), ("lora", 2)}
+    torch.testing.assert_close(
+        prediction(stage, reloaded(folders["sdxl"], path)), prediction(stage, stage.denoising.net),
+        rtol=2e-2, atol=2e-3,
+    )  # fmt: skip
 
 
 def test_a_file_says_which_released_codec_it_was_trained_with(
@@ -216,6 +240,20 @@ def test_a_layer_is_made_from_others_as_channels(
         net.get_parameter("conv_in.weight"), stage.denoising.net.get_parameter("conv_in.weight"),
         rtol=1e-2, atol=1e-3,
     )  # fmt: skip
+
+
+def test_a_layer_by_channel_of_low_rank_comes_back(folders: dict[str, Path], tmp_path: Path) -> None:
+    table = {"frames": ["foreground"], "concat": ["background"], "over": "", "scenes": 8, "bits": 8}
+    made = recipe("layers", folders["sd15"], table | {"method": "locon", "rank": 2}, steps=5)
+    stage = make_stage(made, CPU)
+    assert isinstance(stage, ConcatStage)
+    Run(made, stage, tmp_path).train()
+    net = reloaded(folders["sd15"], next((tmp_path / "export" / "adapter").iterdir()))
+    assert net.get_parameter("conv_in.weight").shape[1] == 8
+    given = torch.rand(1, 8, 8, 8), torch.tensor([400]), torch.rand(1, 7, net.config.cross_attention_dim)
+    with torch.no_grad():
+        learned, found = (each(*given).sample for each in (stage.denoising.net, net))
+    torch.testing.assert_close(found, learned, rtol=5e-2, atol=5e-3)
 
 
 @pytest.mark.parametrize("timesteps", ["uniform", "logit-normal", "mode"])

@@ -45,8 +45,9 @@ class ConcatStage:
         self.scenes = Scenes(recipe, samples, self.denoising)
         self.seen = torch.cat([self.scenes.conditions_of(role) for role in self.concat], dim=1)
         net = self.denoising.net
-        rank, pattern = int(options.get("rank", RANK)), str(options.get("trainable", ""))
-        chosen = choose(net, str(options.get("method", "outside-attention")), rank=rank, pattern=pattern)
+        rank, method = int(options.get("rank", RANK)), str(options.get("method", "outside-attention"))
+        usual = "^(?!conv_in)" if method == "locon" else ""  # the first convolution grows and trains whole
+        chosen = choose(net, method, rank=rank, pattern=str(options.get("trainable", usual)))
         self.start = {**chosen, **grow_inputs(net, self.seen.shape[1])}
         net.to(device)
         self.turns: Mapping[str, nn.Module] = {"unet": net}

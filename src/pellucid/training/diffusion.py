@@ -18,7 +18,7 @@ from pellucid.training.denoising import Denoising
 from pellucid.training.parts import save_half
 from pellucid.training.pictures import Pictures
 from pellucid.training.sheets import write_sheet
-from pellucid.training.trainables import RANK, bits_of, choose, save_adapter, save_diffusers_lora
+from pellucid.training.trainables import LOW_RANK, RANK, bits_of, choose, save_adapter, save_diffusers_lora
 
 OPTIONS = Denoising.OPTIONS | Captioned.OPTIONS | {"method", "rank", "trainable", "format", "name", "bits"}
 OPAQUE = {"frames": ["background"], "hint": "", "over": ""}
@@ -66,7 +66,7 @@ class DiffusionStage:
         about = OPAQUE if self.data.opaque else None
         codec = self.recipe.model.get("codec")
         save_adapter(module, self.start, path, style=style, about=about, codec=codec, bits=self.bits)
-        if self.method == "lora":
+        if self.method in LOW_RANK:
             save_diffusers_lora(self.denoising.pipeline, module, folder / "diffusers-lora")
 
     def generated(self, module: nn.Module, texts: Sequence[str]) -> Tensor:

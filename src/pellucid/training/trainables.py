@@ -25,13 +25,18 @@ METHODS = {
     "conv": rf"^(?!{EMBEDDINGS})(?!.*\.(to|add)_([qkv]|[qkv]_proj)\.)",
     "outside-attention": rf"^(?!{EMBEDDINGS})(?!.*\.attentions\.)",
     "lora": r"\.lora_[AB]\.",
+    "locon": r"\.lora_[AB]\.",
 }
-"""Method -> expression of the parameters that train. "conv" is everything but q, k and v; "outside-attention"
-what lies outside the transformer blocks (SPEC a.1); "lora" the matrices of `ATTENTION`, at low rank."""
+"""Method -> expression of the parameters that train.
+
+"conv" is everything but q, k and v; "outside-attention" what lies outside the transformer blocks (SPEC a.1);
+"lora" the matrices of `ATTENTION`, at low rank; "locon" all linear layers and convolutions but embeddings, at low
+rank, for what lies far from what the model knows."""
 ATTENTION = (
     "to_q", "to_k", "to_v", "to_out.0", "add_q_proj", "add_k_proj", "add_v_proj", "to_add_out",
 )  # fmt: skip
 """Matrices that LoRAs go into, as the released ones; the last four exist where texts have their own."""
+LOW_RANK = ("lora", "locon")
 RANK = 256
 BITS = (16, 8)
 """Of a value in an adapter's file: half precision, which any program reads, or
@@ -61,7 +66,7 @@ def choose(net: nn.Module, method: str, *, rank: int = RANK, pattern: str = "") 
         net: denoiser; LoRAs are put into it.
         method: key of `METHODS`.
         rank: of LoRAs.
-        pattern: expression that narrows the parameters of other methods further.
+        pattern: expression that narrows the parameters, or the layers of "locon", further; not of "lora".
 
     Returns:
         Their values now, of which `save_adapter` takes the differences; on the CPU.
@@ -73,8 +78,9 @@ def choose(net: nn.Module, method: str, *, rank: int = RANK, pattern: str = "") 
         raise ConfigError(
             f"Expected method to be one of {', '.join(METHODS)}, got {method!r}. Mend the recipe."
         )
-    if method == "lora":
-        config = LoraConfig(r=rank, lora_alpha=rank, target_modules=_attention_in(net))
+    if method in LOW_RANK:
+        targets = _attention_in(net) if method == "lora" else _layers_in(net, pattern)
+        config = LoraConfig(r=rank, lora_alpha=rank, target_modules=targets)
         inject_adapter_in_model(config, net)  # some transformers have no `add_adapter` of their own
         pattern = ""
     wanted, narrowed = re.compile(METHODS[method]), re.compile(pattern)
@@ -83,7 +89,7 @@ def choose(net: nn.Module, method: str, *, rank: int = RANK, pattern: str = "") 
     trained = trained_in(net)
     if not trained:
         raise ConfigError(f"Expected parameters of {method} like {pattern!r}, found none. Mend the recipe.")
-    return {} if method == "lora" else {name: value.clone() for name, value in trained.items()}
+    return {} if method in LOW_RANK else {name: value.clone() for name, value in trained.items()}
 
 
 def trained_in(net: nn.Module) -> dict[str, Tensor]:
@@ -146,12 +152,13 @@ def save_adapter(
     for name, value in trained_in(net).items():
         if ".lora_" in name:
             target, _, kind = name.removesuffix(".default.weight").rpartition(".lora_")
-            patches[f"{target}.weight", "lora", 0 if kind == "B" else 1] = value
+            patches[f"{target}.weight", "lora", 0 if kind == "B" else 1] = value.flatten(1)
         else:
             patches[name, "diff", 0] = _difference(value, start[name])
     if style == "merged":
-        patches = _merged(patches)
+        patches = _merged(patches, net)
     if style == "released":
+        patches = _merged(patches, net, dimensions=4)  # its LoRAs are of matrices alone
         names = _released_names({name for name, _, _ in patches}, net)
         patches = {(names[name], kind, slot): value for (name, kind, slot), value in patches.items()}
     state = {
@@ -202,6 +209,15 @@ def _attention_in(net: nn.Module) -> list[str]:
     return [each for each in ATTENTION if any(name.endswith(f".{each}") for name in names)]
 
 
+def _layers_in(net: nn.Module, pattern: str) -> list[str]:
+    """Names of all linear layers and convolutions like `pattern` but those of `EMBEDDINGS`."""
+    names = [name for name, module in net.named_modules() if isinstance(module, nn.Linear | nn.Conv2d)]
+    found = [name for name in names if re.search(pattern, name) and not re.match(EMBEDDINGS, name)]
+    if not found:
+        raise ConfigError(f"Expected layers like {pattern!r}, found none. Mend the recipe.")
+    return found
+
+
 def _difference(value: Tensor, start: Tensor) -> Tensor:
     """A convolution that has grown: what its new inputs learned stands after the old ones' difference."""
     if value.shape == start.shape:
@@ -211,12 +227,17 @@ def _difference(value: Tensor, start: Tensor) -> Tensor:
     return found
 
 
-def _merged(patches: Mapping[tuple[str, str, int], Tensor]) -> dict[tuple[str, str, int], Tensor]:
-    found = {key: value for key, value in patches.items() if key[1] == "diff"}
+def _merged(
+    patches: Mapping[tuple[str, str, int], Tensor], net: nn.Module, *, dimensions: int = 0
+) -> dict[tuple[str, str, int], Tensor]:
+    """LoRAs as differences: all, or those of weights with so many dimensions."""
+    found = dict(patches)
     for name, kind, slot in patches:
         if kind == "lora" and slot == 0:
-            up, down = patches[name, "lora", 0], patches[name, "lora", 1]
-            found[name, "diff", 0] = up.float() @ down.float()
+            weight = net.get_parameter(f"{name.removesuffix('.weight')}.base_layer.weight")
+            if dimensions in (0, weight.ndim):
+                up, down = found.pop((name, "lora", 0)), found.pop((name, "lora", 1))
+                found[name, "diff", 0] = (up.float() @ down.float()).view(weight.shape)
     return found
 
 

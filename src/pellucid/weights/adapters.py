@@ -1,5 +1,6 @@
 """Applies released adapters to a diffusers UNet and takes them off, bit for bit. Source: SPEC a.2 to a.4."""
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -41,8 +42,12 @@ class _Backup:
 
 
 def merge_lora(weight: Tensor, up: Tensor, down: Tensor, strength: float) -> Tensor:
-    """W + strength * up @ down in float32, in the dtype of `weight`. Source: SPEC a.3."""
-    return (weight.float() + strength * (up.float() @ down.float())).to(weight.dtype)
+    """W + strength * up @ down in float32, in the dtype of `weight`. Source: SPEC a.3.
+
+    Of a convolution, a row of `down` is a whole kernel (LoCon).
+    """
+    difference = (up.float() @ down.float()).view(weight.shape)
+    return (weight.float() + strength * difference).to(weight.dtype)
 
 
 def merge_delta(weight: Tensor, delta: Tensor, strength: float) -> Tensor:
@@ -195,7 +200,8 @@ def _misfits(
             fits = (
                 len(first) == len(second) == 2
                 and first[1] == second[0]
-                and own[name] == (first[0], second[1])
+                and own[name][0] == first[0]
+                and math.prod(own[name][1:]) == second[1]
             )
         else:
             # a convolution may grow, as conv_in does, but only in its inputs
