@@ -23,7 +23,7 @@ from pellucid.pipelines.sampling import batches, sample
 from pellucid.pipelines.schedulers import scheduler_name
 from pellucid.pipelines.twins import text_to_image
 from pellucid.pipelines.wardrobe import Wardrobe, stop_sigma
-from pellucid.rgba.fitting import Pixels, fit_rgba, on_grey
+from pellucid.rgba.fitting import Pixels, fit_pixels, fit_rgba, on_grey
 from pellucid.rgba.provenance import Provenance
 from pellucid.rgba.quantization import to_bytes, to_float
 from pellucid.rgba.types import AnyArray
@@ -105,10 +105,9 @@ class FrameSampling:
         inputs: Mapping[str, Any],
     ) -> None:
         """Samples the frames of `mode` for all jobs in one batch, and adds them to what is known."""
-        own = settings.one_size and not mode.conditions
-        made_at = self.native_size if own else canvas
+        made_at = self.native_size if settings.one_size else canvas
         height, width = (padded(side, self.multiple) for side in made_at)
-        concat, hint = self._conditions(mode, jobs, height, width)
+        concat, hint = self._conditions(mode, jobs, made_at)
         rows = [row for job in jobs for row in _rows(job, mode)]
         sizes = {"height": height, "width": width, **inputs}
         with self.wardrobe.conditioned(concat, hint, stop_sigma=stop_sigma(mode.stop_at)):
@@ -125,9 +124,14 @@ class FrameSampling:
 
     @torch.no_grad()
     def _conditions(
-        self, mode: Mode, jobs: Sequence[Job], height: int, width: int
+        self, mode: Mode, jobs: Sequence[Job], made_at: tuple[int, int]
     ) -> tuple[Tensor | None, Tensor | None]:
-        """Latents for extra channels, and pictures for hints, of all jobs, or of one that stands for all."""
+        """Latents for extra channels, and pictures for hints, of all jobs, or of one that stands for all.
+
+        At another size than the canvas's they show the part of it that results will cover, see `_run`.
+        """
+        how = "crop" if mode.outputs[0].transparent else "fit"
+        height, width = (padded(side, self.multiple) for side in made_at)
         shared = all(
             job.shown[condition.role] is jobs[0].shown[condition.role]
             for job in jobs
@@ -136,7 +140,8 @@ class FrameSampling:
         parts: dict[str, list[Tensor]] = {"channel-concat": [], "attention-hint": []}
         shown = jobs[:1] if shared else jobs
         for condition in mode.conditions:
-            pictures = [_enlarged(job.shown[condition.role], height, width) for job in shown]
+            fitted = [fit_pixels(job.shown[condition.role], *made_at, how) for job in shown]
+            pictures = [_enlarged(each, height, width) for each in fitted]
             stacked = torch.stack([torch.from_numpy(each).permute(2, 0, 1) for each in pictures])
             stacked = stacked.to(self.denoiser.device)
             is_latent = condition.entry == "channel-concat"
@@ -174,8 +179,13 @@ class FrameSampling:
         return Layer(image=job.known[role], name=role, provenance=known)
 
     def _canvas(self, options: Mapping[str, Any], *, like: tuple[int, int] | None) -> tuple[int, int]:
-        """The size that is asked for; of what is not, the model's, in the proportions of `like`."""
+        """The size that is asked for; of what is not, the model's, in the proportions of `like`.
+
+        A model of one size makes squares that are resampled anyhow, so for it that is the size of `like`.
+        """
         rows, columns = self.native_size if like is None else self.proportioned(like)
+        if like is not None and self.one_size:
+            rows, columns = like
         height, width = options.get("height"), options.get("width")
         canvas = rows if height is None else height, columns if width is None else width
         check_size(*canvas)
@@ -191,6 +201,11 @@ class FrameSampling:
     def denoiser(self) -> Any:  # noqa: ANN401 - a UNet or a transformer
         """The pipeline's part that samples, into which adapters go."""
         return denoiser_of(self.pipeline)
+
+    @property
+    def one_size(self) -> bool:
+        """Whether the model makes pictures of its own size only."""
+        return self.tasks["foreground"][0].sampling.one_size
 
     @property
     def native_size(self) -> tuple[int, int]:

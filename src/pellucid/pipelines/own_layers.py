@@ -28,8 +28,8 @@ OWN = None
 """The model's single layer."""
 WAYS: dict[Task, tuple[tuple[Kind | None, ...], ...]] = {
     "joint": (
-        (_kind("fbc"),), (_kind("fb"),), (OWN, _kind("bc", "f")), (OWN, _kind("b", "f")),
-        (OWN, _kind("c", "f"), _kind("b", "fc")), (OWN, _kind("b")),
+        (_kind("fbc"),), (_kind("fb"),), (OWN, _kind("bc", "f")), (_kind("b"), _kind("f", "b")),
+        (OWN, _kind("b", "f")), (OWN, _kind("c", "f"), _kind("b", "fc")), (OWN, _kind("b")),
     ),
     "foreground_on": (
         (_kind("fc", "b"),), (_kind("f", "b"),), (_kind("c", "b"), _kind("f", "bc")),

@@ -112,7 +112,7 @@ class TransparentPipeline(LayerTasks):
         settings = settings_in(options, self.sampling, 1.0 if strength is None else strength)
         size = self._canvas(options, like=None)
         first = size if strength is None else self.proportioned(size)
-        if self.sampling.one_size:
+        if self.one_size:
             first = self.native_size
         tall, wide = (padded(side, self.multiple) for side in first)
         stock, inputs = self._steered(options, first)
@@ -155,7 +155,7 @@ class TransparentPipeline(LayerTasks):
         return load_control(self.control, like.device, like.dtype)
 
     def _resampled(self, scene: Scene, size: tuple[int, int]) -> AnyArray:
-        how = "fit" if self.sampling.one_size else "stretch"  # the latter is of the same proportions
+        how = "fit" if self.one_size else "stretch"  # the latter is of the same proportions
         return fit_rgba(scene.layers[0].image, *size, how)
 
     def _enlarged(

@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from diffusers.models.autoencoders.autoencoder_kl import AutoencoderKL
 from diffusers.models.modeling_utils import ModelMixin
+from torch import nn
 
 from pellucid.errors import ConfigError
 from pellucid.weights.store import read_vae
@@ -45,4 +46,4 @@ def load_vae(source: str | Path, device: torch.device) -> Any:  # noqa: ANN401 -
             f"Expected a VAE in {owner_and_name} on the hub, found {reason}. "
             "Check the name and the network, or set `init` to a folder."
         ) from None
-    return vae.eval().requires_grad_(False).to(device)
+    return nn.Module.to(vae.eval().requires_grad_(False), device)

@@ -30,8 +30,8 @@ METHODS = {
 """Method -> expression of the parameters that train.
 
 "conv" is everything but q, k and v; "outside-attention" what lies outside the transformer blocks (SPEC a.1);
-"lora" the matrices of `ATTENTION`, at low rank; "locon" all linear layers and convolutions but embeddings, at low
-rank, for what lies far from what the model knows."""
+"lora" the matrices of `ATTENTION`, at low rank; "locon" all linear layers and convolutions but embeddings, at
+low rank, for what lies far from what the model knows."""
 ATTENTION = (
     "to_q", "to_k", "to_v", "to_out.0", "add_q_proj", "add_k_proj", "add_v_proj", "to_add_out",
 )  # fmt: skip
