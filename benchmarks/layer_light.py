@@ -2,8 +2,8 @@
 
     python benchmarks/layer_light.py [--model mini]
 
-Foregrounds: pale subjects are made on photographs of different light; how their mean colour follows the photograph's, as
-the slope of one logarithm over the other (1: like a mirror of it, 0: not at all; triples are made with 0.6, within
+Foregrounds: pale subjects are made on photographs of different light; how their mean colour follows the
+photograph's, as the slope of one logarithm over the other (0: not at all; triples are made with 0.6, within
 bounds). Backgrounds: the same for scenes that are made behind a subject in different light. 95 % intervals by
 Student's t over subjects. Writes benchmarks/results/layer-light.json.
 """
