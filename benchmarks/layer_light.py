@@ -3,8 +3,8 @@
     python benchmarks/layer_light.py [--model mini]
 
 Foregrounds: pale subjects are made on photographs of different light; how their mean colour follows the
-photograph's, as the slope of one logarithm over the other (0: not at all; triples are made with 0.6, within
-bounds). Backgrounds: the same for scenes that are made behind a subject in different light. 95 % intervals by
+photograph's, as the slope of one logarithm over the other (0: not at all; "as_trained" is what `lit` makes of the
+subjects, as in the triples). Backgrounds: the same for scenes that are made behind a subject in different light. 95 % intervals by
 Student's t over subjects. Writes benchmarks/results/layer-light.json.
 """
 
@@ -12,6 +12,7 @@ import json
 import platform
 import subprocess
 import time
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -42,9 +43,12 @@ SCENES = ("a beach", "mountains", "fields", "a city", "a sea", "a desert", "hill
 PHOTOGRAPHS = 10
 CASTS = ((255, 255, 255), (255, 190, 120), (120, 170, 255), (110, 110, 110), (170, 240, 150))
 """Light on the subject of whose background is asked."""
+LIGHT = 0.6
+"""`light` of recipes/mini-foreground-on.toml."""
 SOLID = 230
 """Alpha above which a pixel is of the thing and not of its shadow."""
 Picture = np.ndarray
+Make = Callable[[Picture, str], Picture]
 
 
 def mean_colour(rgba: Picture) -> Picture:
@@ -59,16 +63,6 @@ def slope(seen: Picture, made: Picture) -> float:
     return float((x * y).sum() / (x * x).sum())
 
 
-def about(slopes: list[float]) -> dict[str, Any]:
-    """Mean and interval."""
-    half = stats.t.ppf(0.975, len(slopes) - 1) * stats.sem(slopes)
-    return {
-        "slope": round(float(np.mean(slopes)), 3),
-        "95": round(float(half), 3),
-        "each": np.round(slopes, 3).tolist(),
-    }
-
-
 def photographs() -> list[Picture]:
     """Evenly spread over the brightness of the set."""
     found = [
@@ -78,33 +72,46 @@ def photographs() -> list[Picture]:
     return [found[i * (len(found) - 1) // (PHOTOGRAPHS - 1)] for i in range(PHOTOGRAPHS)]
 
 
-def foregrounds(pipe: Any) -> dict[str, Any]:  # noqa: ANN401 - a TransparentPipeline
-    """Subjects on photographs, one seed."""
-    grounds = photographs()
-    seen = np.stack([mean_colour(ground) for ground in grounds])
+def measured(seen: Sequence[Picture], names: Sequence[str], make: Make) -> dict[str, Any]:
+    """A slope for each name, over what is made of it for the pictures in `seen`."""
+    colours = np.stack([mean_colour(picture) for picture in seen])
     slopes: list[float] = []
-    for subject in SUBJECTS:
-        made = [pipe.foreground_on(ground, subject, seed=7).layers[1].image for ground in grounds]
-        slopes.append(slope(seen, np.stack([mean_colour(rgba) for rgba in made])))
-        print(subject, round(slopes[-1], 2), flush=True)
-    return about(slopes)
+    for name in names:
+        made = np.stack([mean_colour(make(picture, name)) for picture in seen])
+        slopes.append(slope(colours, made))
+        print(name, round(slopes[-1], 2), flush=True)
+    half = stats.t.ppf(0.975, len(slopes) - 1) * stats.sem(slopes)
+    return {
+        "slope": round(float(np.mean(slopes)), 3),
+        "95": round(float(half), 3),
+        "each": np.round(slopes, 3).tolist(),
+    }
 
 
-def backgrounds(pipe: Any) -> dict[str, Any]:  # noqa: ANN401 - a TransparentPipeline
+def foregrounds(pipe: pellucid.TransparentPipeline) -> dict[str, Any]:
+    """Subjects on photographs, one seed."""
+    return measured(
+        photographs(), SUBJECTS, lambda ground, text: pipe.foreground_on(ground, text, seed=7).layers[1].image
+    )
+
+
+def as_trained(pipe: pellucid.TransparentPipeline) -> dict[str, Any]:
+    """The same subjects, lit as those of the triples are."""
+    alone = {text: pipe.generate(text, seed=7).layers[0].image for text in SUBJECTS}
+    return measured(photographs(), SUBJECTS, lambda ground, text: lit(alone[text], ground, LIGHT))
+
+
+def backgrounds(pipe: pellucid.TransparentPipeline) -> dict[str, Any]:
     """Scenes behind one subject in several lights, one seed."""
     subject = pipe.generate("a sheep", seed=7).layers[0].image
-    pictures = []
-    for cast in CASTS:
-        light = np.full_like(subject, 255)
+    lights = [np.full_like(subject, 255) for _ in CASTS]
+    for light, cast in zip(lights, CASTS, strict=True):
         light[..., :3] = cast
-        pictures.append(lit(subject, light, 1.0))
-    seen = np.stack([mean_colour(picture) for picture in pictures])
-    slopes: list[float] = []
-    for scene in SCENES:
-        made = [pipe.background_for(picture, scene, seed=7).layers[0].image for picture in pictures]
-        slopes.append(slope(seen, np.stack([mean_colour(rgba) for rgba in made])))
-        print(scene, round(slopes[-1], 2), flush=True)
-    return about(slopes)
+    return measured(
+        [lit(subject, light, 1.0) for light in lights],
+        SCENES,
+        lambda picture, text: pipe.background_for(picture, text, seed=7).layers[0].image,
+    )
 
 
 @click.command()
@@ -117,10 +124,10 @@ def main(model: str) -> None:
         "command": "python benchmarks/layer_light.py", "date": time.strftime("%Y-%m-%d", time.gmtime()),
         "torch": torch.__version__, "machine": platform.machine(), "tasks": tasks,
         "commit": subprocess.check_output(["git", "rev-parse", "--short", "HEAD"], text=True).strip(),
-        "foreground_on": foregrounds(pipe), "background_for": backgrounds(pipe),
+        "as_trained": as_trained(pipe), "foreground_on": foregrounds(pipe), "background_for": backgrounds(pipe),
     }  # fmt: skip
     RESULTS.write_text(json.dumps(report, indent=1) + "\n")
-    print({name: report[name] for name in ("foreground_on", "background_for")})
+    print({name: report[name] for name in ("as_trained", "foreground_on", "background_for")})
 
 
 if __name__ == "__main__":

@@ -4,8 +4,8 @@
 
 docs/layers.png: both layers from text; composite, background and foreground of each. docs/layers-on.png:
 foregrounds made for photographs, two of them one on another, in boxes; below, the layers on top alone.
-docs/layers-behind.png: one subject in three lights, and the backgrounds that are made for it. Prints seconds a
-scene, the model loaded.
+docs/layers-behind.png: one subject in three lights, and the backgrounds that are made for it. Prints the
+seconds of each scene, the model loaded.
 """
 
 import time
