@@ -3,9 +3,9 @@
     python benchmarks/layer_light.py [--model mini]
 
 Foregrounds: pale subjects are made on photographs of different light; how their mean colour follows the
-photograph's, as the slope of one logarithm over the other (0: not at all; "as_trained" is what `lit` makes of the
-subjects, as in the triples). Backgrounds: the same for scenes that are made behind a subject in different light. 95 % intervals by
-Student's t over subjects. Writes benchmarks/results/layer-light.json.
+photograph's, as the slope of one logarithm over the other (0: not at all; "as_trained" is what `lit` makes of
+the subjects, as in the triples). Backgrounds: the same for scenes that are made behind a subject in different
+light. 95 % intervals by Student's t over subjects. Writes benchmarks/results/layer-light.json.
 """
 
 import json
@@ -124,7 +124,8 @@ def main(model: str) -> None:
         "command": "python benchmarks/layer_light.py", "date": time.strftime("%Y-%m-%d", time.gmtime()),
         "torch": torch.__version__, "machine": platform.machine(), "tasks": tasks,
         "commit": subprocess.check_output(["git", "rev-parse", "--short", "HEAD"], text=True).strip(),
-        "as_trained": as_trained(pipe), "foreground_on": foregrounds(pipe), "background_for": backgrounds(pipe),
+        "as_trained": as_trained(pipe), "foreground_on": foregrounds(pipe),
+        "background_for": backgrounds(pipe),
     }  # fmt: skip
     RESULTS.write_text(json.dumps(report, indent=1) + "\n")
     print({name: report[name] for name in ("as_trained", "foreground_on", "background_for")})
