@@ -86,6 +86,11 @@ def loss(stage: DiffusionStage | ConcatStage) -> float:
         return sum(float(term) for _ in range(12) for term in stage.loss("", generator).values())
 
 
+def half_loss(stage: DiffusionStage) -> float:
+    with torch.autocast("cpu", torch.bfloat16):  # none around the training: it would keep the weights' casts
+        return loss(stage)
+
+
 def before_and_after(stage: DiffusionStage | ConcatStage, made: Recipe, folder: Path) -> set[str]:
     """Trains, demands that the loss at fixed noise falls, and returns the names of what moved."""
     net = stage.denoising.net
@@ -240,6 +245,50 @@ def test_a_layer_is_made_from_others_as_channels(
         net.get_parameter("conv_in.weight"), stage.denoising.net.get_parameter("conv_in.weight"),
         rtol=1e-2, atol=1e-3,
     )  # fmt: skip
+
+
+@pytest.mark.parametrize("name", ["sd15", "sdxl", "flux"])
+@pytest.mark.filterwarnings("ignore:Mismatch dtype between input and weight")  # of a norm, under autocast
+def test_frozen_weights_in_half_precision_train_the_same_adapter(
+    folders: dict[str, Path], tmp_path: Path, name: str
+) -> None:
+    losses: list[float] = []
+    for half in (False, True):
+        table = {"method": "lora", "rank": 4}
+        made = recipe("transparent", folders[name], table, precision="bfloat16", half_frozen=half, steps=25)
+        stage = make_stage(made, CPU)
+        assert isinstance(stage, DiffusionStage)
+        kept = {p.dtype for n, p in stage.denoising.net.named_parameters() if not p.requires_grad}
+        assert kept == {torch.bfloat16 if half else torch.float32}
+        assert {value.dtype for value in trained_in(stage.denoising.net).values()} == {torch.float32}
+        assert next(stage.denoising.pipeline.vae.parameters()).dtype == torch.float32
+        first = half_loss(stage)
+        assert Run(made, stage, tmp_path / str(half)).train()
+        losses.append(half_loss(stage))
+        assert losses[-1] < first
+    assert losses[1] == pytest.approx(losses[0], rel=0.03)
+    assert not apply_adapter(
+        denoiser_of(stock_pipeline(folders[name], torch.float32)),
+        tmp_path / "True" / "export" / "adapter" / "transparent.safetensors",
+    ).unmatched
+
+
+def test_layers_learn_over_frozen_weights_in_half_precision(folders: dict[str, Path], tmp_path: Path) -> None:
+    table = {"frames": ["foreground", "background"], "over": "", "scenes": 8, "rank": 2}
+    made = recipe("layers", folders["sd15"], table, precision="bfloat16", half_frozen=True, steps=25)
+    stage = make_stage(made, CPU)
+    scores: list[dict[str, float]] = []
+    for train in (False, True):
+        assert not train or Run(made, stage, tmp_path).train()
+        scores.append(stage.score(stage.turns["sharing"]))
+    before, after = scores
+    assert sum(after.values()) < sum(before.values())
+
+
+def test_frozen_weights_in_half_precision_need_such_passes(folders: dict[str, Path]) -> None:
+    made = recipe("transparent", folders["sd15"], {}, half_frozen=True)
+    with pytest.raises(ConfigError, match="precision of bfloat16 with half_frozen, got auto on cpu"):
+        make_stage(made, CPU)
 
 
 def test_a_layer_by_channel_of_low_rank_comes_back(folders: dict[str, Path], tmp_path: Path) -> None:

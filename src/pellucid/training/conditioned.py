@@ -78,6 +78,6 @@ class ConcatStage:
 
     def score(self, module: nn.Module) -> dict[str, float]:
         """Loss of the first batches at fixed noise: comparable between steps."""
-        with self.denoising.using(module), torch.no_grad():
+        with self.denoising.using(module), self.denoising.autocast(), torch.no_grad():
             generator = torch.Generator(self.device).manual_seed(0)
             return score_of([self.loss("unet", generator) for _ in range(SCORED)])

@@ -19,6 +19,7 @@ PRECISIONS = ("auto", "float32", "bfloat16")
 ONLY_IN: Mapping[str, tuple[Stage, ...]] = {
     "stream": ("vae", "autoencoder"),
     "gradient_checkpointing": ("autoencoder", "base", "transparent", "layers", "control"),
+    "half_frozen": ("transparent", "layers", "control"),
 }
 """Stages that have an option, where not all do."""
 
@@ -75,8 +76,11 @@ class Recipe:
     init: str = ""
     """Folder of the model to start from; needed by every stage but `vae`."""
     precision: str = "auto"
-    """Of forward passes; weights are float32 in any case. `float32`, `bfloat16` (autocast), or `auto`:
+    """Of forward passes; weights that train are float32. `float32`, `bfloat16` (autocast), or `auto`:
     bfloat16 on a GPU alone. On a CPU it is faster where there is AMX, else slower."""
+    half_frozen: bool = False
+    """Whether what does not train of denoiser and text encoders is kept in bfloat16, for half the memory.
+    Needs that precision; not with FSDP."""
     compile: bool = False
     """Whether torch.compile is used; worth it on a GPU."""
     channels_last: bool = False

@@ -84,7 +84,7 @@ class ControlStage:
         assert isinstance(module, T2IAdapter)
         own, self.adapter = self.adapter, module
         try:
-            with torch.no_grad():
+            with self.denoising.autocast(), torch.no_grad():
                 generator = torch.Generator(self.device).manual_seed(0)
                 return score_of([self.loss("adapter", generator) for _ in range(SCORED)])
         finally:

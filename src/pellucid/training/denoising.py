@@ -49,6 +49,7 @@ class Denoising:
 
         Raises:
             WeightsError: a part is absent.
+            ConfigError: `half_frozen` in another precision.
         """
         self.recipe, self.device, self.folder = recipe, device, Path(recipe.init)
         unet = None
@@ -57,9 +58,15 @@ class Denoising:
         with quiet():
             self.pipeline = stock_pipeline(recipe.init, torch.float32, unet=unet)
         self.pipeline.set_progress_bar_config(disable=True)
+        if recipe.half_frozen and not recipe.bfloat16_on(device):
+            raise ConfigError(
+                f"Expected precision of bfloat16 with half_frozen, got {recipe.precision} on {device.type}. "
+                "Set one of them."
+            )
         for part in self.pipeline.components.values():
             if isinstance(part, nn.Module):
-                part.requires_grad_(False).to(device)
+                half = recipe.half_frozen and part is not self.pipeline.vae
+                nn.Module.to(part.requires_grad_(False), device, torch.bfloat16 if half else None)
         if recipe.gradient_checkpointing:
             self.net.enable_gradient_checkpointing()  # type: ignore[operator]
         options = {name: value for name, value in recipe.model.items() if name in NOISE}
@@ -184,10 +191,7 @@ class Denoising:
         """
         rows = [Request(prompt=text, negative_prompt="", seed=seed) for seed, text in enumerate(texts)]
         size = {"height": self.recipe.size_px, "width": self.recipe.size_px}
-        autocast = torch.autocast(
-            self.device.type, torch.bfloat16, enabled=self.recipe.bfloat16_on(self.device)
-        )
-        with self.using(module), autocast:
+        with self.using(module), self.autocast():
             handle = None if shown is None else ConcatCondition(shown).attach(self.net)
             parts = [rows] if len(inputs) == 1 else [[row] for row in rows]
             try:
@@ -199,6 +203,11 @@ class Denoising:
             finally:
                 if handle is not None:
                     handle.remove()
+
+    def autocast(self) -> torch.autocast:
+        """Passes in the recipe's precision, as the loop trains with."""
+        enabled = self.recipe.bfloat16_on(self.device)
+        return torch.autocast(self.device.type, torch.bfloat16, enabled=enabled)
 
     @contextmanager
     def using(self, module: nn.Module | None) -> Generator[None]:

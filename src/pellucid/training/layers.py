@@ -111,7 +111,7 @@ class LayersStage:
 
     def score(self, module: nn.Module) -> dict[str, float]:
         """Loss of the first batches at fixed noise: comparable between steps."""
-        with self._wearing(module), torch.no_grad():
+        with self._wearing(module), self.denoising.autocast(), torch.no_grad():
             generator = torch.Generator(self.device).manual_seed(0)
             return score_of([self.loss("sharing", generator) for _ in range(SCORED)])
 

@@ -20,6 +20,7 @@ from torch import Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.optim.swa_utils import AveragedModel
 
+from pellucid.errors import ConfigError
 from pellucid.progress import track
 from pellucid.rgba.atomic import write_atomically
 from pellucid.training import checkpoints, sharding
@@ -104,6 +105,8 @@ class Run:
         self.first = next(iter(stage.turns.values()))
         self.device = next(self.first.parameters()).device
         self.processes = processes or Processes(self.device)
+        if recipe.half_frozen and self.processes.sharded:
+            raise ConfigError("Expected half_frozen without FSDP, found both. Take one of them.")
         self.parts = self.processes.parts(recipe.accumulation)
         self.step, self.elapsed_s = 0, 0.0
         self.reader = reader_of(stage)

@@ -60,7 +60,7 @@ def bits_of(recipe: Recipe) -> int:
 
 
 def choose(net: nn.Module, method: str, *, rank: int = RANK, pattern: str = "") -> Start:
-    """Lets exactly the parameters of a method train.
+    """Lets exactly the parameters of a method train, in float32.
 
     Args:
         net: denoiser; LoRAs are put into it.
@@ -85,7 +85,11 @@ def choose(net: nn.Module, method: str, *, rank: int = RANK, pattern: str = "") 
         pattern = ""
     wanted, narrowed = re.compile(METHODS[method]), re.compile(pattern)
     for name, parameter in net.named_parameters():
-        parameter.requires_grad_(bool(wanted.search(name) and narrowed.search(name)))
+        if wanted.search(name) and narrowed.search(name):
+            parameter.requires_grad_(True)
+            parameter.data = parameter.data.float()  # where the rest is kept in half precision
+        else:
+            parameter.requires_grad_(False)
     trained = trained_in(net)
     if not trained:
         raise ConfigError(f"Expected parameters of {method} like {pattern!r}, found none. Mend the recipe.")
