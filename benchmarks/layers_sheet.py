@@ -29,7 +29,7 @@ SCENES = (
 )  # fmt: skip
 ON = (
     ("beach", "a crab", "a soccer ball"), ("forest", "a bear", "a mushroom"),
-    ("space", "a rocket", "an alien"),
+    ("sky", "a rocket", "an airplane"),
     ("city", "a bus", "a robot"), ("snow", "a snowman", "a penguin"), ("desert", "a camel", "a cactus"),
 )  # fmt: skip
 BOXES = ((72, 24, 150, 150), (160, 150, 90, 90))

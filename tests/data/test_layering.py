@@ -10,7 +10,7 @@ from click.testing import CliRunner
 
 from pellucid.apps.cli import cli
 from pellucid.data.layering import Arrangement, Triple, layer_triples, lit
-from pellucid.data.photographs import land_samples
+from pellucid.data.photographs import calmest, land_samples
 from pellucid.data.records import Record
 from pellucid.data.shards import Sample, write_shard
 from pellucid.errors import ConfigError
@@ -113,6 +113,22 @@ def test_captions_name_what_each_picture_shows() -> None:
     assert texts["background"] == "hills"
     assert "ball" in texts["composite"]
     assert "hills" in texts["composite"]
+
+
+def test_the_calmest_of_each_scene_are_kept() -> None:
+    rng = np.random.default_rng(0)
+    samples = [
+        (
+            record(label, "background"),
+            np.full((64, 64, 4), 99, np.uint8) + rng.integers(0, noise, (64, 64, 4), np.uint8),
+        )
+        for label in ("beach", "hills")
+        for noise in (90, 1, 60, 30)
+    ]
+    places = {id(sample): place for place, sample in enumerate(samples)}
+    assert [places[id(each)] for each in calmest(samples, 1.0)] == list(range(8))
+    assert [places[id(each)] for each in calmest(samples, 0.4)] == [1, 3, 5, 7]
+    assert len(calmest(samples, 0.1)) == 2
 
 
 def test_photographs_of_others_are_left_out() -> None:

@@ -19,6 +19,7 @@ from pellucid.training.control import ControlStage
 from pellucid.training.layers import LayersStage
 from pellucid.training.loop import Run
 from pellucid.training.parts import load_vae
+from pellucid.training.pictures import load_pictures, load_samples
 from pellucid.training.stages import PARTS, make_stage, train_all, usable_device
 from pellucid.weights.store import load_codec, read
 
@@ -294,6 +295,19 @@ def test_layers_take_all_pictures_or_one_of_each_subject(recipe: Path, whole: Pa
     styles = ("icon", "drawing")
     assert names[0] == {f"{style}-{label}" for style in styles for label in kept}
     assert names[1] == {f"icon-{label}" for label in kept}
+
+
+def test_busy_backgrounds_can_be_left_out(recipe: Path, whole: Path) -> None:
+    table = {"init": str(whole), "calmest": "0.5"}
+    half = {record.name for record, _ in load_samples(read_recipe(recipe, "layers", table))}
+    every = {record.name for record, _ in load_samples(read_recipe(recipe, "layers", {"init": str(whole)}))}
+    left_out = every - half
+    assert {name.partition("-")[2] for name in left_out} == {"beach", "hills"}
+    assert len(left_out) == 2
+    table |= {"data": json.dumps([str(recipe.parent / "lands.tar")]), "groups": '["background"]'}
+    assert len(load_pictures(read_recipe(recipe, "transparent", table)).records) == 2
+    with pytest.raises(ConfigError, match="calmest of more than 0"):
+        read_recipe(recipe, "layers", {"calmest": "0.0"})
 
 
 def test_only_what_the_recipe_names_is_trained(whole: Path) -> None:

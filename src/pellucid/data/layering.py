@@ -29,7 +29,7 @@ SHADOW_HEIGHT = 0.16
 SOFT = 0.2
 """`Record.soft` from which a thing, such as smoke, throws none."""
 PLACES = ("{} on {}", "{} in front of {}", "{}, {}")
-NO_GROUND = frozenset({"sky", "space", "fog"})
+NO_GROUND = frozenset({"sky", "space station", "fog"})
 """Scenes in which things float: they throw no shadow, and are anywhere."""
 MID_LIGHT = 0.45
 """Mean of a background that leaves a foreground's colours as they are."""
@@ -80,7 +80,7 @@ class Triple:
         """A caption for each picture; `plain` as in `captions`."""
         said = captions(self.front, plain=plain)
         front, scene = said[rng.integers(len(said))], self.back.label
-        article = "" if scene.endswith("s") or scene in ("fog", "lava", "snow", "space", "water") else "a "
+        article = "" if scene.endswith("s") or scene in ("fog", "lava", "snow", "water") else "a "
         place = PLACES[rng.integers(len(PLACES))].format(front, article + scene)
         return {"foreground": front, "background": article + scene, "composite": place}
 

@@ -1,8 +1,9 @@
 """Photographs of land and sky, as backgrounds: those in the public domain of the game Endless Sky's."""
 
 import io
+import math
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import cv2
 import numpy as np
@@ -18,11 +19,13 @@ OTHERS = re.compile(r"^(bwerner|myrabella|dmottl|mfield)|-(sfiera|striker|harro|
 SCENES = {
     "badlands": "badlands", "beach": "beach", "canyon": "canyon", "city": "city", "desert": "desert",
     "dune": "sand dunes", "fields": "fields", "fog": "fog", "forest": "forest", "hills": "hills",
-    "lava": "lava", "mountain": "mountains", "sea": "sea", "sky": "sky", "snow": "snow", "space": "space",
-    "valley": "valley", "water": "water",
+    "lava": "lava", "mountain": "mountains", "sea": "sea", "sky": "sky", "snow": "snow",
+    "space": "space station", "valley": "valley", "water": "water",
 }  # fmt: skip
 """Name of a file, without number -> what it shows; other files say nothing of their scene."""
 CROP_PX = 256
+SEEN_AT_PX = 128
+"""Side at which fine detail is judged."""
 
 
 def land_samples(common: dict[str, str], name: str, files: list[dict[str, bytes]]) -> Iterator[Sample]:
@@ -50,3 +53,21 @@ def land_samples(common: dict[str, str], name: str, files: list[dict[str, bytes]
                 name=f"{name}-{stem}-{part}", label=scene, keywords=(), group="background", soft=0.0, **common
             )
             yield record, cv2.resize(square, (CROP_PX, CROP_PX), interpolation=cv2.INTER_AREA)
+
+
+def calmest(samples: Sequence[Sample], share: float) -> list[Sample]:
+    """The pictures of each label that have the least fine detail, as a small model learns them first.
+
+    Args:
+        samples: pictures of any size.
+        share: of each label, rounded up; 1 keeps all.
+    """
+    by_label: dict[str, list[tuple[float, int]]] = {}
+    for index, (record, rgba) in enumerate(samples):
+        small = cv2.resize(rgba[..., :3], (SEEN_AT_PX, SEEN_AT_PX), interpolation=cv2.INTER_AREA)
+        detail = float(np.abs(cv2.Laplacian(small.astype(np.float32), cv2.CV_32F)).mean())
+        by_label.setdefault(record.label, []).append((detail, index))
+    kept = {
+        index for found in by_label.values() for _, index in sorted(found)[: math.ceil(len(found) * share)]
+    }
+    return [sample for index, sample in enumerate(samples) if index in kept]

@@ -43,6 +43,8 @@ class Recipe:
     """Labels that come into the vocabulary before all others."""
     groups: tuple[str, ...] = ("animals", "food", "objects", "activities", "travel", "smileys", "people")
     """Groups of pictures in the order in which the vocabulary takes them. None is all."""
+    calmest: float = 1.0
+    """Share of the backgrounds of each label that is kept: those with the least fine detail."""
     steps: int
     """Optimizer steps in the whole run."""
     minutes: float = 0.0
@@ -97,22 +99,17 @@ class Recipe:
         return self.precision == "bfloat16" or (self.precision == "auto" and device.type == "cuda")
 
     def __post_init__(self) -> None:
-        if self.stage not in STAGES:
-            raise ConfigError(f"Expected stage to be one of {STAGES}, got {self.stage!r}. Mend the recipe.")
+        for name, known in (("stage", STAGES), ("optimizer", OPTIMIZERS), ("precision", PRECISIONS)):
+            if (value := getattr(self, name)) not in known:
+                raise ConfigError(f"Expected {name} to be one of {known}, got {value!r}. Mend the recipe.")
         low = {
             name: getattr(self, name)
             for name in ("steps", "batch_size", "accumulation", "size_px", "log_every")
         }
         if bad := {name: value for name, value in low.items() if value < 1}:
             raise ConfigError(f"Expected values of 1 or more, got {bad}. Mend the recipe.")
-        if self.optimizer not in OPTIMIZERS:
-            raise ConfigError(
-                f"Expected optimizer to be one of {OPTIMIZERS}, got {self.optimizer!r}. Mend the recipe."
-            )
-        if self.precision not in PRECISIONS:
-            raise ConfigError(
-                f"Expected precision to be one of {PRECISIONS}, got {self.precision!r}. Mend the recipe."
-            )
+        if not 0 < self.calmest <= 1:
+            raise ConfigError(f"Expected calmest of more than 0 to 1, got {self.calmest}. Mend the recipe.")
         for name, stages in ONLY_IN.items():
             if getattr(self, name) and self.stage not in stages:
                 raise ConfigError(

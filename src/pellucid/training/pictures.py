@@ -12,6 +12,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from pellucid.data.folders import BACKGROUND
+from pellucid.data.photographs import calmest
 from pellucid.data.records import Record
 from pellucid.data.shards import Sample, read_shard, resize_rgba
 from pellucid.data.sources import shards_of
@@ -89,6 +90,7 @@ def load_pictures(recipe: Recipe) -> Pictures:
     """
     samples = (sample for shard in shards(recipe) for sample in read_shard(shard))
     found = [sample for sample in samples if wanted(recipe, sample[0].group)]
+    found = _calm(found, recipe)
     if not found:
         raise ConfigError(f"No pictures in {recipe.data} match groups {recipe.groups}. Mend the recipe.")
     with ThreadPoolExecutor() as pool:
@@ -100,11 +102,20 @@ def load_pictures(recipe: Recipe) -> Pictures:
 def load_samples(recipe: Recipe) -> list[Sample]:
     """Reads a recipe's sets, backgrounds included, as they are but no larger than its size."""
     samples = (sample for shard in shards(recipe) for sample in read_shard(shard))
-    return [
+    found = [
         (record, resize_rgba(rgba, recipe.size_px, recipe.size_px))
         for record, rgba in samples
         if (wanted(recipe, record.group) or record.group == BACKGROUND) and not record.held_out
     ]
+    return _calm(found, recipe)
+
+
+def _calm(samples: list[Sample], recipe: Recipe) -> list[Sample]:
+    """All but the backgrounds with much fine detail, where the recipe leaves these out."""
+    if recipe.calmest == 1:
+        return samples
+    grounds = [sample for sample in samples if sample[0].group == BACKGROUND]
+    return [each for each in samples if each[0].group != BACKGROUND] + calmest(grounds, recipe.calmest)
 
 
 def prepared(picture: np.ndarray, size_px: int) -> np.ndarray:
