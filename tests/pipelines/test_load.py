@@ -1,6 +1,5 @@
 """Loading from folders: the embedded layout and what `save_pretrained` wrote."""
 
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -61,19 +60,28 @@ def test_what_cannot_be_loaded_is_explained(folder: Path, tmp_path: Path) -> Non
         pellucid.load(folder, device="quantum")
 
 
-def test_the_embedded_model_has_a_background_of_its_own() -> None:
-    pipe = pellucid.load()
-    assert [mode.name for mode in pipe.tasks["joint"]] == ["mini", "mini-background"]
-    scene = pipe.joint("a cat", "a beach", seed=1, num_inference_steps=4)
+def test_the_embedded_models_layers_see_each_other() -> None:
+    pipe, settings = pellucid.load(), {"seed": 1, "num_inference_steps": 6}
+    assert {task: [mode.name for mode in modes] for task, modes in pipe.tasks.items()} == {
+        "foreground": ["mini"],
+        "joint": ["mini-background", "mini-foreground-on"],
+        "foreground_on": ["mini-foreground-on"],
+        "background_for": ["mini-background-for"],
+    }
+    scene = pipe.joint("a cat", "a beach", **settings)
     below, front = (layer.image for layer in scene.layers)
     assert (below[..., 3] == 255).all()
     assert (front[:8, :8, 3] < 32).all()
-    alone = pipe.generate("a cat", seed=1, num_inference_steps=4).layers[0].image
-    assert (front == alone).all()
-    plain = pipe.tasks["background_for"][0]
-    pipe.tasks["background_for"] = (replace(plain, adapter=None),)
-    other = pipe.background_for(front, "a beach", seed=1, num_inference_steps=4).layers[0].image
-    assert np.abs(other.astype(int) - below).mean() > 10
+    assert 0.15 < (front[..., 3] > 200).mean() < 0.8
+    grounds = [np.full((128, 128, 4), grey, np.uint8) for grey in (20, 240)]
+    for ground in grounds:
+        ground[..., 3] = 255
+    dark, bright = (pipe.foreground_on(each, "a sheep", **settings).layers[1].image for each in grounds)
+    solid = (dark[..., 3] > 230) & (bright[..., 3] > 230)
+    assert solid.mean() > 0.1
+    assert dark[solid][:, :3].mean() + 20 < bright[solid][:, :3].mean()
+    behind = [pipe.background_for(each, "a beach", **settings).layers[0].image for each in (front, dark)]
+    assert np.abs(behind[0].astype(int) - behind[1]).mean() > 3
 
 
 def test_the_embedded_model_makes_other_sizes_at_its_own() -> None:
@@ -82,5 +90,13 @@ def test_the_embedded_model_makes_other_sizes_at_its_own() -> None:
     large = pipe.generate("a red apple", height=200, width=300, **settings).layers[0].image
     assert (large == fit_rgba(own, 200, 300, "fit")).all()
     scene = pipe.joint("a red apple", "a beach", height=200, width=300, **settings)
-    assert (scene.layers[1].image == large).all()
-    assert (scene.layers[0].image[..., 3] == 255).all()
+    below, front = (layer.image for layer in scene.layers)
+    assert below.shape == front.shape == (200, 300, 4)
+    assert (below[..., 3] == 255).all()
+    again = pipe.foreground_on(below[:, 50:250], "a red apple", **settings).layers[1].image
+    assert np.abs(front[:, 50:250].astype(int) - again).mean() < 1  # for the middle square, and nowhere else
+    assert not front[:, :50].any()
+    assert not front[:, 250:].any()
+    wide = pipe.foreground_on(below, "a red apple", **settings)
+    assert (wide.layers[0].image == below).all()
+    assert np.abs(wide.layers[1].image.astype(int) - front).mean() < 1
