@@ -12,6 +12,11 @@ A message has two sentences: what was expected and found, then what to do.
 from collections.abc import Collection
 
 
+def first_line(error: Exception) -> str:
+    """What another library's error says, short enough for the first sentence of one of ours."""
+    return (str(error).strip() or type(error).__name__).splitlines()[0].rstrip(".")[:200]
+
+
 class PellucidError(Exception):
     """Base of all errors that a user can cause and mend."""
 

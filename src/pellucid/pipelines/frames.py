@@ -183,11 +183,12 @@ class FrameSampling:
 
         A model of one size makes squares that are resampled anyhow, so for it that is the size of `like`.
         """
-        rows, columns = self.native_size if like is None else self.proportioned(like)
-        if like is not None and self.one_size:
-            rows, columns = like
+        if like is None:
+            like = self.native_size
+        elif not self.one_size:
+            like = self.proportioned(like)
         height, width = options.get("height"), options.get("width")
-        canvas = rows if height is None else height, columns if width is None else width
+        canvas = like[0] if height is None else height, like[1] if width is None else width
         check_size(*canvas)
         return canvas
 

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from diffusers.pipelines.stable_diffusion.pipeline_stable_diffusion import StableDiffusionPipeline
 
-from pellucid.errors import InputError, WeightsError
+from pellucid.errors import InputError, WeightsError, first_line
 from pellucid.pipelines.attach import attach, check_fits
 from pellucid.pipelines.control import FOLDER
 from pellucid.pipelines.families import FamilyRow, denoiser_of, own_mode, row_of
@@ -164,7 +164,7 @@ def _model(cls: Any, folder: Path, dtype: torch.dtype) -> Any:  # noqa: ANN401 -
         model = cls.from_pretrained(folder, local_files_only=True, **options)
     except (OSError, RuntimeError, ValueError) as error:
         raise WeightsError(
-            f"Expected {cls.__name__} in {folder}, found {_first_line(error)}. Fetch it again."
+            f"Expected {cls.__name__} in {folder}, found {first_line(error)}. Fetch it again."
         ) from None
     model = model if model.dtype == dtype else model.to(dtype)
     return model.eval().requires_grad_(False)
@@ -196,7 +196,7 @@ def _stock(source: str | Path, dtype: torch.dtype, **parts: Any) -> Any:  # noqa
         return DiffusionPipeline.from_pretrained(source, safety_checker=None, **options, **parts)
     except (OSError, ValueError, RuntimeError) as error:
         raise WeightsError(
-            f"Expected a pipeline at {source}, found {_first_line(error)}. "
+            f"Expected a pipeline at {source}, found {first_line(error)}. "
             "Check the name and the network, or give a folder that `save_pretrained` wrote."
         ) from None
 
@@ -222,7 +222,3 @@ def _dtype(name: str | None, device: str) -> torch.dtype:
     if name not in DTYPES:
         raise InputError(f"No dtype is called {name!r}. Choose one of {', '.join(DTYPES)}.")
     return DTYPES[name]
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).strip() or type(error).__name__).splitlines()[0].rstrip(".")[:200]

@@ -4,6 +4,7 @@ How the released models for Stable Diffusion XL work, two of them in a row (pape
 """
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -12,8 +13,8 @@ from torch import Tensor, nn
 from pellucid.data.shards import Sample
 from pellucid.errors import ConfigError
 from pellucid.training.config import Recipe
-from pellucid.training.layers import SCORED, SHEET, TRANSPARENT, wearing
-from pellucid.training.scenes import Scenes, check_roles, score_of
+from pellucid.training.layers import SHEET, TRANSPARENT, wearing
+from pellucid.training.scenes import Scenes, check_roles
 from pellucid.training.sheets import write_sheet
 from pellucid.training.trainables import RANK, bits_of, choose, grow_inputs, save_adapter
 
@@ -78,6 +79,5 @@ class ConcatStage:
 
     def score(self, module: nn.Module) -> dict[str, float]:
         """Loss of the first batches at fixed noise: comparable between steps."""
-        with self.denoising.using(module), self.denoising.autocast(), torch.no_grad():
-            generator = torch.Generator(self.device).manual_seed(0)
-            return score_of([self.loss("unet", generator) for _ in range(SCORED)])
+        with self.denoising.using(module):
+            return self.denoising.fixed_score(partial(self.loss, "unet"))

@@ -4,6 +4,7 @@ A T2I-Adapter (Mou et al. 2023), since a ControlNet is half a UNet: too large fo
 """
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -17,10 +18,9 @@ from pellucid.pipelines.control import FOLDER, controlled
 from pellucid.rgba.structure import structure
 from pellucid.training.captioned import Captioned
 from pellucid.training.config import Recipe
-from pellucid.training.layers import SCORED, TRANSPARENT, wearing
+from pellucid.training.layers import TRANSPARENT, wearing
 from pellucid.training.parts import save_half
 from pellucid.training.pictures import Pictures
-from pellucid.training.scenes import score_of
 from pellucid.training.sheets import write_sheet
 
 SHEET = 16
@@ -84,9 +84,7 @@ class ControlStage:
         assert isinstance(module, T2IAdapter)
         own, self.adapter = self.adapter, module
         try:
-            with self.denoising.autocast(), torch.no_grad():
-                generator = torch.Generator(self.device).manual_seed(0)
-                return score_of([self.loss("adapter", generator) for _ in range(SCORED)])
+            return self.denoising.fixed_score(partial(self.loss, "adapter"))
         finally:
             self.adapter = own
 

@@ -30,6 +30,8 @@ from pellucid.weights.store import load_codec
 
 NOISE = {each.name for each in fields(NoiseOptions)}
 CODEC = "rgba"
+SCORED = 8
+"""Batches at fixed noise of which a score is made."""
 
 
 class Denoising:
@@ -203,6 +205,13 @@ class Denoising:
             finally:
                 if handle is not None:
                     handle.remove()
+
+    def fixed_score(self, loss: Callable[[torch.Generator], Mapping[str, Tensor]]) -> dict[str, float]:
+        """Means of loss terms over the first batches at fixed noise: comparable between steps."""
+        with self.autocast(), torch.no_grad():
+            generator = torch.Generator(self.device).manual_seed(0)
+            found = [loss(generator) for _ in range(SCORED)]
+        return {f"fixed_{name}": sum(float(each[name]) for each in found) / SCORED for name in found[0]}
 
     def autocast(self) -> torch.autocast:
         """Passes in the recipe's precision, as the loop trains with."""

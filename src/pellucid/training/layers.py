@@ -6,6 +6,7 @@ their attentions. Frame index is fastest in a batch.
 
 from collections.abc import Generator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -16,14 +17,12 @@ from pellucid.errors import ConfigError
 from pellucid.models.attention_sharing import AttentionSharing
 from pellucid.training.config import Recipe
 from pellucid.training.denoising import Denoising
-from pellucid.training.scenes import Scenes, check_roles, score_of
+from pellucid.training.scenes import Scenes, check_roles
 from pellucid.training.sheets import write_sheet
 from pellucid.training.trainables import RANK, bits_of, write_adapter
 from pellucid.weights.adapters import apply_adapter
 
 SHEET = 6
-SCORED = 8
-"""Batches at fixed noise."""
 TRANSPARENT = "transparent"
 """Name of the adapter of single layers."""
 
@@ -111,9 +110,8 @@ class LayersStage:
 
     def score(self, module: nn.Module) -> dict[str, float]:
         """Loss of the first batches at fixed noise: comparable between steps."""
-        with self._wearing(module), self.denoising.autocast(), torch.no_grad():
-            generator = torch.Generator(self.device).manual_seed(0)
-            return score_of([self.loss("sharing", generator) for _ in range(SCORED)])
+        with self._wearing(module):
+            return self.denoising.fixed_score(partial(self.loss, "sharing"))
 
 
 def wearing(recipe: Recipe, device: torch.device, adapter: str) -> Denoising:

@@ -10,7 +10,7 @@ from diffusers.models.autoencoders.autoencoder_kl import AutoencoderKL
 from diffusers.models.modeling_utils import ModelMixin
 from torch import nn
 
-from pellucid.errors import ConfigError
+from pellucid.errors import ConfigError, first_line
 from pellucid.weights.store import read_vae
 
 
@@ -41,9 +41,8 @@ def load_vae(source: str | Path, device: torch.device) -> Any:  # noqa: ANN401 -
     try:
         vae = AutoencoderKL.from_pretrained(owner_and_name, subfolder="vae", torch_dtype=torch.float32)
     except (OSError, ValueError) as error:
-        reason = (str(error).strip() or type(error).__name__).splitlines()[0].rstrip(".")[:200]
         raise ConfigError(
-            f"Expected a VAE in {owner_and_name} on the hub, found {reason}. "
+            f"Expected a VAE in {owner_and_name} on the hub, found {first_line(error)}. "
             "Check the name and the network, or set `init` to a folder."
         ) from None
     return nn.Module.to(vae.eval().requires_grad_(False), device)

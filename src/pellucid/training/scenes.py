@@ -1,8 +1,8 @@
 """Scenes of two layers for stages of layer models: placed once, and cached as latents and texts."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import fields
-from typing import Any, get_args
+from typing import get_args
 
 import numpy as np
 import torch
@@ -160,8 +160,3 @@ def check_roles(roles: Sequence[str]) -> None:
     """Raises ConfigError unless there are roles, all known."""
     if not roles or any(role not in ROLES for role in roles):
         raise ConfigError(f"Expected roles of {', '.join(ROLES)}, got {list(roles)}. Mend the recipe.")
-
-
-def score_of(losses: Sequence[Mapping[str, Any]]) -> dict[str, float]:
-    """Means of loss terms over several batches, by name."""
-    return {f"fixed_{name}": sum(float(each[name]) for each in losses) / len(losses) for name in losses[0]}

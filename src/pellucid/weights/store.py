@@ -15,7 +15,7 @@ from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
 from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
 
-from pellucid.errors import InputError, WeightsError
+from pellucid.errors import InputError, WeightsError, first_line
 from pellucid.models.alpha_decoder import AlphaDecoder
 from pellucid.models.autoencoder import RGBAAutoencoder
 from pellucid.models.inflated import InflatedDecoder, InflatedEncoder
@@ -236,9 +236,8 @@ def load_codec(folder: Path, vae: Any) -> RGBAAutoencoder:  # noqa: ANN401 - any
         frozen: list[Any] = [part.eval().requires_grad_(False).to(vae.device) for part in parts]
         return RGBAAutoencoder(vae, *frozen, **_convention(folder / CONVENTION))
     except (OSError, RuntimeError, ValueError, InputError) as error:
-        reason = (str(error).strip() or type(error).__name__).splitlines()[0].rstrip(".")[:200]
         raise WeightsError(
-            f"Expected RGBA networks of this model in {folder}, found {reason}. Fetch them again."
+            f"Expected RGBA networks of this model in {folder}, found {first_line(error)}. Fetch them again."
         ) from None
 
 
