@@ -14,7 +14,7 @@ import numpy as np
 import torch
 
 import pellucid
-from pellucid.pipelines.backdrop import FAULT
+from pellucid.pipelines.background_check import FAULT
 
 RESULTS = Path(__file__).parent / "results" / "backdrop.json"
 SUBJECTS = (

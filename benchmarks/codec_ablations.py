@@ -28,13 +28,13 @@ from scipy import linalg, stats
 from pellucid.evaluation.generation import transparency
 from pellucid.evaluation.metrics import alpha_mae
 from pellucid.evaluation.reconstruction import score_codec
+from pellucid.files.atomic import write_atomically
 from pellucid.models.autoencoder import RGBAAutoencoder
-from pellucid.rgba.atomic import write_atomically
-from pellucid.training.config import read_recipe
-from pellucid.training.loop import Run
-from pellucid.training.parts import load_vae
-from pellucid.training.pictures import Pictures, load_pictures
-from pellucid.training.stages import make_stage
+from pellucid.training.data.in_memory import Pictures, load_pictures
+from pellucid.training.recipe import read_recipe
+from pellucid.training.stages.components import load_vae
+from pellucid.training.stages.registry import make_stage
+from pellucid.training.trainer import Run
 from pellucid.weights.store import load_codec
 
 ROOT = Path(__file__).parents[1]

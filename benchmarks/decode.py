@@ -23,7 +23,7 @@ from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from pellucid.models.alpha_decoder import AlphaDecoder
-from pellucid.models.augmentation import decode_augmented
+from pellucid.models.test_time_augmentation import decode_augmented
 
 UNITS = ("cpu_s", "wall_s")
 RESULTS = Path(__file__).parent / "results" / "decode.json"

@@ -23,13 +23,13 @@ import numpy as np
 import torch
 from scipy import stats
 
+from pellucid.data.datasets import shards_of
 from pellucid.data.shards import Sample, read_shard
-from pellucid.data.sources import shards_of
-from pellucid.training.config import Recipe
-from pellucid.training.diffusion import DiffusionStage
-from pellucid.training.layers import LayersStage
-from pellucid.training.loop import Run
-from pellucid.training.pictures import Pictures, load_pictures
+from pellucid.training.data.in_memory import Pictures, load_pictures
+from pellucid.training.recipe import Recipe
+from pellucid.training.stages.joint_layers import LayersStage
+from pellucid.training.stages.text_to_image import DiffusionStage
+from pellucid.training.trainer import Run
 
 mpl.use("Agg")
 HERE = Path(__file__).parent

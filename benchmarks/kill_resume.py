@@ -24,9 +24,9 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from pellucid.data.datasets import shards_of
 from pellucid.data.records import Record
 from pellucid.data.shards import pack, write_shard
-from pellucid.data.sources import shards_of
 
 RESULTS = Path(__file__).parent / "results" / "kill-resume.json"
 RECIPE = """

@@ -22,9 +22,10 @@ import torch
 from scipy import stats
 
 import pellucid
-from pellucid.data.layering import lit
-from pellucid.data.shards import read_shard, resize_rgba
-from pellucid.data.sources import shards_of
+from pellucid.data.datasets import shards_of
+from pellucid.data.layer_composition import lit
+from pellucid.data.shards import read_shard
+from pellucid.rgba.resizing import resize_rgba
 
 RESULTS = Path(__file__).parent / "results" / "layer-light.json"
 SUBJECTS = (

@@ -17,9 +17,9 @@ import numpy as np
 from PIL import Image
 
 import pellucid
-from pellucid.data.layering import lit
+from pellucid.data.datasets import shards_of
+from pellucid.data.layer_composition import lit
 from pellucid.data.shards import read_shard
-from pellucid.data.sources import shards_of
 from pellucid.rgba.preview import on_checkerboard
 
 DOCS = Path(__file__).parent.parent / "docs"

@@ -29,9 +29,9 @@ from diffusers import UNet2DConditionModel
 
 import pellucid
 from pellucid.models.attention_sharing import AttentionSharing
+from pellucid.pipelines.pipeline import TransparentPipeline
 from pellucid.pipelines.quiet import quiet
 from pellucid.pipelines.schedulers import scheduled
-from pellucid.pipelines.transparent import TransparentPipeline
 
 RESULTS = Path(__file__).parent / "results" / "sampling-overhead.json"
 PROMPT = "a glass bottle of honey"

@@ -33,12 +33,13 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 from transformers import AutoTokenizer, BertModel
 
-from pellucid.data.shards import read_shard, resize_rgba, write_shard
-from pellucid.data.sources import shards_of
+from pellucid.data.datasets import shards_of
+from pellucid.data.shards import read_shard, write_shard
 from pellucid.models.mini_vae import MiniVAE
-from pellucid.training.config import Recipe
-from pellucid.training.loop import Run
-from pellucid.training.stages import make_stage
+from pellucid.rgba.resizing import resize_rgba
+from pellucid.training.recipe import Recipe
+from pellucid.training.stages.registry import make_stage
+from pellucid.training.trainer import Run
 
 RESULTS = Path(__file__).parent / "results" / "training-speed.json"
 MINI = Path(__file__).parents[1] / "src" / "pellucid" / "mini"

@@ -3,24 +3,24 @@
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from pellucid._version import __version__
+
 if TYPE_CHECKING:
     from pellucid.errors import PellucidError
     from pellucid.pipelines.attach import attach
-    from pellucid.pipelines.load import load
-    from pellucid.pipelines.transparent import TransparentPipeline
+    from pellucid.pipelines.loading import load
+    from pellucid.pipelines.pipeline import TransparentPipeline
     from pellucid.scene.layer import Group, Layer
     from pellucid.scene.scene import Scene
-
-__version__ = "0.1.0"
 
 _HOMES = {
     "Group": "pellucid.scene.layer",
     "Layer": "pellucid.scene.layer",
     "PellucidError": "pellucid.errors",
     "Scene": "pellucid.scene.scene",
-    "TransparentPipeline": "pellucid.pipelines.transparent",
+    "TransparentPipeline": "pellucid.pipelines.pipeline",
     "attach": "pellucid.pipelines.attach",
-    "load": "pellucid.pipelines.load",
+    "load": "pellucid.pipelines.loading",
 }
 
 __all__ = ["Group", "Layer", "PellucidError", "Scene", "TransparentPipeline", "__version__", "attach", "load"]

@@ -11,10 +11,10 @@ from click.testing import CliRunner
 from pellucid.apps.cli import cli
 from pellucid.apps.commands.clean import clean_command
 from pellucid.errors import FileError, InputError
+from pellucid.files.images import read_picture, read_rgba, write_picture
 from pellucid.rgba.cleanup import Cleaning, clean
-from pellucid.rgba.faults import score
-from pellucid.rgba.io import read_picture, read_rgba, write_picture
-from pellucid.scene.cleaning import clean_scene
+from pellucid.rgba.defects import score
+from pellucid.scene.cleanup import clean_scene
 from pellucid.scene.layer import Group, Layer
 from pellucid.scene.scene import Scene
 

@@ -12,7 +12,7 @@ from pellucid.apps.cli import cli
 from pellucid.data.records import Record
 from pellucid.data.shards import write_shard
 from pellucid.errors import ConfigError, FileError
-from pellucid.rgba.io import read_rgba, write_picture
+from pellucid.files.images import read_rgba, write_picture
 
 
 @pytest.fixture(scope="module")

@@ -9,7 +9,7 @@ from click.testing import CliRunner, Result
 import pellucid
 from pellucid.apps.cli import cli
 from pellucid.errors import FileError
-from pellucid.rgba.io import read_rgba, write_picture
+from pellucid.files.images import read_rgba, write_picture
 
 FAST = ("--steps", "1", "--seed", "5")
 

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 import pellucid
-from pellucid.rgba.io import read_picture
+from pellucid.files.images import read_picture
 
 SOURCE = Path(pellucid.__file__).parent.parent
 COMMAND = [sys.executable, "-m", "pellucid", "generate", "a red apple", "--seed", "7", "-o", "apple.png"]

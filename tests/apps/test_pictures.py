@@ -7,7 +7,7 @@ from click.testing import CliRunner
 
 from pellucid.apps.cli import cli
 from pellucid.errors import FileError
-from pellucid.rgba.io import read_picture, read_rgba, write_picture
+from pellucid.files.images import read_picture, read_rgba, write_picture
 from pellucid.rgba.padding import pad_rgb
 from pellucid.rgba.quantization import to_bytes
 

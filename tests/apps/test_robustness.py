@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from pellucid.apps.cli import main
-from pellucid.rgba.io import read_picture, write_picture
+from pellucid.files.images import read_picture, write_picture
 
 SEEDED = ("--seed", "1", "--passes", "1")
 

@@ -9,14 +9,14 @@ from click.testing import CliRunner
 from PIL import Image
 
 from pellucid.apps.cli import cli
-from pellucid.data.archives import Archive, fetch
-from pellucid.data.emoji import softness
-from pellucid.data.folders import folder_samples
-from pellucid.data.records import Record, captions
-from pellucid.data.shards import read_shard, resize_rgba, write_shard
-from pellucid.data.sources import pull
+from pellucid.data.datasets import pull
+from pellucid.data.image_folder import folder_samples
+from pellucid.data.package_archives import Archive, fetch
+from pellucid.data.records import Record, captions, softness
+from pellucid.data.shards import read_shard, write_shard
 from pellucid.errors import FileError, InputError
-from pellucid.training.vocabulary import plain_pictures
+from pellucid.rgba.resizing import resize_rgba
+from pellucid.training.data.subjects import plain_pictures
 
 
 def record(label: str = "red apple", soft: float = 0.0, group: str = "food") -> Record:

@@ -9,8 +9,8 @@ import pytest
 from click.testing import CliRunner
 
 from pellucid.apps.cli import cli
-from pellucid.data.layering import Arrangement, Triple, layer_triples, lit
-from pellucid.data.photographs import calmest, land_samples
+from pellucid.data.land_photos import calmest, land_samples
+from pellucid.data.layer_composition import Arrangement, Triple, layer_triples, lit
 from pellucid.data.records import Record
 from pellucid.data.shards import Sample, write_shard
 from pellucid.errors import ConfigError

@@ -12,12 +12,12 @@ import pellucid
 import tiny
 from pellucid.data.records import Record
 from pellucid.errors import ConfigError, InputError
+from pellucid.evaluation.eval_data import Vocabulary, read_folder, read_vocabulary, spread
 from pellucid.evaluation.generation import edge_width, generate_all, score_generation, transparency
 from pellucid.evaluation.reconstruction import score_reconstruction
 from pellucid.evaluation.report import table
-from pellucid.evaluation.samples import Vocabulary, read_folder, read_vocabulary, spread
 from pellucid.evaluation.speed import score_speed
-from pellucid.pipelines.transparent import TransparentPipeline
+from pellucid.pipelines.pipeline import TransparentPipeline
 
 
 @pytest.fixture(scope="module")

@@ -9,9 +9,14 @@ from diffusers import AutoencoderKL
 from goldens.loading import Golden, alpha_first, alpha_last, close
 from pellucid.errors import InputError
 from pellucid.models.alpha_decoder import AlphaDecoder
-from pellucid.models.augmentation import ORIENTATIONS, decode_augmented, decode_tiled, median_in_place
 from pellucid.models.autoencoder import RGBAAutoencoder
 from pellucid.models.offset_encoder import OffsetEncoder
+from pellucid.models.test_time_augmentation import (
+    ORIENTATIONS,
+    decode_augmented,
+    decode_tiled,
+    median_in_place,
+)
 from pellucid.rgba.padding import pad_rgb
 
 NETWORK = 1e-5

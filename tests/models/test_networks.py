@@ -5,7 +5,7 @@ import torch
 
 from goldens.loading import Golden, alpha_first, alpha_last, close, keys
 from pellucid.errors import InputError
-from pellucid.models import bands
+from pellucid.models import row_bands as bands
 from pellucid.models.alpha_decoder import AlphaDecoder
 from pellucid.models.blocks import norm_silu_conv
 from pellucid.models.discriminator import PatchDiscriminator

@@ -10,11 +10,11 @@ from safetensors.torch import save_file
 import pellucid
 import tiny
 from pellucid.errors import InputError, WeightsError
-from pellucid.pipelines.backdrop import FAULT, backdrop_distance
+from pellucid.pipelines.background_check import FAULT, backdrop_distance
 from pellucid.pipelines.modes import MODES
+from pellucid.pipelines.pipeline import TransparentPipeline
 from pellucid.pipelines.schedulers import SCHEDULERS
-from pellucid.pipelines.transparent import TransparentPipeline
-from pellucid.rgba.fitting import fit_rgba
+from pellucid.rgba.resizing import fit_rgba
 from pellucid.weights.catalog import get
 
 STEPS = 3

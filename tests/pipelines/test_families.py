@@ -25,9 +25,9 @@ from pellucid.pipelines.families import (
     unpacked,
 )
 from pellucid.pipelines.modes import MODES, Mode, Sampling
+from pellucid.pipelines.pipeline import TransparentPipeline
 from pellucid.pipelines.requests import Request
 from pellucid.pipelines.sampling import sample
-from pellucid.pipelines.transparent import TransparentPipeline
 from pellucid.pipelines.twins import image_to_image, text_to_image
 
 SIZE = {"height": 64, "width": 48}
@@ -306,7 +306,7 @@ def test_flow_matching_keeps_what_is_outside_at_the_noise_of_each_step(name: str
 def test_what_repaints_by_the_way_does_so_here_too(
     pipe: TransparentPipeline, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("pellucid.pipelines.transparent.FAULT", 0.0)  # every backdrop is mended
+    monkeypatch.setattr("pellucid.pipelines.pipeline.FAULT", 0.0)  # every backdrop is mended
     asked = {"seed": 3, "num_inference_steps": 4, "passes": 1, "guidance_scale": 1.0}
     plain = image(pipe, **asked)
     assert (image(pipe, mend_backdrop=True, **asked) != plain).any()

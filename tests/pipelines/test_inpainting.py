@@ -10,10 +10,10 @@ import pellucid
 import tiny
 from pellucid.apps.cli import cli
 from pellucid.errors import InputError
+from pellucid.files.images import read_rgba, write_picture
 from pellucid.pipelines.inpainting import latent_mask, mask_of, pasted
+from pellucid.pipelines.pipeline import TransparentPipeline
 from pellucid.pipelines.schedulers import SCHEDULERS
-from pellucid.pipelines.transparent import TransparentPipeline
-from pellucid.rgba.io import read_rgba, write_picture
 
 PICTURE = np.random.default_rng(0).integers(0, 256, (40, 56, 4), dtype=np.uint8)
 

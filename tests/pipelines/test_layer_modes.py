@@ -15,11 +15,11 @@ import tiny
 from goldens.loading import Golden
 from pellucid.errors import InputError
 from pellucid.pipelines.modes import MODES, TASKS, Mode, Task
-from pellucid.pipelines.places import cut
-from pellucid.pipelines.transparent import TransparentPipeline
-from pellucid.pipelines.wardrobe import stop_sigma
+from pellucid.pipelines.pipeline import TransparentPipeline
 from pellucid.rgba.compositing import over
-from pellucid.rgba.fitting import fit_rgba
+from pellucid.rgba.resizing import fit_rgba
+from pellucid.scene.boxes import cut
+from pellucid.weights.adapter_manager import stop_sigma
 
 SHARING = ("sd15-joint", "sd15-fg2bg", "sd15-bg2fg")
 CONCAT = ("sdxl-fg2ble", "sdxl-bg2ble", "sdxl-fgble2bg", "sdxl-bgble2fg")

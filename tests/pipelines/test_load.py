@@ -8,7 +8,7 @@ import pytest
 import pellucid
 import tiny
 from pellucid.errors import InputError, WeightsError
-from pellucid.rgba.fitting import fit_rgba
+from pellucid.rgba.resizing import fit_rgba
 
 
 @pytest.fixture(scope="module")

@@ -28,7 +28,7 @@ import tiny
 from pellucid.errors import InputError
 from pellucid.models.attention_sharing import AttentionSharing, attention_modules
 from pellucid.pipelines.modes import MODES
-from pellucid.pipelines.transparent import TransparentPipeline
+from pellucid.pipelines.pipeline import TransparentPipeline
 
 FAST = {"num_inference_steps": 2, "passes": 1, "scheduler": "ddim", "seed": 3}
 EMBEDDING = 12  # width of the image encoder's output

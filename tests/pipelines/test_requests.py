@@ -3,7 +3,7 @@
 import pytest
 
 from pellucid.errors import InputError
-from pellucid.models.augmentation import ORIENTATIONS
+from pellucid.models.test_time_augmentation import ORIENTATIONS
 from pellucid.pipelines.requests import MAX_SEED, PASSES, check_passes, requests_of
 
 

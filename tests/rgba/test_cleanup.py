@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from pellucid.errors import InputError, PellucidError
 from pellucid.evaluation.metrics import BLEND_COLOURS, blended_metrics
 from pellucid.rgba.cleanup import Cleaning, clean
-from pellucid.rgba.faults import NINE_COLOURS, Faults, score
+from pellucid.rgba.defects import NINE_COLOURS, Faults, score
 from pellucid.rgba.quantization import to_bytes
 
 Picture = npt.NDArray[np.uint8]

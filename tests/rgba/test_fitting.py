@@ -5,7 +5,7 @@ import pytest
 
 from goldens.loading import Golden
 from pellucid.errors import InputError
-from pellucid.rgba.fitting import FITS, fit_pixels, fit_rgba, on_grey
+from pellucid.rgba.resizing import FITS, fit_pixels, fit_rgba, on_grey
 
 GOLDEN = Golden("cond_image")
 RELEASED = {"resize": "stretch", "crop_and_resize": "crop", "resize_and_fill": "fit"}

@@ -11,9 +11,9 @@ import pytest
 from PIL import Image, ImageCms
 
 from pellucid.errors import FileError, InputError
-from pellucid.rgba import atomic
-from pellucid.rgba.io import encode_picture, read_picture, read_rgba, write_picture
-from pellucid.rgba.provenance import Provenance
+from pellucid.files import atomic
+from pellucid.files.images import encode_picture, read_picture, read_rgba, write_picture
+from pellucid.files.metadata import Provenance
 
 RGBA = np.random.default_rng(5).integers(0, 256, (13, 17, 4), dtype=np.uint8)
 RGBA[:4, :, 3] = 0

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from pellucid.errors import InputError
-from pellucid.rgba.structure import edges, silhouette, structure
+from pellucid.rgba.control_images import edges, silhouette, structure
 
 
 def disc(background: int | None) -> np.ndarray:

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from pellucid.errors import InputError
 from pellucid.rgba.compositing import over
-from pellucid.rgba.unmixing import background_from, foreground_from
+from pellucid.rgba.layer_separation import background_from, foreground_from
 
 
 def pictures(seed: int) -> tuple[np.ndarray, np.ndarray]:

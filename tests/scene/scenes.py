@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 from hypothesis import strategies as st
 
-from pellucid.rgba.provenance import Provenance
+from pellucid.files.metadata import Provenance
 from pellucid.scene.layer import Group, Layer
 from pellucid.scene.scene import Scene
 

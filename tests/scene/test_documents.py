@@ -12,11 +12,11 @@ from psd_tools import PSDImage
 from psd_tools.constants import BlendMode, Resource
 
 from pellucid.errors import FileError, InputError
+from pellucid.files.images import read_rgba
 from pellucid.rgba.compositing import over
-from pellucid.rgba.io import read_rgba
+from pellucid.scene.formats.xmltext import xml_text
 from pellucid.scene.layer import Branch, Group, Layer, tree_of
 from pellucid.scene.scene import Scene
-from pellucid.scene.xmltext import xml_text
 from scene.scenes import noise, scenes, stack
 
 some = settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])

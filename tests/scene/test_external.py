@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pellucid.rgba.io import read_rgba
+from pellucid.files.images import read_rgba
 from pellucid.scene.scene import Scene
 from scene.scenes import stack
 

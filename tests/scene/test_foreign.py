@@ -12,8 +12,8 @@ from psd_tools.constants import BlendMode, Resource
 from psd_tools.psd.image_resources import ImageResource
 
 from pellucid.errors import FileError
+from pellucid.files.images import encode_picture, read_rgba
 from pellucid.rgba.compositing import over
-from pellucid.rgba.io import encode_picture, read_rgba
 from pellucid.scene.layer import Branch, tree_of
 from pellucid.scene.scene import Scene
 from scene.scenes import noise

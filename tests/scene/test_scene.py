@@ -7,9 +7,9 @@ import pytest
 
 import pellucid
 from pellucid.errors import FileError, InputError
+from pellucid.files.images import read_picture
+from pellucid.files.metadata import Provenance
 from pellucid.rgba.compositing import over
-from pellucid.rgba.io import read_picture
-from pellucid.rgba.provenance import Provenance
 from pellucid.scene.scene import Layer, Scene
 
 DICE = np.random.default_rng(3)

@@ -18,14 +18,14 @@ from pellucid.data.records import Record
 from pellucid.data.shards import write_shard
 from pellucid.errors import ConfigError, InputError, WeightsError
 from pellucid.pipelines.families import FAMILIES, denoiser_of
-from pellucid.pipelines.load import stock_pipeline
-from pellucid.training.conditioned import ConcatStage
-from pellucid.training.config import Recipe
-from pellucid.training.denoisers import condition_names
-from pellucid.training.diffusion import DiffusionStage
-from pellucid.training.loop import Run
-from pellucid.training.stages import make_stage
-from pellucid.training.trainables import choose, save_adapter, trained_in
+from pellucid.pipelines.loading import stock_pipeline
+from pellucid.training.denoiser.parameters import choose, save_adapter, trained_in
+from pellucid.training.denoiser.predict import condition_names
+from pellucid.training.recipe import Recipe
+from pellucid.training.stages.conditional_layers import ConcatStage
+from pellucid.training.stages.registry import make_stage
+from pellucid.training.stages.text_to_image import DiffusionStage
+from pellucid.training.trainer import Run
 from pellucid.weights.adapters import apply_adapter
 
 MADE = {

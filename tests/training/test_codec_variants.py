@@ -15,14 +15,14 @@ from pellucid.data.records import Record
 from pellucid.errors import ConfigError, InputError
 from pellucid.evaluation.metrics import alpha_mae
 from pellucid.evaluation.reconstruction import score_codec, score_reconstruction
-from pellucid.models.inflated import InflatedDecoder, InflatedEncoder, inflated
 from pellucid.models.mini_vae import MiniVAE
-from pellucid.training.autoencoder import AutoencoderStage
-from pellucid.training.config import Recipe
-from pellucid.training.distillation import DistillStage, clipped_l1
-from pellucid.training.loop import Run
-from pellucid.training.pictures import Pictures
-from pellucid.training.stages import make_stage
+from pellucid.models.rgba_vae import InflatedDecoder, InflatedEncoder, inflated
+from pellucid.training.data.in_memory import Pictures
+from pellucid.training.recipe import Recipe
+from pellucid.training.stages.autoencoder import AutoencoderStage
+from pellucid.training.stages.distillation import DistillStage, clipped_l1
+from pellucid.training.stages.registry import make_stage
+from pellucid.training.trainer import Run
 from pellucid.weights.store import load_codec, read
 
 SIZE_PX = 32

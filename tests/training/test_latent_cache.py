@@ -10,13 +10,13 @@ import torch
 from torch import Tensor
 
 from pellucid.errors import FileError
-from pellucid.training.latent_cache import cached, file_key, folder_key, shard_keys
+from pellucid.training.data.latent_cache import cached, file_key, folder_key, shard_keys
 
 WRITER = """
 import sys
 import torch
 from pathlib import Path
-from pellucid.training.latent_cache import cached
+from pellucid.training.data.latent_cache import cached
 
 def make():
     print("made")

@@ -17,10 +17,10 @@ from torch import Tensor, nn
 from pellucid.data.records import Record
 from pellucid.errors import ConfigError, FileError
 from pellucid.training import checkpoints
-from pellucid.training.config import STAGES, Recipe, read_recipe
-from pellucid.training.loop import Run, learning_rate
-from pellucid.training.pictures import Pictures
-from pellucid.training.vae import VAEStage
+from pellucid.training.data.in_memory import Pictures
+from pellucid.training.recipe import STAGES, Recipe, read_recipe
+from pellucid.training.stages.vae import VAEStage
+from pellucid.training.trainer import Run, learning_rate
 
 TINY = {"block_out_channels": (3, 12, 8, 16), "layers_per_block": 1, "latent_channels": 4}
 

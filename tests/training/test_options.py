@@ -8,9 +8,9 @@ import torch
 from test_loop import TINY, pictures
 
 from pellucid.errors import ConfigError
-from pellucid.training.config import Recipe
-from pellucid.training.loop import Run
-from pellucid.training.vae import VAEStage
+from pellucid.training.recipe import Recipe
+from pellucid.training.stages.vae import VAEStage
+from pellucid.training.trainer import Run
 
 
 def run(folder: Path, **values: object) -> Run:

@@ -10,11 +10,11 @@ import pellucid
 import tiny_families
 from pellucid.errors import ConfigError
 from pellucid.models.autoencoder import RGBAAutoencoder
-from pellucid.training.autoencoder import AutoencoderStage
-from pellucid.training.config import read_recipe
-from pellucid.training.loop import Run
-from pellucid.training.parts import load_vae
-from pellucid.training.stages import make_stage
+from pellucid.training.recipe import read_recipe
+from pellucid.training.stages.autoencoder import AutoencoderStage
+from pellucid.training.stages.components import load_vae
+from pellucid.training.stages.registry import make_stage
+from pellucid.training.trainer import Run
 
 RECIPE = """
 data = [{data!r}]

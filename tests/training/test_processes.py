@@ -20,10 +20,10 @@ import pellucid
 from pellucid.data.records import Record
 from pellucid.data.shards import Sample, write_shard
 from pellucid.errors import ConfigError
-from pellucid.training.config import read_recipe
-from pellucid.training.loop import Run
-from pellucid.training.processes import Processes
-from pellucid.training.stages import make_stage
+from pellucid.training.distributed import Processes
+from pellucid.training.recipe import read_recipe
+from pellucid.training.stages.registry import make_stage
+from pellucid.training.trainer import Run
 
 RECIPES = Path(__file__).parents[2] / "recipes"
 RECIPE = """

@@ -14,13 +14,13 @@ import pellucid
 from pellucid.data.records import Record
 from pellucid.data.shards import pack, read_shard, write_shard
 from pellucid.errors import ConfigError, InputError
-from pellucid.training.config import STAGES, read_recipe
-from pellucid.training.control import ControlStage
-from pellucid.training.layers import LayersStage
-from pellucid.training.loop import Run
-from pellucid.training.parts import load_vae
-from pellucid.training.pictures import load_pictures, load_samples
-from pellucid.training.stages import PARTS, make_stage, train_all, usable_device
+from pellucid.training.data.in_memory import load_pictures, load_samples
+from pellucid.training.recipe import STAGES, read_recipe
+from pellucid.training.stages.components import load_vae
+from pellucid.training.stages.joint_layers import LayersStage
+from pellucid.training.stages.registry import PARTS, make_stage, train_all, usable_device
+from pellucid.training.stages.t2i_adapter import ControlStage
+from pellucid.training.trainer import Run
 from pellucid.weights.store import load_codec, read
 
 LABELS = ("lemon", "apple", "c", "j", "cat", "jar")

@@ -11,16 +11,16 @@ import pytest
 import torch
 from PIL import Image
 
-from pellucid.data.counts import counts_of
 from pellucid.data.records import Record
+from pellucid.data.shard_index import counts_of
 from pellucid.data.shards import expanded, read_shard, resized, write_parts, write_shard
 from pellucid.errors import ConfigError, FileError
-from pellucid.training.config import Recipe, read_recipe
-from pellucid.training.draws import Draw
-from pellucid.training.loop import Run
-from pellucid.training.pictures import load_pictures
-from pellucid.training.stages import make_stage
-from pellucid.training.streams import Order, streamed
+from pellucid.training.data.in_memory import load_pictures
+from pellucid.training.data.streaming import Order, streamed
+from pellucid.training.recipe import Recipe, read_recipe
+from pellucid.training.rng import Draw
+from pellucid.training.stages.registry import make_stage
+from pellucid.training.trainer import Run
 
 TINY = {"block_out_channels": (3, 12, 8, 16), "layers_per_block": 1, "latent_channels": 4}
 

@@ -5,12 +5,11 @@ import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-import cv2
 import numpy as np
 from PIL import Image
 
-from pellucid.data.archives import Archive
-from pellucid.data.records import Record
+from pellucid.data.package_archives import Archive
+from pellucid.data.records import Record, softness
 from pellucid.data.shards import Sample
 from pellucid.progress import track
 
@@ -118,15 +117,3 @@ def emoji_samples(
             ),
             rgba,
         )
-
-
-def softness(rgba: np.ndarray) -> float:
-    """Share of the visible area that is partly transparent at least 5 px deep: glass, smoke, glow; 0 to 1.
-
-    Args:
-        rgba: uint8 (h, w, 4).
-    """
-    alpha = rgba[..., 3]
-    partly = ((alpha > 12) & (alpha < 243)).astype(np.uint8)
-    deep = cv2.erode(partly, np.ones((5, 5), np.uint8))
-    return float(deep.sum() / max(1, int((alpha > 0).sum())))

@@ -3,6 +3,9 @@
 import hashlib
 from dataclasses import asdict, dataclass
 
+import cv2
+import numpy as np
+
 HELD_OUT_SHARE = 0.05
 """Share of pictures that no recipe may train on."""
 
@@ -59,3 +62,15 @@ def captions(record: Record, *, plain: bool) -> list[str]:
         f"{record.label}, {first}, {second}" for first, second in zip(words[::2], words[1::2], strict=False)
     ]
     return [record.label, f"{article} {record.label}", *styled[:1], *lists]
+
+
+def softness(rgba: np.ndarray) -> float:
+    """Share of the visible area that is partly transparent at least 5 px deep: glass, smoke, glow; 0 to 1.
+
+    Args:
+        rgba: uint8 (h, w, 4).
+    """
+    alpha = rgba[..., 3]
+    partly = ((alpha > 12) & (alpha < 243)).astype(np.uint8)
+    deep = cv2.erode(partly, np.ones((5, 5), np.uint8))
+    return float(deep.sum() / max(1, int((alpha > 0).sum())))

@@ -11,14 +11,14 @@ from glob import glob
 from itertools import islice
 from pathlib import Path
 
-import cv2
 import fsspec
 import numpy as np
 from PIL import Image
 
 from pellucid.data.records import Record
 from pellucid.errors import FileError
-from pellucid.rgba.atomic import open_atomically
+from pellucid.files.atomic import open_atomically
+from pellucid.rgba.resizing import resize_rgba
 
 Sample = tuple[Record, np.ndarray]
 """A record and its picture: uint8 (h, w, 4), straight alpha."""
@@ -166,27 +166,3 @@ def _content(tar: tarfile.TarFile, member: tarfile.TarInfo) -> bytes:
             f"{member.name} is no file in its shard. Make the shard again with `pellucid data pull`."
         )
     return file.read()
-
-
-def resize_rgba(rgba: np.ndarray, height: int, width: int) -> np.ndarray:
-    """Shrinks or grows a straight RGBA picture without dark or coloured fringes.
-
-    Args:
-        rgba: uint8 (h, w, 4).
-        height: rows wanted, px.
-        width: columns wanted, px.
-
-    Returns:
-        uint8 (height, width, 4), straight alpha; colour is 0 where alpha is 0.
-    """
-    if rgba.shape[:2] == (height, width):
-        return rgba
-    values = rgba.astype(np.float32)
-    values[..., :3] *= values[..., 3:] / 255
-    shrinks = height * width < rgba.shape[0] * rgba.shape[1]
-    values = cv2.resize(
-        values, (width, height), interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_LANCZOS4
-    )
-    alpha = np.clip(values[..., 3:], 0, 255)
-    colour = np.divide(values[..., :3] * 255, alpha, out=np.zeros_like(values[..., :3]), where=alpha >= 0.5)
-    return np.rint(np.clip(np.concatenate([colour, alpha], axis=-1), 0, 255)).astype(np.uint8)

@@ -9,10 +9,10 @@ from torch import Tensor
 
 from pellucid.data.shards import Sample
 from pellucid.errors import InputError
+from pellucid.evaluation.eval_data import resized, spread
 from pellucid.evaluation.metrics import nearest_rank, rgba_tensor
-from pellucid.evaluation.samples import resized, spread
+from pellucid.pipelines.pipeline import TransparentPipeline
 from pellucid.pipelines.requests import MAX_COUNT
-from pellucid.pipelines.transparent import TransparentPipeline
 from pellucid.progress import track
 from pellucid.rgba.preview import contact_sheet
 from pellucid.rgba.types import AnyArray

@@ -21,7 +21,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from pellucid.errors import InputError
-from pellucid.rgba.faults import NINE_COLOURS
+from pellucid.rgba.defects import NINE_COLOURS
 from pellucid.rgba.types import AnyArray
 
 BLEND_COLOURS = {name: tuple(level / 255 for level in colour) for name, colour in NINE_COLOURS.items()}

@@ -20,7 +20,7 @@ from pellucid.evaluation.metrics import (
 )
 from pellucid.models.autoencoder import RGBAAutoencoder
 from pellucid.pipelines.codec import with_margin
-from pellucid.pipelines.transparent import TransparentPipeline
+from pellucid.pipelines.pipeline import TransparentPipeline
 from pellucid.progress import track
 from pellucid.rgba.types import AnyArray
 

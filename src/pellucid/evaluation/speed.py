@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     import torch
 
-    from pellucid.pipelines.transparent import TransparentPipeline
+    from pellucid.pipelines.pipeline import TransparentPipeline
 
 MIB = 2**20
 

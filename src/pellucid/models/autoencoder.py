@@ -16,9 +16,9 @@ from torch import Tensor, nn
 
 from pellucid.errors import InputError
 from pellucid.models.alpha_decoder import AlphaDecoder
-from pellucid.models.augmentation import decode_augmented, decode_padded, decode_tiled
-from pellucid.models.inflated import InflatedDecoder, InflatedEncoder
 from pellucid.models.offset_encoder import OffsetEncoder
+from pellucid.models.rgba_vae import InflatedDecoder, InflatedEncoder
+from pellucid.models.test_time_augmentation import decode_augmented, decode_padded, decode_tiled
 
 Offset = Literal["posterior_std", "additive", "channels", "replaced"]
 

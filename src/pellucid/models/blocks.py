@@ -5,7 +5,7 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from pellucid.models import bands
+from pellucid.models import row_bands as bands
 
 EPS = 1e-5
 

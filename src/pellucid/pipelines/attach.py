@@ -8,11 +8,11 @@ from pellucid.errors import InputError
 from pellucid.models.autoencoder import RGBAAutoencoder
 from pellucid.pipelines.codec import autoencoder_of, check_codec
 from pellucid.pipelines.families import FamilyRow, denoiser_of, own_mode, row_of
+from pellucid.pipelines.mode_discovery import codec_in
 from pellucid.pipelines.modes import FOREGROUND, MODES, TASKS, Family, Mode, Task, mode_named, tasks_of
-from pellucid.pipelines.own_layers import codec_in
-from pellucid.pipelines.transparent import TransparentPipeline
+from pellucid.pipelines.pipeline import TransparentPipeline
 from pellucid.pipelines.twins import check_pipeline
-from pellucid.pipelines.wardrobe import Wardrobe
+from pellucid.weights.adapter_manager import Wardrobe
 
 
 def attach(

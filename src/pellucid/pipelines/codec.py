@@ -9,11 +9,11 @@ import numpy as np
 from torch import Tensor
 
 from pellucid.errors import InputError
+from pellucid.files.images import read_rgba
 from pellucid.models.autoencoder import RGBAAutoencoder
 from pellucid.pipelines.families import latent_channels, latents_multiple, pixels_per_latent, row_of
 from pellucid.pipelines.modes import Codec, source_of
 from pellucid.pipelines.requests import MAX_SIDE_PX, padded
-from pellucid.rgba.io import read_rgba
 from pellucid.rgba.quantization import narrow_to_bytes, to_bytes
 from pellucid.rgba.types import RGBA8, AnyArray
 

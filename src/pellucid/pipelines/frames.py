@@ -11,8 +11,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-import pellucid
+from pellucid._version import __version__
 from pellucid.errors import InputError
+from pellucid.files.metadata import Provenance
 from pellucid.models.autoencoder import RGBAAutoencoder
 from pellucid.pipelines.codec import middle_of, middle_pixels
 from pellucid.pipelines.families import denoiser_of, native_size
@@ -22,14 +23,13 @@ from pellucid.pipelines.requests import MAX_SEED, Request, check_size, padded, t
 from pellucid.pipelines.sampling import batches, sample
 from pellucid.pipelines.schedulers import scheduler_name
 from pellucid.pipelines.twins import text_to_image
-from pellucid.pipelines.wardrobe import Wardrobe, stop_sigma
-from pellucid.rgba.fitting import Pixels, fit_pixels, fit_rgba, on_grey
-from pellucid.rgba.provenance import Provenance
+from pellucid.rgba.layer_separation import background_from, foreground_from
 from pellucid.rgba.quantization import to_bytes, to_float
+from pellucid.rgba.resizing import Pixels, fit_pixels, fit_rgba, on_grey
 from pellucid.rgba.types import AnyArray
-from pellucid.rgba.unmixing import background_from, foreground_from
 from pellucid.scene.layer import Layer
 from pellucid.scene.scene import Scene
+from pellucid.weights.adapter_manager import Wardrobe, stop_sigma
 
 FRAME_SEEDS_APART = 2**32
 """Frame i of a scene takes noise of seed + i times this, so that no two scenes of a count share any."""
@@ -222,7 +222,7 @@ class FrameSampling:
             "negative_prompt": request.negative_prompt,
             "seed": request.seed,
             "model": self.model,
-            "version": pellucid.__version__,
+            "version": __version__,
             "mode": mode,
             "steps": settings.num_inference_steps,
             "guidance": settings.guidance_scale,

@@ -15,9 +15,9 @@ from pellucid.pipelines.codec import rgba_of
 from pellucid.pipelines.frames import FrameSampling, Prompt, jobs_of, unmixed
 from pellucid.pipelines.modes import Role, Task
 from pellucid.pipelines.options import LayerOptions, StackOptions, check_options
-from pellucid.pipelines.places import Box, cut, placed
-from pellucid.rgba.fitting import Pixels, check_fit, fit_pixels, fit_rgba, on_grey
+from pellucid.rgba.resizing import Pixels, check_fit, fit_pixels, fit_rgba, on_grey
 from pellucid.rgba.types import AnyArray
+from pellucid.scene.boxes import Box, cut, placed
 from pellucid.scene.layer import Layer
 from pellucid.scene.scene import Scene
 
@@ -134,7 +134,7 @@ class LayerTasks(FrameSampling):
     ) -> Scene | list[Scene]:
         """Takes a picture apart, given one of its two layers.
 
-        A model without an adapter for this does it by arithmetic, see `pellucid.rgba.unmixing`: *over* then
+        A model without an adapter for this does it by arithmetic, see `pellucid.rgba.layer_separation`:
         gives the picture again, but nothing is made up that cannot be seen.
 
         Args:

@@ -11,7 +11,7 @@ import numpy as np
 
 from pellucid.errors import InputError, PellucidError
 from pellucid.rgba.compositing import Colour, parse_colour
-from pellucid.rgba.faults import (
+from pellucid.rgba.defects import (
     DIRT,
     SMALL,
     Edges,
@@ -63,7 +63,7 @@ class Cleaning:
 
 
 def clean(rgba: AnyArray, cleaning: Cleaning | None = None) -> RGBA8:
-    """Mends the faults that `pellucid.rgba.faults.score` counts.
+    """Mends the faults that `pellucid.rgba.defects.score` counts.
 
     Args:
         rgba: uint8 (h, w, 4), straight alpha.

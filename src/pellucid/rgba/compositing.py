@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from pellucid.errors import InputError
-from pellucid.rgba.transfer import array_module, decode_srgb, encode_srgb
+from pellucid.rgba.srgb import array_module, decode_srgb, encode_srgb
 from pellucid.rgba.types import P, is_tensor
 
 Colour = str | Sequence[int]

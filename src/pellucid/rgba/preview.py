@@ -1,6 +1,7 @@
 """Pictures to look at: checkerboards behind transparency, and contact sheets. uint8 in, uint8 out."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
@@ -62,8 +63,6 @@ def thumbnail(rgba: AnyArray, side: int) -> RGBA8:
     Raises:
         InputError: not a uint8 RGBA picture.
     """
-    from pellucid.rgba.io import pil_image
-
     image = pil_image(rgba)
     image.thumbnail((side, side))
     return np.asarray(image)
@@ -76,8 +75,6 @@ def thumbnail_jpeg(rgba: AnyArray, side: int, *, background: Colour) -> tuple[by
         InputError: not a uint8 RGBA picture, or no colour.
     """
     import io
-
-    from pellucid.rgba.io import pil_image
 
     small = thumbnail(rgba, side)
     flat = np.dstack([flatten(small, background), np.full(small.shape[:2], 255, np.uint8)])
@@ -136,3 +133,14 @@ def _label(text: str, width: int) -> RGB8:
         (1, 1), text.replace("\n", " "), fill="black", font=ImageFont.load_default(LABEL_PX - 4)
     )
     return np.array(strip)
+
+
+def pil_image(rgba: AnyArray) -> Any:  # noqa: ANN401 - a PIL image, imported late
+    """A picture for a library that wants PIL's.
+
+    Raises:
+        InputError: not uint8 (h, w, 4).
+    """
+    from PIL import Image
+
+    return Image.fromarray(check_rgba8(rgba))

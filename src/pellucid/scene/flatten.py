@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from pellucid.rgba.quantization import to_bytes, to_float
-from pellucid.rgba.transfer import decode_srgb, encode_srgb
+from pellucid.rgba.srgb import decode_srgb, encode_srgb
 from pellucid.rgba.types import RGBA8, AnyArray
 from pellucid.scene.layer import Branch, Layer, tree_of
 

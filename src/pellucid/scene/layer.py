@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from itertools import groupby
 
 from pellucid.errors import InputError
-from pellucid.rgba.provenance import Provenance
+from pellucid.files.metadata import Provenance
 from pellucid.rgba.types import AnyArray, check_rgba8
 
 MAX_DEPTH = 64

@@ -11,9 +11,9 @@ from typing import Any
 import numpy as np
 
 from pellucid.errors import InputError
+from pellucid.files.images import MAX_PIXELS
+from pellucid.files.metadata import Provenance
 from pellucid.rgba.compositing import Colour, parse_colour
-from pellucid.rgba.io import MAX_PIXELS
-from pellucid.rgba.provenance import Provenance
 from pellucid.rgba.types import RGBA8, AnyArray
 from pellucid.scene.flatten import flatten_layers
 from pellucid.scene.layer import Group, Layer
@@ -95,7 +95,7 @@ references in a hidden group |
             InputError: the format cannot hold this scene, or a background for a format that keeps layers.
             FileError: another ending, or the file cannot be written.
         """
-        from pellucid.scene.documents import write_document
+        from pellucid.scene.formats.registry import write_document
 
         return write_document(self, Path(path), background)
 
@@ -111,7 +111,7 @@ references in a hidden group |
             FileError: absent, damaged, too large, no picture, or with something that layers here cannot
                 show, such as another blend mode.
         """
-        from pellucid.scene.documents import read_document
+        from pellucid.scene.formats.registry import read_document
 
         return read_document(Path(path), max_pixels)
 

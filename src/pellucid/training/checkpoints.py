@@ -9,7 +9,7 @@ import torch
 from safetensors import SafetensorError
 
 from pellucid.errors import FileError, PellucidError
-from pellucid.rgba.atomic import open_atomically
+from pellucid.files.atomic import open_atomically
 
 NAME = "checkpoint.pt"
 

@@ -7,7 +7,7 @@ from torch import nn
 from torch.optim import AdamW, Optimizer
 
 from pellucid.errors import ConfigError
-from pellucid.training.config import Recipe
+from pellucid.training.recipe import Recipe
 
 
 def optimizer_of(recipe: Recipe, module: nn.Module, device: torch.device, *, sharded: bool) -> Optimizer:

@@ -18,9 +18,9 @@ from torch import Tensor, nn
 from pellucid.errors import InputError, WeightsError, first_line
 from pellucid.models.alpha_decoder import AlphaDecoder
 from pellucid.models.autoencoder import RGBAAutoencoder
-from pellucid.models.inflated import InflatedDecoder, InflatedEncoder
 from pellucid.models.mini_vae import MiniVAE
 from pellucid.models.offset_encoder import OffsetEncoder
+from pellucid.models.rgba_vae import InflatedDecoder, InflatedEncoder
 from pellucid.weights.catalog import Checkpoint, find
 
 M = TypeVar("M", bound=nn.Module)

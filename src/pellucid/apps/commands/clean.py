@@ -50,7 +50,7 @@ def clean_command(
 ) -> None:
     """Clean PICTURE, each layer of it, and print the path; with --json also scores before and after."""
     from pellucid.rgba.cleanup import Cleaning
-    from pellucid.scene.cleaning import clean_scene
+    from pellucid.scene.cleanup import clean_scene
     from pellucid.scene.scene import Scene
 
     target = output or default_path(picture)

@@ -24,8 +24,8 @@ def encode_command(
     """Write the scaled, adjusted latent of PICTURE as .safetensors."""
     from safetensors.torch import save
 
-    from pellucid.rgba.atomic import write_atomically
-    from pellucid.rgba.io import read_rgba
+    from pellucid.files.atomic import write_atomically
+    from pellucid.files.images import read_rgba
 
     target = output or picture.with_suffix(".safetensors")
     check_target(target, picture=False)
@@ -56,9 +56,9 @@ def decode_command(
     from safetensors import SafetensorError, safe_open
 
     from pellucid.errors import FileError
+    from pellucid.files.images import write_picture
     from pellucid.pipelines.requests import check_passes
-    from pellucid.rgba.io import write_picture
-    from pellucid.scene.cleaning import clean_scenes
+    from pellucid.scene.cleanup import clean_scenes
     from pellucid.scene.scene import Scene
 
     target = output or latent.with_suffix(".png")

@@ -27,7 +27,7 @@ def data_command() -> None:
 @click.option("--json", "as_json", is_flag=True, help="One JSON object instead of text.")
 def pull(name: str, archives: Path | None, output: Path | None, as_json: bool) -> None:
     """Fetch a set, check it and pack it into a shard: fluent-3d, noto (npm) or land-photos (apt)."""
-    from pellucid.data.sources import pull as pull_set
+    from pellucid.data.datasets import pull as pull_set
 
     path = pull_set(name, archives=archives, folder=output)
     click.echo(json.dumps({"path": str(path)}) if as_json else path)
@@ -52,9 +52,9 @@ def pack(sets: tuple[str, ...], size_px: int, each: int | None, output: Path, gr
     """
     from itertools import chain
 
-    from pellucid.data.folders import folder_samples
+    from pellucid.data.datasets import shards_of
+    from pellucid.data.image_folder import folder_samples
     from pellucid.data.shards import resized, write_parts, write_shard
-    from pellucid.data.sources import shards_of
 
     samples = chain.from_iterable(
         folder_samples(Path(name), size_px, group=group)
@@ -84,9 +84,9 @@ def layers(
     sets: tuple[str, ...], backgrounds: str, count: int, size_px: int, seed: int, output: Path
 ) -> None:
     """Place pictures of SETS on backgrounds: foreground, background, composite and a caption of each."""
-    from pellucid.data.layering import layer_triples, write_triples
+    from pellucid.data.datasets import shards_of
+    from pellucid.data.layer_composition import layer_triples, write_triples
     from pellucid.data.shards import read_shard
-    from pellucid.data.sources import shards_of
 
     fronts = [sample for name in sets for shard in shards_of(name) for sample in read_shard(shard)]
     backs = [sample for shard in shards_of(backgrounds) for sample in read_shard(shard)]

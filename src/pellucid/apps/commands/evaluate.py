@@ -20,7 +20,7 @@ from pellucid.apps.commands.options import (
 )
 
 if TYPE_CHECKING:
-    from pellucid.evaluation.samples import Vocabulary
+    from pellucid.evaluation.eval_data import Vocabulary
 
 Command = Callable[..., Any]
 OUTPUT = click.option("-o", "--output", type=PATH, help="JSON file to write as well.")
@@ -85,7 +85,7 @@ def reconstruction(
     model's size. Prints the PSNR on nine colours, the error of alpha (MAE, SAD, MSE, Grad, Conn over all
     pixels; SAD, Grad and Conn in thousands), and how little the latent offset changes the opaque picture.
     """
-    from pellucid.evaluation.samples import read_folder, read_samples, resized
+    from pellucid.evaluation.eval_data import read_folder, read_samples, resized
     from pellucid.pipelines.requests import check_passes
 
     _check_outputs(output)
@@ -136,8 +136,8 @@ def generation(
     training pictures. Below them stand the shares of clear, partial and opaque pixels, of pictures with
     clear corners, and the width of edges in pixels, of what was generated and of the training pictures.
     """
-    from pellucid.evaluation.samples import read_samples
-    from pellucid.training.vocabulary import plain_pictures
+    from pellucid.evaluation.eval_data import read_samples
+    from pellucid.training.data.subjects import plain_pictures
 
     _check_outputs(output, sheet)
     known = _vocabulary(choice.model, vocabulary, sets=sets, groups=groups, subjects=subjects)
@@ -204,11 +204,11 @@ def speed(
 
 
 def _vocabulary(model: str, file: Path | None, **instead: object) -> "Vocabulary":
-    from pellucid.apps.startup import lean_imports
-    from pellucid.evaluation.samples import read_vocabulary
+    from pellucid.apps.fast_imports import lean_imports
+    from pellucid.evaluation.eval_data import read_vocabulary
 
     with lean_imports():
-        from pellucid.pipelines.load import folder_of
+        from pellucid.pipelines.loading import folder_of
     return read_vocabulary(file or folder_of(model), **instead)
 
 
@@ -221,7 +221,7 @@ def _check_outputs(output: Path | None, sheet: Path | None = None) -> None:
 def _write_sheet(sheet: Any, path: Path) -> None:  # noqa: ANN401 - uint8 (h, w, 3)
     import numpy as np
 
-    from pellucid.rgba.io import write_picture
+    from pellucid.files.images import write_picture
 
     write_picture(np.dstack([sheet, np.full_like(sheet[..., 0], 255)]), path)
 
@@ -229,7 +229,7 @@ def _write_sheet(sheet: Any, path: Path) -> None:  # noqa: ANN401 - uint8 (h, w,
 def _report(scores: Mapping[str, Any], output: Path | None, as_json: bool, sheet: Path | None = None) -> None:
     """Prints the scores, and the paths of what was written."""
     from pellucid.evaluation.report import table
-    from pellucid.rgba.atomic import write_atomically
+    from pellucid.files.atomic import write_atomically
 
     if output is not None:
         write_atomically(output, (json.dumps(scores, indent=1, ensure_ascii=False) + "\n").encode())

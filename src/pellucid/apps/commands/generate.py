@@ -69,8 +69,8 @@ def generate_command(
     as_json: bool,
 ) -> None:
     """Make transparent pictures from PROMPT and print their paths."""
+    from pellucid.files.images import read_rgba
     from pellucid.pipelines.requests import check_size
-    from pellucid.rgba.io import read_rgba
 
     target = output or default_path(prompt)
     check_target(target)
@@ -105,7 +105,7 @@ def vary_command(
     as_json: bool,
 ) -> None:
     """Repaint PICTURE after PROMPT, transparency included, and print the paths of what came."""
-    from pellucid.rgba.io import read_rgba
+    from pellucid.files.images import read_rgba
 
     target = output or default_path(prompt)
     check_target(target)
@@ -137,7 +137,7 @@ def upscale_command(
     as_json: bool,
 ) -> None:
     """Enlarge PICTURE, transparency included, and repaint it a little after PROMPT."""
-    from pellucid.rgba.io import read_rgba
+    from pellucid.files.images import read_rgba
 
     target = output or default_path(f"{picture.stem} larger")
     check_target(target)
@@ -172,8 +172,8 @@ def inpaint_command(
     as_json: bool,
 ) -> None:
     """Repaint PICTURE where MASK is white, after PROMPT, and print the paths of what came."""
+    from pellucid.files.images import read_rgba
     from pellucid.pipelines.inpainting import mask_of
-    from pellucid.rgba.io import read_rgba
 
     target = output or default_path(prompt)
     check_target(target)
@@ -211,7 +211,7 @@ def write_all(scenes: "Scene | list[Scene]", target: Path) -> list[tuple[Path, "
 
 def save_and_report(scenes: "Scene | list[Scene]", target: Path, *, clean: bool, as_json: bool) -> None:
     """`write_all` and `report`, of cleaned pictures if that is wanted."""
-    from pellucid.scene.cleaning import clean_scenes
+    from pellucid.scene.cleanup import clean_scenes
 
     found, facts = clean_scenes(scenes if isinstance(scenes, list) else [scenes], wanted=clean)
     report(write_all(found, target), as_json, facts)

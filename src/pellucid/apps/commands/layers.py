@@ -19,7 +19,7 @@ from pellucid.apps.commands.options import (
 )
 
 if TYPE_CHECKING:
-    from pellucid.pipelines.places import Box
+    from pellucid.scene.boxes import Box
     from pellucid.scene.scene import Scene
 
 OUTPUT = click.option(

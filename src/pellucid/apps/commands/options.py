@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 if TYPE_CHECKING:
-    from pellucid.pipelines.transparent import TransparentPipeline
+    from pellucid.pipelines.pipeline import TransparentPipeline
 
 Command = Callable[..., Any]
 PATH = click.Path(path_type=Path)
@@ -82,10 +82,10 @@ class ModelChoice:
 
     def load(self) -> "TransparentPipeline":
         """The model that the options name."""
-        from pellucid.apps.startup import lean_imports
+        from pellucid.apps.fast_imports import lean_imports
 
         with lean_imports():
-            from pellucid.pipelines.load import load
+            from pellucid.pipelines.loading import load
 
             return load(**asdict(self))
 
@@ -188,8 +188,8 @@ def check_target(target: Path, *, picture: bool = True) -> None:
         FileError: says which.
     """
     from pellucid.errors import FileError
-    from pellucid.rgba.io import format_of
-    from pellucid.scene.endings import LAYERED
+    from pellucid.files.extensions import LAYERED
+    from pellucid.files.images import format_of
 
     if picture and target.suffix.lower() not in LAYERED:
         format_of(target)

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import click
 
-from pellucid.training.config import STAGES, read_recipe
+from pellucid.training.recipe import STAGES, read_recipe
 
 
 @click.command("train")
@@ -53,9 +53,9 @@ def train_command(
     import torch
 
     from pellucid.errors import ConfigError
-    from pellucid.training.loop import Run
-    from pellucid.training.processes import Processes
-    from pellucid.training.stages import make_stage, train_all, usable_device
+    from pellucid.training.distributed import Processes
+    from pellucid.training.stages.registry import make_stage, train_all, usable_device
+    from pellucid.training.trainer import Run
 
     if bad := [pair for pair in overrides if "=" not in pair]:
         raise ConfigError(f"Expected --set KEY=VALUE, got {bad[0]!r}. Write for example --set steps=100.")

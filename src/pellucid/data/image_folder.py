@@ -1,0 +1,55 @@
+"""Pictures of one's own: a folder of files, each with its caption."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from pellucid.data.records import Record, softness
+from pellucid.data.shards import Sample
+from pellucid.errors import InputError
+from pellucid.files.images import read_rgba
+from pellucid.progress import track
+from pellucid.rgba.resizing import fit_rgba
+
+BACKGROUND = "background"
+ENDINGS = (".png", ".webp", ".avif", ".tiff", ".tif", ".jpg", ".jpeg")
+
+
+def folder_samples(folder: Path, size_px: int, *, group: str = "") -> Iterator[Sample]:
+    """Yields every picture below a folder as a square, in the order of their paths.
+
+    The caption is what stands in a `.txt` of the same name, else the words of the name. Transparent pictures
+    are shown whole, with a clear border; those of the group "background" are cropped.
+
+    Args:
+        folder: where they lie.
+        size_px: height and width of the result.
+        group: of the records; "background" for what layers are placed on.
+
+    Raises:
+        InputError: there is none.
+        FileError: one cannot be read.
+    """
+    paths = sorted(path for path in folder.rglob("*") if path.suffix.lower() in ENDINGS)
+    if not paths:
+        raise InputError(
+            f"Expected pictures in {folder}, found none. Known endings are {', '.join(ENDINGS)}."
+        )
+    fit = "crop" if group == BACKGROUND else "fit"
+    for number, path in enumerate(track(paths, total=len(paths), label="packing", unit="picture")):
+        rgba = fit_rgba(read_rgba(path), size_px, size_px, fit)
+        record = Record(
+            name=f"{folder.name}-{number:07d}",
+            label=_caption(path),
+            group=group,
+            source=folder.name,
+            soft=softness(rgba),
+        )
+        yield record, rgba
+
+
+def _caption(path: Path) -> str:
+    text = path.with_suffix(".txt")
+    said = (
+        text.read_text(encoding="utf-8") if text.is_file() else path.stem.replace("-", " ").replace("_", " ")
+    )
+    return " ".join(said.split()) or "picture"

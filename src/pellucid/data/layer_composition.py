@@ -1,0 +1,215 @@
+"""Layer triples: a transparent picture placed on a background, and exactly what both make together.
+
+Pictures are uint8 (h, w, 4), straight alpha. Source: paper section 3.3, with placed pictures instead of
+generated ones.
+"""
+
+import io
+import json
+import tarfile
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+from jaxtyping import Float
+from PIL import Image
+
+from pellucid.data.records import Record, captions
+from pellucid.data.shards import Sample, add_member
+from pellucid.errors import ConfigError
+from pellucid.files.atomic import open_atomically
+from pellucid.rgba.compositing import over
+from pellucid.rgba.resizing import resize_rgba
+from pellucid.rgba.types import AnyArray
+
+SHADOW_ALPHA = 0.45
+SHADOW_HEIGHT = 0.16
+"""Over the height of what throws it."""
+SOFT = 0.2
+"""`Record.soft` from which a thing, such as smoke, throws none."""
+PLACES = ("{} on {}", "{} in front of {}", "{}, {}")
+NO_GROUND = frozenset({"sky", "space station", "fog"})
+"""Scenes in which things float: they throw no shadow, and are anywhere."""
+MID_LIGHT = 0.45
+"""Mean of a background that leaves a foreground's colours as they are."""
+GAINS = (0.5, 1.3)
+"""The least and the most that light multiplies a colour with."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Arrangement:
+    """How foregrounds are put on backgrounds."""
+
+    scale: tuple[float, float] = (0.45, 0.85)
+    """Side of the foreground over that of the canvas, the least and the most."""
+    stands_at: tuple[float, float] = (0.72, 0.97)
+    """Where its lowest pixel lies, as a share of the canvas's height."""
+    overhang: float = 0.125
+    """Share of its side that may be cut off at the left, the right and the top."""
+    shadow_share: float = 0.5
+    """How many of the solid foregrounds throw a shadow; it belongs to their layer."""
+    light: float = 0.0
+    """How far a foreground takes the light of what is behind it, 0 to 1: each channel is multiplied by the
+    background's mean there over `MID_LIGHT`, to this power, within `GAINS`. Its own layer shows it."""
+
+    def __post_init__(self) -> None:
+        for name, (low, high), least in (("scale", self.scale, 0.05), ("stands_at", self.stands_at, 0.0)):
+            if not least <= low <= high <= 1:
+                raise ConfigError(
+                    f"Expected {name} of {least} to 1, the smaller first, got {low} and {high}. "
+                    "Mend the recipe."
+                )
+        shares = {"overhang": self.overhang, "shadow_share": self.shadow_share, "light": self.light}
+        if bad := {name: value for name, value in shares.items() if not 0 <= value <= 1}:
+            raise ConfigError(f"Expected shares of 0 to 1, got {bad}. Mend the recipe.")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Triple:
+    """One scene of two layers."""
+
+    foreground: AnyArray
+    background: AnyArray
+    composite: AnyArray
+    """*Over* of the two, to the byte."""
+    front: Record
+    back: Record
+
+    def texts(self, rng: np.random.Generator, *, plain: bool) -> dict[str, str]:
+        """A caption for each picture; `plain` as in `captions`."""
+        said = captions(self.front, plain=plain)
+        front, scene = said[rng.integers(len(said))], self.back.label
+        article = "" if scene.endswith("s") or scene in ("fog", "lava", "snow", "water") else "a "
+        place = PLACES[rng.integers(len(PLACES))].format(front, article + scene)
+        return {"foreground": front, "background": article + scene, "composite": place}
+
+
+def layer_triples(
+    foregrounds: Sequence[Sample],
+    backgrounds: Sequence[Sample],
+    count: int,
+    *,
+    size_px: int,
+    seed: int = 0,
+    arrangement: Arrangement | None = None,
+    chances: Float[np.ndarray, "foregrounds backgrounds"] | None = None,
+) -> Iterator[Triple]:
+    """Yields `count` scenes; the same seed gives the same.
+
+    Args:
+        foregrounds: transparent pictures of any size.
+        backgrounds: opaque ones.
+        count: how many scenes.
+        size_px: side of the canvas.
+        seed: of placement and pairing.
+        arrangement: how foregrounds are put there; None is `Arrangement()`.
+        chances: of each background for each foreground, 0 or more; None draws at random.
+    """
+    arrangement = arrangement or Arrangement()
+    for number in range(count):
+        rng = np.random.default_rng((seed, number))
+        chosen = int(rng.integers(len(foregrounds)))
+        front, picture = foregrounds[chosen]
+        if chances is None:
+            back, ground = backgrounds[int(rng.integers(len(backgrounds)))]
+        else:
+            back, ground = backgrounds[
+                int(rng.choice(len(backgrounds), p=chances[chosen] / chances[chosen].sum()))
+            ]
+        below = resize_rgba(ground, size_px, size_px)
+        if rng.random() < 0.5:
+            below = np.ascontiguousarray(below[:, ::-1])
+        layer = _arranged(picture, front, below, back, arrangement, rng)
+        yield Triple(foreground=layer, background=below, composite=over(layer, below), front=front, back=back)
+
+
+def _arranged(
+    picture: AnyArray,
+    front: Record,
+    below: AnyArray,
+    back: Record,
+    how: Arrangement,
+    rng: np.random.Generator,
+) -> AnyArray:
+    """The foreground's layer: placed, lit by what is behind it, with its shadow."""
+    size_px, floats = len(below), back.label in NO_GROUND
+    side = max(round(size_px * rng.uniform(*how.scale)), 1)
+    thing = resize_rgba(picture, side, side)
+    rows = np.flatnonzero(thing[..., 3].max(axis=1))
+    lowest = int(rows[-1]) + 1 if len(rows) else side
+    out = int(side * how.overhang)
+    top = max(round(size_px * rng.uniform(*how.stands_at)) - lowest, -out)
+    anywhere = int(rng.integers(-out, size_px - side + out + 1))
+    left = int(rng.integers(-out, size_px - side + out + 1))
+    layer = lit(_pasted(thing, size_px, anywhere if floats else top, left), below, how.light)
+    shadow = rng.random() < how.shadow_share and front.soft < SOFT and not floats
+    return over(layer, _shadow(layer)) if shadow else layer
+
+
+def lit(layer: AnyArray, below: AnyArray, light: float) -> AnyArray:
+    """A layer in the light of what it lies on, see `Arrangement.light`; both uint8 (h, w, 4)."""
+    weight = layer[..., 3].astype(np.float64)
+    if not light or not weight.any():
+        return layer
+    mean = np.tensordot(weight, below[..., :3] / 255, axes=2) / weight.sum()
+    gains = np.clip((np.maximum(mean, 0.01) / MID_LIGHT) ** light, *GAINS)
+    found = layer.copy()
+    found[..., :3] = np.rint(np.minimum(layer[..., :3] * gains, 255))
+    return found
+
+
+def _pasted(thing: AnyArray, size_px: int, top: int, left: int) -> AnyArray:
+    canvas = np.zeros((size_px, size_px, 4), np.uint8)
+    height, width = thing.shape[:2]
+    rows = slice(max(top, 0), min(top + height, size_px))
+    columns = slice(max(left, 0), min(left + width, size_px))
+    canvas[rows, columns] = thing[
+        rows.start - top : rows.stop - top, columns.start - left : columns.stop - left
+    ]
+    return canvas
+
+
+def _shadow(layer: AnyArray) -> AnyArray:
+    """A soft dark ellipse where the thing meets the ground: its lowest fifth, flattened and blurred."""
+    alpha = layer[..., 3]
+    rows = np.flatnonzero(alpha.max(axis=1))
+    shadow = np.zeros_like(layer)
+    if not len(rows):
+        return shadow
+    height = int(rows[-1]) - int(rows[0]) + 1
+    foot = alpha[max(int(rows[-1]) - height // 5, 0) : int(rows[-1]) + 1].max(axis=0)
+    columns = np.flatnonzero(foot > 127)
+    if not len(columns):
+        return shadow
+    centre = (int(columns[0]) + int(columns[-1])) // 2, int(rows[-1])
+    axes = max((int(columns[-1]) - int(columns[0])) * 11 // 20, 1), max(round(height * SHADOW_HEIGHT / 2), 1)
+    mask = np.zeros(alpha.shape, np.uint8)
+    cv2.ellipse(mask, centre, axes, 0, 0, 360, 255, -1)
+    sigma = max(axes[1] / 1.5, 0.8)
+    shadow[..., 3] = np.rint(cv2.GaussianBlur(mask, (0, 0), sigma) * SHADOW_ALPHA)
+    return shadow
+
+
+def write_triples(triples: Iterable[Triple], path: Path, *, seed: int = 0) -> int:
+    """Writes scenes as three PNGs and a JSON each, atomically, and returns how many there were.
+
+    Errors as `write_shard`.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    count = 0
+    with open_atomically(path) as file, tarfile.open(fileobj=file, mode="w") as tar:
+        for number, triple in enumerate(triples):
+            name, count = f"scene-{number:05d}", number + 1
+            for role in ("foreground", "background", "composite"):
+                picture = io.BytesIO()
+                Image.fromarray(getattr(triple, role), "RGBA").save(picture, "png")
+                add_member(tar, f"{name}.{role}.png", picture.getvalue())
+            about = {
+                "texts": triple.texts(np.random.default_rng((seed, number)), plain=True),
+                "of": [triple.front.name, triple.back.name],
+                "licences": [triple.front.licence, triple.back.licence],
+            }
+            add_member(tar, f"{name}.json", json.dumps(about, sort_keys=True).encode())
+    return count

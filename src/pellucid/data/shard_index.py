@@ -1,0 +1,75 @@
+"""How many pictures shards hold, so that their order can be known without reading them."""
+
+import hashlib
+import json
+import os
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict, dataclass
+from functools import partial
+from pathlib import Path
+
+from fsspec import filesystem
+from fsspec.utils import get_protocol
+
+from pellucid.data.shards import read_packed
+from pellucid.files.atomic import write_atomically
+
+
+@dataclass(frozen=True, slots=True)
+class Counts:
+    """Pictures of one shard by their group: those to train on, and those held out."""
+
+    training: dict[str, int]
+    held_out: dict[str, int]
+
+
+def counts_of(shards: Sequence[str], folder: Path) -> list[Counts]:
+    """Counts of shards, in their order.
+
+    A shard that was not counted yet is read once, whole. It is counted again when its size or its time
+    changes.
+
+    Args:
+        shards: paths or URLs.
+        folder: where counts are kept.
+
+    Raises:
+        FileError: one of them is absent or no shard.
+    """
+    with ThreadPoolExecutor(min(16, 2 * (os.cpu_count() or 1))) as pool:
+        return list(pool.map(partial(_counts_of, folder), shards))
+
+
+def count(groups: Iterable[tuple[str, bool]]) -> Counts:
+    """Counts of pictures, given the group of each and whether it is held out."""
+    found = Counter(groups)
+    training, held_out = (
+        {group: number for (group, held), number in found.items() if held == wanted}
+        for wanted in (False, True)
+    )
+    return Counts(training, held_out)
+
+
+def _counts_of(folder: Path, shard: str) -> Counts:
+    path = folder / f"{hashlib.sha256(stamp(shard).encode()).hexdigest()[:32]}.json"
+    if path.exists():
+        return Counts(**json.loads(path.read_text()))
+    found = count((record.group, record.held_out) for record, _ in read_packed(shard))
+    folder.mkdir(parents=True, exist_ok=True)
+    write_atomically(path, json.dumps(asdict(found)).encode())
+    return found
+
+
+def stamp(shard: str) -> str:
+    """What tells a shard from an earlier one of its name: name, size, and time or tag where there is one."""
+    try:
+        about = filesystem(get_protocol(shard)).info(shard)
+    except Exception:  # noqa: BLE001 - file systems have errors of their own, and reading it tells what is wrong
+        return shard
+    name = str(about.get("name", shard))
+    parts = [
+        about.get(key) for key in ("size", "mtime", "ETag", "etag", "LastModified", "created", "updated")
+    ]
+    return json.dumps([name, *map(str, parts)])

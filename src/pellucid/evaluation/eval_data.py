@@ -1,0 +1,136 @@
+"""What a model is scored on: the vocabulary it was trained for, named sets, folders of pictures."""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from pellucid.data.datasets import TRANSPARENT, shards_of
+from pellucid.data.emoji import GROUPS, LEFT_OUT
+from pellucid.data.records import captions
+from pellucid.data.shards import Sample, read_shard
+from pellucid.errors import ConfigError, InputError
+from pellucid.files.images import read_rgba
+from pellucid.rgba.resizing import resize_rgba
+from pellucid.rgba.types import AnyArray
+
+VOCABULARY = "vocabulary.json"
+"""Beside a model: the JSON of its `Vocabulary`."""
+ENDINGS = (".png", ".webp", ".avif", ".tif", ".tiff")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Vocabulary:
+    """Which subjects a model was trained on."""
+
+    sets: tuple[str, ...] = TRANSPARENT
+    """Names of `pellucid data pull`, or paths of shards; the preferred style first."""
+    groups: tuple[str, ...] = tuple(group for group in GROUPS if group not in LEFT_OUT)
+    """Emoji groups in the order in which subjects were taken from them."""
+    subjects: int = 0
+    """How many subjects. 0 is all."""
+    first_subjects: tuple[str, ...] = ()
+    """Labels that came before all others."""
+
+    def __post_init__(self) -> None:
+        if unknown := sorted(set(self.groups) - set(GROUPS)):
+            raise ConfigError(f"No group is called {unknown[0]!r}. Choose from {', '.join(GROUPS)}.")
+        if not self.sets or not self.groups or self.subjects < 0:
+            raise ConfigError(
+                f"Expected sets, groups and 0 or more subjects, found {len(self.sets)} sets, "
+                f"{len(self.groups)} groups and {self.subjects} subjects. Name at least one of each."
+            )
+
+
+def read_vocabulary(path: Path | None, **instead: Any) -> Vocabulary:  # noqa: ANN401 - values of the fields
+    """Reads `vocabulary.json`; without the file, the defaults hold.
+
+    Args:
+        path: the file, or the folder that may hold one, or None for neither.
+        instead: fields that replace the file's; None and empty ones do not.
+
+    Raises:
+        ConfigError: damaged, an unknown field, or a value of another type.
+    """
+    values = {} if path is None or _absent(path) else _read(path / VOCABULARY if path.is_dir() else path)
+    return Vocabulary(
+        **(values | {name: value for name, value in instead.items() if value not in (None, ())})
+    )
+
+
+def _absent(path: Path) -> bool:
+    return path.is_dir() and not (path / VOCABULARY).is_file()
+
+
+def _read(file: Path) -> dict[str, Any]:
+    try:
+        values = json.loads(file.read_text())
+    except (OSError, ValueError) as error:
+        raise ConfigError(f"{file} is no readable vocabulary: {error}. Write it as JSON.") from None
+    kinds = {each.name: int if each.name == "subjects" else list for each in fields(Vocabulary)}
+    found = sorted(set(values) - set(kinds)) if isinstance(values, Mapping) else [type(values).__name__]
+    if found:
+        raise ConfigError(f"Expected {', '.join(kinds)} in {file}, found {found[0]}. Mend the file.")
+    for name, value in values.items():
+        texts = not isinstance(value, list) or all(isinstance(each, str) for each in value)
+        if not isinstance(value, kinds[name]) or isinstance(value, bool) or not texts:
+            raise ConfigError(
+                f"Expected {name} in {file} as {'a number' if kinds[name] is int else 'a list of texts'}, "
+                f"found {value!r:.40}. Mend the file."
+            )
+    return {name: tuple(value) if isinstance(value, list) else value for name, value in values.items()}
+
+
+def read_samples(vocabulary: Vocabulary, *, held_out: bool | None = None) -> list[Sample]:
+    """The sets' pictures of the vocabulary's groups: all, only the held-out ones (True), or only the others.
+
+    Raises:
+        ConfigError: there is none.
+        FileError: a set cannot be fetched or read.
+    """
+    samples = [
+        (record, rgba)
+        for name in vocabulary.sets
+        for shard in shards_of(name)
+        for record, rgba in read_shard(shard)
+        if held_out in (None, record.held_out) and record.group in vocabulary.groups
+    ]
+    if not samples:
+        raise ConfigError(
+            f"No {'held-out ' if held_out else ''}pictures in {', '.join(vocabulary.sets)} are in "
+            f"{', '.join(vocabulary.groups)}. Name other sets or groups."
+        )
+    return samples
+
+
+def read_folder(folder: Path) -> list[AnyArray]:
+    """The pictures of a folder in the order of their names.
+
+    Raises:
+        InputError: there is none.
+        FileError: one cannot be read.
+    """
+    paths = sorted(path for path in folder.iterdir() if path.suffix.lower() in ENDINGS)
+    if not paths:
+        raise InputError(f"Expected {', '.join(ENDINGS)} pictures in {folder}, found none. Name another.")
+    return [read_rgba(path) for path in paths]
+
+
+def resized(samples: Sequence[Sample], height: int, width: int) -> list[AnyArray]:
+    """Their pictures at one size, px."""
+    return [np.ascontiguousarray(resize_rgba(rgba, height, width)) for _, rgba in samples]
+
+
+def spread(samples: Sequence[Sample], count: int) -> list[tuple[str, int]]:
+    """`count` captions, evenly spread over all captions of the samples.
+
+    Returns:
+        Caption and index of the sample that it asks for.
+    """
+    every = [
+        (text, index) for index, (record, _) in enumerate(samples) for text in captions(record, plain=True)
+    ]
+    return [every[place * len(every) // count] for place in range(count)]

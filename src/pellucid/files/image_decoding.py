@@ -1,0 +1,220 @@
+"""A picture file's content to straight 8-bit sRGB pixels; whatever is wrong with it becomes a FileError."""
+
+import io
+import struct
+import zlib
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+import numpy as np
+from PIL import Image, ImageCms
+
+from pellucid.errors import FileError
+from pellucid.files.metadata import IMAGE_DESCRIPTION, KEY, Picture, Provenance
+from pellucid.rgba.quantization import narrow_to_bytes
+from pellucid.rgba.types import RGBA8, AnyArray
+
+T = TypeVar("T")
+
+READABLE = ("PNG", "WEBP", "AVIF", "TIFF", "JPEG")
+PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
+ORIENTATION = 0x0112
+
+UPRIGHT: dict[int, Callable[[AnyArray], AnyArray]] = {
+    2: np.fliplr,
+    3: lambda picture: np.rot90(picture, 2),
+    4: np.flipud,
+    5: lambda picture: picture.swapaxes(0, 1),
+    6: lambda picture: np.rot90(picture, -1),
+    7: lambda picture: np.rot90(picture, 2).swapaxes(0, 1),
+    8: np.rot90,
+}
+"""EXIF orientation to what makes the picture upright."""
+
+DAMAGE = (
+    ArithmeticError,
+    AssertionError,
+    AttributeError,
+    EOFError,
+    ImageCms.PyCMSError,
+    LookupError,
+    MemoryError,
+    OSError,
+    RuntimeError,
+    SyntaxError,
+    TypeError,
+    ValueError,
+    struct.error,
+    zlib.error,
+)
+"""Everything that the decoders are known to raise on a damaged file."""
+
+
+def decode(name: str, content: bytes, max_pixels: int) -> Picture:
+    """Reads `content`; `name` is what messages call it. Errors of `read_picture`."""
+    if not content:
+        raise FileError(f"Cannot read {name}: it is empty. Fetch or save it again.")
+    if content.startswith(PNG_SIGNATURE):
+        _check_png(name, content)
+    image: Image.Image = guarded(name, lambda: Image.open(io.BytesIO(content), formats=READABLE))
+    with image:
+        _check_one_picture(name, image, max_pixels)
+        guarded(name, image.load)
+        orientation = guarded(name, lambda: image.getexif().get(ORIENTATION, 1))
+        pixels = guarded(name, lambda: pixels_of(image, content))
+        texts = guarded(name, lambda: texts_of(image))
+        form = "JPEG" if image.format == "MPO" else str(image.format)
+        return Picture(turned_upright(pixels, orientation), form, provenance_of(texts), texts)
+
+
+def turned_upright(pixels: AnyArray, orientation: object) -> AnyArray:
+    """Applies an EXIF orientation; what is none leaves the picture as it is."""
+    upright = UPRIGHT.get(orientation if isinstance(orientation, int) else 1)
+    return np.ascontiguousarray(upright(pixels) if upright else pixels)
+
+
+def guarded(name: str, step: Callable[[], T]) -> T:
+    """Runs a step of a decoder; what it raises on damage becomes a FileError about `name`."""
+    try:
+        return step()
+    except FileError:
+        raise
+    except Image.UnidentifiedImageError as error:
+        raise FileError(
+            f"Cannot read {name}: it is no {', '.join(READABLE[:-1])} or {READABLE[-1]} picture, or its "
+            f"start is damaged. "
+            "Convert it, or fetch it again."
+        ) from error
+    except Image.DecompressionBombError as error:
+        raise FileError(
+            f"Cannot read {name}: its picture is far too large. Make it smaller first."
+        ) from error
+    except DAMAGE as error:
+        raise FileError(
+            f"Cannot read {name}: it is damaged or truncated ({type(error).__name__}). Fetch or save it "
+            f"again."
+        ) from error
+
+
+def _check_png(name: str, content: bytes) -> None:
+    """Checks each chunk's checksum up to the end chunk, which the decoder does only in part."""
+    position = len(PNG_SIGNATURE)
+    while position + 12 <= len(content):
+        length = int.from_bytes(content[position : position + 4])
+        kind = content[position + 4 : position + 8]
+        end = position + 8 + length
+        if end + 4 > len(content):
+            break
+        if zlib.crc32(memoryview(content)[position + 4 : end]) != int.from_bytes(content[end : end + 4]):
+            raise FileError(
+                f"Cannot read {name}: it is damaged (checksum of {kind!r}). Fetch or save it again."
+            )
+        if kind == b"IEND":
+            return
+        position = end + 4
+    raise FileError(f"Cannot read {name}: it is truncated. Fetch or save it again.")
+
+
+def _check_one_picture(name: str, image: Image.Image, max_pixels: int) -> None:
+    width, height = image.size
+    if min(width, height) < 1:
+        raise FileError(f"Cannot read {name}: its picture has no pixels. Fetch or save it again.")
+    if width * height > max_pixels:
+        raise FileError(
+            f"Cannot read {name}: {height} x {width} pixels are more than the limit of {max_pixels}. "
+            "Make it smaller, or raise max_pixels."
+        )
+    frames = guarded(name, lambda: getattr(image, "n_frames", 1))
+    if frames > 1 and image.format != "MPO":  # a phone's MPO is a photo with a preview
+        raise FileError(
+            f"Cannot read {name}: it holds {frames} pictures, one is meant. Extract the one you want."
+        )
+
+
+def pixels_of(image: Image.Image, content: bytes) -> RGBA8:
+    """The open picture, straight 8-bit sRGB; `content` is the file, for what the decoder cannot do."""
+    if image.format == "PNG" and content[24] == 16:
+        rgba = _deep_png(content)
+    elif image.mode in ("I;16", "I;16B", "I;16L", "I;16N"):
+        grey = narrow_to_bytes(np.asarray(image).astype(np.uint16))
+        rgba = np.dstack([grey, grey, grey, np.full_like(grey, 255)])
+    elif image.mode in ("I", "F"):
+        raise FileError(
+            f"Cannot read a picture of {image.mode} samples (32 bits): their range is not known. Use 8 "
+            f"or 16 bits."
+        )
+    else:
+        rgba = _keyed(image, content)
+    profile = image.info.get("icc_profile")
+    if not profile:
+        return rgba
+    return to_srgb(rgba, profile, cmyk=image if image.mode == "CMYK" else None)
+
+
+def _keyed(image: Image.Image, content: bytes) -> RGBA8:
+    """8 bits and less. A grey key counts in the levels of the file, 2 to 256, so it is applied here."""
+    key = image.info.get("transparency")
+    if image.format == "PNG" and image.mode in ("1", "L") and isinstance(key, int):
+        top = 2 ** content[24] - 1
+        grey = np.asarray(image.convert("L"))
+        alpha = np.where(grey == min(key, top) * 255 // top, 0, 255).astype(np.uint8)
+        return np.dstack([grey, grey, grey, alpha])
+    return np.array(image.convert("RGBA"))
+
+
+def _deep_png(content: bytes) -> RGBA8:
+    """16-bit PNG, each sample to the nearest byte; a transparent key is compared in 16 bits."""
+    import cv2
+
+    levels = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_UNCHANGED)
+    if levels is None or levels.dtype != np.uint16:  # pyright: ignore[reportUnnecessaryComparison] - None
+        raise ValueError("16-bit samples cannot be decoded")
+    levels = np.atleast_3d(levels)
+    channels = levels.shape[2]
+    colour = levels[..., [0, 0, 0]] if channels < 3 else levels[..., [2, 1, 0]]
+    alpha = levels[..., -1:] if channels in (2, 4) else np.full_like(levels[..., :1], 65535)
+    with Image.open(io.BytesIO(content), formats=["PNG"]) as image:
+        key = image.info.get("transparency")
+    if key is not None and channels in (1, 3):
+        alpha = np.where((colour == np.asarray(key, np.uint16)).all(axis=-1, keepdims=True), 0, alpha)
+    return narrow_to_bytes(np.concatenate([colour, alpha], axis=-1).astype(np.uint16))
+
+
+def to_srgb(rgba: RGBA8, profile: bytes, *, cmyk: Image.Image | None = None) -> RGBA8:
+    """Colours from an ICC profile to sRGB; alpha as it is.
+
+    Raises:
+        FileError: a profile for another kind of colour.
+        PyCMSError: no profile.
+    """
+    source = ImageCms.ImageCmsProfile(io.BytesIO(profile))
+    if "sRGB" in ImageCms.getProfileDescription(source):
+        return rgba
+    space = str(getattr(source.profile, "xcolor_space", "")).strip()
+    if space == "GRAY":
+        colour = Image.fromarray(np.ascontiguousarray(rgba[..., 0]))
+    elif space == "CMYK" and cmyk is not None:
+        colour = cmyk
+    elif space == "RGB":
+        colour = Image.fromarray(np.ascontiguousarray(rgba[..., :3]))
+    else:
+        raise FileError(f"Cannot read a picture with a {space} colour profile. Save it as RGB.")
+    converted = ImageCms.profileToProfile(colour, source, ImageCms.createProfile("sRGB"), outputMode="RGB")
+    return np.dstack([np.asarray(converted), rgba[..., 3]])
+
+
+def texts_of(image: Image.Image) -> dict[str, str]:
+    """Every text of the open picture, by its key."""
+    texts = {str(key): str(value) for key, value in getattr(image, "text", {}).items()}
+    description: Any = image.getexif().get(IMAGE_DESCRIPTION)
+    if isinstance(description, str) and description:
+        found, text = ("ImageDescription", description)
+        if description.startswith(f"{KEY} "):
+            found, text = KEY, description.removeprefix(f"{KEY} ")
+        texts.setdefault(found, text)
+    return texts
+
+
+def provenance_of(texts: dict[str, str]) -> Provenance | None:
+    """What Pellucid wrote among the texts of a file."""
+    return Provenance.from_json(texts[KEY]) if KEY in texts else None

@@ -1,0 +1,182 @@
+"""Single pictures from and to files; what comes out is always uint8 (h, w, 4), straight, sRGB.
+
+| format | kept | notes |
+|---|---|---|
+| PNG | every byte, colour under alpha 0 included | 16-bit files are read to the nearest 8-bit level |
+| WebP | every byte, colour under alpha 0 included | lossless; at most 16383 pixels a side |
+| AVIF | alpha exactly, colour within a few levels | quality 100, 4:4:4, yet its colour transform rounds |
+| TIFF | every byte, colour under alpha 0 included | deflate; of 16 bits the upper 8 are read |
+| JPEG | read only | opaque |
+"""
+
+import io
+import warnings
+from collections.abc import Mapping
+from pathlib import Path
+from types import MappingProxyType
+from typing import IO, Any
+
+from pellucid.errors import FileError, InputError
+from pellucid.files.atomic import write_atomically
+from pellucid.files.metadata import IMAGE_DESCRIPTION, KEY, SOFTWARE, Picture, Provenance
+from pellucid.rgba.types import RGBA8, AnyArray, check_rgba8
+
+Source = str | Path | bytes | IO[bytes]
+
+FORMATS = MappingProxyType(
+    {
+        ".png": "PNG",
+        ".webp": "WEBP",
+        ".avif": "AVIF",
+        ".tif": "TIFF",
+        ".tiff": "TIFF",
+        ".jpg": "JPEG",
+        ".jpeg": "JPEG",
+    }
+)
+"""File ending to format; JPEG is read only."""
+
+MAX_PIXELS = 100_000_000
+"""Largest picture read by default, some 400 MB in memory."""
+
+MAX_SIDES = {"WEBP": 16383, "AVIF": 65535}
+
+
+def read_rgba(source: Source, *, max_pixels: int = MAX_PIXELS) -> RGBA8:
+    """The pixels of `read_picture`."""
+    return read_picture(source, max_pixels=max_pixels).rgba
+
+
+def read_picture(source: Source, *, max_pixels: int = MAX_PIXELS) -> Picture:
+    """Reads one picture: upright (EXIF orientation applied), in sRGB (colour profile applied), 8 bits.
+
+    Args:
+        source: a path, a file's content, or an open binary file.
+        max_pixels: refuse more; a small file can hold a picture that fills the memory.
+
+    Raises:
+        FileError: absent, damaged, truncated, animated, too large, or of another format.
+    """
+    from pellucid.files import image_decoding
+
+    name, content = _content_of(source)
+    with warnings.catch_warnings():
+        warnings.simplefilter(
+            "ignore"
+        )  # ours are errors, and the library's are about files, not about callers
+        return image_decoding.decode(name, content, max_pixels)
+
+
+def write_picture(
+    rgba: AnyArray, path: str | Path, *, metadata: Provenance | Mapping[str, Any] | None = None
+) -> Path:
+    """Writes one picture, losslessly where the format can; whole or not at all.
+
+    Args:
+        rgba: uint8 (h, w, 4), straight, sRGB.
+        path: its ending chooses the format: .png, .webp, .avif, .tif or .tiff.
+        metadata: goes into the file, for `read_picture` and for people.
+
+    Returns:
+        The path.
+
+    Raises:
+        InputError: not such a picture, or larger than the format allows.
+        FileError: another ending, or the file cannot be written. What was there before is then untouched.
+    """
+    target = Path(path)
+    write_atomically(target, encode_picture(rgba, format_of(target), metadata=metadata))
+    return target
+
+
+def format_of(path: Path) -> str:
+    """The format that a path's ending asks for.
+
+    Raises:
+        FileError: it asks for none that can be written.
+    """
+    found = FORMATS.get(path.suffix.lower())
+    if found is None or found == "JPEG":
+        raise FileError(
+            f"Cannot write {path.name!r}: {path.suffix or 'no ending'} is no format with transparency "
+            f"that is known "
+            "here. Use .png, .webp, .avif or .tiff, or Scene.save for .psd, .ora and .zip."
+        )
+    return found
+
+
+def encode_picture(
+    rgba: AnyArray, format: str = "PNG", *, metadata: Provenance | Mapping[str, Any] | None = None
+) -> bytes:
+    """The bytes of a picture file; arguments and errors of `write_picture`."""
+    check_rgba8(rgba)
+    side = MAX_SIDES.get(format)
+    if side is not None and max(rgba.shape[:2]) > side:
+        raise InputError(
+            f"{format} holds at most {side} pixels a side, found {rgba.shape[0]} x {rgba.shape[1]}. Use "
+            f"PNG or TIFF."
+        )
+    from PIL import Image
+
+    file = io.BytesIO()
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            Image.fromarray(rgba).save(file, format, **_options(format, Provenance.of(metadata)))
+    except (OSError, RuntimeError, MemoryError) as error:
+        raise FileError(f"Cannot make a {format} of this picture: {error}. Use PNG.") from error
+    return file.getvalue()
+
+
+def _options(format: str, provenance: Provenance | None) -> dict[str, Any]:
+    if format == "PNG":
+        return {"pnginfo": _png_texts(provenance)}
+    tags = tags_of(provenance)
+    if format == "TIFF":
+        return {"compression": "tiff_adobe_deflate", "tiffinfo": tags}
+    exif = _exif(tags)
+    if format == "WEBP":
+        return {"lossless": True, "exact": True, "quality": 80, "exif": exif}  # here quality is effort
+    return {"quality": 100, "subsampling": "4:4:4", "exif": exif}
+
+
+def tags_of(provenance: Provenance | None) -> dict[int, str]:
+    """EXIF and TIFF tags, ASCII."""
+    if provenance is None:
+        return {}
+    return {
+        IMAGE_DESCRIPTION: f"{KEY} {provenance.to_json(ascii_only=True)}",
+        SOFTWARE: provenance.readable()["Software"].encode("ascii", "replace").decode(),
+    }
+
+
+def _exif(tags: Mapping[int, str]) -> bytes:
+    from PIL import Image
+
+    exif = Image.Exif()
+    exif.update(tags)
+    return exif.tobytes() if tags else b""
+
+
+def _png_texts(provenance: Provenance | None) -> Any:  # noqa: ANN401 - PngInfo, imported late
+    from PIL.PngImagePlugin import PngInfo
+
+    texts = PngInfo()
+    if provenance is not None:
+        texts.add_itxt(KEY, provenance.to_json(ascii_only=False))
+        for key, value in provenance.readable().items():
+            texts.add_itxt(key, value)
+    return texts
+
+
+def _content_of(source: Source) -> tuple[str, bytes]:
+    """What to call a source in a message, and its content."""
+    if isinstance(source, bytes):
+        return "these bytes", source
+    if not isinstance(source, str | Path):
+        return str(getattr(source, "name", "this file")), source.read()
+    try:
+        return str(source), Path(source).read_bytes()
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or str(error)
+        raise FileError(f"Cannot read {source}: {reason}. Check the path.") from error

@@ -1,0 +1,116 @@
+"""Where a picture comes from: prompt, seed and the rest, as it is written into files."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from typing import Any
+
+from pellucid.errors import InputError
+from pellucid.rgba.types import RGBA8
+
+Scalar = str | int | float | bool | None
+
+TEXT, WHOLE, NUMBER = (str,), (int,), (int, float)
+KINDS: dict[str, tuple[type, ...]] = {
+    "prompt": TEXT,
+    "negative_prompt": TEXT,
+    "seed": WHOLE,
+    "model": TEXT,
+    "version": TEXT,
+    "mode": TEXT,
+    "steps": WHOLE,
+    "guidance": NUMBER,
+}
+KEY = "pellucid"
+"""Name of the JSON in a file; in EXIF and TIFF, the word before it."""
+IMAGE_DESCRIPTION = 0x010E
+SOFTWARE = 0x0131
+
+
+@dataclass(frozen=True, kw_only=True)
+class Provenance:
+    """What it takes to make a picture again. None means unknown."""
+
+    prompt: str | None = None
+    negative_prompt: str | None = None
+    seed: int | None = None
+    model: str | None = None
+    version: str | None = None
+    """Of Pellucid."""
+    mode: str | None = None
+    steps: int | None = None
+    guidance: float | None = None
+    extra: Mapping[str, Scalar] = field(default_factory=dict[str, Scalar])
+    """Anything else worth keeping, by name."""
+
+    def __post_init__(self) -> None:
+        try:
+            self.to_json(ascii_only=False).encode()
+        except (TypeError, ValueError) as error:
+            raise InputError(
+                f"Expected provenance of text and numbers, found {error}. Leave out objects and "
+                f"unpaired surrogates."
+            ) from None
+
+    @classmethod
+    def of(cls, values: "Provenance | Mapping[str, Any] | None") -> "Provenance | None":
+        """Sorts a mapping into the fields; names that are no field go to `extra`."""
+        if values is None or isinstance(values, Provenance):
+            return values
+        known = {name: value for name, value in values.items() if name in KINDS and value is not None}
+        rest = {str(name): value for name, value in values.items() if name not in KINDS and name != "extra"}
+        nested = values.get("extra") or {}
+        extra = {**nested, **rest} if isinstance(nested, Mapping) else {**rest, "extra": nested}
+        wrong = [name for name, value in known.items() if not isinstance(value, KINDS[name])]
+        wrong += [name for name, value in extra.items() if not isinstance(value, str | int | float | None)]
+        if wrong:
+            raise InputError(
+                f"Expected provenance of text and numbers, found other values for {wrong[:3]}. "
+                "Leave them out, or write them as text."
+            )
+        return cls(**known, extra=extra)
+
+    def as_dict(self) -> dict[str, Any]:
+        """The known fields only, `extra` among them as a mapping."""
+        values = {f.name: getattr(self, f.name) for f in fields(self) if f.name != "extra"}
+        known = {name: value for name, value in values.items() if value is not None}
+        return {**known, "extra": dict(self.extra)} if self.extra else known
+
+    def to_json(self, *, ascii_only: bool) -> str:
+        """One JSON object; `ascii_only` escapes what EXIF cannot hold, emoji included."""
+        return json.dumps(self.as_dict(), ensure_ascii=ascii_only)
+
+    @classmethod
+    def from_json(cls, text: str) -> "Provenance | None":
+        """Reads `to_json`; None when the text is something else, since files by others may hold anything."""
+        try:
+            values = json.loads(text)
+            return cls.of(values) if isinstance(values, dict) else None
+        except (RecursionError, ValueError):
+            return None
+
+    def readable(self) -> dict[str, str]:
+        """The known fields as words and lines that any picture viewer shows."""
+        values = self.as_dict()
+        values.pop("extra", None)
+        version = values.pop("version", None)
+        words = {
+            name.replace("_", " ").capitalize(): str(value).replace("\0", " ")
+            for name, value in values.items()
+        }
+        if "Prompt" in words:
+            words["Description"] = words.pop("Prompt")
+        return {**words, "Software": f"Pellucid {version}" if version else "Pellucid"}
+
+
+@dataclass(frozen=True, eq=False)
+class Picture:
+    """A picture and what its file said about it."""
+
+    rgba: RGBA8
+    format: str
+    """"PNG", "WEBP", "AVIF", "TIFF" or "JPEG"."""
+    provenance: Provenance | None = None
+    """What Pellucid wrote into the file, if it did."""
+    metadata: Mapping[str, str] = field(default_factory=dict[str, str])
+    """Every text of the file, by its key there."""

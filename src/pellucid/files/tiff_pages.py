@@ -1,0 +1,135 @@
+"""A TIFF of several pages: 8-bit RGBA, deflate, unassociated alpha, a name a page.
+
+Names are UTF-8 in PageName (tag 285), which TIFF calls ASCII. A page may say where it lies: XPosition and
+YPosition (286, 287), in units of the resolution.
+"""
+
+import io
+import struct
+import warnings
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from PIL import Image
+from PIL.TiffImagePlugin import AppendingTiffWriter
+
+from pellucid.errors import FileError
+from pellucid.files.image_decoding import guarded, pixels_of, provenance_of, texts_of
+from pellucid.files.images import tags_of
+from pellucid.files.metadata import Provenance
+from pellucid.rgba.types import RGBA8
+
+SUBFILE_TYPE, XMP = 254, 700
+PAGE_NAME = 285
+RESOLUTIONS, POSITIONS = (283, 282), (287, 286)  # y, x
+REDUCED = 1  # bit of SUBFILE_TYPE: a thumbnail of another page
+MAX_OFFSET = 1 << 31
+
+
+@dataclass(frozen=True, eq=False)
+class Page:
+    """One page of a TIFF."""
+
+    rgba: RGBA8
+    name: str | None = None
+    offset: tuple[int, int] = (0, 0)
+    """(top, left), pixels, never negative in a file."""
+    provenance: Provenance | None = None
+    tags: dict[int, bytes] = field(default_factory=dict[int, bytes])
+    """Only XMP (700)."""
+
+
+def encode_pages(pages: Iterable[Page]) -> bytes:
+    """The bytes of a TIFF; offsets are not written.
+
+    Raises:
+        FileError: more than a TIFF holds, 4 GiB.
+    """
+    file = io.BytesIO()
+    try:
+        with AppendingTiffWriter(file, new=True) as writer:
+            for page in pages:
+                tags: dict[int, Any] = {**tags_of(page.provenance), **page.tags}
+                if page.name is not None:
+                    tags[PAGE_NAME] = page.name.replace("\0", " ").encode()
+                image = Image.fromarray(page.rgba)
+                image.save(writer, "TIFF", compression="tiff_adobe_deflate", tiffinfo=tags)
+                writer.newFrame()
+    except (ArithmeticError, OSError, RuntimeError, MemoryError, struct.error) as error:
+        raise FileError(f"Cannot make a TIFF of these layers: {error}. Use .ora or .zip.") from error
+    return file.getvalue()
+
+
+def decode_pages(name: str, content: bytes, spend: Callable[[int, int], None]) -> list[Page]:
+    """Every page of a TIFF but thumbnails of other pages.
+
+    Args:
+        name: what messages call it.
+        content: the file.
+        spend: told height and width of each page before it is unpacked; may raise.
+
+    Raises:
+        FileError: damaged, or of a kind that cannot be read.
+    """
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # the library's are about files, not about callers
+        image: Image.Image = guarded(name, lambda: Image.open(io.BytesIO(content), formats=["TIFF"]))
+        with image:
+            count = guarded(name, lambda: int(getattr(image, "n_frames", 1)))
+            found = [_page(name, image, number, content, spend) for number in range(count)]
+    return [page for page in found if page is not None]
+
+
+def count_pages(name: str, content: bytes) -> int:
+    """How many pages a TIFF has, thumbnails too; errors of `decode_pages`."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        image: Image.Image = guarded(name, lambda: Image.open(io.BytesIO(content), formats=["TIFF"]))
+        with image:
+            return guarded(name, lambda: int(getattr(image, "n_frames", 1)))
+
+
+def _page(
+    name: str, image: Image.Image, number: int, content: bytes, spend: Callable[[int, int], None]
+) -> Page | None:
+    guarded(name, lambda: image.seek(number))
+    tags: Any = guarded(name, lambda: dict(getattr(image, "tag_v2", {})))
+    kind = tags.get(SUBFILE_TYPE, 0)
+    if isinstance(kind, int) and kind & REDUCED:
+        return None
+    if min(image.size) < 1:
+        raise FileError(f"Cannot read {name}: a page has no pixels. Fetch or save it again.")
+    spend(image.height, image.width)
+    guarded(name, image.load)
+    pixels = guarded(name, lambda: pixels_of(image, content))
+    texts = guarded(name, lambda: texts_of(image))
+    xmp = tags.get(XMP)
+    return Page(
+        rgba=pixels,  # upright: the decoder of TIFF turns it
+        name=guarded(name, lambda: _name(tags.get(PAGE_NAME))),
+        offset=guarded(name, lambda: _offset(tags)),
+        provenance=provenance_of(texts),
+        tags={XMP: xmp} if isinstance(xmp, bytes) else {},
+    )
+
+
+def _name(value: object) -> str | None:
+    """The decoder takes the bytes for Latin-1; most programs write UTF-8."""
+    if not isinstance(value, str) or not value:
+        return None
+    try:
+        return value.encode("latin-1").decode()
+    except UnicodeError:
+        return value
+
+
+def _offset(tags: dict[int, Any]) -> tuple[int, int]:
+    places = [
+        round(float(tags.get(position, 0)) * float(tags.get(resolution, 1)))
+        for position, resolution in zip(POSITIONS, RESOLUTIONS, strict=True)
+    ]
+    if not all(0 <= place < MAX_OFFSET for place in places) or not np.isfinite(places).all():
+        return 0, 0
+    return places[0], places[1]

@@ -1,0 +1,113 @@
+"""Pictures of any size onto a canvas of another: cropped, fitted with a border, or stretched.
+
+Source: SPEC d.3. Enlarging may leave [0, 1] by a little, as the released code does.
+"""
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from pellucid.errors import InputError
+from pellucid.rgba.compositing import premultiply, unpremultiply
+from pellucid.rgba.quantization import to_bytes, to_float
+from pellucid.rgba.types import AnyArray
+
+FITS = ("crop", "fit", "stretch")
+Pixels = NDArray[np.float32]
+
+
+def check_fit(fit: str) -> None:
+    """Raises InputError unless `fit` is one of `FITS`."""
+    if fit not in FITS:
+        raise InputError(f"No way of fitting is called {fit!r}. Choose one of {', '.join(FITS)}.")
+
+
+def on_grey(rgba: AnyArray) -> Pixels:
+    """A picture over the mid grey that condition pictures were trained on: float32 (h, w, 3), [0, 1].
+
+    Args:
+        rgba: straight, uint8 or floats in [0, 1], (h, w, 4).
+    """
+    picture = to_float(rgba) if rgba.dtype == np.uint8 else rgba
+    return (0.5 + (picture[..., :3] - 0.5) * picture[..., 3:]).astype(np.float32)
+
+
+def fit_pixels(pixels: Pixels, height: int, width: int, fit: str, *, border: float | None = None) -> Pixels:
+    """Resamples to `height` x `width`.
+
+    Args:
+        pixels: float32 (h, w, c), no colour hidden under alpha: opaque or premultiplied.
+        height: of the result, px.
+        width: of the result, px.
+        fit: "crop" covers the canvas and cuts what is over; "fit" shows all, with a border; "stretch"
+            keeps no proportions.
+        border: value of the border of "fit"; None takes the median of the picture's outermost pixels.
+
+    Raises:
+        InputError: another `fit`.
+    """
+    check_fit(fit)
+    if pixels.shape[:2] == (height, width):
+        return pixels.copy()
+    if fit == "stretch":
+        return _resized(pixels, height, width)
+    ratios = height / pixels.shape[0], width / pixels.shape[1]
+    scale = max(ratios) if fit == "crop" else min(ratios)
+    rows, columns = (max(round(side * scale), 1) for side in pixels.shape[:2])
+    scaled = _resized(pixels, rows, columns)
+    if fit == "crop":
+        top, left = (rows - height) // 2, (columns - width) // 2
+        return scaled[top : top + height, left : left + width]
+    canvas = np.empty((height, width, pixels.shape[2]), np.float32)
+    canvas[:] = _edge_colour(scaled) if border is None else border
+    top, left = max((height - rows) // 2, 0), max((width - columns) // 2, 0)
+    canvas[top : top + rows, left : left + columns] = scaled
+    return canvas
+
+
+def fit_rgba(rgba: AnyArray, height: int, width: int, fit: str) -> AnyArray:
+    """A straight uint8 RGBA picture onto a canvas, resampled premultiplied; a border is clear."""
+    if rgba.shape[:2] == (height, width):
+        return rgba
+    premultiplied = premultiply(to_float(rgba)).astype(np.float32)
+    fitted = np.clip(fit_pixels(premultiplied, height, width, fit, border=0.0), 0, 1)
+    fitted[..., :3] = np.minimum(fitted[..., :3], fitted[..., 3:])
+    return to_bytes(unpremultiply(fitted))
+
+
+def _edge_colour(pixels: Pixels) -> AnyArray:
+    edge = [pixels[0], pixels[-1], pixels[:, 0], pixels[:, -1]]
+    return np.median(np.concatenate(edge), axis=0)
+
+
+def _resized(pixels: Pixels, height: int, width: int) -> Pixels:
+    if pixels.shape[:2] == (height, width):
+        return pixels
+    shrinks = height * width < pixels.shape[0] * pixels.shape[1]
+    how = cv2.INTER_AREA if shrinks else cv2.INTER_LANCZOS4
+    resized = np.asarray(cv2.resize(pixels, (width, height), interpolation=how), np.float32)
+    return resized.reshape(height, width, pixels.shape[2])
+
+
+def resize_rgba(rgba: AnyArray, height: int, width: int) -> AnyArray:
+    """Shrinks or grows a straight RGBA picture without dark or coloured fringes.
+
+    Args:
+        rgba: uint8 (h, w, 4).
+        height: rows wanted, px.
+        width: columns wanted, px.
+
+    Returns:
+        uint8 (height, width, 4), straight alpha; colour is 0 where alpha is 0.
+    """
+    if rgba.shape[:2] == (height, width):
+        return rgba
+    values = rgba.astype(np.float32)
+    values[..., :3] *= values[..., 3:] / 255
+    shrinks = height * width < rgba.shape[0] * rgba.shape[1]
+    values = cv2.resize(
+        values, (width, height), interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_LANCZOS4
+    )
+    alpha = np.clip(values[..., 3:], 0, 255)
+    colour = np.divide(values[..., :3] * 255, alpha, out=np.zeros_like(values[..., :3]), where=alpha >= 0.5)
+    return np.rint(np.clip(np.concatenate([colour, alpha], axis=-1), 0, 255)).astype(np.uint8)

@@ -1,0 +1,48 @@
+"""Cleaning of documents, layer by layer."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from typing import Any
+
+from pellucid.rgba.cleanup import Cleaning, clean
+from pellucid.rgba.defects import Faults, score
+from pellucid.scene.scene import Scene
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LayerScores:
+    """A layer's faults before and after cleaning."""
+
+    name: str
+    before: Faults
+    after: Faults
+
+    def as_dict(self) -> dict[str, Any]:
+        return {"name": self.name, "before": self.before.as_dict(), "after": self.after.as_dict()}
+
+
+def clean_scene(scene: Scene, cleaning: Cleaning | None = None) -> tuple[Scene, list[LayerScores]]:
+    """Cleans each layer's picture; places, names, groups and opacity stay.
+
+    Returns:
+        The scene, and the scores of its layers, bottom first.
+    """
+    layers = [replace(layer, image=clean(layer.image, cleaning)) for layer in scene.layers]
+    scores = [
+        LayerScores(name=old.name, before=score(old.image), after=score(new.image))
+        for old, new in zip(scene.layers, layers, strict=True)
+    ]
+    return replace(scene, layers=tuple(layers)), scores
+
+
+def clean_scenes(scenes: Iterable[Scene], *, wanted: bool = True) -> tuple[list[Scene], list[dict[str, Any]]]:
+    """Several scenes with the defaults of `Cleaning`, or as they are if that is not wanted.
+
+    Returns:
+        The scenes, and for each what a report says about its cleaning: the scores by layer, or nothing.
+    """
+    if not wanted:
+        return list(scenes), []
+    cleaned = [clean_scene(scene) for scene in scenes]
+    facts = [{"cleaned": [each.as_dict() for each in scores]} for _, scores in cleaned]
+    return [scene for scene, _ in cleaned], facts

@@ -1,0 +1,1 @@
+"""One layered file format a module."""

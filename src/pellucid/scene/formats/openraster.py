@@ -1,0 +1,165 @@
+"""A scene as OpenRaster 0.0.6: `mimetype`, `stack.xml`, a PNG a layer, the flattened picture and a thumbnail.
+
+Opacity is exact, places may lie outside the canvas. `pellucid.json` beside them holds provenance. Read:
+layers and groups that blend normally; anything else is refused, since it would look different here.
+
+Source: OpenRaster specification, freedesktop.org; places of nested stacks add up, as in MyPaint.
+"""
+
+import io
+import zipfile
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from xml.etree import ElementTree
+
+from defusedxml.ElementTree import fromstring
+
+from pellucid.files.atomic import open_atomically
+from pellucid.files.images import encode_picture, read_rgba
+from pellucid.rgba.preview import thumbnail
+from pellucid.scene.formats.layer_metadata import Notes
+from pellucid.scene.formats.limits import Budget, Refusal, add_member, member
+from pellucid.scene.formats.xmltext import xml_text
+from pellucid.scene.layer import MAX_DEPTH, Branch, Group, Layer, tree_of
+from pellucid.scene.scene import Scene
+
+MIME = "image/openraster"
+VERSION = "0.0.6"
+STACK, NOTES = "stack.xml", "pellucid.json"
+MERGED, THUMBNAIL = "mergedimage.png", "Thumbnails/thumbnail.png"
+THUMBNAIL_SIDE = 256
+MAX_XML_BYTES = 1 << 24
+NORMAL = "svg:src-over"
+
+
+def write_ora(scene: Scene, path: Path) -> None:
+    """Writes the document.
+
+    Raises:
+        FileError: the file cannot be written.
+    """
+    notes = Notes(provenance=scene.provenance)
+    root = ElementTree.Element("image", version=VERSION, w=str(scene.width), h=str(scene.height))
+    files = [f"data/layer{number:03}.png" for number in range(len(scene.layers))]
+    _describe(ElementTree.SubElement(root, "stack"), tree_of(scene.layers), iter(files), notes)
+    merged = scene.composite()
+    with open_atomically(path) as file, zipfile.ZipFile(file, "w") as archive:
+        add_member(archive, "mimetype", MIME.encode())  # first and not packed, so that programs find it
+        add_member(archive, STACK, ElementTree.tostring(root, encoding="UTF-8", xml_declaration=True))
+        for name, layer in zip(files, scene.layers, strict=True):
+            add_member(archive, name, encode_picture(layer.image, "PNG", metadata=layer.provenance))
+        add_member(archive, MERGED, encode_picture(merged, "PNG", metadata=scene.provenance))
+        add_member(archive, THUMBNAIL, encode_picture(thumbnail(merged, THUMBNAIL_SIDE), "PNG"))
+        add_member(archive, NOTES, notes.to_json().encode() or b"{}")
+
+
+def _describe(
+    parent: ElementTree.Element, nodes: Sequence[Layer | Branch], files: Iterator[str], notes: Notes
+) -> None:
+    """Adds the nodes, top first as the format wants; `files` names the layers' files, bottom first."""
+    for node in nodes:
+        if isinstance(node, Branch):
+            element = ElementTree.Element("stack", _common(node.group))
+            _describe(element, node.children, files, notes)
+        else:
+            file, attributes = next(files), _common(node)
+            notes.add(file, node.name, attributes["name"], node.provenance)
+            top, left = node.offset
+            element = ElementTree.Element("layer", attributes, src=file, x=str(left), y=str(top))
+        parent.insert(0, element)
+
+
+def _common(node: Layer | Group) -> dict[str, str]:
+    return {
+        "name": xml_text(node.name),
+        "opacity": repr(float(node.opacity)),
+        "visibility": "visible" if node.visible else "hidden",
+        "composite-op": NORMAL,
+    }
+
+
+def read_ora(content: bytes, budget: Budget) -> Scene:
+    """Reads a document by any program, as long as its layers are pictures that blend normally.
+
+    Raises:
+        Refusal: something that layers here cannot show, or too large.
+    """
+    with zipfile.ZipFile(io.BytesIO(content)) as archive:
+        names = archive.namelist()
+        if "mimetype" in names and member(archive, "mimetype", 1024).strip() != MIME.encode():
+            raise Refusal("its mimetype is another one. Open an OpenRaster document.")
+        root = fromstring(member(archive, STACK, MAX_XML_BYTES))
+        stack = root.find("stack")
+        if root.tag != "image" or stack is None:
+            raise ValueError("no image with a stack")
+        height, width = int(root.attrib["h"]), int(root.attrib["w"])
+        budget.canvas(height, width)
+        text = member(archive, NOTES, MAX_XML_BYTES) if NOTES in names else b""
+        reader = _Reader(archive, Notes.from_json(text), budget)
+        reader.read(stack, (), (0, 0))
+        layers = tuple(reversed(reader.layers))
+        return Scene(layers=layers, height=height, width=width, provenance=reader.notes.provenance)
+
+
+@dataclass
+class _Reader:
+    archive: zipfile.ZipFile
+    notes: Notes
+    budget: Budget
+    layers: list[Layer] = field(default_factory=list[Layer])
+    """Top first."""
+
+    def read(self, stack: ElementTree.Element, groups: tuple[Group, ...], place: tuple[int, int]) -> None:
+        if len(groups) > MAX_DEPTH:
+            raise Refusal(f"its groups are nested more than {MAX_DEPTH} deep. Nest them less.")
+        for element in stack:
+            if element.tag == "stack":
+                name = element.get("name", "group")
+                _check_blending(element, name)
+                group = Group(name=name, opacity=_opacity(element), visible=_is_visible(element))
+                self.read(element, (*groups, group), _place(element, place))
+            elif element.tag == "layer":
+                self.layers.append(self._layer(element, groups, place))
+            else:
+                raise Refusal(
+                    f"it has a {element.tag[:40]!r} in its stack. Turn it into a layer or remove it."
+                )
+
+    def _layer(
+        self, element: ElementTree.Element, groups: tuple[Group, ...], place: tuple[int, int]
+    ) -> Layer:
+        shown, file = element.get("name", "layer"), element.attrib["src"]
+        _check_blending(element, shown)
+        image = read_rgba(member(self.archive, file), max_pixels=max(self.budget.left, 0))
+        self.budget.spend(*image.shape[:2])
+        return Layer(
+            image=image,
+            name=self.notes.name(file, shown),
+            offset=_place(element, place),
+            opacity=_opacity(element),
+            visible=_is_visible(element),
+            provenance=self.notes.of(file, shown),
+            groups=groups,
+        )
+
+
+def _place(element: ElementTree.Element, place: tuple[int, int]) -> tuple[int, int]:
+    return place[0] + int(element.get("y", "0")), place[1] + int(element.get("x", "0"))
+
+
+def _opacity(element: ElementTree.Element) -> float:
+    return float(element.get("opacity", "1"))
+
+
+def _is_visible(element: ElementTree.Element) -> bool:
+    return element.get("visibility", "visible") == "visible"
+
+
+def _check_blending(element: ElementTree.Element, name: str) -> None:
+    found = element.get("composite-op", NORMAL)
+    if found != NORMAL:
+        raise Refusal(
+            f"{name[:40]!r} blends by {found[:40]}, only {NORMAL} is known here. "
+            "Set it to normal, or merge it with what is below."
+        )

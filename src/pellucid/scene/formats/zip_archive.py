@@ -1,0 +1,105 @@
+"""A scene as a .zip: `scene.json` and one PNG a layer, so that any tool can look inside.
+
+The same scene gives the same bytes.
+"""
+
+import io
+import json
+import zipfile
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from pellucid.files.atomic import open_atomically
+from pellucid.files.images import encode_picture, read_rgba
+from pellucid.files.metadata import Provenance
+from pellucid.scene.formats.limits import Budget, add_member, member
+from pellucid.scene.layer import Group, Layer
+from pellucid.scene.scene import Scene
+
+INDEX = "scene.json"
+FORMAT = "pellucid-scene"
+VERSION = 1
+MAX_INDEX_BYTES = 1 << 24
+
+
+def write_archive(scene: Scene, path: Path) -> None:
+    """Writes the layers, their places and where they come from.
+
+    Raises:
+        FileError: the file cannot be written.
+    """
+    groups = list(dict.fromkeys(group for layer in scene.layers for group in layer.groups))
+    numbers = {group: number for number, group in enumerate(groups)}
+    rows = [_row(layer, f"layers/{number:03}.png", numbers) for number, layer in enumerate(scene.layers)]
+    index = {
+        "format": FORMAT,
+        "version": VERSION,
+        "height": scene.height,
+        "width": scene.width,
+        "provenance": scene.provenance and scene.provenance.as_dict(),
+        "layers": rows,
+    }
+    if groups:
+        index["groups"] = [_common(group) for group in groups]
+    with open_atomically(path) as file, zipfile.ZipFile(file, "w") as archive:
+        add_member(archive, INDEX, json.dumps(index, ensure_ascii=False, indent=1).encode())
+        for row, layer in zip(rows, scene.layers, strict=True):
+            add_member(archive, row["file"], encode_picture(layer.image, "PNG", metadata=layer.provenance))
+
+
+def read_archive(content: bytes, budget: Budget) -> Scene:
+    """Reads `write_archive`.
+
+    Raises:
+        Refusal: too large.
+        ValueError, LookupError: another kind of zip.
+    """
+    with zipfile.ZipFile(io.BytesIO(content)) as archive:
+        index = json.loads(member(archive, INDEX, MAX_INDEX_BYTES))
+        if index["format"] != FORMAT or index["version"] != VERSION:
+            raise ValueError("another format or version")
+        height, width = int(index["height"]), int(index["width"])
+        budget.canvas(height, width)
+        groups = [Group(**_seen(row)) for row in index.get("groups", [])]
+        layers = tuple(_layer(archive, row, groups, budget) for row in index["layers"])
+        return Scene(layers=layers, height=height, width=width, provenance=Provenance.of(index["provenance"]))
+
+
+def _row(layer: Layer, file: str, numbers: Mapping[Group, int]) -> dict[str, Any]:
+    row: dict[str, Any] = {
+        "file": file,
+        **_common(layer),
+        "top": layer.offset[0],
+        "left": layer.offset[1],
+        "provenance": layer.provenance and layer.provenance.as_dict(),
+    }
+    if layer.groups:
+        row["groups"] = [numbers[group] for group in layer.groups]
+    return row
+
+
+def _common(node: Layer | Group) -> dict[str, Any]:
+    return {"name": node.name, "opacity": node.opacity, "visible": node.visible}
+
+
+def _seen(row: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        "name": str(row["name"]),
+        "opacity": float(row["opacity"]),
+        "visible": bool(row["visible"]),
+    }
+
+
+def _layer(
+    archive: zipfile.ZipFile, row: Mapping[str, Any], groups: Sequence[Group], budget: Budget
+) -> Layer:
+    image = read_rgba(member(archive, row["file"]), max_pixels=max(budget.left, 0))
+    budget.spend(*image.shape[:2])
+    return Layer(
+        image=image,
+        offset=(int(row["top"]), int(row["left"])),
+        provenance=Provenance.of(row["provenance"]),
+        groups=tuple(groups[int(number)] for number in row.get("groups", [])),
+        **_seen(row),
+    )

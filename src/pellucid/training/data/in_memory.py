@@ -1,0 +1,124 @@
+"""Training pictures in memory, and batches drawn from them with an explicit generator."""
+
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import partial
+
+import numpy as np
+import torch
+from jaxtyping import Float, UInt8
+from torch import Tensor
+from torch.nn import functional
+
+from pellucid.data.datasets import shards_of
+from pellucid.data.image_folder import BACKGROUND
+from pellucid.data.land_photos import calmest
+from pellucid.data.records import Record
+from pellucid.data.shards import Sample, read_shard
+from pellucid.errors import ConfigError
+from pellucid.rgba.padding import extend_colour
+from pellucid.rgba.resizing import resize_rgba
+from pellucid.training.recipe import Recipe
+
+
+@dataclass(frozen=True, slots=True)
+class Pictures:
+    """All pictures of a run at its size."""
+
+    records: tuple[Record, ...]
+    rgba: UInt8[Tensor, "n 4 h w"]
+    """Straight alpha, colour as `extend_colour` leaves it."""
+
+    def only(self, *, held_out: bool) -> "Pictures":
+        """Those that a hash holds out for measuring, or the others."""
+        return self.at([i for i, record in enumerate(self.records) if record.held_out == held_out])
+
+    def at(self, index: Sequence[int]) -> "Pictures":
+        """The pictures at `index`."""
+        return Pictures(tuple(self.records[i] for i in index), self.rgba[list(index)])
+
+    def to(self, device: torch.device) -> "Pictures":
+        """The same pictures on another device."""
+        return Pictures(self.records, self.rgba.to(device))
+
+    def batch(self, size: int, generator: torch.Generator, *, augment: bool) -> Float[Tensor, "b 4 h w"]:
+        """Pictures drawn with equal chance, straight alpha in [0, 1]; changed by `augmented` on request."""
+        drawn = torch.randint(len(self.records), (size,), generator=generator, device=self.rgba.device)
+        rgba = self.rgba[drawn].float().div_(255)
+        return augmented(rgba, generator) if augment else rgba
+
+
+def augmented(rgba: Float[Tensor, "b 4 h w"], generator: torch.Generator) -> Float[Tensor, "b 4 h w"]:
+    """Pictures flipped, with channels exchanged, and half of them moved; without a device sync.
+
+    By whole pixels only: what is resampled has softer edges than what the decoder will meet.
+    """
+    count, device = len(rgba), rgba.device
+
+    def draw(low: float, high: float) -> Tensor:
+        return torch.rand(count, generator=generator, device=device) * (high - low) + low
+
+    flip = torch.where(draw(0, 1) < 0.5, -1.0, 1.0)
+    moved = draw(0, 1) < 0.5
+    one, zero = torch.ones_like(flip), torch.zeros_like(flip)
+    sides = (rgba.shape[3], rgba.shape[2])
+    x, y = (torch.where(moved, draw(-side / 8, side / 8).round() * 2 / side, zero) for side in sides)
+    rows = [torch.stack([flip, zero, x], 1), torch.stack([zero, one, y], 1)]
+    grid = functional.affine_grid(torch.stack(rows, 1), list(rgba.shape), align_corners=False)
+    rgba = functional.grid_sample(rgba, grid, mode="nearest", align_corners=False)
+    order = torch.rand(count, 3, generator=generator, device=device).argsort(dim=1)
+    order = torch.where((draw(0, 1) < 0.3)[:, None], order, torch.arange(3, device=device))
+    colour = rgba[:, :3].gather(1, order[:, :, None, None].expand(-1, -1, *rgba.shape[2:]))
+    return torch.cat([colour, rgba[:, 3:]], dim=1)
+
+
+def shards(recipe: Recipe) -> list[str]:
+    """All shards of a recipe."""
+    return [shard for name in recipe.data for shard in shards_of(name)]
+
+
+def wanted(recipe: Recipe, group: str) -> bool:
+    """Whether a recipe takes pictures of a group."""
+    return not recipe.groups or group in recipe.groups
+
+
+def load_pictures(recipe: Recipe) -> Pictures:
+    """Reads a recipe's sets at its size.
+
+    Raises:
+        ConfigError: nothing is left.
+    """
+    samples = (sample for shard in shards(recipe) for sample in read_shard(shard))
+    found = [sample for sample in samples if wanted(recipe, sample[0].group)]
+    found = _calm(found, recipe)
+    if not found:
+        raise ConfigError(f"No pictures in {recipe.data} match groups {recipe.groups}. Mend the recipe.")
+    with ThreadPoolExecutor() as pool:
+        made = partial(prepared, size_px=recipe.size_px)
+        rgba = list(pool.map(made, (picture for _, picture in found)))
+    return Pictures(tuple(record for record, _ in found), torch.from_numpy(np.stack(rgba)))
+
+
+def load_samples(recipe: Recipe) -> list[Sample]:
+    """Reads a recipe's sets, backgrounds included, as they are but no larger than its size."""
+    samples = (sample for shard in shards(recipe) for sample in read_shard(shard))
+    found = [
+        (record, resize_rgba(rgba, recipe.size_px, recipe.size_px))
+        for record, rgba in samples
+        if (wanted(recipe, record.group) or record.group == BACKGROUND) and not record.held_out
+    ]
+    return _calm(found, recipe)
+
+
+def _calm(samples: list[Sample], recipe: Recipe) -> list[Sample]:
+    """All but the backgrounds with much fine detail, where the recipe leaves these out."""
+    if recipe.calmest == 1:
+        return samples
+    grounds = [sample for sample in samples if sample[0].group == BACKGROUND]
+    return [each for each in samples if each[0].group != BACKGROUND] + calmest(grounds, recipe.calmest)
+
+
+def prepared(picture: np.ndarray, size_px: int) -> np.ndarray:
+    """uint8 (h, w, 4) -> uint8 (4, size_px, size_px), colour extended under transparent pixels."""
+    return extend_colour(resize_rgba(picture, size_px, size_px)).transpose(2, 0, 1)

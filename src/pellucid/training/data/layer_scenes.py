@@ -1,0 +1,162 @@
+"""Scenes of two layers for stages of layer models: placed once, and cached as latents and texts."""
+
+from collections.abc import Sequence
+from dataclasses import fields
+from typing import get_args
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from pellucid.data.image_folder import BACKGROUND
+from pellucid.data.layer_composition import Arrangement, Triple, layer_triples
+from pellucid.data.shards import Sample
+from pellucid.errors import ConfigError
+from pellucid.pipelines.modes import Role
+from pellucid.rgba.padding import extend_colour
+from pellucid.rgba.resizing import on_grey
+from pellucid.rgba.types import AnyArray
+from pellucid.training.data.subjects import plain_pictures
+from pellucid.training.denoiser.frozen_pipeline import Denoising
+from pellucid.training.denoiser.predict import Conditions, rows_of
+from pellucid.training.recipe import Recipe
+
+ROLES = get_args(Role)
+ARRANGED = tuple(each.name for each in fields(Arrangement))
+TEXTS_A_SCENE = 4
+PIXELS_AT_ONCE = 64 * 128 * 128
+
+
+class Scenes:
+    """What a stage of layers draws its batches from.
+
+    Options in the recipe's `model`: `frames` (roles, in the order of the batch), `scenes` (how many are
+    placed and cached), `caption_dropout`, those of `Arrangement`, and `belonging` (how much likelier a
+    background is whose caption means something like the foreground's: e to the power of this times the cosine
+    of both; 0 draws at random. Needs a text encoder whose first state stands for the sentence, such as BERT).
+    """
+
+    OPTIONS = frozenset({"frames", "scenes", "caption_dropout", "belonging", *ARRANGED})
+
+    def __init__(self, recipe: Recipe, samples: Sequence[Sample], denoising: Denoising) -> None:
+        """`samples`: transparent pictures, and opaque ones of the group "background".
+
+        Raises:
+            ConfigError: roles that do not exist, or no pictures of one kind.
+        """
+        self.recipe, self.denoising, self.device = recipe, denoising, denoising.device
+        self.frames = tuple(recipe.model.get("frames", ("foreground", "background")))
+        check_roles(self.frames)
+        backs = [sample for sample in samples if sample[0].group == BACKGROUND]
+        fronts = [sample for sample in samples if sample[0].group != BACKGROUND]
+        if recipe.groups:  # as in the model of single layers: one picture a subject
+            records = [record for record, _ in fronts]
+            plain = plain_pictures(records, recipe.groups, recipe.subjects, recipe.first_subjects)
+            fronts = [fronts[index] for index in plain]
+        if not backs or not fronts:
+            raise ConfigError(
+                f"Expected transparent pictures and backgrounds, found {len(fronts)} and {len(backs)}. "
+                "Name a set of each in `data`, such as fluent-3d and land-photos."
+            )
+        count = int(recipe.model.get("scenes", 4096))
+        arranged = {name: recipe.model[name] for name in ARRANGED if name in recipe.model}
+        self.triples = list(
+            layer_triples(
+                fronts,
+                backs,
+                count,
+                size_px=recipe.size_px,
+                seed=recipe.seed,
+                arrangement=Arrangement(**arranged),
+                chances=self._chances(fronts, backs, float(recipe.model.get("belonging", 0.0))),
+            )
+        )
+        self.latents = torch.stack([self.latents_of(role) for role in self.frames], dim=1)
+        rng = np.random.default_rng(recipe.seed)
+        known: dict[str, int] = {"": 0}
+        spoken = [[each.texts(rng, plain=True) for _ in range(TEXTS_A_SCENE)] for each in self.triples]
+        rows = [
+            [[known.setdefault(texts[role], len(known)) for role in self.frames] for texts in scene]
+            for scene in spoken
+        ]
+        self.captions = torch.tensor(rows, device=self.device)
+        self.sentences = list(known)
+        self.texts = denoising.encode_texts(self.sentences)
+
+    @torch.no_grad()
+    def _chances(
+        self, fronts: Sequence[Sample], backs: Sequence[Sample], belonging: float
+    ) -> AnyArray | None:
+        """Chance of each background for each foreground, (fronts, backs), up to a factor."""
+        if not belonging:
+            return None
+        meanings: list[Tensor] = []
+        for samples in (fronts, backs):
+            labels = list(dict.fromkeys(record.label for record, _ in samples))
+            states = next(iter(self.denoising.encode_texts(labels).values()))[:, 0].float().cpu()
+            found = dict(zip(labels, functional.normalize(states - states.mean(dim=0), dim=1), strict=True))
+            meanings.append(torch.stack([found[record.label] for record, _ in samples]))
+        return (belonging * meanings[0] @ meanings[1].T).exp().double().numpy()
+
+    @torch.no_grad()
+    def latents_of(self, role: str) -> Tensor:
+        """Scaled latents (n, c, h, w): adjusted ones of foregrounds, the VAE's mean of opaque pictures."""
+        codec = self.denoising.codec
+        parts: list[Tensor] = []
+        for some in self._parts():
+            if role == "foreground":
+                rgba = np.stack([extend_colour(triple.foreground) for triple in some])
+                straight = torch.from_numpy(rgba).permute(0, 3, 1, 2).to(self.device).float() / 255
+                parts.append(codec.encode(straight))
+            else:
+                parts.append(codec.encode_opaque(self._on_grey(some, role).float() / 255))
+        return torch.cat(parts)
+
+    @torch.no_grad()
+    def conditions_of(self, role: str) -> Tensor:
+        """Scaled latents (n, c, h, w) of pictures on grey, as conditions enter by channel."""
+        return torch.cat(
+            [
+                self.denoising.codec.encode_opaque(self._on_grey(some, role).float() / 255)
+                for some in self._parts()
+            ]
+        )
+
+    def pictures_of(self, role: str) -> Tensor:
+        """Pictures on grey, uint8 (n, 3, h, w), as conditions enter by hint."""
+        return torch.cat([self._on_grey(some, role) for some in self._parts()])
+
+    def _parts(self) -> list[list[Triple]]:
+        at_once = max(1, PIXELS_AT_ONCE // self.recipe.size_px**2)
+        return [self.triples[start : start + at_once] for start in range(0, len(self.triples), at_once)]
+
+    def _on_grey(self, triples: Sequence[Triple], role: str) -> Tensor:
+        grey = [np.rint(on_grey(getattr(triple, role)) * 255).astype(np.uint8) for triple in triples]
+        return torch.from_numpy(np.stack(grey)).permute(0, 3, 1, 2).to(self.device)
+
+    def batch(self, generator: torch.Generator) -> tuple[Tensor, Tensor, Conditions]:
+        """Which scenes (b,), and scaled latents and conditions of their frames, frame index fastest."""
+        size = self.recipe.batch_size
+        drawn = torch.randint(len(self.latents), (size,), generator=generator, device=self.device)
+        spoken = torch.randint(TEXTS_A_SCENE, (size,), generator=generator, device=self.device)
+        silent = torch.rand(size, generator=generator, device=self.device) < float(
+            self.recipe.model.get("caption_dropout", 0.1)
+        )
+        rows = self.captions[drawn, spoken].masked_fill(silent[:, None], 0).flatten()
+        return drawn, self.latents[drawn].flatten(0, 1), rows_of(self.texts, rows)
+
+    def texts_of(self, count: int) -> list[str]:
+        """Captions of the frames of the first scenes, frame index fastest."""
+        return [self.sentences[row] for row in self.captions[:count, 0].flatten()]
+
+    def shown(self, latents: Tensor, role: str) -> Tensor:
+        """Pictures of latents: (n, 4, h, w) of foregrounds, else (n, 3, h, w)."""
+        codec = self.denoising.codec
+        return codec.decode(latents, passes=1) if role == "foreground" else codec.decode_opaque(latents)
+
+
+def check_roles(roles: Sequence[str]) -> None:
+    """Raises ConfigError unless there are roles, all known."""
+    if not roles or any(role not in ROLES for role in roles):
+        raise ConfigError(f"Expected roles of {', '.join(ROLES)}, got {list(roles)}. Mend the recipe.")

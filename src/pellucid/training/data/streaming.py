@@ -1,0 +1,265 @@
+"""Pictures of sets larger than memory, in an order that is a pure function of the seed and a position.
+
+So a run that was killed goes on with the pictures that the uninterrupted one would have seen. Nothing is kept
+for it: the position follows from the step.
+"""
+
+import os
+import time
+from collections import OrderedDict
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field
+from itertools import accumulate, chain, islice
+from threading import Lock
+
+import numpy as np
+import torch
+from jaxtyping import Float, UInt8
+from torch import Tensor
+
+from pellucid.data.datasets import cache_folder
+from pellucid.data.records import Record
+from pellucid.data.shard_index import counts_of
+from pellucid.data.shards import decoded, read_packed
+from pellucid.errors import ConfigError, FileError
+from pellucid.training.data.in_memory import Pictures, augmented, prepared, shards, wanted
+from pellucid.training.recipe import Recipe
+from pellucid.training.rng import Draw
+
+TOGETHER = 4
+"""Shards whose pictures are shuffled together."""
+HELD_OUT = 256
+"""Held-out pictures that are kept in memory."""
+BATCHES = {"vae": 2, "autoencoder": 1}
+"""Batches of pictures in one forward pass of a stage."""
+WORKERS = min(8, os.cpu_count() or 1)
+"""Threads that decode batches ahead of the training."""
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """Shards whose pictures are shuffled together, in one epoch of one part."""
+
+    epoch: int
+    number: int
+    shards: tuple[int, ...]
+
+
+@dataclass
+class Order:
+    """The order of one part's pictures, without end.
+
+    In every epoch the shards are shuffled and dealt out to the parts; a part's shards are taken `together` at
+    a time, and the pictures of those are shuffled.
+    """
+
+    counts: Sequence[int]
+    """Pictures of each shard, none without any."""
+    seed: int
+    part: int = 0
+    parts: int = 1
+    together: int = TOGETHER
+    _ends: list[int] = field(default_factory=lambda: [0])
+
+    def groups(self, epoch: int) -> list[Group]:
+        """The groups of an epoch, in order."""
+        mine = np.random.default_rng([self.seed, epoch]).permutation(len(self.counts))[
+            self.part :: self.parts
+        ]
+        some = [mine[start : start + self.together] for start in range(0, len(mine), self.together)]
+        return [Group(epoch, number, tuple(int(i) for i in each)) for number, each in enumerate(some)]
+
+    def shuffled(self, group: Group) -> np.ndarray:
+        """Order in which a group's pictures are taken, as indices into its shards one after the other."""
+        rng = np.random.default_rng([self.seed, group.epoch, self.part, group.number])
+        return rng.permutation(self.size(group))
+
+    def size(self, group: Group) -> int:
+        """Pictures of a group."""
+        return sum(self.counts[shard] for shard in group.shards)
+
+    def at(self, position: int, count: int) -> Iterator[tuple[Group, np.ndarray]]:
+        """The pictures from `position` on, `count` of them, as a few groups and indices in each."""
+        while self._ends[-1] <= position:
+            self._ends.append(self._ends[-1] + sum(map(self.size, self.groups(len(self._ends) - 1))))
+        epoch = next(number for number, end in enumerate(self._ends) if end > position) - 1
+        start = position - self._ends[epoch]
+        while count:
+            groups = self.groups(epoch)
+            for group, end in zip(groups, accumulate(map(self.size, groups)), strict=True):
+                first = self.size(group) - (end - start)
+                if first < self.size(group) and count:
+                    taken = self.shuffled(group)[first : first + count]
+                    yield group, taken
+                    start, count = start + len(taken), count - len(taken)
+            epoch, start = epoch + 1, 0
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Which batch: its step, its part, and its number within that forward pass; part -1 is no training."""
+
+    step: int
+    part: int
+    number: int
+
+
+class Reader:
+    """Reads batches of uint8 pictures, ahead of those who ask for them."""
+
+    def __init__(self, recipe: Recipe, names: Sequence[str], counts: Sequence[int]) -> None:
+        self.recipe, self.names, self.counts = recipe, names, counts
+        self.batches = BATCHES[recipe.stage]
+        self.parts = range(recipe.accumulation)
+        """Parts of a step that this process does, to know what is asked for next."""
+        self.waited_s = 0.0
+        """Seconds in which the training waited for pictures."""
+        self.orders = {
+            part: Order(counts, recipe.seed, part, recipe.accumulation) for part in range(recipe.accumulation)
+        } | {-1: Order(counts, recipe.seed + 1)}
+        self._decoders = ThreadPoolExecutor(WORKERS, "decode")
+        self._fetchers = ThreadPoolExecutor(TOGETHER, "fetch")
+        self._ahead: dict[Place, Future[Tensor]] = {}
+        self._groups: OrderedDict[tuple[int, Group], list[Future[list[bytes]]]] = OrderedDict()
+        self._lock = Lock()
+
+    def take(self, place: Place, size: int) -> UInt8[Tensor, "b 4 h w"]:
+        """The pictures of a batch; those of the next ones are read meanwhile."""
+        started = time.monotonic()
+        future = self._ahead.pop(place, None) or self._submit(place, size)
+        if place.part >= 0:
+            later = islice(self._after(place), 2 * WORKERS)
+            self._ahead = {each: self._ahead.get(each) or self._submit(each, size) for each in later}
+        found = future.result()
+        self.waited_s += time.monotonic() - started
+        return found
+
+    def _after(self, place: Place) -> Iterator[Place]:
+        """The places after one, in the order in which the training comes to them."""
+        step = place.step
+        while step < self.recipe.steps:
+            for part in self.parts:
+                for number in range(self.batches):
+                    if (step, part, number) > (place.step, place.part, place.number):
+                        yield Place(step, part, number)
+            step += 1
+
+    def _submit(self, place: Place, size: int) -> Future[Tensor]:
+        position = (place.step * self.batches + place.number) * size
+        picks = list(self.orders[place.part].at(position, size))
+        return self._decoders.submit(self._batch, place.part, picks)
+
+    def _batch(self, part: int, picks: Sequence[tuple[Group, np.ndarray]]) -> Tensor:
+        pictures: list[np.ndarray] = []
+        for group, indices in picks:
+            packed = list(chain.from_iterable(each.result() for each in self._group(part, group)))
+            pictures += [prepared(decoded(packed[index]), self.recipe.size_px) for index in indices]
+        return torch.from_numpy(np.stack(pictures))
+
+    def _group(self, part: int, group: Group) -> list[Future[list[bytes]]]:
+        """The picture files of a group's shards; the group after it is fetched too, and old ones let go."""
+        with self._lock:
+            for each in (group, self._next(part, group)):
+                if (part, each) not in self._groups:
+                    self._groups[part, each] = [
+                        self._fetchers.submit(self._fetch, shard) for shard in each.shards
+                    ]
+                self._groups.move_to_end((part, each))
+            found = self._groups[part, group]
+            while len(self._groups) > 3 * (len(self.parts) + 1):
+                self._groups.popitem(last=False)
+        return found
+
+    def _next(self, part: int, group: Group) -> Group:
+        groups = self.orders[part].groups(group.epoch)
+        if group.number + 1 < len(groups):
+            return groups[group.number + 1]
+        return self.orders[part].groups(group.epoch + 1)[0]
+
+    def _fetch(self, shard: int) -> list[bytes]:
+        packed = [
+            picture
+            for record, picture in read_packed(self.names[shard])
+            if wanted(self.recipe, record.group) and not record.held_out
+        ]
+        if len(packed) != self.counts[shard]:
+            raise FileError(
+                f"Expected {self.counts[shard]} pictures in {self.names[shard]}, found {len(packed)}: it was "
+                "changed. Start the command again."
+            )
+        return packed
+
+
+@dataclass(frozen=True, slots=True)
+class Streamed(Pictures):
+    """Pictures in shards, with the interface of those in memory; `records` and `rgba` are held-out ones."""
+
+    reader: Reader
+    asked: list[int] = field(default_factory=lambda: [0])
+    """How many batches were drawn beside the training: for the first weights, and in exports."""
+
+    def only(self, *, held_out: bool) -> Pictures:
+        """The held-out ones, in memory; or all others."""
+        return Pictures(self.records, self.rgba) if held_out else self
+
+    def to(self, device: torch.device) -> "Streamed":
+        """The same, with batches on another device."""
+        return Streamed(self.records, self.rgba.to(device), self.reader, self.asked)
+
+    def batch(self, size: int, generator: torch.Generator, *, augment: bool) -> Float[Tensor, "b 4 h w"]:
+        """The pictures of a place in the order, straight alpha in [0, 1], `augmented` on request."""
+        if isinstance(generator, Draw):
+            place = Place(generator.step, generator.part, generator.batches)
+            generator.batches += 1
+        else:
+            place = Place(self.asked[0], -1, 0)
+            self.asked[0] += 1
+        found = self.reader.take(place, size)
+        if self.rgba.device.type == "cuda":
+            found = found.pin_memory()
+        rgba = found.to(self.rgba.device, non_blocking=True).float().div_(255)
+        return augmented(rgba, generator) if augment else rgba
+
+
+def streamed(recipe: Recipe) -> Streamed:
+    """A recipe's shards as a stream.
+
+    Raises:
+        ConfigError: there are fewer shards with pictures than forward passes in a step.
+        FileError: a shard is absent or none.
+    """
+    names = shards(recipe)
+    counts = counts_of(names, cache_folder() / "counts")
+    sizes = [sum(n for group, n in each.training.items() if wanted(recipe, group)) for each in counts]
+    filled = [index for index, size in enumerate(sizes) if size]
+    if len(filled) < recipe.accumulation:
+        raise ConfigError(
+            f"Expected {recipe.accumulation} or more shards with pictures of {recipe.groups}, one for each "
+            f"forward pass of a step, found {len(filled)}. Write smaller ones: `pellucid data pack --each`."
+        )
+    held_out = [
+        name
+        for name, each in zip(names, counts, strict=True)
+        if any(wanted(recipe, group) for group in each.held_out)
+    ]
+    found = list(islice(_held_out(recipe, held_out), HELD_OUT))
+    records = tuple(record for record, _ in found)
+    rgba = [prepared(decoded(packed), recipe.size_px) for _, packed in found]
+    shape = (0, 4, recipe.size_px, recipe.size_px)
+    kept = np.stack(rgba) if rgba else np.zeros(shape, np.uint8)
+    reader = Reader(recipe, [names[index] for index in filled], [sizes[index] for index in filled])
+    return Streamed(records, torch.from_numpy(kept), reader)
+
+
+def _held_out(recipe: Recipe, names: Sequence[str]) -> Iterator[tuple[Record, bytes]]:
+    for name in names:
+        for record, packed in read_packed(name):
+            if record.held_out and wanted(recipe, record.group):
+                yield record, packed
+
+
+def reader_of(stage: object) -> Reader | None:
+    """What reads a stage's pictures, where they are streamed."""
+    pictures = getattr(stage, "pictures", None)
+    return pictures.reader if isinstance(pictures, Streamed) else None

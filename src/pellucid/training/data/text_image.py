@@ -1,0 +1,159 @@
+"""Captioned pictures for stages of text-to-image models: cached as latents and texts."""
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from pellucid.data.records import Record, captions
+from pellucid.training.data.in_memory import Pictures
+from pellucid.training.data.subjects import plain_pictures
+from pellucid.training.denoiser.frozen_pipeline import Denoising
+from pellucid.training.denoiser.predict import Conditions, rows_of
+from pellucid.training.recipe import Recipe
+from pellucid.training.stages.losses import blends
+
+BACKGROUNDS = {"": 0.5, "white": 1.0, "black": 0.0}
+"""Words after a caption, and the level behind the picture; no words mean the grey of transparency."""
+PIXELS_AT_ONCE = 64 * 128 * 128
+SMALLEST = 0.55
+"""Side of a placed picture over its canvas's."""
+SHIFT = 0.1
+"""How far a placed picture may leave the canvas, over half its side."""
+
+
+class Captioned:
+    """What a text-to-image stage draws its batches from.
+
+    Options in the recipe's `model`: `opaque` (whether opaque pictures are learned, all of them and not one a
+    subject), `placements` (ways in which each picture lies on the canvas: as it is, or mirrored, smaller and
+    moved), `caption_dropout`, `opaque_share` (how often another
+    background or placement than the first is drawn), `styled_share`.
+    """
+
+    OPTIONS = frozenset({"opaque", "placements", "caption_dropout", "opaque_share", "styled_share"})
+
+    def __init__(self, recipe: Recipe, pictures: Pictures, denoising: Denoising) -> None:
+        self.recipe, self.denoising, self.device = recipe, denoising, denoising.device
+        base = recipe.stage == "base"
+        self.opaque = base or bool(recipe.model.get("opaque", False))
+        self.settings = list(BACKGROUNDS) if base else [""] * int(recipe.model.get("placements", 1))
+        self.plain_count, self.pictures = self._chosen(pictures, all_of_them=self.opaque and not base)
+        self._cache()
+
+    def _chosen(self, pictures: Pictures, *, all_of_them: bool) -> tuple[int, Pictures]:
+        """How many pictures can be meant without naming a style, and these, before the others."""
+        recipe = self.recipe
+        plain = (
+            list(range(len(pictures.records)))
+            if all_of_them
+            else plain_pictures(pictures.records, recipe.groups, recipe.subjects, recipe.first_subjects)
+        )
+        subjects, taken = {pictures.records[index].label for index in plain}, set(plain)
+        styled = [i for i, each in enumerate(pictures.records) if each.label in subjects and i not in taken]
+        wanted = [*plain, *(styled if self._share("styled_share", 0.0) else [])]
+        return len(plain), pictures.at(wanted).to(self.device)
+
+    def _share(self, name: str, usual: float) -> float:
+        return float(self.recipe.model.get(name, usual))
+
+    @torch.no_grad()
+    def _cache(self) -> None:
+        """Latents of every picture in every setting, and the text encoder's states of every caption."""
+        encode = self._opaque_latents if self.opaque else self._adjusted_latents
+        self.ways = self._placed()
+        at_once = max(1, PIXELS_AT_ONCE // self.recipe.size_px**2)
+        self.latents = self.denoising.kept(
+            "latents",
+            [self.ways, self.opaque, self.settings],
+            lambda: torch.cat([encode(part.float() / 255) for part in self.ways.split(at_once)]),
+        )
+        sentences = {"": 0}
+        choices = [
+            [self._sentences(record, index < self.plain_count, word, sentences) for word in self.settings]
+            for index, record in enumerate(self.pictures.records)
+        ]
+        most = max(len(choice) for row in choices for choice in row)
+        padded = [[choice + [0] * (most - len(choice)) for choice in row] for row in choices]
+        self.captions = torch.tensor(padded, device=self.device)
+        self.caption_counts = torch.tensor([[len(c) for c in row] for row in choices], device=self.device)
+        self.sentences = list(sentences)
+        self.texts = self.denoising.encode_texts(self.sentences)
+
+    def _placed(self) -> Tensor:
+        """Every picture in every way in which it lies on the canvas, uint8 (n, ways, 4, h, w)."""
+        rgba, count = self.pictures.rgba, int(self.recipe.model.get("placements", 1))
+        generator = torch.Generator().manual_seed(self.recipe.seed)
+        moved = [placed(rgba.float() / 255, generator).mul(255).round().byte() for _ in range(count - 1)]
+        return torch.stack([rgba, *moved], dim=1) if moved else rgba[:, None]  # the pictures, not copies
+
+    def _opaque_latents(self, rgba: Tensor) -> Tensor:
+        pictures = [
+            blends(rgba[:, 0], rgba.new_full((1, 3, 1, 1), BACKGROUNDS[word])) for word in self.settings
+        ]
+        return torch.stack([self.denoising.vae.encode_opaque(picture) for picture in pictures], dim=1)
+
+    def _adjusted_latents(self, rgba: Tensor) -> Tensor:
+        return torch.stack([self.denoising.codec.encode(way) for way in rgba.unbind(1)], dim=1)
+
+    def _sentences(self, record: Record, plain: bool, word: str, known: dict[str, int]) -> list[int]:
+        ending = f", {word} background" if word else ""
+        return [known.setdefault(text + ending, len(known)) for text in captions(record, plain=plain)]
+
+    def batch(self, generator: torch.Generator) -> tuple[tuple[Tensor, Tensor], Tensor, Conditions]:
+        """Which pictures in which setting, (b,) each; scaled latents (b, c, h, w); conditions."""
+
+        def draw() -> Tensor:
+            return torch.rand(self.recipe.batch_size, generator=generator, device=self.device)
+
+        among = torch.where(
+            draw() < self._share("styled_share", 0.0), len(self.pictures.records), self.plain_count
+        )
+        index = (draw() * among).long()
+        setting = (draw() * len(self.settings)).long()
+        setting = setting.masked_fill(draw() >= self._share("opaque_share", 0.2), 0)
+        choice = (draw() * self.caption_counts[index, setting]).long()
+        row = self.captions[index, setting, choice]
+        row = row.masked_fill(draw() < self._share("caption_dropout", 0.1), 0)
+        return (index, setting), self.latents[index, setting], rows_of(self.texts, row)
+
+    def shown(self, rgba: Tensor) -> Tensor:
+        """Pictures as they are learned: over grey where they are opaque."""
+        return blends(rgba, rgba.new_full((1, 3, 1, 1), 0.5)) if self.opaque else rgba
+
+    def generated(self, latents: Tensor) -> Tensor:
+        """Pictures (n, 3 or 4, h, w) of latents."""
+        if self.opaque:
+            return self.denoising.vae.decode_opaque(latents)
+        return self.denoising.codec.decode(latents, passes=1)
+
+    def spread(self, count: int) -> tuple[Tensor, list[str]]:
+        """Indices of `count` pictures evenly spread over the plain ones, and their first captions."""
+        index = torch.tensor(spread(self.plain_count, count))
+        return index, [self.sentences[row] for row in self.captions[index, 0, 0]]
+
+
+def placed(rgba: Tensor, generator: torch.Generator) -> Tensor:
+    """Pictures (n, 4, h, w), straight alpha, half of them mirrored, all smaller (`SMALLEST`) and moved."""
+    count = len(rgba)
+
+    def draw(low: float, high: float) -> Tensor:
+        return (torch.rand(count, generator=generator) * (high - low) + low).to(rgba.device)
+
+    scale = draw(SMALLEST, 1.0)
+    mirror = torch.where(draw(0, 1) < 0.5, -1.0, 1.0)
+    x, y = (draw(-1, 1) * (1 - scale + SHIFT) / scale for _ in range(2))
+    zero = torch.zeros_like(scale)
+    rows = [torch.stack([mirror / scale, zero, x], 1), torch.stack([zero, 1 / scale, y], 1)]
+    grid = functional.affine_grid(torch.stack(rows, 1), list(rgba.shape), align_corners=False)
+    alpha = rgba[:, 3:]
+    premultiplied = torch.cat([rgba[:, :3] * alpha, alpha], dim=1)
+    found = functional.grid_sample(premultiplied, grid, mode="bilinear", align_corners=False)
+    alpha = found[:, 3:]
+    return torch.cat([torch.where(alpha > 0, found[:, :3] / alpha.clamp_min(1e-4), 0.5), alpha], 1).clamp(
+        0, 1
+    )
+
+
+def spread(total: int, count: int) -> list[int]:
+    """`count` indices evenly spread over `total`."""
+    return [index * total // count for index in range(min(count, total))]

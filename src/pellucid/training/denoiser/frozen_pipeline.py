@@ -1,0 +1,233 @@
+"""A pipeline whose denoiser trains: what stages of diffusion models have in common."""
+
+import hashlib
+from collections.abc import Callable, Generator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import fields
+from functools import cached_property, partial
+from pathlib import Path
+from typing import Any
+
+import torch
+from diffusers.models.unets.unet_2d_condition import UNet2DConditionModel
+from torch import Tensor, nn
+
+from pellucid.errors import ConfigError
+from pellucid.models.autoencoder import RGBAAutoencoder
+from pellucid.models.concat_condition import ConcatCondition
+from pellucid.pipelines.codec import autoencoder_of, check_codec
+from pellucid.pipelines.families import FamilyRow, denoiser_of, row_of
+from pellucid.pipelines.loading import mode_of_own, stock_pipeline
+from pellucid.pipelines.modes import MODES, Sampling
+from pellucid.pipelines.quiet import quiet
+from pellucid.pipelines.requests import Request
+from pellucid.pipelines.sampling import sample
+from pellucid.training.data.latent_cache import cached, folder_key
+from pellucid.training.denoiser.noise import NoiseOptions, Noising
+from pellucid.training.denoiser.predict import Conditions, condition_names, encode_texts, predict
+from pellucid.training.recipe import Recipe
+from pellucid.weights.store import load_codec
+
+NOISE = {each.name for each in fields(NoiseOptions)}
+CODEC = "rgba"
+SCORED = 8
+"""Batches at fixed noise of which a score is made."""
+
+
+class Denoising:
+    """The frozen parts of a pipeline around the denoiser, and what is asked of that in training.
+
+    Options in the recipe's `model`: those of `NoiseOptions`, and `codec` (the name of a released mode, such
+    as `sdxl-attn`, whose codec gives the adjusted latents; without it the one in the folder's `rgba`),
+    `cache` (keeps latents and text states on disk for the next run, mapped into memory).
+    """
+
+    OPTIONS = frozenset(NOISE | {"codec", "cache"})
+
+    def __init__(
+        self, recipe: Recipe, device: torch.device, *, architecture: Mapping[str, Any] | None = None
+    ) -> None:
+        """`architecture`: of a new UNet, where the folder has none yet.
+
+        Raises:
+            WeightsError: a part is absent.
+            ConfigError: `half_frozen` in another precision.
+        """
+        self.recipe, self.device, self.folder = recipe, device, Path(recipe.init)
+        unet = None
+        if architecture and not (self.folder / "unet").is_dir():
+            unet = UNet2DConditionModel(**architecture)
+        with quiet():
+            self.pipeline = stock_pipeline(recipe.init, torch.float32, unet=unet)
+        self.pipeline.set_progress_bar_config(disable=True)
+        if recipe.half_frozen and not recipe.bfloat16_on(device):
+            raise ConfigError(
+                f"Expected precision of bfloat16 with half_frozen, got {recipe.precision} on {device.type}. "
+                "Set one of them."
+            )
+        for part in self.pipeline.components.values():
+            if isinstance(part, nn.Module):
+                half = recipe.half_frozen and part is not self.pipeline.vae
+                nn.Module.to(part.requires_grad_(False), device, torch.bfloat16 if half else None)
+        if recipe.gradient_checkpointing:
+            self.net.enable_gradient_checkpointing()  # type: ignore[operator]
+        options = {name: value for name, value in recipe.model.items() if name in NOISE}
+        self.noising = Noising(self.pipeline.scheduler, NoiseOptions(**options), device)
+
+    @property
+    def row(self) -> FamilyRow:
+        """The family."""
+        return row_of(self.pipeline)
+
+    @property
+    def net(self) -> nn.Module:
+        """The denoiser."""
+        return denoiser_of(self.pipeline)
+
+    @cached_property
+    def codec(self) -> RGBAAutoencoder:
+        """The RGBA autoencoder over the pipeline's VAE.
+
+        Raises:
+            ConfigError: `codec` names no released mode.
+            WeightsError: the codec's files are absent or do not fit the VAE.
+        """
+        name = self.recipe.model.get("codec")
+        if name is None:
+            return load_codec(self.folder / CODEC, self.pipeline.vae)
+        if name not in MODES or MODES[name].codec is None:
+            raise ConfigError(
+                f"Expected codec to name a released mode, got {name!r}. Choose one of {', '.join(MODES)}."
+            )
+        codec = autoencoder_of(MODES[name].codec, self.pipeline.vae)  # type: ignore[arg-type]
+        check_codec(self.pipeline, codec)
+        return codec
+
+    @cached_property
+    def vae(self) -> RGBAAutoencoder:
+        """The VAE with its scaling, for opaque pictures."""
+        return RGBAAutoencoder(self.pipeline.vae, None, None)
+
+    def encode_texts(self, texts: Sequence[str]) -> Conditions:
+        """See `pellucid.training.denoiser.predict.encode_texts`."""
+
+        def make(name: str) -> Tensor:
+            if name not in found:
+                with quiet():
+                    found.update(encode_texts(self.pipeline, texts))
+            return found[name]
+
+        found: Conditions = {}
+        names = condition_names(self.pipeline)
+        return {name: self.kept(f"texts-{name}", list(texts), partial(make, name)) for name in names}
+
+    def kept(self, label: str, content: Sequence[object], make: Callable[[], Tensor]) -> Tensor:
+        """What `make` makes, or with `cache` what it made in an earlier run.
+
+        Args:
+            label: what it is.
+            content: what decides it beside the frozen parts of the model, which are known: plain values and
+                tensors, of which hashes are taken.
+            make: makes it.
+        """
+        if not self.recipe.model.get("cache"):
+            return make()
+        parts = [
+            (path.name, folder_key(path))
+            for path in sorted(self.folder.glob("*"))
+            if path.is_dir() and path.name not in (self.row.denoiser, "adapter", "control")
+        ]
+        hashed = [_digest(each) if isinstance(each, Tensor) else each for each in content]
+        key = [self.recipe.init, parts, self.recipe.model.get("codec"), *hashed]
+        return cached(None, key, make, label=label).to(self.device)
+
+    def errors(
+        self,
+        latents: Tensor,
+        conditions: Conditions,
+        generator: torch.Generator,
+        *,
+        rows_together: int = 1,
+        shown: Tensor | None = None,
+        more: Mapping[str, Any] | None = None,
+    ) -> Tensor:
+        """Weighted squared error of each row at a random noise level, (b,); its mean is the loss.
+
+        Args:
+            latents: scaled, (b, c, h, w).
+            conditions: of the same rows.
+            generator: of levels and noise.
+            rows_together: see `Noising`.
+            shown: latents (b, c2, h, w) for a UNet whose inputs have grown.
+            more: what else a UNet is called with.
+        """
+        made = self.noising(latents, generator, rows_together=rows_together)
+        noisy = made.noisy if shown is None else torch.cat([made.noisy, shown], dim=1)
+        found = predict(self.pipeline, noisy, made.timesteps, conditions, more or {}).float()
+        error = (found - made.target).square().mean(dim=(1, 2, 3))
+        return made.weight * error / made.weight.mean().clamp_min(1e-3)
+
+    @property
+    def sampling(self) -> Sampling:
+        """Settings for sample sheets: those that the model will be used with."""
+        return mode_of_own(self.row, None).sampling
+
+    @torch.no_grad()
+    def sampled(
+        self,
+        texts: Sequence[str],
+        module: nn.Module | None = None,
+        *,
+        shown: Tensor | None = None,
+        stock: Any = None,  # noqa: ANN401 - a diffusers pipeline
+        inputs: Sequence[Mapping[str, Any]] = ({},),
+    ) -> Tensor:
+        """Scaled latents that the stock pipeline samples, one a text.
+
+        Args:
+            texts: captions.
+            module: takes the denoiser's place, such as averaged weights.
+            shown: see `errors`; a row a text.
+            stock: another pipeline over the same parts.
+            inputs: what else it is called with: once for all texts, or once for each.
+        """
+        rows = [Request(prompt=text, negative_prompt="", seed=seed) for seed, text in enumerate(texts)]
+        size = {"height": self.recipe.size_px, "width": self.recipe.size_px}
+        with self.using(module), self.autocast():
+            handle = None if shown is None else ConcatCondition(shown).attach(self.net)
+            parts = [rows] if len(inputs) == 1 else [[row] for row in rows]
+            try:
+                found = [
+                    sample(stock or self.pipeline, part, self.sampling, {**size, **own})
+                    for part, own in zip(parts, inputs, strict=True)
+                ]
+                return torch.cat(found).float()
+            finally:
+                if handle is not None:
+                    handle.remove()
+
+    def fixed_score(self, loss: Callable[[torch.Generator], Mapping[str, Tensor]]) -> dict[str, float]:
+        """Means of loss terms over the first batches at fixed noise: comparable between steps."""
+        with self.autocast(), torch.no_grad():
+            generator = torch.Generator(self.device).manual_seed(0)
+            found = [loss(generator) for _ in range(SCORED)]
+        return {f"fixed_{name}": sum(float(each[name]) for each in found) / SCORED for name in found[0]}
+
+    def autocast(self) -> torch.autocast:
+        """Passes in the recipe's precision, as the loop trains with."""
+        enabled = self.recipe.bfloat16_on(self.device)
+        return torch.autocast(self.device.type, torch.bfloat16, enabled=enabled)
+
+    @contextmanager
+    def using(self, module: nn.Module | None) -> Generator[None]:
+        """Lets another module be the denoiser for a while."""
+        name, own = self.row.denoiser, self.net
+        setattr(self.pipeline, name, own if module is None else module)
+        try:
+            yield
+        finally:
+            setattr(self.pipeline, name, own)
+
+
+def _digest(values: Tensor) -> str:
+    return hashlib.sha256(values.cpu().numpy().tobytes()).hexdigest()

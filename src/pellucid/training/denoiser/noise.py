@@ -1,0 +1,128 @@
+"""How latents are noised for training, what is to be predicted from them, and how errors are weighted."""
+
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import torch
+from diffusers.schedulers.scheduling_ddpm import DDPMScheduler
+from diffusers.training_utils import compute_density_for_timestep_sampling
+from jaxtyping import Float, Shaped
+from torch import Tensor
+
+from pellucid.errors import ConfigError
+from pellucid.training.stages.losses import min_snr_weight
+
+Latents = Float[Tensor, "b c h w"]
+Objective = Literal["epsilon", "v_prediction", "flow_matching"]
+TIMESTEPS = {"uniform": "none", "logit-normal": "logit_normal", "mode": "mode"}
+"""Ours -> diffusers' name of a distribution of noise levels."""
+LEVELS = 1000
+"""Noise levels of every family here."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Noised:
+    """A batch as a denoiser meets it."""
+
+    noisy: Latents
+    target: Latents
+    timesteps: Shaped[Tensor, " b"]
+    """0 to 1000, whole where the schedule has whole ones."""
+    weight: Float[Tensor, " b"]
+    """Of the squared error."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NoiseOptions:
+    """Options of a recipe."""
+
+    timesteps: str = "uniform"
+    """Key of `TIMESTEPS`: how noise levels are drawn."""
+    logit_mean: float = 0.0
+    """Of `logit-normal`; above 0 draws more noise."""
+    logit_std: float = 1.0
+    mode_scale: float = 1.29
+    """Of `mode` (Esser et al. 2024, section 3.1)."""
+    shift: float | None = None
+    """Flow matching's shift towards noise, for larger pictures; None takes the scheduler's."""
+    min_snr_gamma: float = 5.0
+    """Of the weight min(snr, gamma) (Hang et al. 2023); 0 weights all alike. Flow matching has no such."""
+
+    def __post_init__(self) -> None:
+        if self.timesteps not in TIMESTEPS:
+            raise ConfigError(
+                f"Expected timesteps to be one of {', '.join(TIMESTEPS)}, got {self.timesteps!r}. "
+                "Mend the recipe."
+            )
+
+
+class Noising:
+    """A scheduler's noise, drawn at random levels."""
+
+    def __init__(self, scheduler: Any, options: NoiseOptions, device: torch.device) -> None:  # noqa: ANN401
+        """`scheduler`: the pipeline's own, any of diffusers'.
+
+        Raises:
+            ConfigError: it predicts something that cannot be trained here.
+        """
+        self.options = options
+        config = scheduler.config
+        if "prediction_type" not in config:  # flow matching
+            self.objective: Objective = "flow_matching"
+            own = 1.0 if config.get("use_dynamic_shifting") else float(config.get("shift", 1.0))
+            self.shift = own if options.shift is None else options.shift
+            return
+        if config.prediction_type not in ("epsilon", "v_prediction"):
+            raise ConfigError(
+                f"Expected a model that predicts epsilon, v or a flow, found {config.prediction_type!r}. "
+                "Take another one."
+            )
+        self.objective = config.prediction_type
+        ancestral: Any = DDPMScheduler.from_config(config)
+        self.alphas_cumprod: Tensor = ancestral.alphas_cumprod.to(device)
+
+    def __call__(self, latents: Latents, generator: torch.Generator, *, rows_together: int = 1) -> Noised:
+        """Latents with noise of random levels.
+
+        Args:
+            latents: scaled.
+            generator: of levels and noise, on the latents' device.
+            rows_together: neighbouring rows that share a level, as the frames of a scene do.
+        """
+        levels = self._levels(len(latents) // rows_together, generator).repeat_interleave(rows_together)
+        noise = torch.randn(latents.shape, generator=generator, device=latents.device)
+        if self.objective == "flow_matching":
+            sigma = self.shift * levels / (1 + (self.shift - 1) * levels)
+            share = sigma.view(-1, 1, 1, 1)
+            mixed = (1 - share) * latents + share * noise
+            return Noised(
+                noisy=mixed, target=noise - latents, timesteps=sigma * LEVELS, weight=torch.ones_like(sigma)
+            )
+        kept = self.alphas_cumprod[levels]
+        signal, noise_level = kept.sqrt().view(-1, 1, 1, 1), (1 - kept).sqrt().view(-1, 1, 1, 1)
+        v = self.objective == "v_prediction"
+        return Noised(
+            noisy=signal * latents + noise_level * noise,
+            target=signal * noise - noise_level * latents if v else noise,
+            timesteps=levels,
+            weight=min_snr_weight(kept, self.options.min_snr_gamma, v=v),
+        )
+
+    def _levels(self, count: int, generator: torch.Generator) -> Tensor:
+        """Shares of the way to noise for a flow, whole timesteps otherwise."""
+        options, device = self.options, generator.device
+        flow = self.objective == "flow_matching"
+        if options.timesteps == "uniform" and not flow:
+            return torch.randint(len(self.alphas_cumprod), (count,), generator=generator, device=device)
+        share = compute_density_for_timestep_sampling(
+            TIMESTEPS[options.timesteps],
+            count,
+            options.logit_mean,
+            options.logit_std,
+            options.mode_scale,
+            device,
+            generator,
+        )
+        if flow:
+            return share
+        return (share * len(self.alphas_cumprod)).long().clamp_max(len(self.alphas_cumprod) - 1)

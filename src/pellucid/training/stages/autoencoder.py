@@ -1,0 +1,223 @@
+"""Stage `autoencoder`: offset encoder and alpha decoder over the frozen VAE (LayerDiffuse section 3.1)."""
+
+import json
+import re
+from collections.abc import Mapping, Sequence
+from copy import deepcopy
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from pellucid.errors import ConfigError
+from pellucid.evaluation.metrics import alpha_mae, blended_metrics, psnr
+from pellucid.models.alpha_decoder import AlphaDecoder
+from pellucid.models.autoencoder import RGBAAutoencoder
+from pellucid.models.discriminator import PatchDiscriminator
+from pellucid.models.mini_vae import MiniVAE
+from pellucid.models.offset_encoder import OffsetEncoder
+from pellucid.models.rgba_vae import InflatedDecoder, InflatedEncoder
+from pellucid.models.test_time_augmentation import ORIENTATIONS, orient, restore
+from pellucid.training.data.in_memory import Pictures
+from pellucid.training.recipe import Recipe
+from pellucid.training.sample_grids import write_sheet
+from pellucid.training.stages.components import load_vae, save_half
+from pellucid.training.stages.losses import blends, discriminator_hinge, gradient_l1, identity, weighted
+from pellucid.weights.store import CONVENTION, fill
+
+DEFAULTS = {
+    "reconstruction": 1.0,
+    "blend": 1.0,
+    "gradient": 0.0,
+    "discriminator": 0.01,
+    "identity": 1.0,
+    "spread": 0.01,
+    "kl": 1e-6,
+    "median": 1.0,
+}
+"""Weights of all terms; those that a carrier lacks do nothing."""
+CARRIERS: Mapping[str, Mapping[str, str]] = {
+    "offset": {},
+    "channels": {"offset": "channels"},
+    "inflated": {"offset": "replaced", "latent_input": "raw"},
+}
+"""What carries alpha, and how it differs from the embedded convention."""
+
+
+class RGBAParts(nn.Module):
+    """The two networks that train together."""
+
+    def __init__(
+        self, offset_encoder: OffsetEncoder | InflatedEncoder, alpha_decoder: AlphaDecoder | InflatedDecoder
+    ) -> None:
+        super().__init__()
+        self.offset_encoder = offset_encoder
+        self.alpha_decoder = alpha_decoder
+
+
+class AutoencoderStage:
+    """Trains the latent offset to carry alpha while the frozen decoder's picture stays as it is.
+
+    Options in the recipe's `model`, beside the networks' own: `latent_noise` (the most noise that is added to
+    latents before they are decoded), `start = "init"` (go on from the networks in `init`), `trainable`
+    (regular expression of the parameters that train; without `offset_encoder`, diffusion models that were
+    trained on these latents stay right), `carrier` (a name of `CARRIERS`; with "channels" the offset encoder
+    makes `extra_channels` that come after the untouched latent, kept near unit spread by the term `spread`).
+    `turned` (the alpha decoder sees pictures and latents in all orientations, one a step, as its median of
+    eight passes will show them; without it that median is worse than one pass).
+    Channels of the latent are the VAE's, whatever the networks' tables say.
+    """
+
+    def __init__(
+        self, recipe: Recipe, pictures: Pictures, device: torch.device, vae: MiniVAE | None = None
+    ) -> None:
+        self.recipe = recipe
+        self.convention: dict[str, Any] = {"convention": "embedded", **CARRIERS[carrier_of(recipe)]}
+        self.weights = weighted(DEFAULTS, recipe.weights)
+        self.latent_noise = float(recipe.model.get("latent_noise", 0.0))
+        self.turned = bool(recipe.model.get("turned", False))
+        self.vae = vae or deepcopy(load_vae(recipe.init, device))  # compiled here alone
+        self.shift = float(self.vae.config.get("shift_factor") or 0.0)
+        self.pictures = pictures.only(held_out=False).to(device)
+        self.held_out = pictures.only(held_out=True).to(device)
+        torch.manual_seed(recipe.seed)
+        self.parts = self.networks().to(device)
+        self.codec(self.parts)  # or the recipe's networks do not fit the VAE
+        if recipe.model.get("start", "new") == "init":
+            self._start_from(Path(recipe.init) / "rgba")
+        self._freeze(str(recipe.model.get("trainable", "")))
+        turns: dict[str, nn.Module] = {"parts": self.parts}
+        if self.weights["discriminator"]:
+            self.discriminator = PatchDiscriminator(**recipe.model.get("discriminator", {}))
+            self.discriminator.to(device)  # pyright: ignore[reportArgumentType]
+            turns["discriminator"] = self.discriminator
+        self.turns: Mapping[str, nn.Module] = turns
+        self.compiled: Sequence[nn.Module] = (*self.parts.children(), self.vae.encoder, self.vae.decoder)
+        self._last: dict[int, tuple[Tensor, Tensor]] = {}
+
+    def networks(self) -> RGBAParts:
+        """What trains, new."""
+        model, channels = self.recipe.model, int(self.vae.config["latent_channels"])
+        extra = int(model.get("extra_channels", 4)) if carrier_of(self.recipe) == "channels" else 0
+        encoder: dict[str, Any] = model["offset_encoder"] | {"latent_channels": extra or channels}
+        decoder: dict[str, Any] = model["alpha_decoder"] | {"latent_channels": channels + extra}
+        parts = RGBAParts(OffsetEncoder(**encoder), AlphaDecoder(**decoder))
+        if extra:  # the decoder's first weights of a latent are 0 too, and 0 times 0 never learns
+            parts.offset_encoder.blocks[-1].reset_parameters()  # pyright: ignore
+        return parts
+
+    def codec(self, module: nn.Module) -> RGBAAutoencoder:
+        """The networks as they are used, over the frozen VAE."""
+        assert isinstance(module, RGBAParts)
+        return RGBAAutoencoder(self.vae, module.offset_encoder, module.alpha_decoder, **self.convention)
+
+    def _start_from(self, folder: Path) -> None:
+        """Loads what an earlier run exported; a decoder may have got its `detail` since."""
+        for name, module in self.parts.named_children():
+            fill(module, folder / name / "diffusion_pytorch_model.safetensors", fresh="detail.")
+
+    def _freeze(self, trainable: str) -> None:
+        """Leaves gradients to the parameters that match."""
+        wanted = {name for name, _ in self.parts.named_parameters() if re.search(trainable, name)}
+        if not wanted:
+            raise ConfigError(f"Expected trainable to match a parameter, got {trainable!r}. Mend the recipe.")
+        for name, parameter in self.parts.named_parameters():
+            parameter.requires_grad_(name in wanted)
+
+    def loss(self, turn: str, generator: torch.Generator) -> dict[str, Tensor]:
+        """The paper's three terms, L1s on blends over random colours and on edges; or the discriminator's."""
+        if turn == "discriminator":
+            real, fake = self._last.pop(generator.initial_seed())
+            return {"hinge": discriminator_hinge(self.discriminator(real), self.discriminator(fake))}
+        rgba = self.pictures.batch(self.recipe.batch_size, generator, augment=True)
+        found, terms = self.forward(rgba, generator)
+        colours = torch.rand(len(rgba), 3, 1, 1, generator=generator, device=generator.device)
+        terms["reconstruction"] = functional.l1_loss(found[:, :3], rgba[:, :3]) / 2
+        terms["reconstruction"] += functional.l1_loss(found[:, 3:], rgba[:, 3:])
+        mixed = blends(found, colours), blends(rgba, colours)
+        terms["blend"] = functional.l1_loss(*mixed)
+        if self.weights["gradient"]:
+            terms["gradient"] = gradient_l1(*mixed) + gradient_l1(found[:, 3:], rgba[:, 3:])
+        if self.weights["discriminator"]:
+            terms["discriminator"] = -self.discriminator(found).mean()
+            self._last[generator.initial_seed()] = (rgba, found.detach())
+        return {name: self.weights[name] * term for name, term in terms.items()}
+
+    def forward(self, rgba: Tensor, generator: torch.Generator) -> tuple[Tensor, dict[str, Tensor]]:
+        """The networks' pictures of a batch, and the terms that are about its latents."""
+        with torch.no_grad():
+            plain = self.vae_latents(rgba)
+        offset = self.parts.offset_encoder(rgba).float()
+        joined = self.convention.get("offset") == "channels"
+        adjusted = torch.cat([plain, offset], dim=1) if joined else plain + offset
+        picture = self.picture(adjusted)
+        level = self.latent_noise * torch.rand(
+            len(rgba), 1, 1, 1, generator=generator, device=generator.device
+        )
+        noisy = adjusted + level * torch.randn(adjusted.shape, generator=generator, device=generator.device)
+        shown = picture if not self.latent_noise else self.picture(noisy)
+        flip, turns = ORIENTATIONS[8][generator.initial_seed() % 8 if self.turned else 0]
+        seen = (orient(shown.clamp(0, 1), flip, turns), orient(noisy, flip, turns))
+        found = restore(self.parts.alpha_decoder(*seen).float(), flip, turns)
+        terms: dict[str, Tensor] = {}
+        if self.weights["identity"] and not joined:  # joined, the picture is the same
+            with torch.no_grad():
+                unadjusted = self.picture(plain)
+            terms["identity"] = identity(picture, unadjusted)
+        if joined:
+            terms["spread"] = offset.square().mean()
+        return found, terms
+
+    def vae_latents(self, rgba: Tensor) -> Tensor:
+        """Scaled latents of the pictures over grey, without an offset."""
+        posterior = self.vae.encode(blends(rgba, rgba.new_full((1, 3, 1, 1), 0.5)) * 2 - 1).latent_dist  # type: ignore[union-attr]
+        return (posterior.mean.float() - self.shift) * self.vae.config["scaling_factor"]
+
+    def picture(self, scaled: Tensor) -> Tensor:
+        """The frozen decoder's picture of scaled latents, about [0, 1]."""
+        raw = scaled[:, : self.vae.config["latent_channels"]] / self.vae.config["scaling_factor"] + self.shift
+        return self.vae.decode(raw).sample.float() / 2 + 0.5  # type: ignore[union-attr]
+
+    def export(self, module: nn.Module, folder: Path) -> None:
+        """Both networks in diffusers' layout, and how they are to be used."""
+        for name, network in module.named_children():
+            save_half(network, folder / "rgba" / name)  # type: ignore[arg-type]
+        (folder / "rgba" / CONVENTION).write_text(json.dumps(self.convention))
+
+    @torch.no_grad()
+    def _through(self, module: nn.Module, rgba: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """One pass: pictures again, and the frozen decoder's pictures of unadjusted and adjusted latents."""
+        codec = self.codec(module)
+        adjusted, plain = codec.encode(rgba), codec.encode(rgba, use_offset=False)
+        return codec.decode(adjusted, passes=1), codec.decode_opaque(plain), codec.decode_opaque(adjusted)
+
+    def sheet(self, module: nn.Module, path: Path) -> None:
+        """Held-out pictures above their reconstructions and the frozen decoder's two views."""
+        rgba = self.held_out.rgba[:16].float() / 255
+        write_sheet([rgba, *self._through(module, rgba)], path)
+
+    def score(self, module: nn.Module) -> dict[str, float]:
+        """Held-out pictures in one pass: mean PSNR on nine colours, alpha error, identity."""
+        rgba = self.held_out.rgba[: self.recipe.score_count].float() / 255
+        found, plain, picture = self._through(module, rgba)
+        return {
+            "held_out_psnr_db": round(blended_metrics(found, rgba)["mean"], 3),
+            "alpha_mae": round(alpha_mae(found, rgba), 5),
+            "identity_psnr_db": round(float(psnr(picture, plain).mean()), 3),
+        }
+
+
+def carrier_of(recipe: Recipe) -> str:
+    """What carries alpha by this recipe.
+
+    Raises:
+        ConfigError: something unknown.
+    """
+    carrier = str(recipe.model.get("carrier", "offset"))
+    if carrier not in CARRIERS:
+        raise ConfigError(
+            f"Expected carrier to be one of {list(CARRIERS)}, got {carrier!r}. Mend the recipe."
+        )
+    return carrier

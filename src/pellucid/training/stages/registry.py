@@ -1,0 +1,156 @@
+"""Stages by name, alone or one after the other."""
+
+import os
+import shutil
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from pathlib import Path
+
+import torch
+
+from pellucid.errors import ConfigError
+from pellucid.training.data.in_memory import Pictures, load_pictures, load_samples
+from pellucid.training.data.streaming import streamed
+from pellucid.training.distributed import Processes
+from pellucid.training.recipe import Recipe, read_recipe, stages_in
+from pellucid.training.trainer import Run, Stage
+
+PARTS = {
+    "vae": "vae",
+    "autoencoder": "rgba",
+    "base": "unet",
+    "transparent": "adapter/transparent.safetensors",
+    "layers": "adapter/joint.safetensors",
+    "control": "control",
+}
+"""What each stage adds to a model: a folder, or a file."""
+MODEL = "model"
+
+
+def usable_device(name: str | None) -> torch.device:
+    """The device of that name; without one, a GPU if torch sees any, else the CPU.
+
+    Raises:
+        ConfigError: torch cannot compute there.
+    """
+    try:
+        own = f"cuda:{os.environ['LOCAL_RANK']}" if "LOCAL_RANK" in os.environ else "cuda"  # one a process
+        device = torch.device(name or (own if torch.cuda.is_available() else "cpu"))
+        torch.zeros(1, device=device)
+    except (RuntimeError, AssertionError) as error:
+        reason = str(error).splitlines()[0]
+        raise ConfigError(
+            f"Expected a device that torch can use, found {name!r}: {reason}. Try cpu."
+        ) from None
+    return device
+
+
+def make_stage(recipe: Recipe, device: torch.device, pictures: Pictures | None = None) -> Stage:
+    """The stage that a recipe trains, with its data loaded."""
+    if recipe.stage == "layers":
+        if recipe.model.get("concat"):
+            from pellucid.training.stages.conditional_layers import ConcatStage
+
+            return ConcatStage(recipe, load_samples(recipe), device)
+        from pellucid.training.stages.joint_layers import LayersStage
+
+        return LayersStage(recipe, load_samples(recipe), device)
+    pictures = pictures or (streamed(recipe) if recipe.stream else load_pictures(recipe))
+    if recipe.stage == "vae":
+        from pellucid.training.stages.vae import VAEStage
+
+        return VAEStage(recipe, pictures, device)
+    if recipe.stage == "autoencoder":
+        return _autoencoder(recipe)(recipe, pictures, device)
+    if recipe.stage == "control":
+        from pellucid.training.stages.t2i_adapter import ControlStage
+
+        return ControlStage(recipe, pictures, device)
+    from pellucid.training.stages.text_to_image import DiffusionStage
+
+    return DiffusionStage(recipe, pictures, device)
+
+
+def _autoencoder(recipe: Recipe) -> Callable[[Recipe, Pictures, torch.device], Stage]:
+    from pellucid.training.stages.autoencoder import AutoencoderStage, carrier_of
+    from pellucid.training.stages.distillation import DistillStage
+    from pellucid.training.stages.rgba_vae import InflatedStage
+
+    if recipe.model.get("distill"):
+        return DistillStage
+    return InflatedStage if carrier_of(recipe) == "inflated" else AutoencoderStage
+
+
+def train_all(
+    config: Path,
+    overrides: Mapping[str, str],
+    folder: Path,
+    device: torch.device,
+    budget_s: float,
+    processes: Processes | None = None,
+) -> Path | None:
+    """Trains every stage of a recipe in turn into one model; called again, goes on where it stopped.
+
+    Args:
+        config: recipe with a table for every stage. Its `init` is a folder with text encoder and tokenizer.
+        overrides: values for all stages.
+        folder: each stage runs in a folder of its name in here; the model grows in `model`.
+        device: where to train.
+        budget_s: seconds after which to stop.
+        processes: those that train it together. None is this one alone.
+
+    Returns:
+        The model's folder, or None if the time was up first.
+    """
+    processes = processes or Processes(device)
+    started = processes.clock()
+    recipes = [read_recipe(config, stage, overrides) for stage in stages_in(config)]
+    model = folder / MODEL
+    if processes.main:
+        _copy_what_is_given(Path(recipes[0].init), model)
+    processes.wait()
+    pictures: Pictures | None = None
+    for recipe in recipes:
+        if (model / PARTS[recipe.stage]).exists():
+            continue
+        if recipe.stage != "layers" and not recipe.stream:
+            pictures = pictures or load_pictures(recipe)
+        recipe = replace(recipe, init=str(model))
+        run = Run(
+            recipe,
+            make_stage(recipe, processes.device, None if recipe.stream else pictures),
+            folder / recipe.stage,
+            processes,
+        )
+        if not run.train(budget_s=budget_s - (processes.clock() - started)):
+            return None
+        if processes.main:
+            _install(folder / recipe.stage / "export", model)
+        processes.wait()
+    return model
+
+
+def _copy_what_is_given(start: Path, model: Path) -> None:
+    """Copies the parts that no stage trains."""
+    for part in ("text_encoder", "tokenizer", "scheduler", "model_index.json", "licences"):
+        source = start / part
+        if source.is_dir():
+            shutil.copytree(source, model / part, dirs_exist_ok=True)
+        elif source.exists():
+            shutil.copyfile(source, model / part)
+
+
+def _install(export: Path, model: Path) -> None:
+    """Copies what a stage made into the model, each folder whole or not at all."""
+    for source in sorted(export.iterdir()):
+        if source.name == "adapter":  # files of several stages
+            for file in sorted(source.iterdir()):
+                (model / "adapter").mkdir(exist_ok=True)
+                shutil.copyfile(file, model / "adapter" / f".{file.name}.part")
+                (model / "adapter" / f".{file.name}.part").rename(model / "adapter" / file.name)
+            continue
+        part = model / f".{source.name}.part"
+        shutil.rmtree(part, ignore_errors=True)
+        shutil.copytree(source, part)
+        shutil.rmtree(model / source.name, ignore_errors=True)
+        part.rename(model / source.name)

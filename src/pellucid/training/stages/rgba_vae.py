@@ -1,0 +1,42 @@
+"""Stage `autoencoder` with `carrier = "inflated"`: the VAE itself learns alpha, and nothing stays frozen."""
+
+import json
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from pellucid.models.rgba_vae import InflatedDecoder, InflatedEncoder, inflated
+from pellucid.training.stages.autoencoder import AutoencoderStage, RGBAParts
+from pellucid.training.stages.components import save_half
+from pellucid.weights.store import CONVENTION, fill
+
+
+class InflatedStage(AutoencoderStage):
+    """Trains all of a VAE that was grown to four channels, by the same terms but identity, and KL.
+
+    The frozen VAE of `init` stays beside it: `identity` scores how far the new latents have left it.
+    """
+
+    def networks(self) -> RGBAParts:
+        """The grown VAE, as encoder and as decoder."""
+        vae = inflated(self.vae)
+        return RGBAParts(InflatedEncoder(vae), InflatedDecoder(vae))
+
+    def _start_from(self, folder: Path) -> None:
+        fill(self.parts.alpha_decoder.vae, folder / "vae" / "diffusion_pytorch_model.safetensors")
+
+    def forward(self, rgba: Tensor, generator: torch.Generator) -> tuple[Tensor, dict[str, Tensor]]:
+        """Pictures of latents drawn from the posteriors, and the posteriors' KL."""
+        encoder = self.parts.offset_encoder
+        assert isinstance(encoder, InflatedEncoder)
+        posterior = encoder.posterior(rgba)
+        noise = torch.randn(posterior.mean.shape, generator=generator, device=generator.device)
+        found = self.parts.alpha_decoder(None, posterior.mean + posterior.std * noise).float()
+        return found, {"kl": posterior.kl().mean() / posterior.mean[0].numel()}
+
+    def export(self, module: nn.Module, folder: Path) -> None:
+        """The one VAE in diffusers' layout, and how it is to be used."""
+        assert isinstance(module, RGBAParts)
+        save_half(module.alpha_decoder.vae, folder / "rgba" / "vae")  # type: ignore[arg-type]
+        (folder / "rgba" / CONVENTION).write_text(json.dumps(self.convention))

@@ -1,0 +1,95 @@
+"""Stage `control`: a small network that shows a frozen UNet the structure of a picture.
+
+A T2I-Adapter (Mou et al. 2023), since a ControlNet is half a UNet: too large for the embedded model.
+"""
+
+from collections.abc import Mapping, Sequence
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import torch
+from diffusers.models.adapter import T2IAdapter
+from PIL import Image
+from torch import Tensor, nn
+
+from pellucid.errors import ConfigError
+from pellucid.pipelines.structure_control import FOLDER, controlled
+from pellucid.rgba.control_images import structure
+from pellucid.training.data.in_memory import Pictures
+from pellucid.training.data.text_image import Captioned
+from pellucid.training.recipe import Recipe
+from pellucid.training.sample_grids import write_sheet
+from pellucid.training.stages.components import save_half
+from pellucid.training.stages.joint_layers import TRANSPARENT, wearing
+
+SHEET = 16
+USUAL = {"adapter_type": "light_adapter", "num_res_blocks": 2}
+
+
+class ControlStage:
+    """Trains a T2I-Adapter on silhouettes and edges of the training pictures, one of them left out at times.
+
+    Options in the recipe's `model`, beside those of `Denoising` and `Captioned`: `over` (name of the adapter
+    that lies below; "" is the plain UNet), and T2IAdapter's own `adapter_type` and `num_res_blocks`.
+    """
+
+    def __init__(self, recipe: Recipe, pictures: Pictures, device: torch.device) -> None:
+        self.recipe, self.device = recipe, device
+        torch.manual_seed(recipe.seed)
+        self.denoising = wearing(recipe, device, str(recipe.model.get("over", TRANSPARENT)))
+        config = getattr(self.denoising.net, "config", {})
+        if self.denoising.row.text_width is None or "block_out_channels" not in config:
+            raise ConfigError(
+                f"Expected Stable Diffusion's UNet, found {type(self.denoising.net).__name__}. "
+                "Train a ControlNet of that family with diffusers instead."
+            )
+        self.data = Captioned(recipe, pictures, self.denoising)
+        self.structures = torch.stack([structures_of(way) for way in self.data.ways.unbind(1)], dim=1).to(
+            device
+        )
+        own = {name: recipe.model.get(name, usual) for name, usual in USUAL.items()}
+        self.adapter = T2IAdapter(channels=list(config["block_out_channels"]), **own)
+        self.adapter.to(device)  # pyright: ignore[reportArgumentType]
+        self.turns: Mapping[str, nn.Module] = {"adapter": self.adapter}
+        self.compiled: Sequence[nn.Module] = (self.denoising.net,)
+
+    def loss(self, turn: str, generator: torch.Generator) -> dict[str, Tensor]:
+        """Squared error of what the UNet predicts when it is shown the structure, weighted by min-SNR."""
+        drawn, latents, texts = self.data.batch(generator)
+        chance = torch.rand(len(latents), generator=generator, device=self.device)
+        seen = self.structures[drawn].float() / 255
+        kept = torch.stack([chance > 0.4, chance < 0.8, chance < 0], dim=1)  # 40 % miss one, 20 % the other
+        features = self.adapter(seen * kept[:, :, None, None])
+        more = {"down_intrablock_additional_residuals": features}
+        return {"control": self.denoising.errors(latents, texts, generator, more=more).mean()}
+
+    def export(self, module: nn.Module, folder: Path) -> None:
+        """Writes the network in diffusers' layout."""
+        save_half(module, folder / FOLDER)  # type: ignore[arg-type]
+
+    @torch.no_grad()
+    def sheet(self, module: nn.Module, path: Path) -> None:
+        """Structures, the pictures they are of, and what is made of their captions with them."""
+        index, texts = self.data.spread(SHEET)
+        seen = self.structures[index, -1]
+        pictures = [Image.fromarray(each) for each in seen.permute(0, 2, 3, 1).cpu().numpy()]
+        stock = controlled(self.denoising.pipeline, module)
+        made = self.denoising.sampled(texts, stock=stock, inputs=[{"image": each} for each in pictures])
+        learned = self.data.generated(self.data.latents[index, -1])
+        write_sheet([seen.float() / 255, learned, self.data.generated(made)], path)
+
+    def score(self, module: nn.Module) -> dict[str, float]:
+        """Loss at fixed noise: comparable between steps."""
+        assert isinstance(module, T2IAdapter)
+        own, self.adapter = self.adapter, module
+        try:
+            return self.denoising.fixed_score(partial(self.loss, "adapter"))
+        finally:
+            self.adapter = own
+
+
+def structures_of(rgba: Tensor) -> Tensor:
+    """Both structures of pictures, uint8 (n, 4, h, w), as (n, 3, h, w)."""
+    pictures = np.ascontiguousarray(rgba.permute(0, 2, 3, 1).cpu().numpy())
+    return torch.from_numpy(np.stack([structure(each) for each in pictures])).permute(0, 3, 1, 2)

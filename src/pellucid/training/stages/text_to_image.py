@@ -1,0 +1,112 @@
+"""Stages `base` and `transparent`: a text-to-image model of any family on cached latents.
+
+`base` learns opaque pictures. `transparent` starts from it and learns adjusted latents (LayerDiffuse
+section 3.2, Fig. 2a) with the parameters that `model.method` names; its export is an adapter.
+"""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from pellucid.evaluation.metrics import nearest_rank
+from pellucid.pipelines.sampling import batches
+from pellucid.training.data.in_memory import Pictures
+from pellucid.training.data.text_image import Captioned, spread
+from pellucid.training.denoiser.frozen_pipeline import Denoising
+from pellucid.training.denoiser.parameters import (
+    LOW_RANK,
+    RANK,
+    bits_of,
+    choose,
+    save_adapter,
+    save_diffusers_lora,
+)
+from pellucid.training.recipe import Recipe
+from pellucid.training.sample_grids import write_sheet
+from pellucid.training.stages.components import save_half
+
+OPTIONS = Denoising.OPTIONS | Captioned.OPTIONS | {"method", "rank", "trainable", "format", "name", "bits"}
+OPAQUE = {"frames": ["background"], "hint": "", "over": ""}
+"""What an adapter of opaque pictures says of itself: alone, on the plain model."""
+SHEET = 16
+
+
+class DiffusionStage:
+    """Trains a denoiser to predict noise, v or a flow, as its scheduler says, from latents and captions.
+
+    Options in the recipe's `model`, beside a new UNet's own and those of `Denoising` and `Captioned`:
+    `method` (key of `METHODS`; full for `base`, else lora), `rank` (of LoRAs), `trainable` (expression that
+    narrows what other methods train), `format` (one of `FORMATS`), `bits` (one of `BITS`), `name` (of the
+    adapter's file).
+    """
+
+    def __init__(self, recipe: Recipe, pictures: Pictures, device: torch.device) -> None:
+        self.recipe, self.device, options = recipe, device, recipe.model
+        self.bits = bits_of(recipe)
+        torch.manual_seed(recipe.seed)
+        base = recipe.stage == "base"
+        architecture = {key: value for key, value in options.items() if key not in OPTIONS}
+        self.denoising = Denoising(recipe, device, architecture=architecture if base else None)
+        self.data = Captioned(recipe, pictures, self.denoising)
+        net = self.denoising.net
+        self.method = str(options.get("method", "full" if base else "lora"))
+        rank, pattern = int(options.get("rank", RANK)), str(options.get("trainable", ""))
+        self.start = choose(net, self.method, rank=rank, pattern=pattern)
+        net.to(device)
+        self.turns: Mapping[str, nn.Module] = {self.denoising.row.denoiser: net}
+        self.compiled: Sequence[nn.Module] = (net,)
+
+    def loss(self, turn: str, generator: torch.Generator) -> dict[str, Tensor]:
+        """Squared error of what the model predicts, weighted by min-SNR."""
+        _, latents, texts = self.data.batch(generator)
+        return {self.denoising.noising.objective: self.denoising.errors(latents, texts, generator).mean()}
+
+    def export(self, module: nn.Module, folder: Path) -> None:
+        """Writes the UNet in diffusers' layout (`base`), or an adapter; LoRAs for diffusers too."""
+        if self.recipe.stage == "base":
+            save_half(module, folder / self.denoising.row.denoiser)  # type: ignore[arg-type]
+            return
+        path = folder / "adapter" / f"{self.recipe.model.get('name', 'transparent')}.safetensors"
+        style = str(self.recipe.model.get("format", "diffusers"))
+        about = OPAQUE if self.data.opaque else None
+        codec = self.recipe.model.get("codec")
+        save_adapter(module, self.start, path, style=style, about=about, codec=codec, bits=self.bits)
+        if self.method in LOW_RANK:
+            save_diffusers_lora(self.denoising.pipeline, module, folder / "diffusers-lora")
+
+    def generated(self, module: nn.Module, texts: Sequence[str]) -> Tensor:
+        """What the module makes of sentences, (n, 3 or 4, h, w): over grey (`base`), or transparent."""
+        return self.data.generated(self.denoising.sampled(texts, module))
+
+    @torch.no_grad()
+    def sheet(self, module: nn.Module, path: Path) -> None:
+        """Generated pictures of sixteen subjects under the pictures that were learned."""
+        data = self.data
+        index, texts = data.spread(SHEET)
+        learned = data.shown(data.pictures.rgba[index].float() / 255)
+        write_sheet([learned, self.generated(module, texts)], path)
+
+    @torch.no_grad()
+    def score(self, module: nn.Module) -> dict[str, float]:
+        """Prompt fidelity: how often the nearest training picture has the asked label (top 1, top 5)."""
+        data = self.data
+        pairs = [
+            (index, choice)
+            for index in range(data.plain_count)
+            for choice in range(int(data.caption_counts[index, 0]))
+        ]
+        asked = [pairs[place] for place in spread(len(pairs), self.recipe.score_count)]
+        texts = [data.sentences[data.captions[index, 0, choice]] for index, choice in asked]
+        found = torch.cat([self.generated(module, part) for part in batches(texts, 64)])
+        known = data.shown(data.pictures.rgba[: data.plain_count].float() / 255)
+        labels = [record.label for record in data.pictures.records[: data.plain_count]]
+        ranks = nearest_rank(opaque(found), opaque(known), labels, [labels[index] for index, _ in asked])
+        shares = {"top1": 1, "top5": 5}
+        return {name: sum(rank <= most for rank in ranks) / len(ranks) for name, most in shares.items()}
+
+
+def opaque(picture: Tensor) -> Tensor:
+    """RGBA of pictures that may lack alpha."""
+    return picture if picture.shape[1] == 4 else torch.cat([picture, torch.ones_like(picture[:, :1])], dim=1)

@@ -1,0 +1,106 @@
+"""Stage `vae`: the embedded model's VAE on opaque pictures."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from pellucid.evaluation.metrics import psnr
+from pellucid.models.mini_vae import MiniVAE
+from pellucid.training.data.in_memory import Pictures
+from pellucid.training.recipe import Recipe
+from pellucid.training.sample_grids import write_sheet
+from pellucid.training.stages.components import save_half
+from pellucid.training.stages.losses import blends, gradient_l1, weighted
+
+GREY = 0.5
+DEFAULTS = {"reconstruction": 1.0, "gradient": 1.0, "kl": 2e-3}
+
+
+def backgrounds(count: int, generator: torch.Generator) -> Tensor:
+    """One solid colour a picture, (count, 3, 1, 1) in [0, 1]; half are the grey of transparency."""
+    device = generator.device
+    colours = torch.rand(count, 3, 1, 1, generator=generator, device=device)
+    plain = torch.rand(count, 1, 1, 1, generator=generator, device=device) < 0.5
+    return torch.where(plain, torch.full_like(colours, GREY), colours)
+
+
+class VAEStage:
+    """Trains a `MiniVAE` on pictures laid over solid colours and over one another."""
+
+    def __init__(self, recipe: Recipe, pictures: Pictures, device: torch.device) -> None:
+        self.recipe = recipe
+        self.pictures = pictures.only(held_out=False).to(device)
+        self.held_out = pictures.only(held_out=True).to(device)
+        self.weights = weighted(DEFAULTS, recipe.weights)
+        torch.manual_seed(recipe.seed)
+        self.vae = MiniVAE(**dict(recipe.model), sample_size=recipe.size_px)
+        self._start_from_principal_components(torch.Generator(device))
+        self.vae.to(device)  # pyright: ignore[reportArgumentType]
+        self.turns: Mapping[str, nn.Module] = {"vae": self.vae}
+        self.compiled: Sequence[nn.Module] = (self.vae.encoder, self.vae.decoder)
+
+    @torch.no_grad()
+    def _start_from_principal_components(self, generator: torch.Generator) -> None:
+        """Sets the linear share of the code to the patches' principal components, at unit variance."""
+        patch = self.vae.pixels_per_latent
+        rounds = range(1024 // self.recipe.batch_size + 1)
+        pictures = torch.cat([self.batch(generator.manual_seed(seed)).cpu() for seed in rounds])
+        patches = functional.unfold(pictures, patch, stride=patch).transpose(1, 2).flatten(0, 1)
+        mean = patches.mean(dim=0)
+        variances, directions = torch.linalg.eigh((patches - mean).T @ (patches - mean) / len(patches))
+        channels = self.vae.config["latent_channels"]
+        spread, basis = variances[-channels:].sqrt(), directions[:, -channels:]
+        into = (basis / spread).T
+        self.vae.patch_in.weight.copy_(into.view_as(self.vae.patch_in.weight))
+        self.vae.patch_in.bias.copy_(-into @ mean)  # type: ignore[union-attr]
+        self.vae.patch_out.weight.copy_((basis * spread).T.reshape(self.vae.patch_out.weight.shape))
+        self.vae.patch_out.bias.copy_(mean.view(3, -1).mean(dim=1))  # type: ignore[union-attr]
+
+    def batch(self, generator: torch.Generator) -> Tensor:
+        """Opaque pictures in [-1, 1]; a quarter shows one object before another."""
+        size = self.recipe.batch_size
+        front = self.pictures.batch(size, generator, augment=True)
+        back = blends(self.pictures.batch(size, generator, augment=True), backgrounds(size, generator))
+        crowd = torch.rand(size, 1, 1, 1, generator=generator, device=generator.device) < 0.25
+        ground = torch.where(crowd, back, backgrounds(size, generator).expand_as(back))
+        return (front[:, :3] * front[:, 3:] + ground * (1 - front[:, 3:])) * 2 - 1
+
+    def loss(self, turn: str, generator: torch.Generator) -> dict[str, Tensor]:
+        """L1, gradient L1 and KL of one batch."""
+        picture = self.batch(generator)
+        posterior = self.vae.encode(picture).latent_dist  # type: ignore[union-attr]
+        noise = torch.randn(posterior.mean.shape, generator=generator, device=generator.device)
+        found = self.vae.decode(posterior.mean + posterior.std * noise).sample.float()  # type: ignore[union-attr]
+        terms = {
+            "reconstruction": functional.l1_loss(found, picture),
+            "gradient": gradient_l1(found, picture),
+            "kl": posterior.kl().mean() / posterior.mean[0].numel(),
+        }
+        return {name: self.weights[name] * term for name, term in terms.items()}
+
+    @torch.no_grad()
+    def export(self, module: nn.Module, folder: Path) -> None:
+        """Measures the latents' spread and saves the VAE in diffusers' layout."""
+        assert isinstance(module, MiniVAE)
+        generator = torch.Generator(self.pictures.rgba.device).manual_seed(0)
+        latents = torch.cat([module.encode(self.batch(generator)).latent_dist.mean for _ in range(16)])  # type: ignore[union-attr]
+        module.register_to_config(scaling_factor=round(1 / float(latents.std()), 5))
+        save_half(module, folder / "vae")
+
+    @torch.no_grad()
+    def sheet(self, module: nn.Module, path: Path) -> None:
+        """Held-out pictures over grey, above their reconstructions."""
+        rgba = self.held_out.rgba[:16].float() / 255
+        picture = blends(rgba, rgba.new_full((1, 3, 1, 1), GREY))
+        write_sheet([picture, (module(picture * 2 - 1) + 1) / 2], path)
+
+    @torch.no_grad()
+    def score(self, module: nn.Module) -> dict[str, float]:
+        """PSNR of held-out pictures over grey, dB."""
+        rgba = self.held_out.rgba[: self.recipe.score_count].float() / 255
+        picture = blends(rgba, rgba.new_full((1, 3, 1, 1), GREY))
+        found = (module(picture * 2 - 1) + 1) / 2
+        return {"held_out_psnr_db": round(float(psnr(found.clamp(0, 1), picture).mean()), 3)}

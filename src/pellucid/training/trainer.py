@@ -1,0 +1,318 @@
+"""The one training loop.
+
+Every random draw of step `n` comes from a generator seeded with (recipe seed, n, part): a resumed run needs
+no stored random state and sees what the uninterrupted one would have seen, bit for bit on one CPU thread. Nor
+does it matter how many processes share the parts of a step.
+"""
+
+import json
+import math
+import time
+from collections.abc import Callable, Generator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from copy import deepcopy
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any, Protocol, runtime_checkable
+
+import torch
+from torch import Tensor, nn
+from torch.nn.attention import SDPBackend, sdpa_kernel
+from torch.optim.swa_utils import AveragedModel
+
+from pellucid.errors import ConfigError
+from pellucid.files.atomic import write_atomically
+from pellucid.progress import track
+from pellucid.training import checkpoints, sharding
+from pellucid.training.data.streaming import reader_of
+from pellucid.training.distributed import Loss, Processes
+from pellucid.training.optimizers import optimizer_of
+from pellucid.training.recipe import Recipe
+from pellucid.training.rng import Draw
+from pellucid.training.run_log import Journal
+
+
+@runtime_checkable
+class Stage(Protocol):
+    """What differs between stages: the modules, the loss, and what is written at the end."""
+
+    turns: Mapping[str, nn.Module]
+    """Modules by the name of the turn in which they train, in order; the first is averaged and exported."""
+    compiled: Sequence[nn.Module]
+    """Networks that the loss calls, for torch.compile."""
+
+    def loss(self, turn: str, generator: torch.Generator) -> dict[str, Tensor]:
+        """Weighted loss terms of one batch drawn from `generator`, which is on the modules' device."""
+        ...
+
+    def export(self, module: nn.Module, folder: Path) -> None:
+        """Writes the trained module where the next stage reads it."""
+        ...
+
+    def sheet(self, module: nn.Module, path: Path) -> None:
+        """Draws sample pictures to a PNG."""
+        ...
+
+    def score(self, module: nn.Module) -> dict[str, float]:
+        """Measures the module on what the recipe's `score_count` asks for."""
+        ...
+
+
+def progress(recipe: Recipe, step: int, elapsed_s: float = 0.0) -> float:
+    """Share of a run that is done, 0 to 1: of its steps or, where it may take only so long, of its time."""
+    timed = elapsed_s / (60 * recipe.minutes) if recipe.minutes else 0.0
+    return min(1.0, max(step / recipe.steps, timed))
+
+
+def learning_rate(recipe: Recipe, step: int, elapsed_s: float = 0.0) -> float:
+    """Linear warm-up, then a cosine down to `final_learning_rate` of the highest."""
+    warm = min(1.0, (step + 1) / max(1, recipe.warmup_steps))
+    fall = (1 + math.cos(math.pi * progress(recipe, step, elapsed_s))) / 2
+    return (
+        recipe.learning_rate * warm * (recipe.final_learning_rate + (1 - recipe.final_learning_rate) * fall)
+    )
+
+
+Tensors = tuple[Tensor, ...] | list[Tensor]
+Average = Callable[[Tensors, Tensors, Tensor | int], None]
+
+
+def warmed_average(decay: float, steps_done: Callable[[], int]) -> Average:
+    """Exponential average whose memory grows with the run, since a fixed one keeps the untrained start."""
+
+    @torch.no_grad()
+    def update(averaged: Tensors, current: Tensors, _: Tensor | int) -> None:
+        kept = min(decay, (1 + steps_done()) / (10 + steps_done()))
+        torch._foreach_lerp_(averaged, current, 1 - kept)  # pyright: ignore[reportPrivateUsage]
+
+    return update
+
+
+class Run:
+    """One training run in one folder: made new, or taken up where its checkpoint stopped.
+
+    Args:
+        recipe: what to do.
+        stage: what is trained.
+        folder: of the run; made if absent.
+        processes: those that train it together. None is this one alone.
+    """
+
+    def __init__(
+        self, recipe: Recipe, stage: Stage, folder: Path, processes: Processes | None = None
+    ) -> None:
+        self.recipe, self.stage, self.folder = recipe, stage, folder
+        self.first = next(iter(stage.turns.values()))
+        self.device = next(self.first.parameters()).device
+        self.processes = processes or Processes(self.device)
+        if recipe.half_frozen and self.processes.sharded:
+            raise ConfigError("Expected half_frozen without FSDP, found both. Take one of them.")
+        self.parts = self.processes.parts(recipe.accumulation)
+        self.step, self.elapsed_s = 0, 0.0
+        self.reader = reader_of(stage)
+        self._told = (time.monotonic(), self.reader.waited_s if self.reader else 0.0)
+        if self.reader:
+            self.reader.parts = self.parts
+        self._finite = torch.ones((), dtype=torch.bool, device=self.device)
+        if recipe.channels_last:
+            for module in (*stage.turns.values(), *stage.compiled):
+                module.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue] - a stub's
+        self.optimizers = {
+            turn: optimizer_of(recipe, module, self.device, sharded=self.processes.sharded)
+            for turn, module in stage.turns.items()
+        }
+        update = warmed_average(recipe.ema_decay, lambda: self.step)
+        self.average = AveragedModel(self.first, multi_avg_fn=update) if recipe.ema_decay else None
+        self._share_out()
+        if state := checkpoints.load(folder):
+            self._restore(state)
+        if recipe.compile:
+            for network in stage.compiled:
+                network.compile()
+
+    def _share_out(self) -> None:
+        """Readies modules and optimizers for all processes."""
+        self._plain = deepcopy(self.first) if self.processes.sharded and self.processes.main else None
+        losses = {turn: Loss(self.stage, turn) for turn in self.stage.turns}
+        self.losses = self.processes.prepared(losses, self.optimizers)
+        if self.average:
+            sharding.share_like(self.average.module, self.first)
+
+    def _restore(self, state: dict[str, Any]) -> None:
+        for turn, module in self.stage.turns.items():
+            sharding.load_module(module, state["modules"][turn])
+            sharding.load_optimizer(self.optimizers[turn], state["optimizers"][turn])
+        if self.average:
+            sharding.load_module(self.average, state["average"])
+        self.step, self.elapsed_s = int(state["step"]), float(state["elapsed_s"])
+
+    def save(self) -> None:
+        """Writes the checkpoint; everything that the next step depends on is in it.
+
+        Raises:
+            RuntimeError: the run is broken (see `one_step`); the last checkpoint stays.
+        """
+        self._demand_finite_everywhere()
+        state = {
+            "modules": {turn: module.state_dict() for turn, module in self.stage.turns.items()},
+            "optimizers": {turn: optimizer.state_dict() for turn, optimizer in self.optimizers.items()},
+            "average": self.average.state_dict() if self.average else {},
+            "step": self.step,
+            "elapsed_s": self.elapsed_s,
+        }
+        state = sharding.whole(state, keep=self.processes.main)
+        if self.processes.main:
+            checkpoints.save(state, self.folder)
+
+    def exported(self) -> nn.Module:
+        """The module that is worth keeping, averaged where there is an average; whole in the main process."""
+        kept = self.average.module if self.average else self.first
+        if not self.processes.sharded:
+            return kept
+        state = sharding.whole(kept.state_dict(), keep=self.processes.main)
+        if self._plain is None:
+            return kept
+        self._plain.load_state_dict(state)
+        return self._plain
+
+    def one_step(self) -> dict[str, Tensor]:
+        """One optimizer step of every turn; returns this process's loss terms, still on their device.
+
+        Raises:
+            RuntimeError: the loss or a gradient is not finite. On a CPU the parameters are then still those
+                of before; a GPU, which asking would stall, is asked when something is logged or saved.
+        """
+        terms: dict[str, Tensor] = {}
+        for turn, module in self.stage.turns.items():
+            optimizer = self.optimizers[turn]
+            optimizer.zero_grad(set_to_none=True)
+            for part in self.parts:
+                for name, value in self._backward(turn, part).items():
+                    mean = value.detach() / len(self.parts)
+                    terms[f"{turn}/{name}"] = terms.get(f"{turn}/{name}", 0) + mean
+            nn.utils.clip_grad_norm_(
+                module.parameters(), self.recipe.max_grad_norm, error_if_nonfinite=self._on_cpu
+            )
+            for group in optimizer.param_groups:
+                group["lr"] = learning_rate(self.recipe, self.step, self.elapsed_s)
+            optimizer.step()
+        if self.average:
+            self.average.update_parameters(self.first)
+        self.step += 1
+        return terms
+
+    def _backward(self, turn: str, part: int) -> dict[str, Tensor]:
+        """Adds the gradients of one part; its loss terms."""
+        loss = self.losses[turn]
+        with self.processes.apart(loss, last=part == self.parts[-1]):
+            with self._precision():
+                found: dict[str, Tensor] = loss(Draw(self.device, self.recipe.seed, self.step, part))
+            total = torch.stack(list(found.values())).sum() / len(self.parts)
+            self._finite &= torch.isfinite(total)  # an L1 of NaN has a finite gradient
+            if self._on_cpu:
+                self._demand_finite()
+            total.backward()
+        return found
+
+    @contextmanager
+    def _precision(self) -> Generator[None]:
+        """Forward passes in the recipe's precision."""
+        with ExitStack() as stack:
+            if self.recipe.bfloat16_on(self.device):
+                stack.enter_context(torch.autocast(self.device.type, torch.bfloat16))
+                if self._on_cpu:  # its fused attention in bfloat16 takes four times as long backwards
+                    stack.enter_context(sdpa_kernel(SDPBackend.MATH))
+            yield
+
+    @property
+    def _on_cpu(self) -> bool:
+        return self.device.type == "cpu"
+
+    def _demand_finite(self) -> None:
+        if not self._finite:
+            raise RuntimeError(
+                f"The loss at or before step {self.step} is non-finite. Lower the learning rate."
+            )
+
+    def _demand_finite_everywhere(self) -> None:
+        self._finite = self.processes.all_of(self._finite)
+        self._demand_finite()
+
+    def train(self, *, budget_s: float = math.inf) -> bool:
+        """Trains to the last step or the end of the time budget; writes all that a run leaves behind.
+
+        Returns:
+            Whether the last step was reached. What was trained so far lies in the folder `export`.
+
+        Raises:
+            FileError: the disk is full or not writable; the last checkpoint is then still whole.
+            RuntimeError: the run is broken (see `one_step`); the last checkpoint stays.
+        """
+        with checkpoints.kept(self.folder):
+            self._train(Journal(self.folder) if self.processes.main else None, budget_s)
+            exported = self.exported()
+            if self.processes.main:
+                with torch.compiler.set_stance("force_eager"):
+                    self.stage.export(exported, self.folder / "export")
+            self.processes.wait()
+        return self.done
+
+    def _train(self, journal: Journal | None, budget_s: float) -> None:
+        if journal:
+            about = json.dumps(asdict(self.recipe), indent=1, default=dict)
+            write_atomically(self.folder / "recipe.json", about.encode())
+        started = saved = last = self.processes.clock()
+        steps = range(self.step, self.recipe.steps)
+        for _ in track(
+            steps, total=self.recipe.steps, label=self.recipe.stage, unit="step", start=steps.start
+        ):
+            if self.done or last - started > budget_s:
+                break
+            terms = self.one_step()
+            if self.step % self.recipe.log_every == 0:
+                self._log(journal, terms)
+            if self.recipe.sample_every and self.step % self.recipe.sample_every == 0:
+                self._look(journal)
+            now = self.processes.clock()
+            self.elapsed_s += now - last
+            last = now
+            if now - saved > self.recipe.save_every_s:
+                self.save()
+                saved = now
+        self.save()
+
+    @property
+    def done(self) -> bool:
+        """Whether the last step, or the end of the time that the recipe gives, was reached."""
+        return progress(self.recipe, self.step, self.elapsed_s) >= 1
+
+    def _log(self, journal: Journal | None, terms: dict[str, Tensor]) -> None:
+        self._demand_finite_everywhere()
+        values = {name: round(value, 6) for name, value in self.processes.mean(terms).items()}
+        about = {
+            "seconds": round(self.elapsed_s, 1),
+            "learning_rate": learning_rate(self.recipe, self.step, self.elapsed_s),
+            **self._data_wait(),
+        }
+        if journal:
+            journal.write(self.step, about | values)
+
+    def _data_wait(self) -> dict[str, float]:
+        """Share of the time since the last line in which a step waited for streamed pictures, 0 to 1."""
+        if not self.reader:
+            return {}
+        (now, waited), (before, had_waited) = (time.monotonic(), self.reader.waited_s), self._told
+        self._told = (now, waited)
+        return {"data_wait": round((waited - had_waited) / (now - before), 4)}
+
+    @torch.no_grad()
+    @torch.compiler.set_stance("force_eager")  # other batch sizes are not worth compiling for
+    def _look(self, journal: Journal | None) -> None:
+        exported = self.exported()
+        if not journal:
+            return
+        sheet = self.folder / f"sample-{self.step:07d}.png"
+        self.stage.sheet(exported, sheet)
+        journal.show(self.step, sheet)
+        if self.recipe.score_count:
+            journal.write(self.step, self.stage.score(exported))
