@@ -107,7 +107,7 @@ def prediction(stage: DiffusionStage, net: nn.Module) -> Tensor:
 
 
 def reloaded(folder: Path, adapter: Path) -> nn.Module:
-    net = denoiser_of(stock_pipeline(folder, torch.float32))
+    net = denoiser_of(load_stock_pipeline(folder, torch.float32))
     assert not apply_adapter(net, adapter).unmatched
     return net
 
@@ -268,7 +268,7 @@ def test_frozen_weights_in_half_precision_train_the_same_adapter(
         assert losses[-1] < first
     assert losses[1] == pytest.approx(losses[0], rel=0.03)
     assert not apply_adapter(
-        denoiser_of(stock_pipeline(folders[name], torch.float32)),
+        denoiser_of(load_stock_pipeline(folders[name], torch.float32)),
         tmp_path / "True" / "export" / "adapter" / "transparent.safetensors",
     ).unmatched
 

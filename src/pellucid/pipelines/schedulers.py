@@ -1,13 +1,31 @@
 """Schedulers by name, each made from the pipeline's own noise schedule."""
 
-from collections.abc import Generator
-from contextlib import contextmanager
+import copy
 from functools import wraps
 from importlib import import_module
 from typing import Any
 
+from diffusers.schedulers.scheduling_dpmsolver_multistep import DPMSolverMultistepScheduler
+from diffusers.schedulers.scheduling_utils import SchedulerMixin
+
 from pellucid.errors import InputError
-from pellucid.pipelines.families import FamilyRow
+from pellucid.pipelines.families import ModelFamily
+
+
+class LayerDiffuseDPMSolver(DPMSolverMultistepScheduler):
+    """DPM-Solver++(2M) whose pure noise is as the released command line's.
+
+    That is noise * sigma_0 before division by sqrt(1 + sigma_0^2), so of deviation 0.998 for the usual
+    schedule, not 1. Everything else (noise levels, timesteps, steps, an image's noise) is stock. Samples are
+    those of diffusers, x / sqrt(1 + sigma^2), where k-diffusion holds x itself. Source: SPEC e.
+    """
+
+    def set_timesteps(self, *args: Any, **options: Any) -> None:  # noqa: ANN401 - passed through
+        """Sets the stock scheduler's timesteps, and `init_noise_sigma` for them."""
+        super().set_timesteps(*args, **options)
+        sigma = float(self.sigmas[0])
+        self.init_noise_sigma = sigma / (1 + sigma**2) ** 0.5
+
 
 SPACING = {"timestep_spacing": "linspace"}
 """From pure noise on, as k-diffusion; many models' own configs skip the noisiest steps."""
@@ -28,7 +46,7 @@ SCHEDULERS: dict[str, tuple[tuple[str, str], dict[str, Any]]] = {
     "dpm++-2m": (DPM, {"algorithm_type": "dpmsolver++", **SPACING}),
     "dpm++-2m-karras": (DPM, {"algorithm_type": "dpmsolver++", "use_karras_sigmas": True, **SPACING}),
     "dpm++-2m-karras-exact": (  # as the released command line: docs/decisions/008-exact-sampler.md
-        ("pellucid.pipelines.exact", "ReleasedSolver"),
+        ("pellucid.pipelines.schedulers", "LayerDiffuseDPMSolver"),
         {**SECOND_ORDER, "use_karras_sigmas": True},
     ),
     "dpm++-2m-sde": (DPM, {"algorithm_type": "sde-dpmsolver++", **SPACING}),
@@ -39,33 +57,34 @@ SCHEDULERS: dict[str, tuple[tuple[str, str], dict[str, Any]]] = {
 }
 
 
-def check_scheduler(name: str | None, row: FamilyRow | None = None) -> None:
+def check_scheduler(name: str | None, family: ModelFamily | None = None) -> None:
     """Raises InputError, with the names that exist, unless `name` is one of them or None.
 
-    None of them is for models of `row` that were trained by flow matching.
+    None of them is for models of `family` that were trained by flow matching.
     """
-    if name is not None and row is not None and row.flow:
+    if name is not None and family is not None and family.flow:
         raise InputError(
-            f"Expected no scheduler with {row.title}, which was trained by flow matching, found {name!r}. "
+            f"Expected no scheduler with {family.title}, which was trained by flow matching, found {name!r}. "
             "Leave it out, or set `scheduler` of the stock pipeline."
         )
     if name is not None and name not in SCHEDULERS:
         raise InputError(f"No scheduler is called {name!r}. Choose one of {', '.join(SCHEDULERS)}.")
 
 
-@contextmanager
-def scheduled(pipeline: Any, name: str | None) -> Generator[None]:  # noqa: ANN401 - any diffusers pipeline
-    """Lends `pipeline` the scheduler of that name, then gives back its own; None changes nothing."""
+def scheduler_for_call(own: SchedulerMixin, name: str | None) -> SchedulerMixin:
+    """Makes the scheduler of one call: that of `name` over the noise schedule of `own`, or a copy of `own`.
+
+    A scheduler counts its steps, so calls that share one would go on from where another is.
+
+    Raises:
+        InputError: no scheduler is called so.
+    """
     check_scheduler(name)
-    own = pipeline.scheduler
-    if name is not None:
-        (module, cls), options = SCHEDULERS[name]
-        scheduler = getattr(import_module(module), cls)
-        pipeline.scheduler = _from_first_step(scheduler.from_config(own.config, **options))
-    try:
-        yield
-    finally:
-        pipeline.scheduler = own
+    if name is None:
+        return copy.deepcopy(own)
+    (module, cls), options = SCHEDULERS[name]
+    config = own.config  # pyright: ignore[reportAttributeAccessIssue] - of ConfigMixin, which all have
+    return _from_first_step(getattr(import_module(module), cls).from_config(config, **options))
 
 
 def _from_first_step(scheduler: Any) -> Any:  # noqa: ANN401 - any diffusers scheduler
@@ -86,6 +105,6 @@ def _from_first_step(scheduler: Any) -> Any:  # noqa: ANN401 - any diffusers sch
     return scheduler
 
 
-def scheduler_name(scheduler: object, asked: str | None) -> str:
-    """What the provenance says: the name that was asked for, else the class."""
-    return asked or type(scheduler).__name__
+def scheduler_name(scheduler: object, name: str | None) -> str:
+    """Returns what the metadata says: the name that was asked for, else the scheduler's class."""
+    return name or type(scheduler).__name__

@@ -21,7 +21,7 @@ from pellucid.weights.adapters import (
 )
 
 TRAINING_TIMESTEPS = 1000
-Source = str | Path | tuple[str | Path, ...] | None
+AdapterSource = str | Path | tuple[str | Path, ...] | None
 WORN = "_pellucid_worn"  # attribute of the UNet
 
 
@@ -31,7 +31,7 @@ class _Worn:
     report: AdapterReport
 
 
-class Wardrobe:
+class AdapterManager:
     """Puts adapters on a UNet and takes them off; the last one stays on until another is asked for.
 
     What is worn is noted on the UNet, so that several pipelines may share one.
@@ -46,7 +46,7 @@ class Wardrobe:
         check_strength(strength)
         self.unet, self.strength = unet, strength
 
-    def wear(self, source: Source, strength: float | None = None) -> AdapterReport | None:
+    def set(self, source: AdapterSource, strength: float | None = None) -> AdapterReport | None:
         """Changes to the adapter `source`, or to several on top of one another; None is the plain UNet.
 
         Args:
@@ -84,10 +84,11 @@ class Wardrobe:
         object.__setattr__(self.unet, WORN, _Worn(what, report))
         return report
 
+    def unload(self) -> None:
+        self.set(None)
+
     @contextmanager
-    def conditioned(
-        self, concat: Tensor | None, hint: Tensor | None, *, stop_sigma: float = 0.0
-    ) -> Generator[None]:
+    def conditioned(self, concat: Tensor | None, hint: Tensor | None, *, end: float = 1.0) -> Generator[None]:
         """Shows the UNet pictures while it samples.
 
         Args:
@@ -95,11 +96,12 @@ class Wardrobe:
             hint: pictures (scenes, 3, h, w), [0, 1], for attention sharing with control.
             stop_sigma: steps with less noise are done by the plain UNet, without the adapter.
         """
+        stop = stop_sigma(end)
         handles: list[Any] = []
         if concat is not None:
             handles.append(ConcatCondition(concat).attach(self.unet))
-        if stop_sigma > 0:
-            handles.append(self.unet.register_forward_pre_hook(_stopping_at(stop_sigma), with_kwargs=True))
+        if stop > 0:
+            handles.append(self.unet.register_forward_pre_hook(_stopping_at(stop), with_kwargs=True))
         worn: _Worn | None = getattr(self.unet, WORN, None)
         sharing = worn.report.sharing if worn else None
         if hint is not None:
@@ -122,7 +124,7 @@ def check_strength(strength: float) -> None:
         raise InputError(f"Expected an adapter strength of 0 to 2, found {strength}. 1 is what was trained.")
 
 
-def _what(source: Source, strength: float) -> tuple[object, ...]:
+def _what(source: AdapterSource, strength: float) -> tuple[object, ...]:
     """Tells adapters apart, and a file from what it was before it was written again."""
     each = source if isinstance(source, tuple) else (source,)
     stats = [path.stat() for path in each if isinstance(path, Path) and path.is_file()]

@@ -57,7 +57,7 @@ def decode_command(
 
     from pellucid.errors import FileError
     from pellucid.files.images import write_picture
-    from pellucid.pipelines.requests import check_passes
+    from pellucid.pipelines.arguments import check_passes
     from pellucid.scene.cleanup import clean_scenes
     from pellucid.scene.scene import Scene
 

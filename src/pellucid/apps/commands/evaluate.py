@@ -86,7 +86,7 @@ def reconstruction(
     pixels; SAD, Grad and Conn in thousands), and how little the latent offset changes the opaque picture.
     """
     from pellucid.evaluation.eval_data import read_folder, read_samples, resized
-    from pellucid.pipelines.requests import check_passes
+    from pellucid.pipelines.arguments import check_passes
 
     _check_outputs(output)
     check_passes(passes)
@@ -184,7 +184,7 @@ def speed(
     as_json: bool,
 ) -> None:
     """Time loading and generating, a picture at a time, and tell the peak memory."""
-    from pellucid.pipelines.requests import check_passes
+    from pellucid.pipelines.arguments import check_passes
 
     _check_outputs(output)
     check_passes(passes)
@@ -208,8 +208,8 @@ def _vocabulary(model: str, file: Path | None, **instead: object) -> "Vocabulary
     from pellucid.evaluation.eval_data import read_vocabulary
 
     with lean_imports():
-        from pellucid.pipelines.loading import folder_of
-    return read_vocabulary(file or folder_of(model), **instead)
+        from pellucid.pipelines.loading import model_folder
+    return read_vocabulary(file or model_folder(model), **instead)
 
 
 def _check_outputs(output: Path | None, sheet: Path | None = None) -> None:

@@ -85,8 +85,11 @@ class ModelChoice:
         from pellucid.apps.fast_imports import lean_imports
 
         with lean_imports():
+            from transformers.utils import logging as transformers_logging
+
             from pellucid.pipelines.loading import load
 
+            transformers_logging.disable_progress_bar()
             return load(**asdict(self))
 
 
@@ -104,10 +107,10 @@ class SamplingChoice:
 
     def check(self, prompt: str, *, strength: float = 1.0) -> None:
         """Raises InputError for what no model accepts, before one is loaded."""
-        from pellucid.pipelines.requests import check_passes, check_sampling, requests_of
+        from pellucid.pipelines.arguments import check_passes, check_sampling, expand_requests
         from pellucid.pipelines.schedulers import check_scheduler
 
-        requests_of(prompt, negative_prompt=self.negative, count=self.count, seed=self.seed)
+        expand_requests(prompt, negative_prompt=self.negative, count=self.count, seed=self.seed)
         steps = 1 if self.steps is None else self.steps
         check_sampling(steps, 1.0 if self.guidance is None else self.guidance, strength)
         check_scheduler(self.scheduler)

@@ -6,7 +6,6 @@ refused: another picture than the author's would be worse than none.
 """
 
 import io
-import logging
 import warnings
 from typing import Any
 
@@ -29,8 +28,6 @@ from pellucid.scene.scene import Scene
 
 WHOLE_RANGE = (0, 65535)
 """Of a blending range: black and white ends of both sliders."""
-
-logging.getLogger("psd_tools").addHandler(logging.NullHandler())  # no lines on stderr about files
 
 
 def read_psd(content: bytes, budget: Budget) -> Scene:
