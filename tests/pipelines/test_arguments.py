@@ -5,7 +5,14 @@ import pytest
 
 from pellucid.errors import InputError
 from pellucid.models.test_time_augmentation import ORIENTATIONS
-from pellucid.pipelines.arguments import MAX_SEED, PASSES, as_number, as_whole_number, check_passes, expand_requests
+from pellucid.pipelines.arguments import (
+    MAX_SEED,
+    PASSES,
+    as_number,
+    as_whole_number,
+    check_passes,
+    expand_requests,
+)
 
 
 @pytest.mark.parametrize("prompt", [3, None, b"a", ["a", 3], {"a"}])

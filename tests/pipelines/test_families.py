@@ -380,7 +380,7 @@ def test_sd15_layer_files_are_not_offered_to_others(pipe: TransparentPipeline) -
         pipe.joint("a", "b")
     with pytest.raises(InputError, match="which is for sd15"):
         pellucid.attach(pipe.pipeline, "sd15-attn", autoencoder=pipe.autoencoder)
-    with pytest.raises(InputError, match="which is for sdxl|Nobody has released files"):
+    with pytest.raises(InputError, match=r"which is for sdxl|Nobody has released files"):
         pellucid.attach(pipe.pipeline)
     with pytest.raises(InputError, match=r"train a codec .*`pellucid train autoencoder`"):
         pellucid.attach(pipe.pipeline, None)

@@ -90,7 +90,7 @@ def reconstruction(
 
     _check_outputs(output)
     check_passes(passes)
-    known = _vocabulary(choice.model, vocabulary, sets=sets, groups=groups)
+    known = _vocabulary(choice.name, vocabulary, sets=sets, groups=groups)
     pictures = read_folder(folder) if folder else None
     samples = [] if folder else read_samples(known, held_out=True)
     pipe = choice.load()
@@ -98,7 +98,7 @@ def reconstruction(
 
     pictures = resized(samples, *(size or pipe.native_size)) if pictures is None else pictures
     scores = score_reconstruction(pipe, pictures, passes=passes, all_passes=all_passes)
-    _report({"model": choice.model, **scores}, output, as_json)
+    _report({"model": choice.name, **scores}, output, as_json)
 
 
 @eval_command.command("generation", short_help="Score what is drawn for training captions.")
@@ -140,7 +140,7 @@ def generation(
     from pellucid.training.data.subjects import plain_pictures
 
     _check_outputs(output, sheet)
-    known = _vocabulary(choice.model, vocabulary, sets=sets, groups=groups, subjects=subjects)
+    known = _vocabulary(choice.name, vocabulary, sets=sets, groups=groups, subjects=subjects)
     samples = read_samples(known)
     records = [record for record, _ in samples]
     chosen = plain_pictures(records, known.groups, known.subjects, known.first_subjects)
@@ -159,7 +159,7 @@ def generation(
     )
     if sheet is not None:
         _write_sheet(sample_sheet(shown), sheet)
-    _report({"model": choice.model, **scores}, output, as_json, sheet)
+    _report({"model": choice.name, **scores}, output, as_json, sheet)
 
 
 @eval_command.command("speed", short_help="Seconds and memory of a picture.")
@@ -200,7 +200,7 @@ def speed(
         num_inference_steps=steps,
         passes=passes,
     )
-    _report({"model": choice.model, **scores}, output, as_json)
+    _report({"model": choice.name, **scores}, output, as_json)
 
 
 def _vocabulary(model: str, file: Path | None, **instead: object) -> "Vocabulary":

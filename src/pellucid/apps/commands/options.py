@@ -75,13 +75,18 @@ class Place(click.ParamType[tuple[int, int, int, int]]):
 class ModelChoice:
     """What `model_options` say."""
 
-    model: str
+    model: str | None
     adapter: str | None
     device: str
     dtype: str | None
 
-    def load(self) -> "TransparentPipeline":
-        """The model that the options name."""
+    @property
+    def name(self) -> str:
+        """The model that was named, or the embedded one."""
+        return "mini" if self.model is None else self.model
+
+    def load(self, usual: str = "mini") -> "TransparentPipeline":
+        """Loads the model that was named, or the `usual` one."""
         from pellucid.apps.fast_imports import lean_imports
 
         with lean_imports():
@@ -90,7 +95,7 @@ class ModelChoice:
             from pellucid.pipelines.loading import load
 
             transformers_logging.disable_progress_bar()
-            return load(**asdict(self))
+            return load(**{**asdict(self), "model": usual if self.model is None else self.model})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -150,9 +155,7 @@ model_options = _gathered(
     "choice",
     ModelChoice,
     (
-        click.option(
-            "--model", default="mini", show_default=True, help="mini (embedded), a folder, or a hub id."
-        ),
+        click.option("--model", help="mini (embedded), a folder, or a hub id.  [default: mini]"),
         click.option("--adapter", help="Mode's name or .safetensors file.  [default: the model's usual one]"),
         click.option("--device", default="cpu", show_default=True, help="cpu, cuda, cuda:1, mps."),
         click.option(

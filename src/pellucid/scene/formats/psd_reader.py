@@ -49,9 +49,7 @@ def read_psd(content: bytes, budget: Budget) -> Scene:
         reader = _Reader(budget, notes, profile if isinstance(profile, bytes) else b"")
         reader.read(document, ())
         layers = reader.layers if len(document) else [reader.flattened(document)]
-    return Scene(
-        layers=tuple(layers), height=document.height, width=document.width, provenance=notes.provenance
-    )
+    return notes.scene(layers, document.height, document.width)
 
 
 class _Reader:
