@@ -1,5 +1,8 @@
 """What a call asks for, spelled out picture by picture."""
 
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 
@@ -57,3 +60,10 @@ def test_what_is_no_number_is_told_by_name(value: object) -> None:
 def test_numpys_numbers_are_numbers() -> None:
     assert as_whole_number(np.int64(3), "height") == 3
     assert as_number(np.float32(0.5), "strength") == 0.5
+
+
+def test_checking_arguments_loads_no_model_library() -> None:
+    """Commands refuse bad arguments at once, and import diffusers without what they do not need later."""
+    code = "import sys, pellucid.pipelines.arguments as a; a.expand_requests('a'); a.check_scheduler('ddim')\n"
+    code += "assert not {'torch', 'diffusers', 'transformers'} & sys.modules.keys()"
+    subprocess.run([sys.executable, "-c", code], check=True, timeout=60)

@@ -1,30 +1,18 @@
-"""Schedulers by name, each made from the pipeline's own noise schedule."""
+"""Schedulers by name, each made from the pipeline's own noise schedule.
+
+Commands check names here before anything else is loaded, so diffusers is imported when a scheduler is made.
+"""
 
 import copy
 from functools import wraps
 from importlib import import_module
-from typing import Any
-
-from diffusers.schedulers.scheduling_dpmsolver_multistep import DPMSolverMultistepScheduler
-from diffusers.schedulers.scheduling_utils import SchedulerMixin
+from typing import TYPE_CHECKING, Any
 
 from pellucid.errors import InputError
 from pellucid.pipelines.families import ModelFamily
 
-
-class LayerDiffuseDPMSolver(DPMSolverMultistepScheduler):
-    """DPM-Solver++(2M) whose pure noise is as the released command line's.
-
-    That is noise * sigma_0 before division by sqrt(1 + sigma_0^2), so of deviation 0.998 for the usual
-    schedule, not 1. Everything else (noise levels, timesteps, steps, an image's noise) is stock. Samples are
-    those of diffusers, x / sqrt(1 + sigma^2), where k-diffusion holds x itself. Source: SPEC e.
-    """
-
-    def set_timesteps(self, *args: Any, **options: Any) -> None:  # noqa: ANN401 - passed through
-        """Sets the stock scheduler's timesteps, and `init_noise_sigma` for them."""
-        super().set_timesteps(*args, **options)
-        sigma = float(self.sigmas[0])
-        self.init_noise_sigma = sigma / (1 + sigma**2) ** 0.5
+if TYPE_CHECKING:
+    from diffusers.schedulers.scheduling_utils import SchedulerMixin
 
 
 SPACING = {"timestep_spacing": "linspace"}
@@ -46,7 +34,7 @@ SCHEDULERS: dict[str, tuple[tuple[str, str], dict[str, Any]]] = {
     "dpm++-2m": (DPM, {"algorithm_type": "dpmsolver++", **SPACING}),
     "dpm++-2m-karras": (DPM, {"algorithm_type": "dpmsolver++", "use_karras_sigmas": True, **SPACING}),
     "dpm++-2m-karras-exact": (  # as the released command line: docs/decisions/008-exact-sampler.md
-        ("pellucid.pipelines.schedulers", "LayerDiffuseDPMSolver"),
+        ("pellucid.pipelines.layerdiffuse_solver", "LayerDiffuseDPMSolver"),
         {**SECOND_ORDER, "use_karras_sigmas": True},
     ),
     "dpm++-2m-sde": (DPM, {"algorithm_type": "sde-dpmsolver++", **SPACING}),
@@ -71,7 +59,7 @@ def check_scheduler(name: str | None, family: ModelFamily | None = None) -> None
         raise InputError(f"No scheduler is called {name!r}. Choose one of {', '.join(SCHEDULERS)}.")
 
 
-def scheduler_for_call(own: SchedulerMixin, name: str | None) -> SchedulerMixin:
+def scheduler_for_call(own: "SchedulerMixin", name: str | None) -> "SchedulerMixin":
     """Makes the scheduler of one call: that of `name` over the noise schedule of `own`, or a copy of `own`.
 
     A scheduler counts its steps, so calls that share one would go on from where another is.
