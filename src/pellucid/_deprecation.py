@@ -1,13 +1,15 @@
 """Names that have changed, kept for one release: they work, and say what to write instead."""
 
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import wraps
 from importlib import import_module
+from types import MappingProxyType
 from typing import ParamSpec, TypeVar
 
 P = ParamSpec("P")
 R = TypeVar("R")
+Find = Callable[[str], object]
 
 
 def renamed_arguments(**names: str) -> Callable[[Callable[P, R]], Callable[P, R]]:
@@ -37,23 +39,27 @@ def renamed_arguments(**names: str) -> Callable[[Callable[P, R]], Callable[P, R]
     return decorate
 
 
-def moved_names(former: str, names: dict[str, str]) -> Callable[[str], object]:
-    """Makes the `__getattr__` of a module whose names live elsewhere now.
+def moved_module(former: str, today: str, renamed: Mapping[str, str] = MappingProxyType({})) -> Find:
+    """Makes the `__getattr__` of a module that has moved.
 
     Args:
-        former: the module's `__name__`.
-        names: name that it had -> "module:name" of today.
+        former: its former name.
+        today: its name.
+        renamed: former name of what it holds -> name, or "module:name" where that went elsewhere.
     """
 
     def find(name: str) -> object:
-        if name not in names:
-            raise AttributeError(f"module {former!r} has no attribute {name!r}")
-        module, _, today = names[name].partition(":")
+        module, _, attribute = renamed.get(name, name).rpartition(":")
+        module = module or today
+        try:
+            found = getattr(import_module(module), attribute)
+        except AttributeError:
+            raise AttributeError(f"module {former!r} has no attribute {name!r}") from None
         warnings.warn(
-            f"{former}.{name} is now {module}.{today}. The former name goes in the next release.",
+            f"{former}.{name} is now {module}.{attribute}. The former name goes in the next release.",
             DeprecationWarning,
             stacklevel=2,
         )
-        return getattr(import_module(module), today)
+        return found
 
     return find

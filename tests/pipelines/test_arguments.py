@@ -64,6 +64,6 @@ def test_numpys_numbers_are_numbers() -> None:
 
 def test_checking_arguments_loads_no_model_library() -> None:
     """Commands refuse bad arguments at once, and import diffusers without what they do not need later."""
-    code = "import sys, pellucid.pipelines.arguments as a; a.expand_requests('a'); a.check_scheduler('ddim')\n"
+    code = "import sys, pellucid.pipelines.arguments as a\na.expand_requests('a')\n"
     code += "assert not {'torch', 'diffusers', 'transformers'} & sys.modules.keys()"
     subprocess.run([sys.executable, "-c", code], check=True, timeout=60)
