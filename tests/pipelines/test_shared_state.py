@@ -112,6 +112,15 @@ def test_a_call_leaves_the_stock_pipeline_as_attach_did(pipe: TransparentPipelin
     assert all(torch.equal(value, before[name]) for name, value in loaded.unet.state_dict().items())
 
 
+def test_after_detach_calls_put_the_adapter_in_and_take_it_out(pipe: TransparentPipeline) -> None:
+    attached = bytes_of(pipe.generate("a", seed=1, **FAST))
+    stock = pipe.detach()
+    plain = {name: value.clone() for name, value in stock.unet.state_dict().items()}
+    assert bytes_of(pipe.generate("a", seed=1, **FAST)) == attached
+    pipe.joint("a", "b", seed=1, **FAST)
+    assert all(torch.equal(value, plain[name]) for name, value in stock.unet.state_dict().items())
+
+
 def test_an_interrupted_call_leaves_the_stock_pipeline_usable(pipe: TransparentPipeline) -> None:
     before = {name: value.clone() for name, value in pipe.denoiser.state_dict().items()}
 

@@ -27,7 +27,7 @@ from pellucid.rgba.types import RGBA8
 from pellucid.weights.adapter_manager import AdapterManager, AdapterSource
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+@dataclass(slots=True, kw_only=True, eq=False)
 class TransparentModel:
     """A stock pipeline, the codec over its VAE, the adapters of its denoiser, and the modes they make."""
 
@@ -41,7 +41,7 @@ class TransparentModel:
     control: Path | None = None
     """Folder of the network for `generate(control=…)`."""
     attached: AdapterSource = None
-    """Adapter that the denoiser has between calls; None is the plain denoiser."""
+    """Adapter that the denoiser has between calls; None is the plain denoiser, as after `detach`."""
 
     @property
     def single(self) -> Mode:

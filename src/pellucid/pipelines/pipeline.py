@@ -117,9 +117,13 @@ class TransparentPipeline(SingleLayerMethods, LayerMethods):
         return self
 
     def detach(self) -> "DiffusionPipeline":
-        """Takes the adapter out and returns the stock pipeline, its weights as before, bit for bit."""
+        """Takes the adapter out and returns the stock pipeline, its weights as before, bit for bit.
+
+        This object still works: each call puts its adapter in and takes it out again.
+        """
         with self.model.stock.lock:
             self.adapters.unload()
+            self.model.attached = None
         return self.pipeline
 
     @renamed_arguments(picture="image")
