@@ -5,7 +5,7 @@ import operator
 import secrets
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from pellucid.errors import InputError
 from pellucid.files.conversion import MAX_SIDE_PX
@@ -14,6 +14,8 @@ from pellucid.pipelines.schedulers import check_scheduler
 from pellucid.scene.scene import Scene
 
 T = TypeVar("T")
+CallKwargs = Mapping[str, object]
+"""What a stock pipeline is called with, by diffusers' usual names."""
 
 MAX_SEED = 2**63 - 1
 MAX_COUNT = 10_000
@@ -187,7 +189,7 @@ class SamplingOptions:
     scheduler: str | None = None
     passes: int | None = None
     batch_size: int | None = None
-    pipeline_inputs: Mapping[str, Any] | None = None
+    pipeline_inputs: CallKwargs | None = None
 
     def requests(self, prompt: str | Sequence[str]) -> list[Request]:
         """Spells out every image of the call; errors of `expand_requests`."""
@@ -220,7 +222,7 @@ class SamplingOptions:
             yield items[start : start + size]
 
     @property
-    def inputs(self) -> Mapping[str, Any]:
+    def inputs(self) -> CallKwargs:
         """What the stock pipeline itself is called with beside all this."""
         return self.pipeline_inputs or {}
 

@@ -4,8 +4,6 @@ A base model that was tuned to paint backgrounds, or a prompt that asks for one,
 which the alpha decoder reads as opaque. Users report it of Illustrious, NoobAI and Pony checkpoints.
 """
 
-from typing import Any
-
 import torch
 from jaxtyping import Float
 from torch import Tensor
@@ -36,7 +34,7 @@ def background_distance(autoencoder: RGBAAutoencoder, latent: Float[Tensor, "1 c
 
 def clear_start(
     stock: StockPipeline, known: Float[Tensor, "1 c h w"], *, first: Callback | None = None
-) -> dict[str, Any]:
+) -> dict[str, object]:
     """Makes the inputs of an image-to-image pipeline that starts clear and keeps a clear frame at every step.
 
     Args:

@@ -1,7 +1,7 @@
 """Repainting inside a mask: after every step latents outside it are put back, and at the end the bytes."""
 
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Mapping
+from typing import Protocol, cast, runtime_checkable
 
 import numpy as np
 import torch
@@ -9,13 +9,32 @@ from torch import Tensor
 
 from pellucid.errors import InputError
 from pellucid.files.conversion import to_rgba8
+from pellucid.pipelines.arguments import CallKwargs
 from pellucid.pipelines.latents import centre_offset
 from pellucid.pipelines.stock import StockPipeline
 from pellucid.rgba.compositing import premultiply, unpremultiply
 from pellucid.rgba.quantization import to_bytes, to_float
 from pellucid.rgba.types import RGBA8, AnyArray
 
-Callback = Callable[[Any, int, Any, dict[str, Tensor]], dict[str, Tensor]]
+
+@runtime_checkable
+class NoiseScheduler(Protocol):
+    """What is asked of a diffusers scheduler here; those of flow matching have `scale_noise` as well."""
+
+    timesteps: Tensor
+
+    def add_noise(self, original_samples: Tensor, noise: Tensor, timesteps: Tensor) -> Tensor: ...
+
+
+@runtime_checkable
+class RunningPipeline(Protocol):
+    """What is asked of the stock pipeline that calls back."""
+
+    scheduler: NoiseScheduler
+
+
+Callback = Callable[[RunningPipeline, int, object, dict[str, Tensor]], Mapping[str, Tensor] | None]
+"""A stock pipeline's `callback_on_step_end`."""
 
 
 def to_mask(mask: object, like: RGBA8) -> AnyArray:
@@ -66,7 +85,9 @@ def keep_outside(
     kept, noise = stock.pack(known), stock.pack(noise)
     free = stock.pack(mask.to(known).expand_as(known))
 
-    def put_back(running: Any, step: int, timestep: Any, values: dict[str, Tensor]) -> dict[str, Tensor]:  # noqa: ANN401 - diffusers' own
+    def put_back(
+        running: RunningPipeline, step: int, timestep: object, values: dict[str, Tensor]
+    ) -> dict[str, Tensor]:
         if first is not None:
             values = {**values, **(first(running, step, timestep, values) or {})}
         scheduler = running.scheduler
@@ -74,13 +95,16 @@ def keep_outside(
         noised = kept
         if step + 1 < len(timesteps):
             at = timesteps[step + 1 : step + 2]
-            if hasattr(scheduler, "scale_noise"):  # flow matching
-                noised = scheduler.scale_noise(kept, at, noise)
-            else:
-                noised = scheduler.add_noise(kept, noise, at)
+            scale_noise = getattr(scheduler, "scale_noise", None)  # of flow matching
+            noised = scale_noise(kept, at, noise) if scale_noise else scheduler.add_noise(kept, noise, at)
         return {**values, "latents": values["latents"] * free + noised.to(known.dtype) * (1 - free)}
 
     return put_back
+
+
+def step_end_callback(inputs: CallKwargs) -> Callback | None:
+    """Returns the caller's own callback among the inputs of a stock pipeline, which must not be lost."""
+    return cast("Callback | None", inputs.get("callback_on_step_end"))
 
 
 def paste(image: RGBA8, painted: RGBA8, share: AnyArray) -> RGBA8:

@@ -3,9 +3,10 @@
 `TransparentPipeline.generate` says what each of them means.
 """
 
-from collections.abc import Mapping, Sequence
-from typing import Any, TypedDict
+from collections.abc import Sequence
+from typing import TypedDict
 
+from pellucid.pipelines.arguments import CallKwargs
 from pellucid.scene.boxes import Box
 
 
@@ -19,7 +20,7 @@ class SamplingKeywords(TypedDict, total=False):
     scheduler: str | None
     passes: int | None
     batch_size: int | None
-    pipeline_inputs: Mapping[str, Any] | None
+    pipeline_inputs: CallKwargs | None
 
 
 class RepaintKeywords(SamplingKeywords, total=False):

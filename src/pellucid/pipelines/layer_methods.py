@@ -3,11 +3,11 @@
 Images are uint8 (h, w, 4), straight alpha, sRGB; sizes are (height, width). Layers are listed bottom first.
 """
 
-from collections.abc import Mapping, Sequence
-from typing import Any, Unpack, overload
+from collections.abc import Sequence
+from typing import Unpack, overload
 
 from pellucid._deprecation import renamed_arguments
-from pellucid.pipelines.arguments import LayerOptions, one_or_all
+from pellucid.pipelines.arguments import CallKwargs, LayerOptions, one_or_all
 from pellucid.pipelines.keywords import (
     AddLayerKeywords,
     FittedKeywords,
@@ -59,7 +59,7 @@ class LayerMethods:
         scheduler: str | None = None,
         passes: int | None = None,
         batch_size: int | None = None,
-        pipeline_inputs: Mapping[str, Any] | None = None,
+        pipeline_inputs: CallKwargs | None = None,
         height: int | None = None,
         width: int | None = None,
         adapter_end: float | None = None,
@@ -139,7 +139,7 @@ class LayerMethods:
         scheduler: str | None = None,
         passes: int | None = None,
         batch_size: int | None = None,
-        pipeline_inputs: Mapping[str, Any] | None = None,
+        pipeline_inputs: CallKwargs | None = None,
         height: int | None = None,
         width: int | None = None,
         adapter_end: float | None = None,
@@ -222,7 +222,7 @@ class LayerMethods:
         scheduler: str | None = None,
         passes: int | None = None,
         batch_size: int | None = None,
-        pipeline_inputs: Mapping[str, Any] | None = None,
+        pipeline_inputs: CallKwargs | None = None,
         height: int | None = None,
         width: int | None = None,
         adapter_end: float | None = None,
@@ -285,7 +285,7 @@ class LayerMethods:
         scheduler: str | None = None,
         passes: int | None = None,
         batch_size: int | None = None,
-        pipeline_inputs: Mapping[str, Any] | None = None,
+        pipeline_inputs: CallKwargs | None = None,
         height: int | None = None,
         width: int | None = None,
         adapter_end: float | None = None,
@@ -360,7 +360,7 @@ class LayerMethods:
         scheduler: str | None = None,
         passes: int | None = None,
         batch_size: int | None = None,
-        pipeline_inputs: Mapping[str, Any] | None = None,
+        pipeline_inputs: CallKwargs | None = None,
         adapter_end: float | None = None,
         adapter_strength: float | None = None,
     ) -> Scene | list[Scene]:

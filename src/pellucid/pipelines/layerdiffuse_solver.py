@@ -1,7 +1,5 @@
 """The sampler of the released command line, as settings of a stock scheduler."""
 
-from typing import Any
-
 from diffusers.schedulers.scheduling_dpmsolver_multistep import DPMSolverMultistepScheduler
 
 
@@ -13,8 +11,8 @@ class LayerDiffuseDPMSolver(DPMSolverMultistepScheduler):
     those of diffusers, x / sqrt(1 + sigma^2), where k-diffusion holds x itself. Source: SPEC e.
     """
 
-    def set_timesteps(self, *args: Any, **options: Any) -> None:  # noqa: ANN401 - passed through
+    def set_timesteps(self, *args: object, **options: object) -> None:
         """Sets the stock scheduler's timesteps, and `init_noise_sigma` for them."""
-        super().set_timesteps(*args, **options)
+        super().set_timesteps(*args, **options)  # pyright: ignore[reportArgumentType] - passed through
         sigma = float(self.sigmas[0])
         self.init_noise_sigma = sigma / (1 + sigma**2) ** 0.5

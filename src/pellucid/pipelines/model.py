@@ -8,7 +8,6 @@ from collections.abc import Generator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -124,7 +123,7 @@ class TransparentModel:
         return self.encode(np.zeros((height, width, 4), np.uint8))
 
     def metadata(
-        self, request: Request, settings: Sampling, mode: str, extra: Mapping[str, Any]
+        self, request: Request, settings: Sampling, mode: str, extra: Mapping[str, object]
     ) -> Provenance:
         """Returns what is written into a result: all that it takes to make it again, and `extra`."""
         values = {

@@ -6,7 +6,7 @@ hold them.
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from torch import Tensor, nn
 
@@ -104,7 +104,7 @@ class TransparentPipeline(SingleLayerMethods, LayerMethods):
         """(height, width) that the model was trained at, px: what `generate` makes unless asked otherwise."""
         return self.model.stock.native_size
 
-    def to(self, *args: Any, **kwargs: Any) -> "TransparentPipeline":  # noqa: ANN401 - as torch's `to`
+    def to(self, *args: object, **kwargs: object) -> "TransparentPipeline":
         """Moves or casts the stock pipeline, its codec and its adapters; arguments of `DiffusionPipeline.to`.
 
         The codec's two networks keep their own precision, which decides how exact alpha is.

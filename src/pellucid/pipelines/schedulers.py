@@ -4,15 +4,22 @@ Commands check names here before anything else is loaded, so diffusers is import
 """
 
 import copy
+from collections.abc import Mapping
 from functools import wraps
 from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import Protocol, runtime_checkable
 
 from pellucid.errors import InputError
 from pellucid.pipelines.families import ModelFamily
 
-if TYPE_CHECKING:
-    from diffusers.schedulers.scheduling_utils import SchedulerMixin
+
+@runtime_checkable
+class Scheduler(Protocol):
+    """What is asked of a diffusers scheduler here."""
+
+    config: Mapping[str, object]
+
+    def set_timesteps(self, *args: object, **options: object) -> None: ...
 
 
 SPACING = {"timestep_spacing": "linspace"}
@@ -27,7 +34,7 @@ SECOND_ORDER = {
     "thresholding": False,
 }
 """What DPM-Solver++(2M) means, whatever the pipeline's own scheduler was set to."""
-SCHEDULERS: dict[str, tuple[tuple[str, str], dict[str, Any]]] = {
+SCHEDULERS: Mapping[str, tuple[tuple[str, str], Mapping[str, object]]] = {
     # name: ((module, class), what differs from its defaults)
     "ddim": ((f"{STOCK}ddim", "DDIMScheduler"), {}),
     "ddpm": ((f"{STOCK}ddpm", "DDPMScheduler"), {}),
@@ -59,7 +66,7 @@ def check_scheduler(name: str | None, family: ModelFamily | None = None) -> None
         raise InputError(f"No scheduler is called {name!r}. Choose one of {', '.join(SCHEDULERS)}.")
 
 
-def scheduler_for_call(own: "SchedulerMixin", name: str | None) -> "SchedulerMixin":
+def scheduler_for_call(own: Scheduler, name: str | None) -> Scheduler:
     """Makes the scheduler of one call: that of `name` over the noise schedule of `own`, or a copy of `own`.
 
     A scheduler counts its steps, so calls that share one would go on from where another is.
@@ -71,23 +78,23 @@ def scheduler_for_call(own: "SchedulerMixin", name: str | None) -> "SchedulerMix
     if name is None:
         return copy.deepcopy(own)
     (module, cls), options = SCHEDULERS[name]
-    config = own.config  # pyright: ignore[reportAttributeAccessIssue] - of ConfigMixin, which all have
-    return _from_first_step(getattr(import_module(module), cls).from_config(config, **options))
+    return _from_first_step(getattr(import_module(module), cls).from_config(own.config, **options))
 
 
-def _from_first_step(scheduler: Any) -> Any:  # noqa: ANN401 - any diffusers scheduler
+def _from_first_step(scheduler: Scheduler) -> Scheduler:
     """Makes it count steps from 0 instead of looking its first timestep up.
 
     Karras's noise levels round to repeated timesteps where a schedule ends in pure noise, and the look-up
     takes the second. Image-to-image pipelines set their own first step afterwards.
     """
-    if hasattr(scheduler, "set_begin_index"):
+    set_begin_index = getattr(scheduler, "set_begin_index", None)
+    if set_begin_index is not None:
         set_timesteps = scheduler.set_timesteps
 
         @wraps(set_timesteps)
-        def counted(*args: Any, **options: Any) -> None:  # noqa: ANN401 - passed through
+        def counted(*args: object, **options: object) -> None:
             set_timesteps(*args, **options)
-            scheduler.set_begin_index(0)
+            set_begin_index(0)
 
         scheduler.set_timesteps = counted
     return scheduler

@@ -2,17 +2,16 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 from torch import Tensor
 
 from pellucid.errors import InputError
-from pellucid.pipelines.arguments import Request, SamplingOptions, round_up
+from pellucid.pipelines.arguments import CallKwargs, Request, SamplingOptions, round_up
 from pellucid.pipelines.background_check import THRESHOLD, background_distance, clear_start
-from pellucid.pipelines.inpainting import keep_outside, latent_mask, paste, to_mask
+from pellucid.pipelines.inpainting import keep_outside, latent_mask, paste, step_end_callback, to_mask
 from pellucid.pipelines.model import TransparentModel
 from pellucid.pipelines.modes import Sampling
-from pellucid.pipelines.stock import CallKwargs, StockPipeline
+from pellucid.pipelines.stock import StockPipeline
 from pellucid.pipelines.structure_control import load_control_network, to_control_image
 from pellucid.rgba.resizing import fit_rgba
 from pellucid.rgba.types import RGBA8, AnyArray
@@ -41,7 +40,7 @@ class Batch:
     """(height, width) that the decoded canvas is cut to."""
     latents: Tensor | None = None
     """Scaled latents (1, c, h, w) to start from."""
-    extra_metadata: CallKwargs = field(default_factory=dict[str, Any])
+    extra_metadata: CallKwargs = field(default_factory=dict[str, object])
     fix_background: bool = False
 
 
@@ -117,7 +116,7 @@ class SingleLayerSampler:
             inside = latent_mask(share, *known.shape[-2:], pixels=pixels)
             inputs = {"strength": strength, **options.inputs}
             inputs["callback_on_step_end"] = keep_outside(
-                self.model.stock, known, inside, first=options.inputs.get("callback_on_step_end")
+                self.model.stock, known, inside, first=step_end_callback(options.inputs)
             )
             scenes = self._repaint(rgba, known, requests, settings, strength, inputs, options)
         return [self._scene(paste(rgba, scene.layers[0].image, share), scene) for scene in scenes]
@@ -198,7 +197,7 @@ class SingleLayerSampler:
         stock = self.model.stock
         inputs = {name: value for name, value in batch.inputs.items() if name not in ("height", "width")}
         inputs = stock.image_to_image_inputs(inputs)
-        clear = clear_start(stock, self.model.encode_clear(latent), first=inputs.get("callback_on_step_end"))
+        clear = clear_start(stock, self.model.encode_clear(latent), first=step_end_callback(inputs))
         return stock.image_to_image().sample([request], batch.settings, {**inputs, **clear}), distance
 
     def _resampled(self, scene: Scene, size: tuple[int, int]) -> AnyArray:

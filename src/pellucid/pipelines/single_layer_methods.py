@@ -3,13 +3,13 @@
 Images are uint8 (h, w, 4), straight alpha, sRGB; sizes are (height, width).
 """
 
-from collections.abc import Mapping, Sequence
-from typing import Any, Unpack, overload
+from collections.abc import Sequence
+from typing import Unpack, overload
 
 from pellucid._deprecation import renamed_arguments
 from pellucid.errors import InputError
 from pellucid.files.conversion import to_rgba8
-from pellucid.pipelines.arguments import SamplingOptions, as_number, check_size, one_or_all
+from pellucid.pipelines.arguments import CallKwargs, SamplingOptions, as_number, check_size, one_or_all
 from pellucid.pipelines.keywords import GenerateKeywords, RepaintKeywords, UpscaleKeywords
 from pellucid.pipelines.model import TransparentModel
 from pellucid.pipelines.single_layer import Control, SingleLayerSampler
@@ -47,7 +47,7 @@ class SingleLayerMethods:
         scheduler: str | None = None,
         passes: int | None = None,
         batch_size: int | None = None,
-        pipeline_inputs: Mapping[str, Any] | None = None,
+        pipeline_inputs: CallKwargs | None = None,
         height: int | None = None,
         width: int | None = None,
         hires_strength: float | None = None,
@@ -142,7 +142,7 @@ class SingleLayerMethods:
         scheduler: str | None = None,
         passes: int | None = None,
         batch_size: int | None = None,
-        pipeline_inputs: Mapping[str, Any] | None = None,
+        pipeline_inputs: CallKwargs | None = None,
     ) -> Scene | list[Scene]:
         """Repaints a transparent image after a text, alpha included.
 
@@ -206,7 +206,7 @@ class SingleLayerMethods:
         scheduler: str | None = None,
         passes: int | None = None,
         batch_size: int | None = None,
-        pipeline_inputs: Mapping[str, Any] | None = None,
+        pipeline_inputs: CallKwargs | None = None,
     ) -> Scene | list[Scene]:
         """Repaints a transparent image inside a mask, alpha included; outside not a byte changes.
 
@@ -268,7 +268,7 @@ class SingleLayerMethods:
         scheduler: str | None = None,
         passes: int | None = None,
         batch_size: int | None = None,
-        pipeline_inputs: Mapping[str, Any] | None = None,
+        pipeline_inputs: CallKwargs | None = None,
     ) -> Scene | list[Scene]:
         """Enlarges a transparent image, premultiplied, and repaints it a little for detail.
 

@@ -21,13 +21,10 @@ from diffusers.utils.torch_utils import randn_tensor
 from torch import Tensor, nn
 
 from pellucid.errors import InputError
-from pellucid.pipelines.arguments import Request
+from pellucid.pipelines.arguments import CallKwargs, Request
 from pellucid.pipelines.families import CONTROL, ROWS, ClassPath, ModelFamily, PipelineVariants
 from pellucid.pipelines.modes import Sampling
 from pellucid.pipelines.schedulers import check_scheduler, scheduler_for_call
-
-CallKwargs = Mapping[str, Any]
-"""What a stock pipeline is called with, by diffusers' usual names."""
 
 # Two pipelines may be built over one denoiser, so the lock belongs to that module, not to the wrapper.
 _locks: WeakKeyDictionary[nn.Module, threading.RLock] = WeakKeyDictionary()
@@ -264,7 +261,7 @@ class StockPipeline:
         latents = self.pipeline(**kwargs, output_type="latent").images
         return self.unpack(latents, kwargs.get("height", 0), kwargs.get("width", 0))
 
-    def _with_size(self, call_kwargs: CallKwargs) -> dict[str, Any]:
+    def _with_size(self, call_kwargs: Mapping[str, Any]) -> dict[str, Any]:
         """Says the size in pixels of latents to start from, where the pipeline would take its own."""
         kwargs = dict(call_kwargs)
         if "image" in kwargs and self.family.denoiser == "transformer":
@@ -305,7 +302,9 @@ class StockPipeline:
         noised = scheduler.add_noise(image, noise, scheduler.timesteps[:1].expand(len(image)))
         return {**kwargs, "latents": noised / scheduler.init_noise_sigma, "timesteps": timesteps}
 
-    def _in_place_callback(self, step_end: Callable[..., CallKwargs]) -> Callable[[int, Any, Tensor], None]:
+    def _in_place_callback(
+        self, step_end: Callable[..., Mapping[str, Tensor]]
+    ) -> Callable[[int, Any, Tensor], None]:
         """Adapts a `callback_on_step_end` to pipelines that only show their latents: the tensor they use."""
 
         def callback(step: int, timestep: Any, latents: Tensor) -> None:  # noqa: ANN401 - the scheduler's own
