@@ -95,7 +95,8 @@ class ModelChoice:
             from pellucid.pipelines.loading import load
 
             transformers_logging.disable_progress_bar()
-            return load(**{**asdict(self), "model": usual if self.model is None else self.model})
+            chosen = asdict(self) | {"model": usual if self.model is None else self.model}
+            return load(**chosen)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

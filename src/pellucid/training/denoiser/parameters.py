@@ -12,8 +12,8 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from pellucid.errors import ConfigError
-from pellucid.pipelines.families import row_of
 from pellucid.pipelines.mode_discovery import ABOUT, CODEC
+from pellucid.pipelines.stock import StockPipeline
 from pellucid.training.recipe import Recipe
 from pellucid.weights.key_maps import PREFIX, diffusers_to_ldm
 from pellucid.weights.store import in_eight_bits
@@ -199,11 +199,11 @@ def write_adapter(
     save_file(half, path, metadata or None)
 
 
-def save_diffusers_lora(pipeline: Any, net: nn.Module, folder: Path) -> None:  # noqa: ANN401 - any pipeline
+def save_diffusers_lora(stock: StockPipeline, net: nn.Module, folder: Path) -> None:
     """Writes LoRAs for diffusers' own `load_lora_weights`, where the pipeline has that."""
-    save = getattr(type(pipeline), "save_lora_weights", None)
+    save = getattr(type(stock.pipeline), "save_lora_weights", None)
     if save is not None:
-        layers = {f"{row_of(pipeline).denoiser}_lora_layers": get_peft_model_state_dict(net)}
+        layers = {f"{stock.family.denoiser}_lora_layers": get_peft_model_state_dict(net)}
         save(folder, **layers, safe_serialization=True)
 
 
