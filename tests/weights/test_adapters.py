@@ -128,9 +128,15 @@ def test_two_adapters_come_off_together(tmp_path: Path) -> None:
     assert same(bits(unet), before)
 
 
-def test_names_that_fit_nothing_are_reported(tmp_path: Path) -> None:
-    report = apply_adapter(tiny_unet(), delta_file(tmp_path / "b.safetensors", odd=torch.rand(1)))
-    assert report.unmatched == ("odd",)
+def test_names_that_fit_nothing_are_refused(tmp_path: Path) -> None:
+    unet = tiny_unet()
+    before, path = bits(unet), delta_file(tmp_path / "b.safetensors", odd=torch.rand(1))
+    with pytest.raises(WeightsError, match=r"1 of its 3 tensors have no place, such as odd. Take the file"):
+        apply_adapter(unet, path)
+    foreign = {"unet.conv_in.lora_A.weight": torch.rand(1)}
+    with pytest.raises(WeightsError, match=r"1 of its 3 tensors .* load_lora_weights"):
+        apply_adapter(unet, delta_file(tmp_path / "c.safetensors", **foreign))
+    assert same(bits(unet), before)
 
 
 def test_plain_diffusers_names_are_added(tmp_path: Path) -> None:
