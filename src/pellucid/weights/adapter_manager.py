@@ -12,7 +12,13 @@ from pellucid.errors import InputError
 from pellucid.models.attention_sharing import AttentionSharing
 from pellucid.models.concat_condition import ConcatCondition
 from pellucid.weights.adapter_state import AdapterReport, check_unchanged, state_of
-from pellucid.weights.adapters import disable_adapters, enable_adapters, remove_adapter, stack_adapters
+from pellucid.weights.adapters import (
+    attach_units,
+    disable_adapters,
+    enable_adapters,
+    remove_adapter,
+    stack_adapters,
+)
 from pellucid.weights.hub import is_path
 from pellucid.weights.placement import unwrapped
 
@@ -72,8 +78,9 @@ class AdapterManager:
             return None
         if contents.key == key:
             enable_adapters(self.denoiser)
-            if contents.sharing is None or contents.sharing.is_attached(self.denoiser):
-                return contents.report
+            if contents.sharing is not None and not contents.sharing.is_attached(self.denoiser):
+                attach_units(self.denoiser)  # others have set processors, as an IP-Adapter does
+            return contents.report
         sources = source if isinstance(source, tuple) else (source,)
         return stack_adapters(self.denoiser, sources, strength, key=key)
 

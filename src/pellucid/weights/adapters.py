@@ -125,6 +125,19 @@ def stack_adapters(
     return reports[-1]
 
 
+def attach_units(denoiser: nn.Module) -> None:
+    """Puts attention-sharing units back that others have replaced by processors, on top of these.
+
+    Raises:
+        WeightsError: fused projections replace them. Nothing has changed then.
+    """
+    state = state_of(denoiser)
+    check_unchanged(denoiser, state.contents)
+    _check_separate(denoiser)
+    stack = AdapterStack(denoiser, state.contents, keep=True)
+    state.swap(*stack.built(state.contents.key, state.contents.report))
+
+
 def remove_adapter(unet: nn.Module) -> None:
     """Puts back the very tensors and attention processors that adapters replaced; nothing if there are none.
 
@@ -260,17 +273,21 @@ class AdapterStack:
     def _add_sharing(self, path: Path, stored: Mapping[str, Shape], strength: float) -> AdapterReport:
         if strength not in (0.0, 1.0):
             raise InputError(f"Attention sharing has strength 0 or 1, found {strength}. Pass 1.")
-        if fused_layers(self.denoiser):
-            raise WeightsError(
-                "Expected separate query, key and value projections for attention sharing, found them fused. "
-                "Call unfuse_qkv_projections() first."
-            )
+        _check_separate(self.denoiser)
         sharing = _read_sharing(self.denoiser, path, stored)
         if not strength:
             return AdapterReport(kind="attention_sharing", changed=(), sharing=sharing)
         self.sharing = sharing
         names = tuple(name for name, _, _ in sharing.units_for(self.denoiser))
         return AdapterReport(kind="attention_sharing", changed=names, sharing=sharing)
+
+
+def _check_separate(denoiser: nn.Module) -> None:
+    if fused_layers(denoiser):
+        raise WeightsError(
+            "Expected separate query, key and value projections for attention sharing, found them fused. "
+            "Call unfuse_qkv_projections() first."
+        )
 
 
 def _read_sharing(denoiser: nn.Module, path: Path, stored: Mapping[str, Shape]) -> AttentionSharing:

@@ -2,10 +2,11 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Protocol, runtime_checkable
 from weakref import ref
 
 import torch
+from diffusers.models.attention import AttentionModuleMixin
+from diffusers.models.attention_processor import Attention
 from torch import Tensor, nn
 
 from pellucid.errors import WeightsError
@@ -15,22 +16,6 @@ WRAPPERS = {"base_layer", "_orig_mod"}
 PROJECTIONS = ("to_q", "to_k", "to_v", "add_q_proj", "add_k_proj", "add_v_proj")
 """Layers of an attention that `fuse_qkv_projections` copies into one."""
 GROUP_OFFLOADING = "group_offloading"
-
-
-@runtime_checkable
-class TunerLayer(Protocol):
-    """Describes a layer of PEFT, which holds the model's own layer."""
-
-    base_layer: nn.Module
-    merged_adapters: list[str]
-
-
-@runtime_checkable
-class Fusable(Protocol):
-    """Describes an attention of diffusers."""
-
-    fused_projections: bool
-    processor: object
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,26 +71,30 @@ def slots_of(denoiser: nn.Module) -> dict[str, Slot]:
 
 def merged_loras(denoiser: nn.Module) -> dict[nn.Module, tuple[str, ...]]:
     """Maps layers that PEFT has wrapped to the names of the LoRAs that are fused into them."""
-    tuners = [module for module in denoiser.modules() if isinstance(module, TunerLayer)]
-    return {tuner.base_layer: tuple(tuner.merged_adapters) for tuner in tuners}
+    merged: dict[nn.Module, tuple[str, ...]] = {}
+    for module in denoiser.modules():
+        if "base_layer" in dict(module.named_children()):
+            merged[module.get_submodule("base_layer")] = tuple(getattr(module, "merged_adapters", ()))
+    return merged
 
 
 def fused_layers(denoiser: nn.Module) -> set[nn.Module]:
     """Collects the projections that are not read, because `fuse_qkv_projections` copied them."""
     fused: set[nn.Module] = set()
     for module in denoiser.modules():
-        if isinstance(module, Fusable) and _is_fused(module):
+        if isinstance(module, Attention | AttentionModuleMixin) and _is_fused(module):
+            assert isinstance(module, nn.Module)
             layers = [child for name, child in module.named_children() if name in PROJECTIONS]
             fused |= {inner for layer in layers for inner in layer.modules()}
     return fused
 
 
-def _is_fused(attention: Fusable) -> bool:
+def _is_fused(attention: Attention | AttentionModuleMixin) -> bool:
     # diffusers' older attentions keep the flag when they are unfused, and get their processor back; the newer
     # ones take the flag back, and have one processor for both
-    if hasattr(attention, "_supports_qkv_fusion"):
-        return attention.fused_projections
-    return attention.fused_projections and type(attention.processor).__name__.startswith("Fused")
+    if isinstance(attention, Attention):
+        return attention.fused_projections and type(attention.processor).__name__.startswith("Fused")
+    return attention.fused_projections
 
 
 def check_not_fused(denoiser: nn.Module, slots: Iterable[Slot]) -> None:
