@@ -65,8 +65,8 @@ def test_every_sdxl_name_maps() -> None:
 
 def test_every_name_of_the_sdxl_files_maps() -> None:
     known = {row[1] for row in table("sdxl_unet_ldm_to_diffusers")}
-    for name in ("attn", "conv"):
-        assert {ldm_to_diffusers(key.split("::")[0]) for key in keys(f"layer_xl_transparent_{name}")} <= known
+    for name in ("transparent_attn", "transparent_conv", "fg2ble", "fgble2bg"):
+        assert {ldm_to_diffusers(key.split("::")[0]) for key in keys(f"layer_xl_{name}")} <= known
     assert keys("ld_diffusers_sdxl_attn").keys() <= known
 
 

@@ -6,7 +6,13 @@ import pytest
 
 from weights.orders import KINDS, Bench
 
-CASES = [(family, kind) for family, kinds in KINDS.items() for kind in kinds]
+SLOW = ("sdxl", "sd3")  # one UNet and one transformer are enough for every run
+CASES = [
+    pytest.param(family, kind, marks=pytest.mark.slow if family in SLOW else ())
+    for family, kinds in KINDS.items()
+    for kind in kinds
+]
+MERGED = [case for case in CASES if case.values[1] != "sharing"]
 ORDERS = (
     "attach load scale disable unload unload_lora",
     "load attach scale strength other unload unload_lora",
@@ -45,7 +51,7 @@ def test_every_order_is_right_or_refused(family: str, kind: str, order: str, tmp
 
 
 @pytest.mark.parametrize("order", WEIGHTS_ONLY)
-@pytest.mark.parametrize(("family", "kind"), [case for case in CASES if case[1] != "sharing"])
+@pytest.mark.parametrize(("family", "kind"), MERGED)
 def test_merged_weights_are_guarded(family: str, kind: str, order: str, tmp_path: Path) -> None:
     bench = Bench(family, kind, tmp_path)
     bench.run(order)
