@@ -19,7 +19,7 @@ from pellucid.pipelines.pipeline import TransparentPipeline
 from pellucid.rgba.compositing import over
 from pellucid.rgba.resizing import fit_rgba
 from pellucid.scene.boxes import crop
-from pellucid.weights.adapter_manager import stop_sigma
+from pellucid.weights.adapter_manager import last_timestep
 
 SHARING = ("sd15-joint", "sd15-fg2bg", "sd15-bg2fg")
 CONCAT = ("sdxl-fg2ble", "sdxl-bg2ble", "sdxl-fgble2bg", "sdxl-bgble2fg")
@@ -242,10 +242,16 @@ def test_the_second_step_sees_the_first_ones_composite(sdxl: Bench) -> None:
     assert changed(without, call(sdxl.pipe(sdxl_bg2ble=other_middle, sdxl_bgble2fg=deaf))) == {"composite"}
 
 
-def test_stop_at_is_the_released_noise_level() -> None:
+def test_the_adapter_ends_at_the_released_noise_level() -> None:
     golden = Golden("cond_image")
+    kept = torch.cumprod(1 - torch.linspace(0.00085**0.5, 0.012**0.5, 1000, dtype=torch.float64) ** 2, 0)
+    logs = (((1 - kept) / kept) ** 0.5).log().numpy()  # of Stable Diffusion 1.5's and XL's noise levels
     for share, wanted in zip(golden.arrays["percent"], golden.arrays["percent_to_sigma"], strict=True):
-        assert stop_sigma(float(share)) == pytest.approx(float(wanted), rel=1e-5)
+        if 0 < share < 1:
+            sigma = np.exp(np.interp(last_timestep(float(share)), range(1000), logs))
+            assert sigma == pytest.approx(float(wanted), rel=1e-5)
+    assert last_timestep(0.0) == float("inf")
+    assert last_timestep(1.0) == 0
 
 
 def test_stop_at_and_strength_can_be_asked_for(sdxl: Bench) -> None:

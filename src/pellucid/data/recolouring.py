@@ -82,9 +82,9 @@ def recolour(rgba: RGBA8, colour: Colour) -> RGBA8:
     """Gives an image another colour.
 
     Where the image has colours, they take the new hue and keep how much stronger one is than another; greys
-    among them (eyes, teeth, wheels) stay grey. An image of greys alone is tinted whole, but for its highlights
-    and outlines. Lightnesses are raised to one power, which moves their median to the colour's and keeps their
-    order, black and white.
+    among them (eyes, teeth, wheels) stay grey. An image of greys alone is tinted whole, but for its
+    highlights and outlines. Lightnesses are raised to one power, which moves their median to the colour's and
+    keeps their order, black and white.
 
     Args:
         rgba: uint8 (h, w, 4), straight alpha.

@@ -3,7 +3,7 @@
 import os
 import re
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, fields
+from dataclasses import dataclass, fields
 from functools import wraps
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -95,8 +95,8 @@ class ModelChoice:
             from pellucid.pipelines.loading import load
 
             transformers_logging.disable_progress_bar()
-            chosen = asdict(self) | {"model": usual if self.model is None else self.model}
-            return load(**chosen)
+            model = usual if self.model is None else self.model
+            return load(model, adapter=self.adapter, device=self.device, dtype=self.dtype)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
