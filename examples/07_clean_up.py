@@ -3,7 +3,7 @@
 Run: python examples/07_clean_up.py
 Prints:
     pixels with dirty alpha: 69 % before, 0 % after
-    fringe of the old background's colour, in levels: 13.2 before, 0.0 after
+    fringe of old background colour, in levels: 13.2 before, 0.0 after
 """
 
 import numpy as np
@@ -26,4 +26,4 @@ cleaned = clean(cut_out)
 pellucid.Scene.of(cleaned).save("clean.png")
 before, after = score(cut_out), score(cleaned)
 print(f"pixels with dirty alpha: {before.dirty:.0%} before, {after.dirty:.0%} after".replace("%", " %"))
-print(f"fringe of the old background's colour, in levels: {before.fringe:.1f} before, {after.fringe:.1f} after")
+print(f"fringe of old background colour, in levels: {before.fringe:.1f} before, {after.fringe:.1f} after")
