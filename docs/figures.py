@@ -115,7 +115,7 @@ def straight_alpha() -> Image.Image:
 
 
 def latent_offset() -> Image.Image:
-    """One picture through the codec: what the frozen VAE shows of both latents, their difference, RGBA back."""
+    """One picture through the codec: the frozen VAE's view of both latents, their difference, RGBA back."""
     rgba = drawn("a jellyfish")
     codec = pipe().autoencoder
     with torch.no_grad():
@@ -205,9 +205,9 @@ def gallery() -> Image.Image:
         for example in sorted((ROOT / "examples").glob("0[1-7]*.py")):
             runpy.run_path(str(example), run_name="__main__")
         names = {
-            "01 apple.png": "apple", "03 beach.png": "beach", "04 vary.png": "vary", "04 inpaint.png": "inpaint",
-            "05 cookie.png": "cookie", "06 picture-0.png": "picture-0", "06 picture-2.png": "picture-2",
-            "07 clean.png": "clean",
+            "01 apple.png": "apple", "03 beach.png": "beach", "04 vary.png": "vary",
+            "04 inpaint.png": "inpaint", "05 cookie.png": "cookie", "06 picture-0.png": "picture-0",
+            "06 picture-2.png": "picture-2", "07 clean.png": "clean",
         }  # fmt: skip
         cells = [
             (label, checkered(pellucid.Scene.open(f"{name}.png").composite()))

@@ -1,4 +1,4 @@
-"""Fills `<!-- command line -->` in a page with the help of every command, so that no copy can be out of date."""
+"""Fills `<!-- command line -->` in a page with the help of every command: no copy can be out of date."""
 
 from collections.abc import Iterator
 from typing import Any
