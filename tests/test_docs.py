@@ -3,6 +3,7 @@
 import importlib
 import os
 import re
+import runpy
 import subprocess
 import sys
 from contextlib import chdir
@@ -89,6 +90,19 @@ def test_docstrings_cite_headings_that_exist() -> None:
     ]
     assert headings
     assert not [each for each in cited if each[1] not in headings]
+
+
+def test_the_figures_are_those_that_the_script_draws() -> None:
+    names = runpy.run_path(str(DOCS / "figures.py"))["FIGURE_OF"]
+    assert {path.stem for path in (DOCS / "figures").glob("*.png")} == set(names)
+
+
+@pytest.mark.slow
+def test_a_figure_is_drawn_anew(tmp_path: Path) -> None:
+    code = "import figures; figures.FIGURES = figures.Path('.'); figures.main(['adapter', 'latent-offset'])"
+    env = os.environ | {"PYTHONPATH": f"{ROOT / 'src'}{os.pathsep}{DOCS}"}
+    subprocess.run([sys.executable, "-c", code], check=True, cwd=tmp_path, env=env, timeout=300)
+    assert {path.stem for path in tmp_path.glob("*.png")} == {"adapter", "latent-offset"}
 
 
 def test_every_page_is_in_the_navigation() -> None:

@@ -28,3 +28,10 @@ def test_lowest_versions_are_those_that_are_declared() -> None:
     assert set(listed) == set(declared)
     for name, version in declared.items():
         assert f"{listed[name]}.".startswith(f"{version}."), name
+
+
+def test_one_version_is_named_everywhere() -> None:
+    version = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
+    assert f'__version__ = "{version}"' in (ROOT / "src/pellucid/_version.py").read_text()
+    assert f"\nversion: {version}\n" in (ROOT / "CITATION.cff").read_text()
+    assert f"\n## {version} - " in (ROOT / "CHANGELOG.md").read_text()
