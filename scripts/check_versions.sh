@@ -19,16 +19,15 @@ lowest) pip install -q -c requirements/lowest.txt -r requirements/lowest.txt . ;
 newest) pip install -q --upgrade --upgrade-strategy eager "torch==${TORCH:-2.13.0}" '.[test]' ;;
 no-node)
   pip install -q '.[test]'
-  bare=$(mktemp -d) # everything on the PATH but node, npm and npx
-  IFS=: read -ra folders <<<"$PATH"
+  bare=$(mktemp -d) # the machine's programs, but node, npm and npx; the environment's own stay
+  IFS=: read -ra folders <<<"${PATH#"$venv/bin:"}"
   for folder in "${folders[@]}"; do
     for program in "$folder"/*; do
       case ${program##*/} in node | nodejs | npm | npx) ;; *) ln -s "$program" "$bare/" 2>/dev/null || true ;; esac
     done
   done
   if env PATH="$bare" bash -c 'command -v node'; then echo "Node is still there" >&2 && exit 1; fi
-  env PATH="$bare" pyright --version
-  env PATH="$bare" pyright
+  env PATH="$venv/bin:$bare" pyright
   rm -rf "$bare"
   exit
   ;;
