@@ -264,13 +264,14 @@ def _stock(source: str | Path, dtype: torch.dtype, parts: dict[str, nn.Module]) 
 
     options: dict[str, Any] = {"torch_dtype": dtype, "low_cpu_mem_usage": False, "use_safetensors": True}
     try:
+        index = DiffusionPipeline.load_config(source)
         pipeline = DiffusionPipeline.from_pretrained(source, safety_checker=None, **options, **parts)
     except DAMAGED as error:
         raise WeightsError(
             f"Expected a pipeline at {source}, found {first_line(error)}. "
             "Check the name and the network, or give a folder that `save_pretrained` wrote, in safetensors."
         ) from None
-    if "safety_checker" in pipeline.config:
+    if (index.get("safety_checker") or [None])[0] is not None:
         log.warning(
             "The safety checker of %s is left out: it judges finished images, and sampling ends at latents.",
             source,
