@@ -19,6 +19,7 @@ from pellucid.errors import ConfigError, FileError
 from pellucid.training import checkpoints
 from pellucid.training.data.in_memory import Pictures
 from pellucid.training.recipe import STAGES, Recipe, read_recipe
+from pellucid.training.stages.options import VaeOptions
 from pellucid.training.stages.vae import VAEStage
 from pellucid.training.trainer import Run, learning_rate
 
@@ -142,8 +143,8 @@ def test_a_recipe_names_what_is_wrong(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"\[base\]"):
         read_recipe(path, "base")
     found = read_recipe(path, "vae", {"steps": "4", "model.latent_channels": "8"})
-    assert (found.model, found.batch_size) == ({"latent_channels": 8}, 4)
-    with pytest.raises(ConfigError, match="expected steps to be int"):
+    assert (found.model, found.batch_size) == (VaeOptions(latent_channels=8), 4)
+    with pytest.raises(ConfigError, match=r"Expected steps of .* to be a valid integer, got 'many'"):
         read_recipe(path, "vae", {"steps": "many"})
     path.write_bytes(b"\xff\xfe")
     with pytest.raises(ConfigError, match="no readable recipe"):

@@ -93,7 +93,9 @@ def load_pictures(recipe: Recipe) -> Pictures:
     found = [sample for sample in samples if wanted(recipe, sample[0].group)]
     found = _calm(found, recipe)
     if not found:
-        raise ConfigError(f"No pictures in {recipe.data} match groups {recipe.groups}. Mend the recipe.")
+        raise ConfigError(
+            f"No pictures in {recipe.data} match groups {recipe.groups}. Name other groups, or none for all."
+        )
     with ThreadPoolExecutor() as pool:
         made = partial(prepared, size_px=recipe.size_px)
         rgba = list(pool.map(made, (picture for _, picture in found)))
@@ -113,10 +115,12 @@ def load_samples(recipe: Recipe) -> list[Sample]:
 
 def _calm(samples: list[Sample], recipe: Recipe) -> list[Sample]:
     """All but the backgrounds with much fine detail, where the recipe leaves these out."""
-    if recipe.calmest == 1:
+    if recipe.low_detail_fraction == 1:
         return samples
     grounds = [sample for sample in samples if sample[0].group == BACKGROUND]
-    return [each for each in samples if each[0].group != BACKGROUND] + calmest(grounds, recipe.calmest)
+    return [each for each in samples if each[0].group != BACKGROUND] + calmest(
+        grounds, recipe.low_detail_fraction
+    )
 
 
 def prepared(picture: np.ndarray, size_px: int) -> np.ndarray:

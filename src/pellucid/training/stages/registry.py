@@ -13,6 +13,7 @@ from pellucid.training.data.in_memory import Pictures, load_pictures, load_sampl
 from pellucid.training.data.streaming import streamed
 from pellucid.training.distributed import Processes
 from pellucid.training.recipe import Recipe, read_recipe, stages_in
+from pellucid.training.stages.options import AutoencoderOptions, ConditionalLayersOptions
 from pellucid.training.trainer import Run, Stage
 
 PARTS = {
@@ -48,7 +49,7 @@ def usable_device(name: str | None) -> torch.device:
 def make_stage(recipe: Recipe, device: torch.device, pictures: Pictures | None = None) -> Stage:
     """The stage that a recipe trains, with its data loaded."""
     if recipe.stage == "layers":
-        if recipe.model.get("concat"):
+        if isinstance(recipe.model, ConditionalLayersOptions):
             from pellucid.training.stages.conditional_layers import ConcatStage
 
             return ConcatStage(recipe, load_samples(recipe), device)
@@ -72,13 +73,14 @@ def make_stage(recipe: Recipe, device: torch.device, pictures: Pictures | None =
 
 
 def _autoencoder(recipe: Recipe) -> Callable[[Recipe, Pictures, torch.device], Stage]:
-    from pellucid.training.stages.autoencoder import AutoencoderStage, carrier_of
+    from pellucid.training.stages.autoencoder import AutoencoderStage
     from pellucid.training.stages.distillation import DistillStage
     from pellucid.training.stages.rgba_vae import InflatedStage
 
-    if recipe.model.get("distill"):
+    options = recipe.options(AutoencoderOptions)
+    if options.distill:
         return DistillStage
-    return InflatedStage if carrier_of(recipe) == "inflated" else AutoencoderStage
+    return InflatedStage if options.alpha_encoding == "inflated" else AutoencoderStage
 
 
 def train_all(
