@@ -28,7 +28,7 @@ TINY = {"block_out_channels": (3, 12, 8, 16), "layers_per_block": 1, "latent_cha
 
 def recipe(steps: int = 6, **values: object) -> Recipe:
     usual = {"sample_every": 0, "log_every": 2, "warmup_steps": 2, "batch_size": 4, "size_px": 16}
-    return Recipe(stage="vae", data=(), steps=steps, model=TINY, **(usual | values))  # type: ignore[arg-type]
+    return Recipe(stage="vae", data=(), steps=steps, **(usual | {"model": TINY} | values))  # type: ignore[arg-type]
 
 
 def pictures() -> Pictures:

@@ -20,7 +20,7 @@ from pellucid.models.mini_vae import MiniVAE
 from pellucid.models.offset_encoder import OffsetEncoder
 from pellucid.models.rgba_vae import InflatedDecoder, InflatedEncoder
 from pellucid.models.test_time_augmentation import ORIENTATIONS, orient, restore
-from pellucid.training.data.in_memory import Pictures
+from pellucid.training.data.in_memory import Pictures, check_split
 from pellucid.training.recipe import Recipe
 from pellucid.training.sample_grids import write_sheet
 from pellucid.training.stages.components import check_size, load_vae, save_half
@@ -84,6 +84,7 @@ class AutoencoderStage:
         self.shift = float(self.vae.config.get("shift_factor") or 0.0)
         self.pictures = pictures.only(held_out=False).to(device)
         self.held_out = pictures.only(held_out=True).to(device)
+        check_split(recipe, self.pictures.count, len(self.held_out.records))
         torch.manual_seed(recipe.seed)
         self.parts = self.networks().to(device)
         self.codec(self.parts)  # or the recipe's networks do not fit the VAE

@@ -10,7 +10,7 @@ from torch.nn import functional
 
 from pellucid.evaluation.metrics import psnr
 from pellucid.models.mini_vae import MiniVAE
-from pellucid.training.data.in_memory import Pictures
+from pellucid.training.data.in_memory import Pictures, check_split
 from pellucid.training.recipe import Recipe
 from pellucid.training.sample_grids import write_sheet
 from pellucid.training.stages.components import check_size, save_half
@@ -36,6 +36,7 @@ class VAEStage:
         self.recipe = recipe
         self.pictures = pictures.only(held_out=False).to(device)
         self.held_out = pictures.only(held_out=True).to(device)
+        check_split(recipe, self.pictures.count, len(self.held_out.records))
         self.weights = weighted(DEFAULTS, recipe.weights)
         torch.manual_seed(recipe.seed)
         self.vae = MiniVAE(**asdict(recipe.options(VaeOptions)), sample_size=recipe.size_px)
