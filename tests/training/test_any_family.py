@@ -227,7 +227,7 @@ def test_a_file_says_which_released_codec_it_was_trained_with(
 def test_a_layer_is_made_from_others_as_channels(
     folders: dict[str, Path], tmp_path: Path, frames: str, concat: list[str], file: str
 ) -> None:
-    table = {"frames": [frames], "concat": concat, "scenes": 8, "format": "released"}
+    table = {"roles": [frames], "condition_roles": concat, "scenes": 8, "format": "released"}
     made = recipe("layers", folders["sdxl"], table)
     stage = make_stage(made, CPU)
     assert isinstance(stage, ConcatStage)
@@ -275,7 +275,7 @@ def test_frozen_weights_in_half_precision_train_the_same_adapter(
 
 
 def test_layers_learn_over_frozen_weights_in_half_precision(folders: dict[str, Path], tmp_path: Path) -> None:
-    table = {"frames": ["foreground", "background"], "over": "", "scenes": 8, "rank": 2}
+    table = {"roles": ["foreground", "background"], "base_adapter": "", "scenes": 8, "rank": 2}
     made = recipe("layers", folders["sd15"], table, precision="bfloat16", half_frozen=True, steps=25)
     stage = make_stage(made, CPU)
     scores: list[dict[str, float]] = []
@@ -293,7 +293,13 @@ def test_frozen_weights_in_half_precision_need_such_passes(folders: dict[str, Pa
 
 
 def test_a_layer_by_channel_of_low_rank_comes_back(folders: dict[str, Path], tmp_path: Path) -> None:
-    table = {"frames": ["foreground"], "concat": ["background"], "over": "", "scenes": 8, "bits": 8}
+    table = {
+        "roles": ["foreground"],
+        "condition_roles": ["background"],
+        "base_adapter": "",
+        "scenes": 8,
+        "bits": 8,
+    }
     made = recipe("layers", folders["sd15"], table | {"method": "locon", "rank": 2}, steps=5)
     stage = make_stage(made, CPU)
     assert isinstance(stage, ConcatStage)
@@ -357,11 +363,12 @@ def test_mistakes_in_a_recipe_are_explained(folders: dict[str, Path]) -> None:
         ("transparent", "sd15", {"method": "full", "trainable": "nothing"}, "found none"),
         ("transparent", "sd15", {"timesteps": "late"}, "Expected timesteps to be one of uniform"),
         ("transparent", "sd15", {"codec": "sd20"}, "Expected codec to name a released mode"),
-        ("layers", "sd3", {"frames": ["composite"], "concat": ["foreground"]}, "Expected a UNet"),
-        ("layers", "sdxl", {"frames": ["composite"], "concat": ["composite"]}, "Expected one frame"),
+        ("layers", "sd3", {"roles": ["composite"], "condition_roles": ["foreground"]}, "Expected a UNet"),
+        ("layers", "sdxl", {"roles": ["composite"], "condition_roles": ["composite"]}, "Expected one role"),
     ]:
+        few = {"scenes": 2} if stage == "layers" else {}
         with pytest.raises(ConfigError, match=words):
-            make_stage(recipe(stage, folders[name], table | {"scenes": 2}), CPU)
+            make_stage(recipe(stage, folders[name], table | few), CPU)
     made = recipe("transparent", folders["sd3"], {"rank": 2, "format": "released"}, steps=1)
     with pytest.raises(ConfigError, match="released files have no name"):
         Run(made, make_stage(made, CPU), folders["sd3"] / "run").train()

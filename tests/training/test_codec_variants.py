@@ -72,7 +72,7 @@ def discs() -> Pictures:
 def recipe(pixels: int, carrier: str, **values: object) -> Recipe:
     widths = (8,) * pixels.bit_length()
     model = {
-        "carrier": carrier,
+        "alpha_encoding": carrier,
         "extra_channels": 2,
         "offset_encoder": {"widths": widths},
         "alpha_decoder": {
@@ -180,7 +180,7 @@ def start(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_a_decoder_that_saw_all_orientations_has_the_better_median(start: Path, tmp_path: Path) -> None:
-    made = recipe(8, "offset", init=str(start), model={"turned": True})
+    made = recipe(8, "offset", init=str(start), model={"orientation_augmentation": True})
     stage = make_stage(made, CPU, discs())
     assert isinstance(stage, AutoencoderStage)
     run = Run(made, stage, tmp_path)

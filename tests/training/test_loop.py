@@ -19,6 +19,7 @@ from pellucid.errors import ConfigError, FileError
 from pellucid.training import checkpoints
 from pellucid.training.data.in_memory import Pictures
 from pellucid.training.recipe import STAGES, Recipe, read_recipe
+from pellucid.training.stages.options import VaeOptions
 from pellucid.training.stages.vae import VAEStage
 from pellucid.training.trainer import Run, learning_rate
 
@@ -27,7 +28,7 @@ TINY = {"block_out_channels": (3, 12, 8, 16), "layers_per_block": 1, "latent_cha
 
 def recipe(steps: int = 6, **values: object) -> Recipe:
     usual = {"sample_every": 0, "log_every": 2, "warmup_steps": 2, "batch_size": 4, "size_px": 16}
-    return Recipe(stage="vae", data=(), steps=steps, model=TINY, **(usual | values))  # type: ignore[arg-type]
+    return Recipe(stage="vae", data=(), steps=steps, **(usual | {"model": TINY} | values))  # type: ignore[arg-type]
 
 
 def pictures() -> Pictures:
@@ -142,8 +143,8 @@ def test_a_recipe_names_what_is_wrong(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"\[base\]"):
         read_recipe(path, "base")
     found = read_recipe(path, "vae", {"steps": "4", "model.latent_channels": "8"})
-    assert (found.model, found.batch_size) == ({"latent_channels": 8}, 4)
-    with pytest.raises(ConfigError, match="expected steps to be int"):
+    assert (found.model, found.batch_size) == (VaeOptions(latent_channels=8), 4)
+    with pytest.raises(ConfigError, match=r"Expected steps of .* to be a valid integer, got 'many'"):
         read_recipe(path, "vae", {"steps": "many"})
     path.write_bytes(b"\xff\xfe")
     with pytest.raises(ConfigError, match="no readable recipe"):

@@ -8,7 +8,7 @@ import torch
 from test_loop import TINY, pictures
 
 from pellucid.errors import ConfigError
-from pellucid.training.recipe import Recipe
+from pellucid.training.recipe import Recipe, read_recipe
 from pellucid.training.stages.vae import VAEStage
 from pellucid.training.trainer import Run
 
@@ -19,9 +19,17 @@ def run(folder: Path, **values: object) -> Run:
     return Run(made, VAEStage(made, pictures(), torch.device("cpu")), folder)
 
 
-def test_an_unknown_optimizer_is_refused() -> None:
-    with pytest.raises(ConfigError, match=r"one of \('adamw', 'adamw-8bit'\), got 'sgd'"):
-        Recipe(stage="vae", data=(), steps=1, optimizer="sgd")
+@pytest.mark.parametrize(
+    ("field", "message"),
+    [
+        ("optimizer=sgd", "one of adamw, adamw-8bit, got 'sgd'"),
+        ("precision=float16", "one of auto, float32, bfloat16, got 'float16'"),
+    ],
+)
+def test_an_unknown_choice_is_refused(tmp_path: Path, field: str, message: str) -> None:
+    (tmp_path / "r.toml").write_text("data = []\n[vae]\nsteps = 1\n")
+    with pytest.raises(ConfigError, match=message):
+        read_recipe(tmp_path / "r.toml", "vae", dict([field.split("=")]))
 
 
 def test_eight_bits_need_bitsandbytes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -81,8 +89,3 @@ def test_bfloat16_trains_float32_weights_and_loses_alike(tmp_path: Path) -> None
     assert any(
         not torch.equal(a, b) for a, b in zip(before, half.first.parameters(), strict=True)
     )  # it did compute in another precision
-
-
-def test_an_unknown_precision_is_refused() -> None:
-    with pytest.raises(ConfigError, match="got 'float16'"):
-        Recipe(stage="vae", data=(), steps=1, precision="float16")

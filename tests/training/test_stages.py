@@ -18,6 +18,7 @@ from pellucid.training.data.in_memory import load_pictures, load_samples
 from pellucid.training.recipe import STAGES, read_recipe
 from pellucid.training.stages.components import load_vae
 from pellucid.training.stages.joint_layers import LayersStage
+from pellucid.training.stages.options import AutoencoderOptions
 from pellucid.training.stages.registry import PARTS, make_stage, train_all, usable_device
 from pellucid.training.stages.t2i_adapter import ControlStage
 from pellucid.training.trainer import Run
@@ -54,6 +55,8 @@ background = 0.5
 [autoencoder.model.discriminator]
 width = 8
 [base.model]
+style_mix = 0.3
+[base.model.unet]
 sample_size = 4
 in_channels = 4
 out_channels = 4
@@ -64,7 +67,6 @@ up_block_types = ["CrossAttnUpBlock2D", "CrossAttnUpBlock2D"]
 attention_head_dim = 4
 cross_attention_dim = 384
 norm_num_groups = 16
-styled_share = 0.3
 [transparent.model]
 method = "full"
 trainable = "attn[12]"
@@ -157,9 +159,9 @@ def test_layers_are_trained_on_a_frozen_unet_and_found_by_the_model(
         "init": str(model),
         "steps": "25",
         "learning_rate": "0.001",
-        "model.hint": hint,
+        "model.hint_role": hint,
     }
-    table |= {"model.frames": json.dumps(frames), "model.name": "own", "sample_every": "0", "batch_size": "4"}
+    table |= {"model.roles": json.dumps(frames), "model.name": "own", "sample_every": "0", "batch_size": "4"}
     found = read_recipe(recipe, "layers", table)
     stage = make_stage(found, device)
     assert isinstance(stage, LayersStage)
@@ -195,7 +197,11 @@ def test_layers_made_from_others_as_channels_are_found_by_the_model(
     device, model = torch.device("cpu"), shutil.copytree(whole, tmp_path / "model")
     (model / "adapter" / "joint.safetensors").unlink()
     table = {"ema_decay": "0.0", "init": str(model), "steps": "8", "sample_every": "8"}
-    table |= {"model.frames": json.dumps([frames]), "model.concat": json.dumps(concat), "model.over": over}
+    table |= {
+        "model.roles": json.dumps([frames]),
+        "model.condition_roles": json.dumps(concat),
+        "model.base_adapter": over,
+    }
     table |= {"model.name": "own", "model.method": "lora", "learning_rate": "0.01"}
     found = read_recipe(recipe, "layers", table)
     stage = make_stage(found, device)
@@ -274,20 +280,19 @@ def test_loras_learn_backgrounds_on_the_plain_unet(recipe: Path, whole: Path, tm
 def test_layers_need_backgrounds_and_roles_that_exist(recipe: Path, whole: Path) -> None:
     device = torch.device("cpu")
     for table, words in [
-        ({"model.frames": '["sky"]'}, "Expected roles of foreground"),
-        ({"model.bits": "4"}, "Expected bits"),
-        ({"model.hint": "background"}, "a hint that is none of the frames"),
+        ({"model.roles": '["sky"]'}, "Expected roles of foreground"),
+        ({"model.bits": "4"}, "Expected bits to be one of 16, 8"),
+        ({"model.hint_role": "background"}, "a hint_role that is none of the roles"),
         ({"data": json.dumps([str(recipe.parent / "small.tar")])}, "and 0"),
     ]:
-        found = read_recipe(recipe, "layers", {"init": str(whole), **table})
         with pytest.raises(ConfigError, match=words):
-            make_stage(found, device)
+            make_stage(read_recipe(recipe, "layers", {"init": str(whole), **table}), device)
 
 
 def test_layers_take_all_pictures_or_one_of_each_subject(recipe: Path, whole: Path) -> None:
     names: list[set[str]] = []
     for groups in ("[]", '["food"]'):
-        table = {"init": str(whole), "groups": groups, "model.scenes": "60", "model.belonging": "20.0"}
+        table = {"init": str(whole), "groups": groups, "model.scenes": "60", "model.pairing_strength": "20.0"}
         stage = make_stage(read_recipe(recipe, "layers", table), torch.device("cpu"))
         names.append({triple.front.name for triple in stage.scenes.triples})
         pairs = {(each.front.label, each.back.label) for each in stage.scenes.triples}
@@ -299,7 +304,7 @@ def test_layers_take_all_pictures_or_one_of_each_subject(recipe: Path, whole: Pa
 
 
 def test_busy_backgrounds_can_be_left_out(recipe: Path, whole: Path) -> None:
-    table = {"init": str(whole), "calmest": "0.5"}
+    table = {"init": str(whole), "low_detail_fraction": "0.5"}
     half = {record.name for record, _ in load_samples(read_recipe(recipe, "layers", table))}
     every = {record.name for record, _ in load_samples(read_recipe(recipe, "layers", {"init": str(whole)}))}
     left_out = every - half
@@ -307,8 +312,8 @@ def test_busy_backgrounds_can_be_left_out(recipe: Path, whole: Path) -> None:
     assert len(left_out) == 2
     table |= {"data": json.dumps([str(recipe.parent / "lands.tar")]), "groups": '["background"]'}
     assert len(load_pictures(read_recipe(recipe, "transparent", table)).records) == 2
-    with pytest.raises(ConfigError, match="calmest of more than 0"):
-        read_recipe(recipe, "layers", {"calmest": "0.0"})
+    with pytest.raises(ConfigError, match="Expected low_detail_fraction of"):
+        read_recipe(recipe, "layers", {"low_detail_fraction": "0.0"})
 
 
 def test_only_what_the_recipe_names_is_trained(whole: Path) -> None:
@@ -365,8 +370,9 @@ def test_a_decoder_can_go_on_alone(recipe: Path, whole: Path, tmp_path: Path) ->
         "weights.gradient": "0.5",
     }
     found = read_recipe(recipe, "autoencoder", table)
-    finer = {**found.model["alpha_decoder"], "detail_width": 8}
-    found = replace(found, model={**found.model, "alpha_decoder": finer})
+    options = found.options(AutoencoderOptions)
+    finer = {**options.alpha_decoder, "detail_width": 8}
+    found = replace(found, model=replace(options, alpha_decoder=finer))
     stage = make_stage(found, device)
     assert stage.loss("parts", torch.Generator().manual_seed(0))["gradient"] > 0
     before = {name: value.clone() for name, value in stage.turns["parts"].state_dict().items()}

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from pellucid.data.records import Record, softness
 from pellucid.data.shards import Sample
-from pellucid.errors import InputError
+from pellucid.errors import FileError, InputError, first_line
 from pellucid.files.images import read_rgba
 from pellucid.progress import track
 from pellucid.rgba.resizing import fit_rgba
@@ -49,7 +49,11 @@ def folder_samples(folder: Path, size_px: int, *, group: str = "") -> Iterator[S
 
 def _caption(path: Path) -> str:
     text = path.with_suffix(".txt")
-    said = (
-        text.read_text(encoding="utf-8") if text.is_file() else path.stem.replace("-", " ").replace("_", " ")
-    )
+    try:
+        written = text.read_text(encoding="utf-8") if text.is_file() else None
+    except (OSError, UnicodeDecodeError) as error:
+        raise FileError(
+            f"Expected a caption as UTF-8 text in {text}, found {first_line(error)}. Save it again."
+        ) from None
+    said = path.stem.replace("-", " ").replace("_", " ") if written is None else written
     return " ".join(said.split()) or "picture"

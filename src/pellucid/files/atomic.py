@@ -7,7 +7,7 @@ from collections.abc import Generator
 from pathlib import Path
 from typing import BinaryIO
 
-from pellucid.errors import FileError
+from pellucid.errors import FileError, PellucidError
 
 
 def write_atomically(path: Path, content: bytes) -> None:
@@ -39,6 +39,8 @@ def open_atomically(path: Path) -> Generator[BinaryIO]:
             with contextlib.suppress(OSError):
                 part.unlink(missing_ok=True)
             raise
+    except PellucidError:  # of what is read in the block: it names its own file
+        raise
     except (OSError, ValueError) as error:  # ValueError: a NUL in the path
         reason = getattr(error, "strerror", None) or str(error)
         raise FileError(

@@ -264,7 +264,7 @@ def _stock(source: str | Path, dtype: torch.dtype, parts: dict[str, nn.Module]) 
 
     options: dict[str, Any] = {"torch_dtype": dtype, "low_cpu_mem_usage": False, "use_safetensors": True}
     try:
-        index = DiffusionPipeline.load_config(source)
+        index: Any = DiffusionPipeline.load_config(source)  # its type names what it gives with other options
         pipeline = DiffusionPipeline.from_pretrained(source, safety_checker=None, **options, **parts)
     except DAMAGED as error:
         raise WeightsError(

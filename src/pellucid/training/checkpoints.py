@@ -1,6 +1,10 @@
-"""Checkpoints that survive kill -9: written beside the old one, flushed to the disk, then renamed over it."""
+"""Checkpoints that survive kill -9: written beside the old one, flushed to the disk, then renamed over it.
 
-from collections.abc import Generator
+A checkpoint holds the recipe that its weights were trained by, so that another one cannot export them.
+"""
+
+import pickle
+from collections.abc import Generator, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -8,10 +12,22 @@ from typing import Any
 import torch
 from safetensors import SafetensorError
 
-from pellucid.errors import FileError, PellucidError
+from pellucid.errors import ConfigError, FileError, PellucidError, WeightsError, first_line
 from pellucid.files.atomic import open_atomically
+from pellucid.training.recipe import Recipe
 
 NAME = "checkpoint.pt"
+MAY_CHANGE = frozenset({
+    # how long, and how often something is written down
+    "steps", "minutes", "save_every_s", "log_every", "sample_every", "score_count",
+    # how it is computed, not what
+    "compile", "channels_last", "gradient_checkpointing", "model.cache",
+    # how the export is written
+    "model.name", "model.format", "model.bits",
+})  # fmt: skip
+"""Fields of a recipe that may differ when a run is resumed; the weights are the recipe's with any of them."""
+SHOWN = 5
+"""Differing fields that an error names."""
 
 
 def save(state: dict[str, Any], folder: Path) -> Path:
@@ -53,6 +69,87 @@ def kept(folder: Path) -> Generator[None]:
 
 
 def load(folder: Path) -> dict[str, Any] | None:
-    """The folder's checkpoint, or None where there is none. Tensors and plain values only, no code."""
+    """Returns the folder's checkpoint, or None where there is none. Tensors and plain values only, no code.
+
+    Raises:
+        WeightsError: it is damaged.
+    """
+    return _read(folder, mapped=False)
+
+
+def check_recipe(folder: Path, recipe: Recipe, state: Mapping[str, Any] | None = None) -> None:
+    """Refuses a recipe that is not the one by which a folder's checkpoint was trained.
+
+    Args:
+        folder: of the run.
+        recipe: that is asked for now.
+        state: the checkpoint, where it has been read already.
+
+    Raises:
+        ConfigError: they differ in more than `MAY_CHANGE`; the message has each field's old and new value.
+        WeightsError: the checkpoint is damaged.
+    """
+    state = _read(folder, mapped=True) if state is None else state
+    saved = (state or {}).get("recipe")
+    if saved is None:  # no checkpoint, or one from before recipes were kept
+        return
+    if not isinstance(saved, dict):
+        raise _damaged(folder, f"a recipe of {type(saved).__name__}")
+    changed = [line for name, line in differences(saved, recipe.plain()) if name not in MAY_CHANGE]
+    if changed:
+        more = f" and {len(changed) - SHOWN} more" if len(changed) > SHOWN else ""
+        raise ConfigError(
+            f"Expected the recipe by which {folder} was trained, found other values: "
+            f"{'; '.join(changed[:SHOWN])}{more}. Set them back, or train into another folder."
+        )
+
+
+def differences(
+    old: Mapping[str, Any], new: Mapping[str, Any], prefix: str = ""
+) -> Iterator[tuple[str, str]]:
+    """Yields the dotted name of each field that differs, and a text with both values.
+
+    Args:
+        old: plain values, tables in tables.
+        new: the same of the other recipe.
+        prefix: of the names.
+    """
+    for name in dict.fromkeys([*old, *new]):
+        before, after = old.get(name), new.get(name)
+        if isinstance(before, dict) and isinstance(after, dict):
+            yield from differences(before, after, f"{prefix}{name}.")
+        elif before != after:
+            yield f"{prefix}{name}", f"{prefix}{name} {before!r} → {after!r}"
+
+
+@contextmanager
+def fitting(folder: Path) -> Generator[None]:
+    """Turns what loading a checkpoint's parts raises into one error.
+
+    Raises:
+        WeightsError: a part is missing or has another shape.
+    """
+    try:
+        yield
+    except (KeyError, RuntimeError, TypeError, ValueError) as error:
+        raise _damaged(folder, first_line(error)) from error
+
+
+def _read(folder: Path, *, mapped: bool) -> dict[str, Any] | None:
     path = folder / NAME
-    return torch.load(path, map_location="cpu", weights_only=True) if path.exists() else None
+    if not path.exists():
+        return None
+    try:
+        state = torch.load(path, map_location="cpu", weights_only=True, mmap=mapped)
+    except (RuntimeError, EOFError, pickle.UnpicklingError, OSError, ValueError, KeyError) as error:
+        raise _damaged(folder, first_line(error)) from error
+    if not isinstance(state, dict):
+        raise _damaged(folder, type(state).__name__)
+    return state
+
+
+def _damaged(folder: Path, reason: str) -> WeightsError:
+    return WeightsError(
+        f"Expected a whole checkpoint of this run in {folder / NAME}, found {reason}. "
+        "Put a copy of it back, or delete it to start again."
+    )

@@ -11,7 +11,6 @@ import time
 from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from copy import deepcopy
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
@@ -125,7 +124,9 @@ class Run:
         self.average = AveragedModel(self.first, multi_avg_fn=update) if recipe.ema_decay else None
         self._share_out()
         if state := checkpoints.load(folder):
-            self._restore(state)
+            checkpoints.check_recipe(folder, recipe, state)
+            with checkpoints.fitting(folder):
+                self._restore(state)
         if recipe.compile:
             for network in stage.compiled:
                 network.compile()
@@ -159,6 +160,7 @@ class Run:
             "average": self.average.state_dict() if self.average else {},
             "step": self.step,
             "elapsed_s": self.elapsed_s,
+            "recipe": self.recipe.plain(),
         }
         state = sharding.whole(state, keep=self.processes.main)
         if self.processes.main:
@@ -259,8 +261,7 @@ class Run:
 
     def _train(self, journal: Journal | None, budget_s: float) -> None:
         if journal:
-            about = json.dumps(asdict(self.recipe), indent=1, default=dict)
-            write_atomically(self.folder / "recipe.json", about.encode())
+            write_atomically(self.folder / "recipe.json", json.dumps(self.recipe.plain(), indent=1).encode())
         started = saved = last = self.processes.clock()
         steps = range(self.step, self.recipe.steps)
         for _ in track(
@@ -269,7 +270,7 @@ class Run:
             if self.done or last - started > budget_s:
                 break
             terms = self.one_step()
-            if self.step % self.recipe.log_every == 0:
+            if self.step % self.recipe.log_every == 0 or self.step == self.recipe.steps:
                 self._log(journal, terms)
             if self.recipe.sample_every and self.step % self.recipe.sample_every == 0:
                 self._look(journal)

@@ -7,7 +7,25 @@ import click
 from pellucid.training.recipe import STAGES, read_recipe
 
 
-@click.command("train")
+class TrainCommand(click.Command):
+    """Lists a stage's fields where `--help` follows its name."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        # kept for the help, which click prints before it has read the arguments
+        ctx.meta["stage"] = next((word for word in args if word in STAGES), None)
+        return super().parse_args(ctx, args)
+
+    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        super().format_options(ctx, formatter)
+        if stage := ctx.meta.get("stage"):
+            from pellucid.training.recipe_help import stage_help
+
+            for heading, rows in stage_help(stage):
+                with formatter.section(heading):
+                    formatter.write_dl(rows, col_max=34)
+
+
+@click.command("train", cls=TrainCommand)
 @click.argument("stage", type=click.Choice([*STAGES, "all"]))
 @click.option(
     "--config",
@@ -16,7 +34,11 @@ from pellucid.training.recipe import STAGES, read_recipe
     help="Recipe (TOML).",
 )
 @click.option(
-    "--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Replace one value of the recipe."
+    "--set",
+    "overrides",
+    multiple=True,
+    metavar="KEY=VALUE",
+    help="Replace one value of the recipe; dots reach into tables.",
 )
 @click.option(
     "-o",
@@ -42,9 +64,9 @@ def train_command(
     device: str | None,
     threads: int | None,
 ) -> None:
-    """Train STAGE from a recipe; the same command resumes it.
+    """Train STAGE from a recipe; the same command resumes it. `train STAGE --help` lists the stage's fields.
 
-    Writes log.jsonl, TensorBoard files, sample sheets, an atomic checkpoint every few minutes, and `export`.
+    Writes log.jsonl, TensorBoard files, sample grids, an atomic checkpoint every few minutes, and `export`.
     On several GPUs: `accelerate launch -m pellucid train …` (docs/scale.md).
     STAGE all trains one stage after the other into OUTPUT/model.
     """

@@ -1,5 +1,6 @@
 """Training pictures in memory, and batches drawn from them with an explicit generator."""
 
+import hashlib
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -31,8 +32,14 @@ class Pictures:
     """Straight alpha, colour as `extend_colour` leaves it."""
 
     def only(self, *, held_out: bool) -> "Pictures":
-        """Those that a hash holds out for measuring, or the others."""
-        return self.at([i for i, record in enumerate(self.records) if record.held_out == held_out])
+        """Returns those that `held_out_flags` holds out for measuring, or the others."""
+        flags = held_out_flags(self.records)
+        return self.at([index for index, flag in enumerate(flags) if flag == held_out])
+
+    @property
+    def count(self) -> int:
+        """Returns how many there are to draw batches from."""
+        return len(self.records)
 
     def at(self, index: Sequence[int]) -> "Pictures":
         """The pictures at `index`."""
@@ -47,6 +54,42 @@ class Pictures:
         drawn = torch.randint(len(self.records), (size,), generator=generator, device=self.rgba.device)
         rgba = self.rgba[drawn].float().div_(255)
         return augmented(rgba, generator) if augment else rgba
+
+
+def held_out_flags(records: Sequence[Record]) -> list[bool]:
+    """Returns which images are held out: by a hash of the label, 5 % of many.
+
+    Where that takes none or all of them, as happens with few labels, the label with the lowest or highest
+    hash goes to the other side, so that two labels are enough to train and to measure.
+    """
+    flags = [record.held_out for record in records]
+    labels = sorted({record.label for record in records}, key=_label_hash)
+    if len(labels) < 2 or len(set(flags)) == 2:
+        return flags
+    moved = labels[-1] if all(flags) else labels[0]
+    return [flag != (record.label == moved) for flag, record in zip(flags, records, strict=True)]
+
+
+def check_split(recipe: Recipe, trained: int, held_out: int) -> None:
+    """Refuses a run that would find no image for its first step or its first sample grid.
+
+    Args:
+        recipe: of a stage that measures itself on held-out images.
+        trained: images to train on.
+        held_out: images to measure on.
+
+    Raises:
+        ConfigError: there are none of one kind.
+    """
+    if not trained or (not held_out and 0 < recipe.sample_every <= recipe.steps):
+        raise ConfigError(
+            f"Expected images of two captions or more, to hold some out, found {trained} to train "
+            f"on and {held_out} held out. Add images with other captions, or set sample_every to 0."
+        )
+
+
+def _label_hash(label: str) -> bytes:
+    return hashlib.sha256(label.encode()).digest()
 
 
 def augmented(rgba: Float[Tensor, "b 4 h w"], generator: torch.Generator) -> Float[Tensor, "b 4 h w"]:
@@ -93,7 +136,9 @@ def load_pictures(recipe: Recipe) -> Pictures:
     found = [sample for sample in samples if wanted(recipe, sample[0].group)]
     found = _calm(found, recipe)
     if not found:
-        raise ConfigError(f"No pictures in {recipe.data} match groups {recipe.groups}. Mend the recipe.")
+        raise ConfigError(
+            f"No pictures in {recipe.data} match groups {recipe.groups}. Name other groups, or none for all."
+        )
     with ThreadPoolExecutor() as pool:
         made = partial(prepared, size_px=recipe.size_px)
         rgba = list(pool.map(made, (picture for _, picture in found)))
@@ -113,10 +158,12 @@ def load_samples(recipe: Recipe) -> list[Sample]:
 
 def _calm(samples: list[Sample], recipe: Recipe) -> list[Sample]:
     """All but the backgrounds with much fine detail, where the recipe leaves these out."""
-    if recipe.calmest == 1:
+    if recipe.low_detail_fraction == 1:
         return samples
     grounds = [sample for sample in samples if sample[0].group == BACKGROUND]
-    return [each for each in samples if each[0].group != BACKGROUND] + calmest(grounds, recipe.calmest)
+    return [each for each in samples if each[0].group != BACKGROUND] + calmest(
+        grounds, recipe.low_detail_fraction
+    )
 
 
 def prepared(picture: np.ndarray, size_px: int) -> np.ndarray:

@@ -1,8 +1,6 @@
 """Scenes of two layers for stages of layer models: placed once, and cached as latents and texts."""
 
 from collections.abc import Sequence
-from dataclasses import fields
-from typing import get_args
 
 import numpy as np
 import torch
@@ -10,10 +8,9 @@ from torch import Tensor
 from torch.nn import functional
 
 from pellucid.data.image_folder import BACKGROUND
-from pellucid.data.layer_composition import Arrangement, Triple, layer_triples
+from pellucid.data.layer_composition import Triple, layer_triples
 from pellucid.data.shards import Sample
 from pellucid.errors import ConfigError
-from pellucid.pipelines.modes import Role
 from pellucid.rgba.padding import extend_colour
 from pellucid.rgba.resizing import on_grey
 from pellucid.rgba.types import AnyArray
@@ -21,9 +18,8 @@ from pellucid.training.data.subjects import plain_pictures
 from pellucid.training.denoiser.frozen_pipeline import Denoising
 from pellucid.training.denoiser.predict import Conditions, rows_of
 from pellucid.training.recipe import Recipe
+from pellucid.training.stages.options import SceneOptions
 
-ROLES = get_args(Role)
-ARRANGED = tuple(each.name for each in fields(Arrangement))
 TEXTS_A_SCENE = 4
 PIXELS_AT_ONCE = 64 * 128 * 128
 
@@ -31,53 +27,46 @@ PIXELS_AT_ONCE = 64 * 128 * 128
 class Scenes:
     """What a stage of layers draws its batches from.
 
-    Options in the recipe's `model`: `frames` (roles, in the order of the batch), `scenes` (how many are
-    placed and cached), `caption_dropout`, those of `Arrangement`, and `belonging` (how much likelier a
-    background is whose caption means something like the foreground's: e to the power of this times the cosine
-    of both; 0 draws at random. Needs a text encoder whose first state stands for the sentence, such as BERT).
+    Of the recipe's options it reads `SceneOptions`.
     """
-
-    OPTIONS = frozenset({"frames", "scenes", "caption_dropout", "belonging", *ARRANGED})
 
     def __init__(self, recipe: Recipe, samples: Sequence[Sample], denoising: Denoising) -> None:
         """`samples`: transparent pictures, and opaque ones of the group "background".
 
         Raises:
-            ConfigError: roles that do not exist, or no pictures of one kind.
+            ConfigError: there are no pictures of one kind.
         """
         self.recipe, self.denoising, self.device = recipe, denoising, denoising.device
-        self.frames = tuple(recipe.model.get("frames", ("foreground", "background")))
-        check_roles(self.frames)
+        self.options = recipe.options(SceneOptions)
+        self.roles = self.options.roles
         backs = [sample for sample in samples if sample[0].group == BACKGROUND]
         fronts = [sample for sample in samples if sample[0].group != BACKGROUND]
         if recipe.groups:  # as in the model of single layers: one picture a subject
             records = [record for record, _ in fronts]
-            plain = plain_pictures(records, recipe.groups, recipe.subjects, recipe.first_subjects)
+            plain = plain_pictures(records, recipe.groups, recipe.subjects, recipe.priority_subjects)
             fronts = [fronts[index] for index in plain]
         if not backs or not fronts:
             raise ConfigError(
                 f"Expected transparent pictures and backgrounds, found {len(fronts)} and {len(backs)}. "
                 "Name a set of each in `data`, such as fluent-3d and land-photos."
             )
-        count = int(recipe.model.get("scenes", 4096))
-        arranged = {name: recipe.model[name] for name in ARRANGED if name in recipe.model}
         self.triples = list(
             layer_triples(
                 fronts,
                 backs,
-                count,
+                self.options.scenes,
                 size_px=recipe.size_px,
                 seed=recipe.seed,
-                arrangement=Arrangement(**arranged),
-                chances=self._chances(fronts, backs, float(recipe.model.get("belonging", 0.0))),
+                arrangement=self.options.arrangement(),
+                chances=self._chances(fronts, backs, self.options.pairing_strength),
             )
         )
-        self.latents = torch.stack([self.latents_of(role) for role in self.frames], dim=1)
+        self.latents = torch.stack([self.latents_of(role) for role in self.roles], dim=1)
         rng = np.random.default_rng(recipe.seed)
         known: dict[str, int] = {"": 0}
         spoken = [[each.texts(rng, plain=True) for _ in range(TEXTS_A_SCENE)] for each in self.triples]
         rows = [
-            [[known.setdefault(texts[role], len(known)) for role in self.frames] for texts in scene]
+            [[known.setdefault(texts[role], len(known)) for role in self.roles] for texts in scene]
             for scene in spoken
         ]
         self.captions = torch.tensor(rows, device=self.device)
@@ -85,11 +74,9 @@ class Scenes:
         self.texts = denoising.encode_texts(self.sentences)
 
     @torch.no_grad()
-    def _chances(
-        self, fronts: Sequence[Sample], backs: Sequence[Sample], belonging: float
-    ) -> AnyArray | None:
+    def _chances(self, fronts: Sequence[Sample], backs: Sequence[Sample], strength: float) -> AnyArray | None:
         """Chance of each background for each foreground, (fronts, backs), up to a factor."""
-        if not belonging:
+        if not strength:
             return None
         meanings: list[Tensor] = []
         for samples in (fronts, backs):
@@ -97,7 +84,7 @@ class Scenes:
             states = next(iter(self.denoising.encode_texts(labels).values()))[:, 0].float().cpu()
             found = dict(zip(labels, functional.normalize(states - states.mean(dim=0), dim=1), strict=True))
             meanings.append(torch.stack([found[record.label] for record, _ in samples]))
-        return (belonging * meanings[0] @ meanings[1].T).exp().double().numpy()
+        return (strength * meanings[0] @ meanings[1].T).exp().double().numpy()
 
     @torch.no_grad()
     def latents_of(self, role: str) -> Tensor:
@@ -140,9 +127,7 @@ class Scenes:
         size = self.recipe.batch_size
         drawn = torch.randint(len(self.latents), (size,), generator=generator, device=self.device)
         spoken = torch.randint(TEXTS_A_SCENE, (size,), generator=generator, device=self.device)
-        silent = torch.rand(size, generator=generator, device=self.device) < float(
-            self.recipe.model.get("caption_dropout", 0.1)
-        )
+        silent = torch.rand(size, generator=generator, device=self.device) < self.options.caption_dropout
         rows = self.captions[drawn, spoken].masked_fill(silent[:, None], 0).flatten()
         return drawn, self.latents[drawn].flatten(0, 1), rows_of(self.texts, rows)
 
@@ -154,9 +139,3 @@ class Scenes:
         """Pictures of latents: (n, 4, h, w) of foregrounds, else (n, 3, h, w)."""
         codec = self.denoising.codec
         return codec.decode(latents, passes=1) if role == "foreground" else codec.decode_opaque(latents)
-
-
-def check_roles(roles: Sequence[str]) -> None:
-    """Raises ConfigError unless there are roles, all known."""
-    if not roles or any(role not in ROLES for role in roles):
-        raise ConfigError(f"Expected roles of {', '.join(ROLES)}, got {list(roles)}. Mend the recipe.")

@@ -199,6 +199,11 @@ class Streamed(Pictures):
     asked: list[int] = field(default_factory=lambda: [0])
     """How many batches were drawn beside the training: for the first weights, and in exports."""
 
+    @property
+    def count(self) -> int:
+        """Returns how many there are in the shards to draw batches from."""
+        return sum(self.reader.counts)
+
     def only(self, *, held_out: bool) -> Pictures:
         """The held-out ones, in memory; or all others."""
         return Pictures(self.records, self.rgba) if held_out else self

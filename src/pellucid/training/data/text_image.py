@@ -11,6 +11,7 @@ from pellucid.training.denoiser.frozen_pipeline import Denoising
 from pellucid.training.denoiser.predict import Conditions, rows_of
 from pellucid.training.recipe import Recipe
 from pellucid.training.stages.losses import blends
+from pellucid.training.stages.options import PlacedImageOptions, TextImageOptions
 
 BACKGROUNDS = {"": 0.5, "white": 1.0, "black": 0.0}
 """Words after a caption, and the level behind the picture; no words mean the grey of transparency."""
@@ -24,19 +25,16 @@ SHIFT = 0.1
 class Captioned:
     """What a text-to-image stage draws its batches from.
 
-    Options in the recipe's `model`: `opaque` (whether opaque pictures are learned, all of them and not one a
-    subject), `placements` (ways in which each picture lies on the canvas: as it is, or mirrored, smaller and
-    moved), `caption_dropout`, `opaque_share` (how often another
-    background or placement than the first is drawn), `styled_share`.
+    Of the recipe's options it reads `TextImageOptions` and, but for stage `base`, `PlacedImageOptions`.
     """
-
-    OPTIONS = frozenset({"opaque", "placements", "caption_dropout", "opaque_share", "styled_share"})
 
     def __init__(self, recipe: Recipe, pictures: Pictures, denoising: Denoising) -> None:
         self.recipe, self.denoising, self.device = recipe, denoising, denoising.device
-        base = recipe.stage == "base"
-        self.opaque = base or bool(recipe.model.get("opaque", False))
-        self.settings = list(BACKGROUNDS) if base else [""] * int(recipe.model.get("placements", 1))
+        self.options, base = recipe.options(TextImageOptions), recipe.stage == "base"
+        placing = None if base else recipe.options(PlacedImageOptions)
+        self.opaque = placing is None or placing.opaque
+        self.placements = placing.placements if placing else 1
+        self.settings = list(BACKGROUNDS) if base else [""] * self.placements
         self.plain_count, self.pictures = self._chosen(pictures, all_of_them=self.opaque and not base)
         self._cache()
 
@@ -46,15 +44,12 @@ class Captioned:
         plain = (
             list(range(len(pictures.records)))
             if all_of_them
-            else plain_pictures(pictures.records, recipe.groups, recipe.subjects, recipe.first_subjects)
+            else plain_pictures(pictures.records, recipe.groups, recipe.subjects, recipe.priority_subjects)
         )
         subjects, taken = {pictures.records[index].label for index in plain}, set(plain)
         styled = [i for i, each in enumerate(pictures.records) if each.label in subjects and i not in taken]
-        wanted = [*plain, *(styled if self._share("styled_share", 0.0) else [])]
+        wanted = [*plain, *(styled if self.options.style_mix else [])]
         return len(plain), pictures.at(wanted).to(self.device)
-
-    def _share(self, name: str, usual: float) -> float:
-        return float(self.recipe.model.get(name, usual))
 
     @torch.no_grad()
     def _cache(self) -> None:
@@ -81,7 +76,7 @@ class Captioned:
 
     def _placed(self) -> Tensor:
         """Every picture in every way in which it lies on the canvas, uint8 (n, ways, 4, h, w)."""
-        rgba, count = self.pictures.rgba, int(self.recipe.model.get("placements", 1))
+        rgba, count = self.pictures.rgba, self.placements
         generator = torch.Generator().manual_seed(self.recipe.seed)
         moved = [placed(rgba.float() / 255, generator).mul(255).round().byte() for _ in range(count - 1)]
         return torch.stack([rgba, *moved], dim=1) if moved else rgba[:, None]  # the pictures, not copies
@@ -105,15 +100,13 @@ class Captioned:
         def draw() -> Tensor:
             return torch.rand(self.recipe.batch_size, generator=generator, device=self.device)
 
-        among = torch.where(
-            draw() < self._share("styled_share", 0.0), len(self.pictures.records), self.plain_count
-        )
+        among = torch.where(draw() < self.options.style_mix, len(self.pictures.records), self.plain_count)
         index = (draw() * among).long()
         setting = (draw() * len(self.settings)).long()
-        setting = setting.masked_fill(draw() >= self._share("opaque_share", 0.2), 0)
+        setting = setting.masked_fill(draw() >= self.options.opaque_share, 0)
         choice = (draw() * self.caption_counts[index, setting]).long()
         row = self.captions[index, setting, choice]
-        row = row.masked_fill(draw() < self._share("caption_dropout", 0.1), 0)
+        row = row.masked_fill(draw() < self.options.caption_dropout, 0)
         return (index, setting), self.latents[index, setting], rows_of(self.texts, row)
 
     def shown(self, rgba: Tensor) -> Tensor:

@@ -3,7 +3,6 @@
 import hashlib
 from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import fields
 from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
@@ -22,12 +21,13 @@ from pellucid.pipelines.loading import load_stock_pipeline, single_layer_mode
 from pellucid.pipelines.modes import MODES, Sampling
 from pellucid.pipelines.stock import StockPipeline
 from pellucid.training.data.latent_cache import cached, folder_key
-from pellucid.training.denoiser.noise import NoiseOptions, Noising
+from pellucid.training.denoiser.noise import Noising
 from pellucid.training.denoiser.predict import Conditions, condition_names, encode_texts, predict
 from pellucid.training.recipe import Recipe
+from pellucid.training.stages.components import check_size
+from pellucid.training.stages.options import FrozenPipelineOptions
 from pellucid.weights.store import load_codec
 
-NOISE = {each.name for each in fields(NoiseOptions)}
 CODEC = "rgba"
 SCORED = 8
 """Batches at fixed noise of which a score is made."""
@@ -36,12 +36,8 @@ SCORED = 8
 class Denoising:
     """The frozen parts of a pipeline around the denoiser, and what is asked of that in training.
 
-    Options in the recipe's `model`: those of `NoiseOptions`, and `codec` (the name of a released mode, such
-    as `sdxl-attn`, whose codec gives the adjusted latents; without it the one in the folder's `rgba`),
-    `cache` (keeps latents and text states on disk for the next run, mapped into memory).
+    Of the recipe's options it reads `FrozenPipelineOptions`.
     """
-
-    OPTIONS = frozenset(NOISE | {"codec", "cache"})
 
     def __init__(
         self, recipe: Recipe, device: torch.device, *, architecture: Mapping[str, Any] | None = None
@@ -53,6 +49,7 @@ class Denoising:
             ConfigError: `half_frozen` in another precision.
         """
         self.recipe, self.device, self.folder = recipe, device, Path(recipe.init)
+        self.options = recipe.options(FrozenPipelineOptions)
         unet = None
         if architecture and not (self.folder / "unet").is_dir():
             unet = UNet2DConditionModel(**architecture)
@@ -70,8 +67,8 @@ class Denoising:
                 nn.Module.to(part.requires_grad_(False), device, torch.bfloat16 if half else None)
         if recipe.gradient_checkpointing:
             self.net.enable_gradient_checkpointing()  # type: ignore[operator]
-        options = {name: value for name, value in recipe.model.items() if name in NOISE}
-        self.noising = Noising(self.pipeline.scheduler, NoiseOptions(**options), device)
+        self.noising = Noising(self.pipeline.scheduler, self.options, device)
+        check_size(recipe, self.stock.vae_scale_factor)
 
     @property
     def row(self) -> ModelFamily:
@@ -91,7 +88,7 @@ class Denoising:
             ConfigError: `codec` names no released mode.
             WeightsError: the codec's files are absent or do not fit the VAE.
         """
-        name = self.recipe.model.get("codec")
+        name = self.options.codec
         if name is None:
             return load_codec(self.folder / CODEC, self.pipeline.vae)
         if name not in MODES or MODES[name].codec is None:
@@ -128,7 +125,7 @@ class Denoising:
                 tensors, of which hashes are taken.
             make: makes it.
         """
-        if not self.recipe.model.get("cache"):
+        if not self.options.cache:
             return make()
         parts = [
             (path.name, folder_key(path))
@@ -136,7 +133,7 @@ class Denoising:
             if path.is_dir() and path.name not in (self.row.denoiser, "adapter", "control")
         ]
         hashed = [_digest(each) if isinstance(each, Tensor) else each for each in content]
-        key = [self.recipe.init, parts, self.recipe.model.get("codec"), *hashed]
+        key = [self.recipe.init, parts, self.options.codec, *hashed]
         return cached(None, key, make, label=label).to(self.device)
 
     def errors(

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from pellucid.errors import ConfigError
 from pellucid.training.stages.losses import min_snr_weight
+from pellucid.training.stages.options import NoiseOptions
 
 Latents = Float[Tensor, "b c h w"]
 Objective = Literal["epsilon", "v_prediction", "flow_matching"]
@@ -30,30 +31,6 @@ class Noised:
     """0 to 1000, whole where the schedule has whole ones."""
     weight: Float[Tensor, " b"]
     """Of the squared error."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class NoiseOptions:
-    """Options of a recipe."""
-
-    timesteps: str = "uniform"
-    """Key of `TIMESTEPS`: how noise levels are drawn."""
-    logit_mean: float = 0.0
-    """Of `logit-normal`; above 0 draws more noise."""
-    logit_std: float = 1.0
-    mode_scale: float = 1.29
-    """Of `mode` (Esser et al. 2024, section 3.1)."""
-    shift: float | None = None
-    """Flow matching's shift towards noise, for larger pictures; None takes the scheduler's."""
-    min_snr_gamma: float = 5.0
-    """Of the weight min(snr, gamma) (Hang et al. 2023); 0 weights all alike. Flow matching has no such."""
-
-    def __post_init__(self) -> None:
-        if self.timesteps not in TIMESTEPS:
-            raise ConfigError(
-                f"Expected timesteps to be one of {', '.join(TIMESTEPS)}, got {self.timesteps!r}. "
-                "Mend the recipe."
-            )
 
 
 class Noising:

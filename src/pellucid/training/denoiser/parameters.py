@@ -14,7 +14,6 @@ from torch import Tensor, nn
 from pellucid.errors import ConfigError
 from pellucid.pipelines.mode_discovery import ABOUT, CODEC
 from pellucid.pipelines.stock import StockPipeline
-from pellucid.training.recipe import Recipe
 from pellucid.weights.key_maps import PREFIX, diffusers_to_ldm
 from pellucid.weights.store import in_eight_bits
 
@@ -47,18 +46,6 @@ any program can add (SPEC a.1, `ld_diffusers_sdxl_attn`)."""
 Start = Mapping[str, Tensor]
 
 
-def bits_of(recipe: Recipe) -> int:
-    """`model.bits` of a recipe, of `BITS`.
-
-    Raises:
-        ConfigError: another number.
-    """
-    bits = recipe.model.get("bits", BITS[0])
-    if bits not in BITS:
-        raise ConfigError(f"Expected bits of {BITS}, got {bits!r}. Mend the recipe.")
-    return bits
-
-
 def choose(net: nn.Module, method: str, *, rank: int = RANK, pattern: str = "") -> Start:
     """Lets exactly the parameters of a method train, in float32.
 
@@ -76,7 +63,7 @@ def choose(net: nn.Module, method: str, *, rank: int = RANK, pattern: str = "") 
     """
     if method not in METHODS:
         raise ConfigError(
-            f"Expected method to be one of {', '.join(METHODS)}, got {method!r}. Mend the recipe."
+            f"Expected method to be one of {', '.join(METHODS)}, got {method!r}. Choose one of them."
         )
     if method in LOW_RANK:
         targets = _attention_in(net) if method == "lora" else _layers_in(net, pattern)
@@ -92,7 +79,7 @@ def choose(net: nn.Module, method: str, *, rank: int = RANK, pattern: str = "") 
             parameter.requires_grad_(False)
     trained = trained_in(net)
     if not trained:
-        raise ConfigError(f"Expected parameters of {method} like {pattern!r}, found none. Mend the recipe.")
+        raise ConfigError(f"Expected parameters of {method} like {pattern!r}, found none. Change it.")
     return {} if method in LOW_RANK else {name: value.clone() for name, value in trained.items()}
 
 
@@ -150,7 +137,7 @@ def save_adapter(
     """
     if style not in FORMATS:
         raise ConfigError(
-            f"Expected format to be one of {', '.join(FORMATS)}, got {style!r}. Mend the recipe."
+            f"Expected format to be one of {', '.join(FORMATS)}, got {style!r}. Choose one of them."
         )
     patches: dict[tuple[str, str, int], Tensor] = {}
     for name, value in trained_in(net).items():
@@ -218,7 +205,7 @@ def _layers_in(net: nn.Module, pattern: str) -> list[str]:
     names = [name for name, module in net.named_modules() if isinstance(module, nn.Linear | nn.Conv2d)]
     found = [name for name in names if re.search(pattern, name) and not re.match(EMBEDDINGS, name)]
     if not found:
-        raise ConfigError(f"Expected layers like {pattern!r}, found none. Mend the recipe.")
+        raise ConfigError(f"Expected layers like {pattern!r}, found none. Change it.")
     return found
 
 

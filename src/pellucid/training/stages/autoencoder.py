@@ -20,11 +20,13 @@ from pellucid.models.mini_vae import MiniVAE
 from pellucid.models.offset_encoder import OffsetEncoder
 from pellucid.models.rgba_vae import InflatedDecoder, InflatedEncoder
 from pellucid.models.test_time_augmentation import ORIENTATIONS, orient, restore
-from pellucid.training.data.in_memory import Pictures
+from pellucid.training.data.in_memory import Pictures, check_split
 from pellucid.training.recipe import Recipe
 from pellucid.training.sample_grids import write_sheet
-from pellucid.training.stages.components import load_vae, save_half
+from pellucid.training.stages.components import check_size, load_vae, save_half
 from pellucid.training.stages.losses import blends, discriminator_hinge, gradient_l1, identity, weighted
+from pellucid.training.stages.networks import build, decoder_defaults, encoder_defaults
+from pellucid.training.stages.options import AutoencoderOptions
 from pellucid.weights.store import CONVENTION, fill
 
 DEFAULTS = {
@@ -37,13 +39,13 @@ DEFAULTS = {
     "kl": 1e-6,
     "median": 1.0,
 }
-"""Weights of all terms; those that a carrier lacks do nothing."""
-CARRIERS: Mapping[str, Mapping[str, str]] = {
+"""Weights of all terms; those that an alpha encoding lacks do nothing."""
+ALPHA_ENCODINGS: Mapping[str, Mapping[str, str]] = {
     "offset": {},
     "channels": {"offset": "channels"},
     "inflated": {"offset": "replaced", "latent_input": "raw"},
 }
-"""What carries alpha, and how it differs from the embedded convention."""
+"""What carries alpha -> how it differs from the embedded convention."""
 
 
 class RGBAParts(nn.Module):
@@ -60,37 +62,38 @@ class RGBAParts(nn.Module):
 class AutoencoderStage:
     """Trains the latent offset to carry alpha while the frozen decoder's picture stays as it is.
 
-    Options in the recipe's `model`, beside the networks' own: `latent_noise` (the most noise that is added to
-    latents before they are decoded), `start = "init"` (go on from the networks in `init`), `trainable`
-    (regular expression of the parameters that train; without `offset_encoder`, diffusion models that were
-    trained on these latents stay right), `carrier` (a name of `CARRIERS`; with "channels" the offset encoder
-    makes `extra_channels` that come after the untouched latent, kept near unit spread by the term `spread`).
-    `turned` (the alpha decoder sees pictures and latents in all orientations, one a step, as its median of
-    eight passes will show them; without it that median is worse than one pass).
-    Channels of the latent are the VAE's, whatever the networks' tables say.
+    With `alpha_encoding = "channels"` the offset encoder makes channels that come after the untouched latent,
+    kept near unit spread by the term `spread`. Channels of the latent are the VAE's, whatever the networks'
+    tables say; `AutoencoderOptions` has the rest.
     """
 
     def __init__(
         self, recipe: Recipe, pictures: Pictures, device: torch.device, vae: MiniVAE | None = None
     ) -> None:
         self.recipe = recipe
-        self.convention: dict[str, Any] = {"convention": "embedded", **CARRIERS[carrier_of(recipe)]}
+        self.options = recipe.options(AutoencoderOptions)
+        self.convention: dict[str, Any] = {
+            "convention": "embedded",
+            **ALPHA_ENCODINGS[self.options.alpha_encoding],
+        }
         self.weights = weighted(DEFAULTS, recipe.weights)
-        self.latent_noise = float(recipe.model.get("latent_noise", 0.0))
-        self.turned = bool(recipe.model.get("turned", False))
+        self.latent_noise = self.options.latent_noise
         self.vae = vae or deepcopy(load_vae(recipe.init, device))  # compiled here alone
+        self.pixels_per_latent = 2 ** (len(self.vae.config["block_out_channels"]) - 1)
+        check_size(recipe, self.pixels_per_latent)
         self.shift = float(self.vae.config.get("shift_factor") or 0.0)
         self.pictures = pictures.only(held_out=False).to(device)
         self.held_out = pictures.only(held_out=True).to(device)
+        check_split(recipe, self.pictures.count, len(self.held_out.records))
         torch.manual_seed(recipe.seed)
         self.parts = self.networks().to(device)
         self.codec(self.parts)  # or the recipe's networks do not fit the VAE
-        if recipe.model.get("start", "new") == "init":
+        if self.options.start == "init":
             self._start_from(Path(recipe.init) / "rgba")
-        self._freeze(str(recipe.model.get("trainable", "")))
+        self._freeze(self.options.trainable)
         turns: dict[str, nn.Module] = {"parts": self.parts}
         if self.weights["discriminator"]:
-            self.discriminator = PatchDiscriminator(**recipe.model.get("discriminator", {}))
+            self.discriminator = build(PatchDiscriminator, self.options.discriminator)
             self.discriminator.to(device)  # pyright: ignore[reportArgumentType]
             turns["discriminator"] = self.discriminator
         self.turns: Mapping[str, nn.Module] = turns
@@ -99,11 +102,19 @@ class AutoencoderStage:
 
     def networks(self) -> RGBAParts:
         """What trains, new."""
-        model, channels = self.recipe.model, int(self.vae.config["latent_channels"])
-        extra = int(model.get("extra_channels", 4)) if carrier_of(self.recipe) == "channels" else 0
-        encoder: dict[str, Any] = model["offset_encoder"] | {"latent_channels": extra or channels}
-        decoder: dict[str, Any] = model["alpha_decoder"] | {"latent_channels": channels + extra}
-        parts = RGBAParts(OffsetEncoder(**encoder), AlphaDecoder(**decoder))
+        options, channels = self.options, int(self.vae.config["latent_channels"])
+        extra = options.extra_channels if options.alpha_encoding == "channels" else 0
+        encoder = {
+            **encoder_defaults(options.offset_encoder, self.pixels_per_latent),
+            "latent_channels": extra or channels,
+        }
+        decoder = {
+            **decoder_defaults(options.alpha_decoder, self.pixels_per_latent, self.recipe.size_px),
+            "latent_channels": channels + extra,
+        }
+        parts = RGBAParts(build(OffsetEncoder, encoder), build(AlphaDecoder, decoder))
+        assert isinstance(parts.alpha_decoder, AlphaDecoder)
+        check_size(self.recipe, parts.alpha_decoder.multiple)
         if extra:  # the decoder's first weights of a latent are 0 too, and 0 times 0 never learns
             parts.offset_encoder.blocks[-1].reset_parameters()  # pyright: ignore
         return parts
@@ -122,7 +133,9 @@ class AutoencoderStage:
         """Leaves gradients to the parameters that match."""
         wanted = {name for name, _ in self.parts.named_parameters() if re.search(trainable, name)}
         if not wanted:
-            raise ConfigError(f"Expected trainable to match a parameter, got {trainable!r}. Mend the recipe.")
+            raise ConfigError(
+                f"Expected trainable to match a parameter, got {trainable!r}. Leave it out to train all."
+            )
         for name, parameter in self.parts.named_parameters():
             parameter.requires_grad_(name in wanted)
 
@@ -158,7 +171,9 @@ class AutoencoderStage:
         )
         noisy = adjusted + level * torch.randn(adjusted.shape, generator=generator, device=generator.device)
         shown = picture if not self.latent_noise else self.picture(noisy)
-        flip, turns = ORIENTATIONS[8][generator.initial_seed() % 8 if self.turned else 0]
+        flip, turns = ORIENTATIONS[8][
+            generator.initial_seed() % 8 if self.options.orientation_augmentation else 0
+        ]
         seen = (orient(shown.clamp(0, 1), flip, turns), orient(noisy, flip, turns))
         found = restore(self.parts.alpha_decoder(*seen).float(), flip, turns)
         terms: dict[str, Tensor] = {}
@@ -207,17 +222,3 @@ class AutoencoderStage:
             "alpha_mae": round(alpha_mae(found, rgba), 5),
             "identity_psnr_db": round(float(psnr(picture, plain).mean()), 3),
         }
-
-
-def carrier_of(recipe: Recipe) -> str:
-    """What carries alpha by this recipe.
-
-    Raises:
-        ConfigError: something unknown.
-    """
-    carrier = str(recipe.model.get("carrier", "offset"))
-    if carrier not in CARRIERS:
-        raise ConfigError(
-            f"Expected carrier to be one of {list(CARRIERS)}, got {carrier!r}. Mend the recipe."
-        )
-    return carrier

@@ -11,6 +11,7 @@ from diffusers.models.modeling_utils import ModelMixin
 from torch import nn
 
 from pellucid.errors import ConfigError, first_line
+from pellucid.training.recipe import Recipe
 from pellucid.weights.store import read_vae
 
 
@@ -21,6 +22,24 @@ def _part(folder: Path, name: str) -> Path:
             f"Expected {path} from an earlier stage, found none. Set `init` to the folder that has it."
         )
     return path
+
+
+def check_size(recipe: Recipe, multiple: int) -> None:
+    """Refuses images that cannot be halved as often as the networks halve them.
+
+    Args:
+        recipe: its `size_px`.
+        multiple: pixels that the size must be a multiple of.
+
+    Raises:
+        ConfigError: it is none.
+    """
+    if recipe.size_px % multiple:
+        near = max(multiple, recipe.size_px // multiple * multiple)
+        raise ConfigError(
+            f"Expected size_px to be a multiple of {multiple} for these networks, got {recipe.size_px}. "
+            f"Set it to {near} or {near + multiple}."
+        )
 
 
 def save_half(module: ModelMixin, folder: Path) -> None:

@@ -29,9 +29,8 @@ class DistillStage(AutoencoderStage):
     def __init__(
         self, recipe: Recipe, pictures: Pictures, device: torch.device, vae: MiniVAE | None = None
     ) -> None:
-        model = {**recipe.model, "start": "init", "trainable": "^alpha_decoder"}
         weights = WEIGHTS | dict(recipe.weights)
-        super().__init__(replace(recipe, model=model, weights=weights), pictures, device, vae)
+        super().__init__(replace(recipe, weights=weights), pictures, device, vae)
         self.teacher = deepcopy(self.codec(self.parts)).eval().requires_grad_(False)
         self._before: dict[str, float] = {}
 

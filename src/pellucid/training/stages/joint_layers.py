@@ -15,49 +15,37 @@ from torch import nn
 from pellucid.data.shards import Sample
 from pellucid.errors import ConfigError
 from pellucid.models.attention_sharing import AttentionSharing
-from pellucid.training.data.layer_scenes import Scenes, check_roles
+from pellucid.training.data.layer_scenes import Scenes
 from pellucid.training.denoiser.frozen_pipeline import Denoising
-from pellucid.training.denoiser.parameters import RANK, bits_of, write_adapter
+from pellucid.training.denoiser.parameters import write_adapter
 from pellucid.training.recipe import Recipe
 from pellucid.training.sample_grids import write_sheet
+from pellucid.training.stages.options import JointLayersOptions
 from pellucid.weights.adapters import apply_adapter
 
 SHEET = 6
-TRANSPARENT = "transparent"
-"""Name of the adapter of single layers."""
 
 
 class LayersStage:
     """Trains `AttentionSharing` to predict the noise, or v, of all frames of a scene.
 
-    Options in the recipe's `model`, beside those of `Denoising` and `Scenes`: `hint` (role of a clean layer
-    shown to the attentions), `over` (name of the adapter that lies below; "" is the plain UNet), `rank`,
-    `name` (of the file in `adapter/`), `bits` (of its values).
+    Of the recipe's options it reads `JointLayersOptions`.
     """
 
     def __init__(self, recipe: Recipe, samples: Sequence[Sample], device: torch.device) -> None:
         self.recipe, self.device = recipe, device
-        self.bits = bits_of(recipe)
-        self.hint = str(recipe.model.get("hint", ""))
+        self.options = recipe.options(JointLayersOptions)
+        hint = self.options.hint_role
         torch.manual_seed(recipe.seed)
-        self.over = str(recipe.model.get("over", TRANSPARENT))
-        self.denoising = wearing(recipe, device, self.over)
+        self.denoising = wearing(recipe, device, self.options.base_adapter)
         self.scenes = Scenes(recipe, samples, self.denoising)
-        frames = self.scenes.frames
-        if self.hint:
-            check_roles([self.hint])
-        if self.hint in frames:
-            raise ConfigError(
-                f"Expected a hint that is none of the frames {frames}, got {self.hint!r}. Mend the recipe."
-            )
         self.unet = self.denoising.net
-        rank = int(recipe.model.get("rank", RANK))
         self.sharing = AttentionSharing.for_unet(
-            self.unet, frames=len(frames), rank=rank, control=bool(self.hint)
+            self.unet, frames=len(self.scenes.roles), rank=self.options.rank, control=bool(hint)
         )
         nn.Module.to(self.sharing, device)
         self.sharing.attach(self.unet)
-        self.hints = self.scenes.pictures_of(self.hint) if self.hint else None
+        self.hints = self.scenes.pictures_of(hint) if hint else None
         self.turns: Mapping[str, nn.Module] = {"sharing": self.sharing}
         self.compiled: Sequence[nn.Module] = ()
 
@@ -66,33 +54,35 @@ class LayersStage:
         drawn, latents, texts = self.scenes.batch(generator)
         if self.hints is not None:
             self.sharing.encode_hint(self.hints[drawn].float() / 255)
-        frames = self.scenes.frames
+        frames = self.scenes.roles
         errors = self.denoising.errors(latents, texts, generator, rows_together=len(frames))
         each = errors.view(len(drawn), len(frames)).mean(dim=0)
         return {role: each[i] / len(frames) for i, role in enumerate(frames)}
 
     def export(self, module: nn.Module, folder: Path) -> None:
         """Writes the released layout (SPEC a.4); its metadata say what it is for."""
-        name = str(self.recipe.model.get("name", "joint"))
+        options = self.options
         state = {
             key if key.startswith("kwargs_encoder.") else f"hookers.{key}": value
             for key, value in module.state_dict().items()
         }
-        about = {"frames": list(self.scenes.frames), "hint": self.hint, "over": self.over}
-        write_adapter(state, folder / "adapter" / f"{name}.safetensors", about=about, bits=self.bits)
+        # these names are the file format's, which files in use have
+        about = {"frames": list(options.roles), "hint": options.hint_role, "over": options.base_adapter}
+        path = folder / "adapter" / f"{options.name}.safetensors"
+        write_adapter(state, path, about=about, bits=options.bits)
 
     @torch.no_grad()
     def sheet(self, module: nn.Module, path: Path) -> None:
         """Scenes of the training captions: the layers that were learned, then each frame that is made."""
         scenes = self.scenes
-        n, n_frames = min(SHEET, len(scenes.latents)), len(scenes.frames)
+        n, n_frames = min(SHEET, len(scenes.latents)), len(scenes.roles)
         with self._wearing(module):
             if self.hints is not None:
                 self.sharing.encode_hint(self.hints[:n].float() / 255)
             made = self.denoising.sampled(scenes.texts_of(n))
         made = made.view(n, n_frames, *made.shape[1:])
         pairs = [
-            (role, some[:n, i]) for i, role in enumerate(scenes.frames) for some in (scenes.latents, made)
+            (role, some[:n, i]) for i, role in enumerate(scenes.roles) for some in (scenes.latents, made)
         ]
         write_sheet([scenes.shown(latents, role) for role, latents in pairs], path)
 
@@ -123,7 +113,9 @@ def wearing(recipe: Recipe, device: torch.device, adapter: str) -> Denoising:
     denoising = Denoising(recipe, device)
     path = denoising.folder / "adapter" / f"{adapter}.safetensors"
     if adapter and not path.is_file():
-        raise ConfigError(f"Expected {path}, found none. Train it first, or set over to what is there.")
+        raise ConfigError(
+            f"Expected {path}, found none. Train it first, or set base_adapter to what is there."
+        )
     if adapter:
         apply_adapter(denoising.net, path)
     return denoising

@@ -7,7 +7,7 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.nn import functional
 
-from pellucid.errors import ConfigError
+from pellucid.training.validation import check_names
 
 Scalar = Float[Tensor, ""]
 Picture = Float[Tensor, "b c h w"]
@@ -19,8 +19,7 @@ def weighted(defaults: Mapping[str, float], given: Mapping[str, float]) -> dict[
     Raises:
         ConfigError: a name that the stage does not have.
     """
-    if unknown := sorted(set(given) - set(defaults)):
-        raise ConfigError(f"Expected weights of {', '.join(defaults)}, got {unknown[0]!r}. Mend the recipe.")
+    check_names(given, defaults, where="The recipe's table `weights`")
     return {**defaults, **given}
 
 

@@ -9,10 +9,17 @@ from pathlib import Path
 import torch
 
 from pellucid.errors import ConfigError
+from pellucid.training import checkpoints
 from pellucid.training.data.in_memory import Pictures, load_pictures, load_samples
 from pellucid.training.data.streaming import streamed
 from pellucid.training.distributed import Processes
 from pellucid.training.recipe import Recipe, read_recipe, stages_in
+from pellucid.training.stages.options import (
+    AutoencoderOptions,
+    ConditionalLayersOptions,
+    JointLayersOptions,
+    TransparentOptions,
+)
 from pellucid.training.trainer import Run, Stage
 
 PARTS = {
@@ -48,7 +55,7 @@ def usable_device(name: str | None) -> torch.device:
 def make_stage(recipe: Recipe, device: torch.device, pictures: Pictures | None = None) -> Stage:
     """The stage that a recipe trains, with its data loaded."""
     if recipe.stage == "layers":
-        if recipe.model.get("concat"):
+        if isinstance(recipe.model, ConditionalLayersOptions):
             from pellucid.training.stages.conditional_layers import ConcatStage
 
             return ConcatStage(recipe, load_samples(recipe), device)
@@ -72,13 +79,14 @@ def make_stage(recipe: Recipe, device: torch.device, pictures: Pictures | None =
 
 
 def _autoencoder(recipe: Recipe) -> Callable[[Recipe, Pictures, torch.device], Stage]:
-    from pellucid.training.stages.autoencoder import AutoencoderStage, carrier_of
+    from pellucid.training.stages.autoencoder import AutoencoderStage
     from pellucid.training.stages.distillation import DistillStage
     from pellucid.training.stages.rgba_vae import InflatedStage
 
-    if recipe.model.get("distill"):
+    options = recipe.options(AutoencoderOptions)
+    if options.distill:
         return DistillStage
-    return InflatedStage if carrier_of(recipe) == "inflated" else AutoencoderStage
+    return InflatedStage if options.alpha_encoding == "inflated" else AutoencoderStage
 
 
 def train_all(
@@ -109,25 +117,49 @@ def train_all(
     if processes.main:
         _copy_what_is_given(Path(recipes[0].init), model)
     processes.wait()
-    pictures: Pictures | None = None
-    for recipe in recipes:
-        if (model / PARTS[recipe.stage]).exists():
+    datasets = Datasets()
+    for given in recipes:
+        recipe = replace(given, init=str(model))
+        if (model / _part(recipe)).exists():
+            # a finished stage is not trained again, so a changed recipe would go unnoticed
+            checkpoints.check_recipe(folder / recipe.stage, recipe)
             continue
-        if recipe.stage != "layers" and not recipe.stream:
-            pictures = pictures or load_pictures(recipe)
-        recipe = replace(recipe, init=str(model))
-        run = Run(
-            recipe,
-            make_stage(recipe, processes.device, None if recipe.stream else pictures),
-            folder / recipe.stage,
-            processes,
-        )
+        stage = make_stage(recipe, processes.device, datasets.of(recipe))
+        run = Run(recipe, stage, folder / recipe.stage, processes)
         if not run.train(budget_s=budget_s - (processes.clock() - started)):
             return None
         if processes.main:
             _install(folder / recipe.stage / "export", model)
         processes.wait()
     return model
+
+
+class Datasets:
+    """Images of stages one after the other: read again only where a stage asks for other ones."""
+
+    def __init__(self) -> None:
+        self._key: tuple[object, ...] = ()
+        self._pictures: Pictures | None = None
+
+    def of(self, recipe: Recipe) -> Pictures | None:
+        """Returns a stage's images; None for a stage that reads them itself, from a stream or as scenes."""
+        if recipe.stage == "layers" or recipe.stream:
+            return None
+        # all that `load_pictures` reads of a recipe
+        key = (recipe.data, recipe.groups, recipe.size_px, recipe.low_detail_fraction)
+        if self._pictures is None or self._key != key:
+            self._pictures = None  # so that two sets are not in memory at once
+            self._key, self._pictures = key, load_pictures(recipe)
+        return self._pictures
+
+
+def _part(recipe: Recipe) -> str:
+    """Returns what a stage adds to a model; adapters are named in the recipe."""
+    if isinstance(recipe.model, TransparentOptions | JointLayersOptions):
+        return f"adapter/{recipe.model.name}.safetensors"
+    if isinstance(recipe.model, ConditionalLayersOptions):
+        return f"adapter/{recipe.model.file_name}.safetensors"
+    return PARTS[recipe.stage]
 
 
 def _copy_what_is_given(start: Path, model: Path) -> None:

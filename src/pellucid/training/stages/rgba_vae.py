@@ -1,4 +1,4 @@
-"""Stage `autoencoder` with `carrier = "inflated"`: the VAE itself learns alpha, and nothing stays frozen."""
+"""Stage `autoencoder` with `alpha_encoding = "inflated"`: the VAE itself learns alpha."""
 
 import json
 from pathlib import Path

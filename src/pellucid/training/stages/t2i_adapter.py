@@ -21,23 +21,24 @@ from pellucid.training.data.text_image import Captioned
 from pellucid.training.recipe import Recipe
 from pellucid.training.sample_grids import write_sheet
 from pellucid.training.stages.components import save_half
-from pellucid.training.stages.joint_layers import TRANSPARENT, wearing
+from pellucid.training.stages.joint_layers import wearing
+from pellucid.training.stages.networks import build
+from pellucid.training.stages.options import ControlOptions
 
 SHEET = 16
-USUAL = {"adapter_type": "light_adapter", "num_res_blocks": 2}
 
 
 class ControlStage:
     """Trains a T2I-Adapter on silhouettes and edges of the training pictures, one of them left out at times.
 
-    Options in the recipe's `model`, beside those of `Denoising` and `Captioned`: `over` (name of the adapter
-    that lies below; "" is the plain UNet), and T2IAdapter's own `adapter_type` and `num_res_blocks`.
+    Of the recipe's options it reads `ControlOptions`.
     """
 
     def __init__(self, recipe: Recipe, pictures: Pictures, device: torch.device) -> None:
         self.recipe, self.device = recipe, device
         torch.manual_seed(recipe.seed)
-        self.denoising = wearing(recipe, device, str(recipe.model.get("over", TRANSPARENT)))
+        options = recipe.options(ControlOptions)
+        self.denoising = wearing(recipe, device, options.base_adapter)
         config = getattr(self.denoising.net, "config", {})
         if self.denoising.row.text_width is None or "block_out_channels" not in config:
             raise ConfigError(
@@ -48,8 +49,14 @@ class ControlStage:
         self.structures = torch.stack([structures_of(way) for way in self.data.ways.unbind(1)], dim=1).to(
             device
         )
-        own = {name: recipe.model.get(name, usual) for name, usual in USUAL.items()}
-        self.adapter = T2IAdapter(channels=list(config["block_out_channels"]), **own)
+        self.adapter = build(
+            T2IAdapter,
+            {
+                "channels": list(config["block_out_channels"]),
+                "adapter_type": options.adapter_type,
+                "num_res_blocks": options.num_res_blocks,
+            },
+        )
         self.adapter.to(device)  # pyright: ignore[reportArgumentType]
         self.turns: Mapping[str, nn.Module] = {"adapter": self.adapter}
         self.compiled: Sequence[nn.Module] = (self.denoising.net,)

@@ -17,8 +17,6 @@ from pellucid.training.data.text_image import Captioned, spread
 from pellucid.training.denoiser.frozen_pipeline import Denoising
 from pellucid.training.denoiser.parameters import (
     LOW_RANK,
-    RANK,
-    bits_of,
     choose,
     save_adapter,
     save_diffusers_lora,
@@ -26,8 +24,8 @@ from pellucid.training.denoiser.parameters import (
 from pellucid.training.recipe import Recipe
 from pellucid.training.sample_grids import write_sheet
 from pellucid.training.stages.components import save_half
+from pellucid.training.stages.options import BaseOptions, TransparentOptions
 
-OPTIONS = Denoising.OPTIONS | Captioned.OPTIONS | {"method", "rank", "trainable", "format", "name", "bits"}
 OPAQUE = {"frames": ["background"], "hint": "", "over": ""}
 """What an adapter of opaque pictures says of itself: alone, on the plain model."""
 SHEET = 16
@@ -36,24 +34,21 @@ SHEET = 16
 class DiffusionStage:
     """Trains a denoiser to predict noise, v or a flow, as its scheduler says, from latents and captions.
 
-    Options in the recipe's `model`, beside a new UNet's own and those of `Denoising` and `Captioned`:
-    `method` (key of `METHODS`; full for `base`, else lora), `rank` (of LoRAs), `trainable` (expression that
-    narrows what other methods train), `format` (one of `FORMATS`), `bits` (one of `BITS`), `name` (of the
-    adapter's file).
+    Of the recipe's options it reads `BaseOptions` or `TransparentOptions`.
     """
 
     def __init__(self, recipe: Recipe, pictures: Pictures, device: torch.device) -> None:
-        self.recipe, self.device, options = recipe, device, recipe.model
-        self.bits = bits_of(recipe)
+        self.recipe, self.device = recipe, device
         torch.manual_seed(recipe.seed)
-        base = recipe.stage == "base"
-        architecture = {key: value for key, value in options.items() if key not in OPTIONS}
-        self.denoising = Denoising(recipe, device, architecture=architecture if base else None)
+        base = recipe.options(BaseOptions) if recipe.stage == "base" else None
+        self.denoising = Denoising(recipe, device, architecture=base.unet if base else None)
         self.data = Captioned(recipe, pictures, self.denoising)
         net = self.denoising.net
-        self.method = str(options.get("method", "full" if base else "lora"))
-        rank, pattern = int(options.get("rank", RANK)), str(options.get("trainable", ""))
-        self.start = choose(net, self.method, rank=rank, pattern=pattern)
+        if base:
+            self.start = choose(net, "full", pattern=base.trainable)
+        else:
+            options = recipe.options(TransparentOptions)
+            self.start = choose(net, options.method, rank=options.rank, pattern=options.trainable)
         net.to(device)
         self.turns: Mapping[str, nn.Module] = {self.denoising.row.denoiser: net}
         self.compiled: Sequence[nn.Module] = (net,)
@@ -68,12 +63,17 @@ class DiffusionStage:
         if self.recipe.stage == "base":
             save_half(module, folder / self.denoising.row.denoiser)  # type: ignore[arg-type]
             return
-        path = folder / "adapter" / f"{self.recipe.model.get('name', 'transparent')}.safetensors"
-        style = str(self.recipe.model.get("format", "diffusers"))
-        about = OPAQUE if self.data.opaque else None
-        codec = self.recipe.model.get("codec")
-        save_adapter(module, self.start, path, style=style, about=about, codec=codec, bits=self.bits)
-        if self.method in LOW_RANK:
+        options = self.recipe.options(TransparentOptions)
+        save_adapter(
+            module,
+            self.start,
+            folder / "adapter" / f"{options.name}.safetensors",
+            style=options.format,
+            about=OPAQUE if self.data.opaque else None,
+            codec=options.codec,
+            bits=options.bits,
+        )
+        if options.method in LOW_RANK:
             save_diffusers_lora(self.denoising.stock, module, folder / "diffusers-lora")
 
     def generated(self, module: nn.Module, texts: Sequence[str]) -> Tensor:

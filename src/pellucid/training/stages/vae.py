@@ -1,6 +1,7 @@
 """Stage `vae`: the embedded model's VAE on opaque pictures."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 
 import torch
@@ -9,11 +10,12 @@ from torch.nn import functional
 
 from pellucid.evaluation.metrics import psnr
 from pellucid.models.mini_vae import MiniVAE
-from pellucid.training.data.in_memory import Pictures
+from pellucid.training.data.in_memory import Pictures, check_split
 from pellucid.training.recipe import Recipe
 from pellucid.training.sample_grids import write_sheet
-from pellucid.training.stages.components import save_half
+from pellucid.training.stages.components import check_size, save_half
 from pellucid.training.stages.losses import blends, gradient_l1, weighted
+from pellucid.training.stages.options import VaeOptions
 
 GREY = 0.5
 DEFAULTS = {"reconstruction": 1.0, "gradient": 1.0, "kl": 2e-3}
@@ -34,9 +36,11 @@ class VAEStage:
         self.recipe = recipe
         self.pictures = pictures.only(held_out=False).to(device)
         self.held_out = pictures.only(held_out=True).to(device)
+        check_split(recipe, self.pictures.count, len(self.held_out.records))
         self.weights = weighted(DEFAULTS, recipe.weights)
         torch.manual_seed(recipe.seed)
-        self.vae = MiniVAE(**dict(recipe.model), sample_size=recipe.size_px)
+        self.vae = MiniVAE(**asdict(recipe.options(VaeOptions)), sample_size=recipe.size_px)
+        check_size(recipe, self.vae.pixels_per_latent)
         self._start_from_principal_components(torch.Generator(device))
         self.vae.to(device)  # pyright: ignore[reportArgumentType]
         self.turns: Mapping[str, nn.Module] = {"vae": self.vae}
