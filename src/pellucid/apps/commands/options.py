@@ -90,10 +90,14 @@ class ModelChoice:
         from pellucid.apps.fast_imports import lean_imports
 
         with lean_imports():
+            from diffusers.utils import logging as diffusers_logging
             from transformers.utils import logging as transformers_logging
 
             from pellucid.pipelines.loading import load
 
+            # a command reports in its own words; in Python the libraries may, as their users set them
+            diffusers_logging.set_verbosity_error()
+            transformers_logging.set_verbosity_error()
             transformers_logging.disable_progress_bar()
             model = usual if self.model is None else self.model
             return load(model, adapter=self.adapter, device=self.device, dtype=self.dtype)
