@@ -15,20 +15,20 @@ from pellucid.errors import FileError, InputError
 from pellucid.files.images import read_rgba
 from pellucid.rgba.compositing import over
 from pellucid.scene.formats.xmp import xml_text
-from pellucid.scene.layer import Branch, Group, Layer, tree_of
+from pellucid.scene.layer import Group, GroupNode, Layer, layer_tree
 from pellucid.scene.scene import Scene
 from scene.scenes import noise, scenes, stack
 
 some = settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 
-def outline(nodes: tuple[Layer | Branch, ...], step: float | None) -> list[object]:
+def outline(nodes: tuple[Layer | GroupNode, ...], step: float | None) -> list[object]:
     """Everything about a tree but its pictures; opacities in whole steps, if any."""
     rows: list[object] = []
     for node in nodes:
-        entry = node.group if isinstance(node, Branch) else node
+        entry = node.group if isinstance(node, GroupNode) else node
         opacity = entry.opacity if step is None else round(entry.opacity * step)
-        if isinstance(node, Branch):
+        if isinstance(node, GroupNode):
             rows.append(
                 (xml_text(node.group.name)[:20], opacity, entry.visible, outline(node.children, step))
             )
@@ -47,7 +47,7 @@ def test_layers_come_back(scene: Scene, ending: str, step: float | None, tmp_pat
         assert np.array_equal(before.image, after.image)
     if ending == "psd":
         assert [layer.name for layer in found.layers] == [layer.name for layer in scene.layers]
-    assert outline(tree_of(found.layers), step) == outline(tree_of(scene.layers), step)
+    assert outline(layer_tree(found.layers), step) == outline(layer_tree(scene.layers), step)
 
 
 @some

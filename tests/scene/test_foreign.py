@@ -14,7 +14,7 @@ from psd_tools.psd.image_resources import ImageResource
 from pellucid.errors import FileError
 from pellucid.files.images import encode_picture, read_rgba
 from pellucid.rgba.compositing import over
-from pellucid.scene.layer import Branch, tree_of
+from pellucid.scene.layer import GroupNode, layer_tree
 from pellucid.scene.scene import Scene
 from scene.scenes import noise
 
@@ -108,8 +108,8 @@ def test_a_psd_with_groups_by_another_hand(tmp_path: Path) -> None:
     group.create_pixel_layer(Image.fromarray(DOT), name="dot", top=-1, left=7, opacity=51)
     document[1].visible = False
     scene = Scene.open(saved(document, tmp_path / "x.psd"))
-    low, branch = tree_of(scene.layers)
-    assert isinstance(branch, Branch)
+    low, branch = layer_tree(scene.layers)
+    assert isinstance(branch, GroupNode)
     assert (branch.group.name, round(branch.group.opacity * 255), branch.group.visible) == ("g", 100, False)
     dot = scene.layers[1]
     assert (dot.offset, round(dot.opacity * 255), low) == ((-1, 7), 51, scene.layers[0])

@@ -23,7 +23,11 @@ def write_atomically(path: Path, content: bytes) -> None:
 
 @contextlib.contextmanager
 def open_atomically(path: Path) -> Generator[BinaryIO]:
-    """As `write_atomically`, for what is written piece by piece; an error in the block leaves nothing."""
+    """Opens a file that appears at `path` when the block ends, and never if the block raises.
+
+    Raises:
+        FileError: as for `write_atomically`.
+    """
     try:
         target = path.resolve()  # so that a link stays a link
         part = target.with_name(f".{target.name[:100]}.{secrets.token_hex(6)}.part")
@@ -33,7 +37,9 @@ def open_atomically(path: Path) -> Generator[BinaryIO]:
             with part.open("xb") as file:
                 yield file
                 file.flush()
+                # renaming may reach the disk before the data does, and a crash would leave an empty file
                 os.fsync(file.fileno())
+            # in one folder, so on one file system, where renaming is atomic
             part.replace(target)
         except BaseException:
             with contextlib.suppress(OSError):

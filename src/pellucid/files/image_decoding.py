@@ -98,6 +98,7 @@ def guarded(name: str, step: Callable[[], T]) -> T:
 
 def _check_png(name: str, content: bytes) -> None:
     """Checks each chunk's checksum up to the end chunk, which the decoder does only in part."""
+    # PIL stops at the last row it needs, so a cut or altered tail would pass unseen
     position = len(PNG_SIGNATURE)
     while position + 12 <= len(content):
         length = int.from_bytes(content[position : position + 4])
@@ -119,6 +120,7 @@ def _check_one_picture(name: str, image: Image.Image, max_pixels: int) -> None:
     width, height = image.size
     if min(width, height) < 1:
         raise FileError(f"Cannot read {name}: its picture has no pixels. Fetch or save it again.")
+    # checked before the pixels are unpacked: a small file may declare gigabytes
     if width * height > max_pixels:
         raise FileError(
             f"Cannot read {name}: {height} x {width} pixels are more than the limit of {max_pixels}. "
@@ -132,7 +134,8 @@ def _check_one_picture(name: str, image: Image.Image, max_pixels: int) -> None:
 
 
 def pixels_of(image: Image.Image, content: bytes) -> RGBA8:
-    """The open picture, straight 8-bit sRGB; `content` is the file, for what the decoder cannot do."""
+    """Decodes the open image to straight 8-bit sRGB; `content` is its file, for what PIL cannot decode."""
+    # byte 24 of a PNG is the bit depth in its header; PIL would cut 16 bits to 8 without rounding
     if image.format == "PNG" and content[24] == 16:
         rgba = _deep_png(content)
     elif image.mode in ("I;16", "I;16B", "I;16L", "I;16N"):
@@ -181,13 +184,14 @@ def _deep_png(content: bytes) -> RGBA8:
 
 
 def to_srgb(rgba: RGBA8, profile: bytes, *, cmyk: Image.Image | None = None) -> RGBA8:
-    """Colours from an ICC profile to sRGB; alpha as it is.
+    """Converts colours from an ICC profile to sRGB and keeps alpha.
 
     Raises:
         FileError: a profile for another kind of colour.
         PyCMSError: no profile.
     """
     source = ImageCms.ImageCmsProfile(io.BytesIO(profile))
+    # converting sRGB to sRGB through a profile would still move some levels by rounding
     if "sRGB" in ImageCms.getProfileDescription(source):
         return rgba
     space = str(getattr(source.profile, "xcolor_space", "")).strip()
@@ -204,7 +208,7 @@ def to_srgb(rgba: RGBA8, profile: bytes, *, cmyk: Image.Image | None = None) -> 
 
 
 def texts_of(image: Image.Image) -> dict[str, str]:
-    """Every text of the open picture, by its key."""
+    """Collects the texts of the open image by their keys."""
     texts = {str(key): str(value) for key, value in getattr(image, "text", {}).items()}
     description: Any = image.getexif().get(IMAGE_DESCRIPTION)
     if isinstance(description, str) and description:
@@ -216,5 +220,5 @@ def texts_of(image: Image.Image) -> dict[str, str]:
 
 
 def provenance_of(texts: dict[str, str]) -> Provenance | None:
-    """What Pellucid wrote among the texts of a file."""
+    """Parses what Pellucid wrote among the texts of a file; returns None if it wrote nothing."""
     return Provenance.from_json(texts[KEY]) if KEY in texts else None

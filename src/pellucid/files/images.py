@@ -14,12 +14,15 @@ import warnings
 from collections.abc import Mapping
 from pathlib import Path
 from types import MappingProxyType
-from typing import IO, Any
+from typing import IO, TYPE_CHECKING, Any
 
 from pellucid.errors import FileError, InputError
 from pellucid.files.atomic import write_atomically
 from pellucid.files.metadata import IMAGE_DESCRIPTION, KEY, SOFTWARE, Picture, Provenance
 from pellucid.rgba.types import RGBA8, AnyArray, check_rgba8
+
+if TYPE_CHECKING:
+    from PIL.PngImagePlugin import PngInfo
 
 Source = str | Path | bytes | IO[bytes]
 
@@ -43,7 +46,7 @@ MAX_SIDES = {"WEBP": 16383, "AVIF": 65535}
 
 
 def read_rgba(source: Source, *, max_pixels: int = MAX_PIXELS) -> RGBA8:
-    """The pixels of `read_picture`."""
+    """Reads the pixels of an image file: uint8 (h, w, 4), straight, sRGB; errors of `read_picture`."""
     return read_picture(source, max_pixels=max_pixels).rgba
 
 
@@ -68,7 +71,7 @@ def read_picture(source: Source, *, max_pixels: int = MAX_PIXELS) -> Picture:
 
 
 def write_picture(
-    rgba: AnyArray, path: str | Path, *, metadata: Provenance | Mapping[str, Any] | None = None
+    rgba: AnyArray, path: str | Path, *, metadata: Provenance | Mapping[str, object] | None = None
 ) -> Path:
     """Writes one picture, losslessly where the format can; whole or not at all.
 
@@ -90,7 +93,7 @@ def write_picture(
 
 
 def format_of(path: Path) -> str:
-    """The format that a path's ending asks for.
+    """Returns the format that a path's extension names.
 
     Raises:
         FileError: it asks for none that can be written.
@@ -106,9 +109,9 @@ def format_of(path: Path) -> str:
 
 
 def encode_picture(
-    rgba: AnyArray, format: str = "PNG", *, metadata: Provenance | Mapping[str, Any] | None = None
+    rgba: AnyArray, format: str = "PNG", *, metadata: Provenance | Mapping[str, object] | None = None
 ) -> bytes:
-    """The bytes of a picture file; arguments and errors of `write_picture`."""
+    """Encodes an image file in memory; arguments and errors of `write_picture`."""
     check_rgba8(rgba)
     side = MAX_SIDES.get(format)
     if side is not None and max(rgba.shape[:2]) > side:
@@ -141,7 +144,7 @@ def _options(format: str, provenance: Provenance | None) -> dict[str, Any]:
 
 
 def tags_of(provenance: Provenance | None) -> dict[int, str]:
-    """EXIF and TIFF tags, ASCII."""
+    """Builds the EXIF and TIFF tags, whose values are ASCII."""
     if provenance is None:
         return {}
     return {
@@ -158,7 +161,7 @@ def _exif(tags: Mapping[int, str]) -> bytes:
     return exif.tobytes() if tags else b""
 
 
-def _png_texts(provenance: Provenance | None) -> Any:  # noqa: ANN401 - PngInfo, imported late
+def _png_texts(provenance: Provenance | None) -> "PngInfo":
     from PIL.PngImagePlugin import PngInfo
 
     texts = PngInfo()

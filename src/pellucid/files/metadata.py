@@ -71,13 +71,13 @@ class Provenance:
         return cls(**known, extra=extra)
 
     def as_dict(self) -> dict[str, Any]:
-        """The known fields only, `extra` among them as a mapping."""
+        """Returns the fields that are known, with `extra` as a mapping."""
         values = {f.name: getattr(self, f.name) for f in fields(self) if f.name != "extra"}
         known = {name: value for name, value in values.items() if value is not None}
         return {**known, "extra": dict(self.extra)} if self.extra else known
 
     def to_json(self, *, ascii_only: bool) -> str:
-        """One JSON object; `ascii_only` escapes what EXIF cannot hold, emoji included."""
+        """Encodes the fields as one JSON object; `ascii_only` escapes what EXIF cannot hold."""
         return json.dumps(self.as_dict(), ensure_ascii=ascii_only)
 
     @classmethod
@@ -90,7 +90,7 @@ class Provenance:
             return None
 
     def readable(self) -> dict[str, str]:
-        """The known fields as words and lines that any picture viewer shows."""
+        """Returns the known fields under the keys that image viewers show."""
         values = self.as_dict()
         values.pop("extra", None)
         version = values.pop("version", None)

@@ -42,7 +42,7 @@ class Page:
 
 
 def encode_pages(pages: Iterable[Page]) -> bytes:
-    """The bytes of a TIFF; offsets are not written.
+    """Encodes pages as a TIFF; offsets are not written.
 
     Raises:
         FileError: more than a TIFF holds, 4 GiB.
@@ -63,7 +63,7 @@ def encode_pages(pages: Iterable[Page]) -> bytes:
 
 
 def decode_pages(name: str, content: bytes, spend: Callable[[int, int], None]) -> list[Page]:
-    """Every page of a TIFF but thumbnails of other pages.
+    """Decodes every page of a TIFF except thumbnails of other pages.
 
     Args:
         name: what messages call it.
@@ -83,7 +83,7 @@ def decode_pages(name: str, content: bytes, spend: Callable[[int, int], None]) -
 
 
 def count_pages(name: str, content: bytes) -> int:
-    """How many pages a TIFF has, thumbnails too; errors of `decode_pages`."""
+    """Counts the pages of a TIFF, thumbnails included; errors of `decode_pages`."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         image: Image.Image = guarded(name, lambda: Image.open(io.BytesIO(content), formats=["TIFF"]))
@@ -116,7 +116,7 @@ def _page(
 
 
 def _name(value: object) -> str | None:
-    """The decoder takes the bytes for Latin-1; most programs write UTF-8."""
+    """Decodes a page name: PIL takes the bytes for Latin-1; most programs write UTF-8."""
     if not isinstance(value, str) or not value:
         return None
     try:

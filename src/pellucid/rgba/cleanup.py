@@ -96,7 +96,7 @@ def clean(rgba: AnyArray, cleaning: Cleaning | None = None) -> RGBA8:
 
 
 def mixed_background(edges: Edges) -> tuple[int, int, int] | None:
-    """The one colour that is mixed into the edges, if there is one, levels.
+    """Finds the one background colour (levels, 0 to 255) that is mixed into the edges, or returns None.
 
     With f, the mean colour of the solid pixels near by, as foreground, each edge pixel has the colour
     a * f + (1 - a) * b: b is fitted by reweighted least squares, and believed if it explains the edges far

@@ -64,7 +64,7 @@ def _over_float(front: Any, back: Any, linear: bool) -> Any:  # noqa: ANN401 - n
 
 
 def premultiply(rgba: P) -> P:
-    """Straight to premultiplied: colour times alpha.
+    """Converts straight to premultiplied colour: multiplies colour by alpha.
 
     Raises:
         InputError: not a picture.
@@ -76,7 +76,7 @@ def premultiply(rgba: P) -> P:
 
 
 def unpremultiply(premultiplied: P) -> P:
-    """Premultiplied to straight: colour divided by alpha, and 0 where alpha is 0.
+    """Converts premultiplied to straight colour: divides by alpha, and returns 0 where alpha is 0.
 
     Bytes above their alpha are no premultiplied colour; they give 255. Floats are not clipped.
 
@@ -119,7 +119,7 @@ def flatten(rgba: P, background: Any, *, linear: bool = False) -> P:  # noqa: AN
 
 
 def parse_colour(colour: Colour) -> tuple[int, int, int]:
-    """Three levels of 0 to 255 from "#rrggbb", "#rgb" or three such levels.
+    """Converts "#rrggbb", "#rgb" or three levels of 0 to 255 to three levels.
 
     Raises:
         InputError: anything else.

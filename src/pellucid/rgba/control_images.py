@@ -15,7 +15,7 @@ WEAK, STRONG = 60, 140
 
 
 def structure(rgba: AnyArray, kind: str = "both") -> AnyArray:
-    """The structure of a picture as a picture, uint8 (h, w, 3): silhouette in red, edges in green.
+    """Draws the structure of an image as uint8 (h, w, 3): the silhouette in red, the edges in green.
 
     Args:
         rgba: straight alpha, uint8 (h, w, 4). Where nothing is transparent, the silhouette is what differs
@@ -36,7 +36,7 @@ def structure(rgba: AnyArray, kind: str = "both") -> AnyArray:
 
 
 def silhouette(rgba: AnyArray) -> AnyArray:
-    """Alpha; of an opaque picture, what differs from the colour of its corners: uint8 (h, w)."""
+    """Returns alpha, uint8 (h, w); for an opaque image, what differs from the colour of its corners."""
     alpha = rgba[..., 3]
     if alpha.min() < 255:
         return alpha
@@ -47,7 +47,7 @@ def silhouette(rgba: AnyArray) -> AnyArray:
 
 
 def edges(rgba: AnyArray) -> AnyArray:
-    """Edges of the picture over grey and of its alpha, white on black: uint8 (h, w)."""
+    """Draws the edges of the image over grey and of its alpha, white on black: uint8 (h, w)."""
     grey = np.rint(on_grey(rgba) * 255).astype(np.uint8)
     parts = [cv2.cvtColor(grey, cv2.COLOR_RGB2GRAY), np.ascontiguousarray(rgba[..., 3])]
     soft = [cv2.GaussianBlur(part, (0, 0), SOFTENING) for part in parts]

@@ -70,7 +70,7 @@ class Faults:
     """Small areas, half transparent or more, enclosed in solid ones."""
 
     def as_dict(self) -> dict[str, Any]:
-        """The scores by name, rounded for people."""
+        """Returns the scores by name, rounded for a report."""
         by_colour = {name: round(value, 2) for name, value in self.fringe_by_colour.items()}
         return {
             "fringe": round(self.fringe, 2),
@@ -91,7 +91,7 @@ class AlphaFaults:
     """Pixels of specks or holes."""
 
     def count(self, connectivity: int) -> int:
-        """How many specks or holes there are."""
+        """Counts the specks or holes; diagonal neighbours are connected at 8, not at 4."""
         return cv2.connectedComponents(self.stray.astype(np.uint8), connectivity=connectivity)[0] - 1
 
 
@@ -152,7 +152,7 @@ def check_limits(dirt: int, small: float) -> None:
 
 
 def clear_faults(alpha: Alpha, dirt: int, small: float) -> AlphaFaults:
-    """Haze and specks where there should be nothing."""
+    """Finds halo and specks where the image should be transparent."""
     areas = _Areas(alpha, dirt, connectivity=8)
     light = areas.lighter_than(small)
     if areas.weight[light].sum() > DUST * areas.weight.sum():
@@ -161,7 +161,7 @@ def clear_faults(alpha: Alpha, dirt: int, small: float) -> AlphaFaults:
 
 
 def solid_faults(alpha: Alpha, dirt: int, small: float) -> AlphaFaults:
-    """Haze and holes where all should be opaque."""
+    """Finds halo and holes where the image should be opaque."""
     areas = _Areas(255 - alpha, dirt, connectivity=4)
     chosen = areas.lighter_than(small)
     if chosen.any():
@@ -185,7 +185,7 @@ class _Areas:
         return self._holding(self.depth >= level)
 
     def with_company(self) -> npt.NDArray[np.bool_]:
-        """Near another area or the picture's border: gaps of a mesh, not a fault in a surface."""
+        """Marks areas near another area or the image border: gaps of a mesh, no defect of a surface."""
         labels, window = self.labels.astype(np.float32), np.ones((2 * LONELY_PX + 1,) * 2, np.uint8)
         inside = labels > 0
         highest = cv2.dilate(labels, window, borderType=cv2.BORDER_CONSTANT, borderValue=self.count)
@@ -221,12 +221,12 @@ def _faults_of_end(depth: Alpha, dirt: int, areas: Mask) -> AlphaFaults:
 
 
 def edge_reach(height: int, width: int) -> int:
-    """How many pixels from a solid and from a clear pixel an edge pixel may be: 2 at 256 px, 4 at 1024 px."""
+    """Returns how far (px) an edge pixel may lie from solid and from clear ones: 4 at 1024 px."""
     return max(NARROWEST_PX, round(max(height, width) * EDGE_SHARE))
 
 
 def edges_of(rgba: AnyArray, dirt: int, specks: Mask) -> Edges:
-    """The narrow edges of a picture, those of specks left out."""
+    """Collects the pixels of narrow edges, except those of specks."""
     colour, alpha = rgba[..., :3], rgba[..., 3]
     side = 2 * edge_reach(*alpha.shape) + 1
     window = np.ones((side, side), np.uint8)
@@ -249,7 +249,7 @@ def edges_of(rgba: AnyArray, dirt: int, specks: Mask) -> Edges:
 
 
 def fringe_by_colour(edges: Edges) -> dict[str, float]:
-    """Visible fringe on each of the nine colours, levels; see `score`."""
+    """Measures the visible fringe on each of the nine colours, in levels; see `score`."""
     scores: dict[str, float] = {}
     for name, back in NINE_COLOURS.items():
         shown = edges.alpha * edges.colour + (1 - edges.alpha) * back

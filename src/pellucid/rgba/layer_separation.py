@@ -13,7 +13,7 @@ from pellucid.rgba.types import AnyArray
 
 
 def foreground_from(composite: AnyArray, background: AnyArray) -> AnyArray:
-    """The most transparent layer that gives `composite` over `background`.
+    """Computes the most transparent layer that gives `composite` over `background`.
 
     Raises:
         InputError: pictures of different sizes.
@@ -32,7 +32,7 @@ def foreground_from(composite: AnyArray, background: AnyArray) -> AnyArray:
 
 
 def background_from(composite: AnyArray, foreground: AnyArray) -> AnyArray:
-    """The opaque picture that gives `composite` under `foreground`, smooth where that hides it.
+    """Computes the opaque image that gives `composite` under `foreground`, smooth where that hides it.
 
     Raises:
         InputError: pictures of different sizes.

@@ -17,7 +17,7 @@ Planes = list[cv2.typing.MatLike]
 
 
 def pyramid_sizes(height: int, width: int) -> list[tuple[int, int]]:
-    """(height, width) of each level, finest first, down to the first level one pixel high or wide.
+    """Returns (height, width) of each level, finest first, until one side is a single pixel.
 
     Raises:
         InputError: a side is not positive.
@@ -92,7 +92,7 @@ def _shrunk(picture: cv2.typing.MatLike, height: int, width: int) -> cv2.typing.
 
 
 def extend_colour(rgba: AnyArray, *, seen_from: int = 16) -> RGBA8:
-    """The picture with its colour kept wherever it can be seen, and padded where alpha is almost 0.
+    """Pads colour where alpha is almost 0, and keeps it wherever it can be seen.
 
     `pad_rgb` also mixes the surroundings into partly transparent pixels, which changes how they look over a
     background; here they keep their colour, and there is still no edge of colour under transparency.

@@ -1,7 +1,7 @@
 """Pictures to look at: checkerboards behind transparency, and contact sheets. uint8 in, uint8 out."""
 
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -10,13 +10,16 @@ from pellucid.rgba.compositing import Colour, flatten
 from pellucid.rgba.quantization import to_bytes, to_float
 from pellucid.rgba.types import RGB8, RGBA8, AnyArray, RGBFloat32, check_rgba8
 
+if TYPE_CHECKING:
+    from PIL import Image
+
 DARK, LIGHT = 0.45, 0.55  # the released visualisation's two greys
 RELEASED_CELL_PX = 64
 LABEL_PX = 16
 
 
 def checkerboard(height: int, width: int, *, cell_px: int = 16, released: bool = False) -> RGBFloat32:
-    """Two greys in squares, dark at the top left.
+    """Draws squares of two greys, the dark one at the top left: float32 (h, w, 3), [0, 1].
 
     Args:
         height: pixels.
@@ -47,7 +50,7 @@ def _stretched(length: int) -> AnyArray:
 
 
 def on_checkerboard(rgba: AnyArray, *, cell_px: int = 16, released: bool = False) -> RGB8:
-    """A picture on a checkerboard; `released` also truncates to bytes instead of rounding.
+    """Lays an image on a checkerboard; `released` also truncates to bytes instead of rounding.
 
     Raises:
         InputError: not a uint8 RGBA picture.
@@ -58,7 +61,7 @@ def on_checkerboard(rgba: AnyArray, *, cell_px: int = 16, released: bool = False
 
 
 def thumbnail(rgba: AnyArray, side: int) -> RGBA8:
-    """The picture, or a smaller one of at most `side` pixels a side, at least 1; alpha weighs colour.
+    """Shrinks an image to at most `side` pixels a side, at least 1; alpha weighs colour.
 
     Raises:
         InputError: not a uint8 RGBA picture.
@@ -69,7 +72,7 @@ def thumbnail(rgba: AnyArray, side: int) -> RGBA8:
 
 
 def thumbnail_jpeg(rgba: AnyArray, side: int, *, background: Colour) -> tuple[bytes, int, int]:
-    """`thumbnail` on a colour as JPEG, its height and its width.
+    """Encodes a thumbnail on a colour as JPEG, and returns it with its height and width.
 
     Raises:
         InputError: not a uint8 RGBA picture, or no colour.
@@ -91,7 +94,7 @@ def contact_sheet(
     gap_px: int = 8,
     cell_px: int = 16,
 ) -> RGB8:
-    """RGBA pictures side by side on a checkerboard, in reading order, in cells of the largest one's size.
+    """Lays RGBA images side by side on a checkerboard, in reading order, in cells of one size.
 
     Args:
         pictures: uint8 (h, w, 4) each; sizes may differ.
@@ -135,8 +138,8 @@ def _label(text: str, width: int) -> RGB8:
     return np.array(strip)
 
 
-def pil_image(rgba: AnyArray) -> Any:  # noqa: ANN401 - a PIL image, imported late
-    """A picture for a library that wants PIL's.
+def pil_image(rgba: AnyArray) -> "Image.Image":
+    """Converts uint8 (h, w, 4) to a PIL image.
 
     Raises:
         InputError: not uint8 (h, w, 4).

@@ -5,9 +5,8 @@ or up by option), so that `to_bytes(to_float(x))` is `x` for every byte. The rel
 implementation truncates: an option.
 """
 
-from typing import Any
-
 import numpy as np
+import numpy.typing as npt
 from jaxtyping import Float, Shaped, UInt8, UInt16
 
 from pellucid.errors import InputError
@@ -39,7 +38,7 @@ def _to_levels(values: AnyArray, top: int, truncate: bool) -> Float[np.ndarray, 
 
 
 def to_bytes(values: AnyArray, *, truncate: bool = False, ties_up: bool = False) -> UInt8[np.ndarray, "..."]:
-    """Floats to 8-bit levels.
+    """Converts floats to 8-bit levels.
 
     Args:
         values: floats of any shape, [0, 1]; clipped outside.
@@ -58,12 +57,12 @@ def to_bytes(values: AnyArray, *, truncate: bool = False, ties_up: bool = False)
 
 
 def to_uint16(values: AnyArray, *, truncate: bool = False) -> UInt16[np.ndarray, "..."]:
-    """Floats to 16-bit levels; arguments and errors of `to_bytes`."""
+    """Converts floats to 16-bit levels; arguments and errors of `to_bytes`."""
     return _to_levels(values, 65535, truncate).astype(np.uint16)
 
 
-def to_float(levels: AnyArray, dtype: Any = np.float32) -> Float[np.ndarray, "..."]:  # noqa: ANN401 - a dtype
-    """8- or 16-bit levels to floats in [0, 1].
+def to_float(levels: AnyArray, dtype: npt.DTypeLike = np.float32) -> Float[np.ndarray, "..."]:
+    """Converts 8- or 16-bit levels to floats in [0, 1].
 
     Raises:
         InputError: `levels` is neither uint8 nor uint16.
@@ -72,13 +71,14 @@ def to_float(levels: AnyArray, dtype: Any = np.float32) -> Float[np.ndarray, "..
 
 
 def narrow_to_bytes(levels: Shaped[np.ndarray, "..."]) -> UInt8[np.ndarray, "..."]:
-    """8- or 16-bit levels to the nearest 8-bit levels, in whole numbers.
+    """Converts 8- or 16-bit levels to the nearest 8-bit levels, in whole numbers.
 
     Raises:
         InputError: `levels` is neither uint8 nor uint16.
     """
     if _top_of(levels) == 255:
         return levels
+    # 65535 / 255 is 257 exactly, so adding half of it before the division rounds to nearest
     return ((levels.astype(np.uint32) + 128) // 257).astype(np.uint8)
 
 

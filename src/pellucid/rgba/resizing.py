@@ -23,7 +23,7 @@ def check_fit(fit: str) -> None:
 
 
 def on_grey(rgba: AnyArray) -> Pixels:
-    """A picture over the mid grey that condition pictures were trained on: float32 (h, w, 3), [0, 1].
+    """Lays an image over the mid grey of training condition images: float32 (h, w, 3), [0, 1].
 
     Args:
         rgba: straight, uint8 or floats in [0, 1], (h, w, 4).
@@ -66,11 +66,13 @@ def fit_pixels(pixels: Pixels, height: int, width: int, fit: str, *, border: flo
 
 
 def fit_rgba(rgba: AnyArray, height: int, width: int, fit: str) -> AnyArray:
-    """A straight uint8 RGBA picture onto a canvas, resampled premultiplied; a border is clear."""
+    """Fits a straight uint8 (h, w, 4) image onto a canvas; a border is transparent."""
     if rgba.shape[:2] == (height, width):
         return rgba
+    # premultiplied, or colour hidden under alpha 0 would be mixed into the edges
     premultiplied = premultiply(to_float(rgba)).astype(np.float32)
     fitted = np.clip(fit_pixels(premultiplied, height, width, fit, border=0.0), 0, 1)
+    # Lanczos overshoots: colour above its alpha would come out brighter than white
     fitted[..., :3] = np.minimum(fitted[..., :3], fitted[..., 3:])
     return to_bytes(unpremultiply(fitted))
 
@@ -84,8 +86,10 @@ def _resized(pixels: Pixels, height: int, width: int) -> Pixels:
     if pixels.shape[:2] == (height, width):
         return pixels
     shrinks = height * width < pixels.shape[0] * pixels.shape[1]
+    # area averaging does not alias when it shrinks; Lanczos keeps edges sharp when it enlarges
     how = cv2.INTER_AREA if shrinks else cv2.INTER_LANCZOS4
     resized = np.asarray(cv2.resize(pixels, (width, height), interpolation=how), np.float32)
+    # cv2 drops the axis of a single channel
     return resized.reshape(height, width, pixels.shape[2])
 
 
@@ -108,6 +112,7 @@ def resize_rgba(rgba: AnyArray, height: int, width: int) -> AnyArray:
     values = cv2.resize(
         values, (width, height), interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_LANCZOS4
     )
+    # below half a level alpha rounds to 0, and dividing by it would blow noise up to full colour
     alpha = np.clip(values[..., 3:], 0, 255)
     colour = np.divide(values[..., :3] * 255, alpha, out=np.zeros_like(values[..., :3]), where=alpha >= 0.5)
     return np.rint(np.clip(np.concatenate([colour, alpha], axis=-1), 0, 255)).astype(np.uint8)

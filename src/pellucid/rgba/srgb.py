@@ -17,7 +17,7 @@ GAMMA = 2.4
 
 
 def array_module(value: object) -> ModuleType:
-    """The module, numpy or torch, whose functions take `value`."""
+    """Returns the module, numpy or torch, whose functions take `value`."""
     if is_tensor(value):
         return sys.modules["torch"]
     import numpy as np
@@ -26,14 +26,16 @@ def array_module(value: object) -> ModuleType:
 
 
 def decode_srgb(encoded: P) -> P:
-    """sRGB-encoded values to linear light."""
+    """Converts sRGB-encoded values to linear light."""
     xp = array_module(encoded)
+    # clipped before the power: a negative base would give NaN, and NaN gradients in the branch not taken
     curved = ((xp.clip(encoded, ENCODED_KNEE, None) + TOE) / (1 + TOE)) ** GAMMA
     return xp.where(encoded <= ENCODED_KNEE, encoded / SLOPE, curved)  # type: ignore[operator]
 
 
 def encode_srgb(linear: P) -> P:
-    """Linear light to sRGB-encoded values."""
+    """Converts linear light to sRGB-encoded values."""
     xp = array_module(linear)
+    # clipped before the root, whose gradient is infinite at 0
     curved = (1 + TOE) * xp.clip(linear, LINEAR_KNEE, None) ** (1 / GAMMA) - TOE
     return xp.where(linear <= LINEAR_KNEE, linear * SLOPE, curved)  # type: ignore[operator]

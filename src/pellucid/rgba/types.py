@@ -27,7 +27,8 @@ P = TypeVar("P")
 
 
 def is_tensor(value: object) -> bool:
-    """Whether `value` is a torch tensor; loads no torch, since a tensor's owner has done so."""
+    """Returns whether `value` is a torch tensor, without loading torch."""
+    # who holds a tensor has loaded torch; importing it here would cost every command a second
     torch = sys.modules.get("torch")
     return torch is not None and isinstance(value, torch.Tensor)
 

@@ -2,7 +2,6 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
-from typing import Any
 
 from pellucid.rgba.cleanup import Cleaning, clean
 from pellucid.rgba.defects import Faults, score
@@ -17,7 +16,8 @@ class LayerScores:
     before: Faults
     after: Faults
 
-    def as_dict(self) -> dict[str, Any]:
+    def as_dict(self) -> dict[str, object]:
+        """Returns the name and both scores for a report."""
         return {"name": self.name, "before": self.before.as_dict(), "after": self.after.as_dict()}
 
 
@@ -35,8 +35,10 @@ def clean_scene(scene: Scene, cleaning: Cleaning | None = None) -> tuple[Scene, 
     return replace(scene, layers=tuple(layers)), scores
 
 
-def clean_scenes(scenes: Iterable[Scene], *, wanted: bool = True) -> tuple[list[Scene], list[dict[str, Any]]]:
-    """Several scenes with the defaults of `Cleaning`, or as they are if that is not wanted.
+def clean_scenes(
+    scenes: Iterable[Scene], *, wanted: bool = True
+) -> tuple[list[Scene], list[dict[str, object]]]:
+    """Cleans scenes with the defaults of `Cleaning`, or returns them as they are if not `wanted`.
 
     Returns:
         The scenes, and for each what a report says about its cleaning: the scores by layer, or nothing.
@@ -44,5 +46,7 @@ def clean_scenes(scenes: Iterable[Scene], *, wanted: bool = True) -> tuple[list[
     if not wanted:
         return list(scenes), []
     cleaned = [clean_scene(scene) for scene in scenes]
-    facts = [{"cleaned": [each.as_dict() for each in scores]} for _, scores in cleaned]
+    facts: list[dict[str, object]] = [
+        {"cleaned": [each.as_dict() for each in scores]} for _, scores in cleaned
+    ]
     return [scene for scene, _ in cleaned], facts

@@ -7,13 +7,13 @@ import numpy as np
 from pellucid.rgba.quantization import to_bytes, to_float
 from pellucid.rgba.srgb import decode_srgb, encode_srgb
 from pellucid.rgba.types import RGBA8, AnyArray
-from pellucid.scene.layer import Branch, Layer, tree_of
+from pellucid.scene.layer import GroupNode, Layer, layer_tree
 
 
 def flatten_layers(
     layers: Sequence[Layer], height: int, width: int, *, background: RGBA8 | None = None, linear: bool = False
 ) -> RGBA8:
-    """The visible layers *over* one another, bottom first.
+    """Composites the visible layers *over* one another, bottom first: uint8 (height, width, 4).
 
     A group's layers are laid together first, then the result, times the group's opacity, over what is
     below; at opacity 1 that is the same as without the group, since *over* is associative.
@@ -33,13 +33,13 @@ def flatten_layers(
     canvas = np.zeros((height, width, 4))
     if background is not None:
         _lay(canvas, Layer(image=background), linear=linear)
-    _lay_all(canvas, tree_of(shown), linear=linear)
+    _lay_all(canvas, layer_tree(shown), linear=linear)
     alpha = canvas[..., 3:]
     rgb = canvas[..., :3] / np.where(alpha > 0, alpha, 1)
     return to_bytes(np.concatenate([encode_srgb(rgb) if linear else rgb, alpha], axis=-1), ties_up=True)
 
 
-def _lay_all(canvas: AnyArray, nodes: Sequence[Layer | Branch], *, linear: bool) -> None:
+def _lay_all(canvas: AnyArray, nodes: Sequence[Layer | GroupNode], *, linear: bool) -> None:
     for node in nodes:
         if isinstance(node, Layer):
             _lay(canvas, node, linear=linear)

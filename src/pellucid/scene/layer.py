@@ -53,7 +53,7 @@ class Layer:
             )
 
     def fills(self, height: int, width: int) -> bool:
-        """Whether the layer, as it is, is the whole canvas."""
+        """Returns whether the layer, as it is, is the whole canvas."""
         return (
             all(each.visible and each.opacity == 1 for each in (self, *self.groups))
             and self.offset == (0, 0)
@@ -62,23 +62,23 @@ class Layer:
 
 
 @dataclass(frozen=True, eq=False)
-class Branch:
+class GroupNode:
     """A group and what is directly in it, bottom first."""
 
     group: Group
-    children: "tuple[Layer | Branch, ...]"
+    children: "tuple[Layer | GroupNode, ...]"
 
 
-def tree_of(layers: Iterable[Layer]) -> tuple[Layer | Branch, ...]:
-    """The layers as a tree, bottom first: each run of neighbours in one group becomes a branch."""
+def layer_tree(layers: Iterable[Layer]) -> tuple[Layer | GroupNode, ...]:
+    """Builds the tree of layers, bottom first: each run of neighbours in one group becomes a node."""
     return _grown(tuple(layers), 0)
 
 
-def _grown(layers: Sequence[Layer], depth: int) -> tuple[Layer | Branch, ...]:
-    nodes: list[Layer | Branch] = []
+def _grown(layers: Sequence[Layer], depth: int) -> tuple[Layer | GroupNode, ...]:
+    nodes: list[Layer | GroupNode] = []
     runs = groupby(layers, key=lambda layer: layer.groups[depth] if len(layer.groups) > depth else None)
     for group, run in runs:
-        nodes += run if group is None else [Branch(group, _grown(tuple(run), depth + 1))]
+        nodes += run if group is None else [GroupNode(group, _grown(tuple(run), depth + 1))]
     return tuple(nodes)
 
 

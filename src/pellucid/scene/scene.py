@@ -6,7 +6,6 @@ Layers are listed bottom first. Pictures are uint8 (h, w, 4), straight, sRGB; si
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -45,9 +44,9 @@ class Scene:
         image: AnyArray | Sequence[AnyArray],
         *,
         name: str = "layer",
-        provenance: Provenance | Mapping[str, Any] | None = None,
+        provenance: Provenance | Mapping[str, object] | None = None,
     ) -> "Scene":
-        """A scene of one picture, or of several, bottom first, on a canvas of the largest height and width.
+        """Builds a scene of one image, or of several, bottom first, on a canvas that holds them all.
 
         Raises:
             InputError: no picture, or one that is not uint8 RGBA.
@@ -65,7 +64,7 @@ class Scene:
         return cls(layers=layers, height=height, width=width, provenance=known)
 
     def composite(self, background: Colour | AnyArray | None = None, *, linear: bool = False) -> RGBA8:
-        """The flattened picture: visible layers *over* one another, rounded once at the end.
+        """Flattens the visible layers *over* one another, and rounds once at the end.
 
         Args:
             background: None keeps transparency; "#rrggbb", or an RGB or RGBA picture of the canvas's size.

@@ -14,7 +14,7 @@ REFERENCES = "references"
 """Name of the hidden group, lowest in a file, that holds a scene's references."""
 
 
-class Notes:
+class LayerMetadata:
     """Provenance of a scene and its layers, each layer under a key that its format keeps.
 
     A note about a layer counts only while the layer is called as it was when the note was written, so that
@@ -33,7 +33,7 @@ class Notes:
         self._layers: dict[str, dict[str, Any]] = {}
 
     @classmethod
-    def describing(cls, scene: Scene) -> "tuple[Notes, Scene]":
+    def describing(cls, scene: Scene) -> "tuple[LayerMetadata, Scene]":
         """Returns notes about a scene, and the scene with its references as layers in a hidden group."""
         group = Group(name=REFERENCES, visible=False)
         lowest = tuple(replace(layer, groups=(group, *layer.groups)) for layer in scene.references)
@@ -75,17 +75,17 @@ class Notes:
             self._layers[key] = {"name": name, "shown": shown, "provenance": known}
 
     def name(self, key: str, shown: str) -> str:
-        """The whole name of a layer that is called `shown` in its file."""
+        """Returns the whole name of a layer that is called `shown` in its file."""
         note = self._note(key, shown)
         return shown if note is None else str(note["name"])
 
     def of(self, key: str, shown: str) -> Provenance | None:
-        """Where a layer comes from that is called `shown` in its file."""
+        """Returns the provenance of a layer that is called `shown` in its file."""
         note = self._note(key, shown)
         return None if note is None else Provenance.of(note["provenance"])
 
     def to_json(self) -> str:
-        """One JSON object, ASCII, "" if there is nothing to say."""
+        """Encodes the metadata as one ASCII JSON object, or as "" if there is none."""
         if self.provenance is None and not self._layers and not self.references:
             return ""
         known = self.provenance and self.provenance.as_dict()
@@ -93,7 +93,7 @@ class Notes:
         return json.dumps({"provenance": known, **counted, "layers": self._layers})
 
     @classmethod
-    def from_json(cls, text: str | bytes) -> "Notes":
+    def from_json(cls, text: str | bytes) -> "LayerMetadata":
         """Reads `to_json`; anything else gives empty notes, since files by others may hold anything."""
         try:
             values = json.loads(text)

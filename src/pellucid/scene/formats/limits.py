@@ -15,11 +15,11 @@ DAMAGE = (*decoding.DAMAGE, zipfile.BadZipFile)
 """Everything that the parsers are known to raise on a damaged file."""
 
 
-class Refusal(Exception):
+class UnsupportedDocument(Exception):
     """Why a document is not read, and what to do: the end of "Cannot read x: …"."""
 
 
-class Budget:
+class PixelLimit:
     """The pixels that may still be unpacked; asked before anything is."""
 
     def __init__(self, max_pixels: int) -> None:
@@ -29,9 +29,9 @@ class Budget:
     def canvas(self, height: int, width: int) -> None:
         """Checks the size of the canvas, which is not spent."""
         if min(height, width) < 1:
-            raise Refusal(f"its canvas is {height} x {width} pixels. Save it again with a size.")
+            raise UnsupportedDocument(f"its canvas is {height} x {width} pixels. Save it again with a size.")
         if height * width > self.limit:
-            raise Refusal(
+            raise UnsupportedDocument(
                 f"its canvas of {height} x {width} pixels is more than the limit of {self.limit}. "
                 "Make it smaller, or raise max_pixels."
             )
@@ -41,28 +41,31 @@ class Budget:
         self.layers += 1
         self.left -= height * width
         if self.left < 0 or self.layers > MAX_LAYERS:
-            raise Refusal(
+            raise UnsupportedDocument(
                 f"its layers are more than {MAX_LAYERS}, or more than {self.limit} pixels in all. "
                 "Merge some, or raise max_pixels."
             )
 
 
 def canvas_around(layers: Iterable[Layer]) -> tuple[int, int]:
-    """Height and width of the canvas that reaches from (0, 0) to the farthest edge."""
+    """Computes height and width of the canvas that reaches from (0, 0) to the farthest edge."""
     sizes: list[tuple[AnyArray, tuple[int, int]]] = [(layer.image, layer.offset) for layer in layers]
     height, width = (max(image.shape[axis] + place[axis] for image, place in sizes) for axis in (0, 1))
     return max(height, 1), max(width, 1)
 
 
 def member(archive: zipfile.ZipFile, name: str, limit: int = MAX_MEMBER_BYTES) -> bytes:
-    """A zip member's content. Its stated size and method are checked first: bombs are small."""
+    """Reads a zip member, at most `limit` bytes of it when unpacked."""
+    # checked by the stated size before anything is unpacked: a zip bomb is a small file
     entry = archive.getinfo(name)
     if entry.file_size > limit:
-        raise Refusal(
+        raise UnsupportedDocument(
             f"{name[:80]!r} unpacks to {entry.file_size} bytes, more than {limit}. Make it smaller."
         )
     if entry.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
-        raise Refusal(f"{name[:80]!r} is packed in an unusual way. Pack it with deflate, or not at all.")
+        raise UnsupportedDocument(
+            f"{name[:80]!r} is packed in an unusual way. Pack it with deflate, or not at all."
+        )
     return archive.read(entry)
 
 

@@ -18,10 +18,10 @@ from defusedxml.ElementTree import fromstring
 from pellucid.files.atomic import open_atomically
 from pellucid.files.images import encode_picture, read_rgba
 from pellucid.rgba.preview import thumbnail
-from pellucid.scene.formats.layer_metadata import Notes
-from pellucid.scene.formats.limits import Budget, Refusal, add_member, member
+from pellucid.scene.formats.layer_metadata import LayerMetadata
+from pellucid.scene.formats.limits import PixelLimit, UnsupportedDocument, add_member, member
 from pellucid.scene.formats.xmp import xml_text
-from pellucid.scene.layer import MAX_DEPTH, Branch, Group, Layer, tree_of
+from pellucid.scene.layer import MAX_DEPTH, Group, GroupNode, Layer, layer_tree
 from pellucid.scene.scene import Scene
 
 MIME = "image/openraster"
@@ -39,10 +39,10 @@ def write_ora(scene: Scene, path: Path) -> None:
     Raises:
         FileError: the file cannot be written.
     """
-    notes, scene = Notes.describing(scene)
+    notes, scene = LayerMetadata.describing(scene)
     root = ElementTree.Element("image", version=VERSION, w=str(scene.width), h=str(scene.height))
     files = [f"data/layer{number:03}.png" for number in range(len(scene.layers))]
-    _describe(ElementTree.SubElement(root, "stack"), tree_of(scene.layers), iter(files), notes)
+    _describe(ElementTree.SubElement(root, "stack"), layer_tree(scene.layers), iter(files), notes)
     merged = scene.composite()
     with open_atomically(path) as file, zipfile.ZipFile(file, "w") as archive:
         add_member(archive, "mimetype", MIME.encode())  # first and not packed, so that programs find it
@@ -55,11 +55,14 @@ def write_ora(scene: Scene, path: Path) -> None:
 
 
 def _describe(
-    parent: ElementTree.Element, nodes: Sequence[Layer | Branch], files: Iterator[str], notes: Notes
+    parent: ElementTree.Element,
+    nodes: Sequence[Layer | GroupNode],
+    files: Iterator[str],
+    notes: LayerMetadata,
 ) -> None:
     """Adds the nodes, top first as the format wants; `files` names the layers' files, bottom first."""
     for node in nodes:
-        if isinstance(node, Branch):
+        if isinstance(node, GroupNode):
             element = ElementTree.Element("stack", _common(node.group))
             _describe(element, node.children, files, notes)
         else:
@@ -79,24 +82,24 @@ def _common(node: Layer | Group) -> dict[str, str]:
     }
 
 
-def read_ora(content: bytes, budget: Budget) -> Scene:
+def read_ora(content: bytes, pixel_limit: PixelLimit) -> Scene:
     """Reads a document by any program, as long as its layers are pictures that blend normally.
 
     Raises:
-        Refusal: something that layers here cannot show, or too large.
+        UnsupportedDocument: something that layers here cannot show, or too large.
     """
     with zipfile.ZipFile(io.BytesIO(content)) as archive:
         names = archive.namelist()
         if "mimetype" in names and member(archive, "mimetype", 1024).strip() != MIME.encode():
-            raise Refusal("its mimetype is another one. Open an OpenRaster document.")
+            raise UnsupportedDocument("its mimetype is another one. Open an OpenRaster document.")
         root = fromstring(member(archive, STACK, MAX_XML_BYTES))
         stack = root.find("stack")
         if root.tag != "image" or stack is None:
             raise ValueError("no image with a stack")
         height, width = int(root.attrib["h"]), int(root.attrib["w"])
-        budget.canvas(height, width)
+        pixel_limit.canvas(height, width)
         text = member(archive, NOTES, MAX_XML_BYTES) if NOTES in names else b""
-        reader = _Reader(archive, Notes.from_json(text), budget)
+        reader = _Reader(archive, LayerMetadata.from_json(text), pixel_limit)
         reader.read(stack, (), (0, 0))
         return reader.notes.scene(tuple(reversed(reader.layers)), height, width)
 
@@ -104,14 +107,14 @@ def read_ora(content: bytes, budget: Budget) -> Scene:
 @dataclass
 class _Reader:
     archive: zipfile.ZipFile
-    notes: Notes
-    budget: Budget
+    notes: LayerMetadata
+    pixel_limit: PixelLimit
     layers: list[Layer] = field(default_factory=list[Layer])
     """Top first."""
 
     def read(self, stack: ElementTree.Element, groups: tuple[Group, ...], place: tuple[int, int]) -> None:
         if len(groups) > MAX_DEPTH:
-            raise Refusal(f"its groups are nested more than {MAX_DEPTH} deep. Nest them less.")
+            raise UnsupportedDocument(f"its groups are nested more than {MAX_DEPTH} deep. Nest them less.")
         for element in stack:
             if element.tag == "stack":
                 name = element.get("name", "group")
@@ -121,7 +124,7 @@ class _Reader:
             elif element.tag == "layer":
                 self.layers.append(self._layer(element, groups, place))
             else:
-                raise Refusal(
+                raise UnsupportedDocument(
                     f"it has a {element.tag[:40]!r} in its stack. Turn it into a layer or remove it."
                 )
 
@@ -130,8 +133,8 @@ class _Reader:
     ) -> Layer:
         shown, file = element.get("name", "layer"), element.attrib["src"]
         _check_blending(element, shown)
-        image = read_rgba(member(self.archive, file), max_pixels=max(self.budget.left, 0))
-        self.budget.spend(*image.shape[:2])
+        image = read_rgba(member(self.archive, file), max_pixels=max(self.pixel_limit.left, 0))
+        self.pixel_limit.spend(*image.shape[:2])
         return Layer(
             image=image,
             name=self.notes.name(file, shown),
@@ -158,7 +161,7 @@ def _is_visible(element: ElementTree.Element) -> bool:
 def _check_blending(element: ElementTree.Element, name: str) -> None:
     found = element.get("composite-op", NORMAL)
     if found != NORMAL:
-        raise Refusal(
+        raise UnsupportedDocument(
             f"{name[:40]!r} blends by {found[:40]}, only {NORMAL} is known here. "
             "Set it to normal, or merge it with what is below."
         )

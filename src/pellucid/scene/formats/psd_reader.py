@@ -20,9 +20,9 @@ from psd_tools.constants import BlendMode, ColorMode, Resource
 from pellucid.files.image_decoding import to_srgb
 from pellucid.rgba.quantization import to_bytes
 from pellucid.rgba.types import RGBA8, AnyArray
-from pellucid.scene.formats.layer_metadata import Notes
-from pellucid.scene.formats.limits import Budget, Refusal
-from pellucid.scene.formats.xmp import notes_in
+from pellucid.scene.formats.layer_metadata import LayerMetadata
+from pellucid.scene.formats.limits import PixelLimit, UnsupportedDocument
+from pellucid.scene.formats.xmp import parse_xmp
 from pellucid.scene.layer import MAX_DEPTH, Group, Layer
 from pellucid.scene.scene import Scene
 
@@ -30,23 +30,23 @@ WHOLE_RANGE = (0, 65535)
 """Of a blending range: black and white ends of both sliders."""
 
 
-def read_psd(content: bytes, budget: Budget) -> Scene:
+def read_psd(content: bytes, pixel_limit: PixelLimit) -> Scene:
     """Reads a document.
 
     Raises:
-        Refusal: something that layers here cannot show, or too large.
+        UnsupportedDocument: something that layers here cannot show, or too large.
     """
     limits = ParseLimits(max_read_bytes=len(content) + 1, max_total_bytes=16 * len(content) + (1 << 20))
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         warnings.simplefilter("error", PSDDecompressionWarning)  # it would go on with black
         document = PSDImage.open(io.BytesIO(content), parse_limits=limits)
-        budget.canvas(document.height, document.width)
+        pixel_limit.canvas(document.height, document.width)
         _check_document(document)
         resources = document.image_resources
         profile = resources.get_data(Resource.ICC_PROFILE)
-        notes = notes_in(resources.get_data(Resource.XMP_METADATA))
-        reader = _Reader(budget, notes, profile if isinstance(profile, bytes) else b"")
+        notes = parse_xmp(resources.get_data(Resource.XMP_METADATA))
+        reader = _Reader(pixel_limit, notes, profile if isinstance(profile, bytes) else b"")
         reader.read(document, ())
         layers = reader.layers if len(document) else [reader.flattened(document)]
     return notes.scene(layers, document.height, document.width)
@@ -55,13 +55,13 @@ def read_psd(content: bytes, budget: Budget) -> Scene:
 class _Reader:
     """Gathers the layers of a document, bottom first."""
 
-    def __init__(self, budget: Budget, notes: Notes, profile: bytes) -> None:
-        self.budget, self.notes, self.profile = budget, notes, profile
+    def __init__(self, pixel_limit: PixelLimit, notes: LayerMetadata, profile: bytes) -> None:
+        self.pixel_limit, self.notes, self.profile = pixel_limit, notes, profile
         self.layers: list[Layer] = []
 
     def read(self, parent: PSDImage | Folder, groups: tuple[Group, ...]) -> None:
         if len(groups) > MAX_DEPTH:
-            raise Refusal(f"its groups are nested more than {MAX_DEPTH} deep. Nest them less.")
+            raise UnsupportedDocument(f"its groups are nested more than {MAX_DEPTH} deep. Nest them less.")
         for entry in parent:
             _check_entry(entry)
             key, shown = str(entry.layer_id), str(entry.name)
@@ -73,8 +73,8 @@ class _Reader:
                 self.layers.append(self._layer(entry, key, shown, groups))
 
     def flattened(self, document: PSDImage) -> Layer:
-        """The picture of a document without layers."""
-        self.budget.spend(document.height, document.width)
+        """Returns the flattened image of a document without layers as its only layer."""
+        self.pixel_limit.spend(document.height, document.width)
         colour, alpha = document.numpy("color"), document.numpy("shape")  # ones if it has none
         return Layer(image=self._in_srgb(_rgba(np.concatenate([colour, alpha], axis=-1))), name="Background")
 
@@ -92,11 +92,11 @@ class _Reader:
     def _image(self, entry: Entry) -> RGBA8:
         height, width = entry.bottom - entry.top, entry.right - entry.left
         if height == 0 or width == 0:  # an empty layer has no place either
-            self.budget.spend(1, 1)
+            self.pixel_limit.spend(1, 1)
             return np.zeros((1, 1, 4), np.uint8)
         if height < 0 or width < 0:
             raise ValueError("a layer ends before it begins")
-        self.budget.spend(height, width)
+        self.pixel_limit.spend(height, width)
         colour, alpha = entry.numpy("color"), entry.numpy("shape")
         if colour is None:
             raise ValueError("a layer without colour")
@@ -112,7 +112,7 @@ class _Reader:
         whole = np.full((entry.height, entry.width, 1), mask.background_color / 255, np.float32)
         if mask.width < 1 or mask.height < 1:
             return whole
-        self.budget.spend(mask.height, mask.width)
+        self.pixel_limit.spend(mask.height, mask.width)
         part = entry.numpy("mask")
         if part is None:
             return whole
@@ -141,7 +141,7 @@ def _opacity(entry: Entry) -> float:
 def _check_document(document: PSDImage) -> None:
     mode, depth = document.color_mode, document.depth
     if mode not in (ColorMode.RGB, ColorMode.GRAYSCALE) or depth not in (8, 16):
-        raise Refusal(
+        raise UnsupportedDocument(
             f"it is {mode.name} of {depth} bits, expected RGB or grey of 8 or 16. "
             "Convert it in the program that made it."
         )
@@ -149,9 +149,11 @@ def _check_document(document: PSDImage) -> None:
 
 def _check_entry(entry: Entry) -> None:
     """Refuses what a layer here cannot show."""
-    found = _obstacle(entry)
-    if found:
-        raise Refusal(f"{str(entry.name)[:40]!r} {found}. Merge or rasterize it in the program that made it.")
+    obstacle = _obstacle(entry)
+    if obstacle:
+        raise UnsupportedDocument(
+            f"{str(entry.name)[:40]!r} {obstacle}. Merge or rasterize it in the program that made it."
+        )
 
 
 def _obstacle(entry: Entry) -> str:

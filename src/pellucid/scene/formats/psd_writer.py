@@ -31,9 +31,9 @@ from pellucid.files.atomic import open_atomically
 from pellucid.rgba.compositing import flatten
 from pellucid.rgba.preview import pil_image, thumbnail_jpeg
 from pellucid.rgba.types import RGBA8
-from pellucid.scene.formats.layer_metadata import Notes
-from pellucid.scene.formats.xmp import xmp_of
-from pellucid.scene.layer import Branch, Group, Layer, tree_of
+from pellucid.scene.formats.layer_metadata import LayerMetadata
+from pellucid.scene.formats.xmp import build_xmp
+from pellucid.scene.layer import Group, GroupNode, Layer, layer_tree
 from pellucid.scene.scene import Scene
 
 MAX_SIDE = 30000
@@ -50,7 +50,7 @@ def write_psd(scene: Scene, path: Path) -> None:
         InputError: a side of more than 30000 pixels, or a place as far out.
         FileError: the file cannot be written.
     """
-    notes, scene = Notes.describing(scene)
+    notes, scene = LayerMetadata.describing(scene)
     _check_sides(scene)
     if not scene.layers:  # the preview's fourth channel counts as transparency only beside layers
         scene = replace(scene, layers=(Layer(image=np.zeros((1, 1, 4), np.uint8)),))
@@ -63,8 +63,8 @@ def write_psd(scene: Scene, path: Path) -> None:
     planes = np.dstack([flatten(merged, MATTE), merged[..., 3]])  # readers take the white off again
     preview.set_data([planes[..., channel].tobytes() for channel in range(4)], header)
     record = PSD(header=header, image_data=preview)
-    _fill(PSDImage(record), tree_of(scene.layers), count(1), notes)
-    record.image_resources = _resources(merged, xmp_of(notes, scene.provenance))
+    _fill(PSDImage(record), layer_tree(scene.layers), count(1), notes)
+    record.image_resources = _resources(merged, build_xmp(notes, scene.provenance))
     layers = record.layer_and_mask_information.layer_info
     if layers is not None:
         layers.layer_count = -abs(layers.layer_count)  # the preview's fourth channel is its transparency
@@ -73,13 +73,16 @@ def write_psd(scene: Scene, path: Path) -> None:
 
 
 def _fill(
-    parent: PSDImage | Folder, nodes: Sequence[Layer | Branch], numbers: Iterator[int], notes: Notes
+    parent: PSDImage | Folder,
+    nodes: Sequence[Layer | GroupNode],
+    numbers: Iterator[int],
+    notes: LayerMetadata,
 ) -> None:
     """Adds the nodes, bottom first; `numbers` gives each its identity in the file."""
     for node in nodes:
-        entry, number = (node.group if isinstance(node, Branch) else node), next(numbers)
+        entry, number = (node.group if isinstance(node, GroupNode) else node), next(numbers)
         shown = _short(entry.name)
-        if isinstance(node, Branch):
+        if isinstance(node, GroupNode):
             made = parent.create_group(blend_mode=BlendMode.PASS_THROUGH)
             if entry.opacity < 1:
                 made.blend_mode = BlendMode.NORMAL

@@ -10,14 +10,14 @@ from pellucid.files.extensions import LAYERED, TIFF_ENDINGS
 from pellucid.files.images import MAX_PIXELS, format_of, read_picture, write_picture
 from pellucid.rgba.compositing import Colour
 from pellucid.rgba.types import AnyArray
-from pellucid.scene.formats.limits import DAMAGE, Budget, Refusal
+from pellucid.scene.formats.limits import DAMAGE, PixelLimit, UnsupportedDocument
 from pellucid.scene.scene import Scene
 
 PSD_SIGNATURE = b"8BPS"
 ZIP_SIGNATURES = (b"PK\x03\x04", b"PK\x05\x06")
 TIFF_SIGNATURES = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 
-WORDS = MappingProxyType(
+ERROR_MESSAGES = MappingProxyType(
     {
         "psd": "no PSD. Open a file that Photoshop, Krita, GIMP or Scene.save wrote",
         "ora": "no OpenRaster document. Open a file that Krita, GIMP, MyPaint or Scene.save wrote",
@@ -30,7 +30,7 @@ WORDS = MappingProxyType(
 
 
 def write_document(scene: Scene, path: Path, background: Colour | AnyArray | None) -> Path:
-    """As `Scene.save`."""
+    """Writes a scene in the format of the path's extension; errors of `Scene.save`."""
     ending = path.suffix.lower()
     if ending in LAYERED:
         if background is not None:
@@ -66,12 +66,12 @@ def _write_layered(scene: Scene, path: Path, ending: str) -> None:
 
 
 def read_document(path: Path, max_pixels: int) -> Scene:
-    """As `Scene.open`."""
+    """Reads a scene from a file of any known format; errors of `Scene.open`."""
     return open_document(path, max_pixels)[1]
 
 
 def open_document(path: Path, max_pixels: int = MAX_PIXELS) -> tuple[str, Scene]:
-    """The format, such as PSD or PNG, and the scene; errors of `Scene.open`."""
+    """Reads a file and returns its format, such as PSD or PNG, and its scene; errors of `Scene.open`."""
     try:
         content = path.read_bytes()
     except (OSError, ValueError) as error:
@@ -80,19 +80,19 @@ def open_document(path: Path, max_pixels: int = MAX_PIXELS) -> tuple[str, Scene]
     kind = kind_of(content, path.suffix.lower())
     try:
         return _read(kind, content, path, max_pixels)
-    except Refusal as refusal:
+    except UnsupportedDocument as refusal:
         raise FileError(f"Cannot read {path}: {refusal}") from refusal
     except FileError as error:
         text = str(error)
         raise FileError(text if str(path) in text else f"Cannot read {path}. {text}") from error
     except (InputError, *DAMAGE) as error:
         raise FileError(
-            f"Cannot read {path}: it is damaged ({type(error).__name__}), or {WORDS[kind]}."
+            f"Cannot read {path}: it is damaged ({type(error).__name__}), or {ERROR_MESSAGES[kind]}."
         ) from error
 
 
 def kind_of(content: bytes, ending: str) -> str:
-    """One of psd, ora, zip, tiff and picture: by content, and by ending where that says nothing."""
+    """Returns psd, ora, zip, tiff or picture, by content and, where that is unclear, by extension."""
     if content.startswith(PSD_SIGNATURE) or ending in (".psd", ".psb"):
         return "psd"
     if content.startswith(ZIP_SIGNATURES) or ending in LAYERED:
@@ -109,23 +109,23 @@ def _holds_a_stack(content: bytes) -> bool:
 
 
 def _read(kind: str, content: bytes, path: Path, max_pixels: int) -> tuple[str, Scene]:
-    budget = Budget(max_pixels)
+    pixel_limit = PixelLimit(max_pixels)
     if kind == "psd":
         from pellucid.scene.formats.psd_reader import read_psd
 
-        return "PSD", read_psd(content, budget)
+        return "PSD", read_psd(content, pixel_limit)
     if kind == "ora":
         from pellucid.scene.formats.openraster import read_ora
 
-        return "ORA", read_ora(content, budget)
+        return "ORA", read_ora(content, pixel_limit)
     if kind == "zip":
         from pellucid.scene.formats.zip_archive import read_archive
 
-        return "ZIP", read_archive(content, budget)
+        return "ZIP", read_archive(content, pixel_limit)
     if kind == "tiff":
         from pellucid.scene.formats.tiff import read_tiff
 
-        scene = read_tiff(content, str(path), budget)
+        scene = read_tiff(content, str(path), pixel_limit)
         if scene is not None:
             return "TIFF", scene
     picture = read_picture(path, max_pixels=max_pixels)

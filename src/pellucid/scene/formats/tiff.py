@@ -13,10 +13,10 @@ from pellucid.files.atomic import write_atomically
 from pellucid.files.metadata import Provenance
 from pellucid.files.tiff_pages import XMP, Page, count_pages, decode_pages, encode_pages
 from pellucid.scene.flatten import flatten_layers
-from pellucid.scene.formats.layer_metadata import Notes
-from pellucid.scene.formats.limits import MAX_LAYERS, Budget, Refusal, canvas_around
-from pellucid.scene.formats.xmp import notes_in, xmp_of
-from pellucid.scene.layer import Branch, Layer, tree_of
+from pellucid.scene.formats.layer_metadata import LayerMetadata
+from pellucid.scene.formats.limits import MAX_LAYERS, PixelLimit, UnsupportedDocument, canvas_around
+from pellucid.scene.formats.xmp import build_xmp, parse_xmp
+from pellucid.scene.layer import GroupNode, Layer, layer_tree
 from pellucid.scene.scene import Scene
 
 Sheet = tuple[str, Provenance | None, list[Layer]]
@@ -28,15 +28,15 @@ def write_tiff(scene: Scene, path: Path) -> None:
     Raises:
         FileError: the file cannot be written.
     """
-    sheets = list(_sheets(tree_of(scene.layers))) or [("layer", None, [])]
-    notes = Notes(provenance=scene.provenance)
+    sheets = list(_sheets(layer_tree(scene.layers))) or [("layer", None, [])]
+    notes = LayerMetadata(provenance=scene.provenance)
     for number, (name, provenance, _) in enumerate(sheets):
         notes.add(str(number), name, name.replace("\0", " "), provenance)
-    write_atomically(path, encode_pages(_pages(scene, sheets, xmp_of(notes, scene.provenance))))
+    write_atomically(path, encode_pages(_pages(scene, sheets, build_xmp(notes, scene.provenance))))
 
 
-def read_tiff(content: bytes, name: str, budget: Budget) -> Scene | None:
-    """Each page as a layer, the first one lowest; None for a single page, which is a picture.
+def read_tiff(content: bytes, name: str, pixel_limit: PixelLimit) -> Scene | None:
+    """Reads each page as a layer, the first one lowest; returns None for a single page.
 
     Raises:
         FileError: damaged, or of a kind that cannot be read.
@@ -45,18 +45,18 @@ def read_tiff(content: bytes, name: str, budget: Budget) -> Scene | None:
     if count < 2:
         return None
     if count > MAX_LAYERS:
-        raise Refusal(f"it has {count} pages, more than {MAX_LAYERS}. Split it.")
-    pages = decode_pages(name, content, budget.spend)
+        raise UnsupportedDocument(f"it has {count} pages, more than {MAX_LAYERS}. Split it.")
+    pages = decode_pages(name, content, pixel_limit.spend)
     if not pages:
         raise FileError(f"Cannot read {name}: it has only thumbnails. Fetch or save it again.")
-    notes = notes_in(pages[0].tags.get(XMP))
+    notes = parse_xmp(pages[0].tags.get(XMP))
     layers = tuple(_layer(page, number, notes) for number, page in enumerate(pages))
     height, width = canvas_around(layers)
-    budget.canvas(height, width)
+    pixel_limit.canvas(height, width)
     return Scene(layers=layers, height=height, width=width, provenance=notes.provenance)
 
 
-def _layer(page: Page, number: int, notes: Notes) -> Layer:
+def _layer(page: Page, number: int, notes: LayerMetadata) -> Layer:
     shown = page.name or f"page {number + 1}"
     return Layer(
         image=page.rgba,
@@ -66,7 +66,7 @@ def _layer(page: Page, number: int, notes: Notes) -> Layer:
     )
 
 
-def _sheets(nodes: Sequence[Layer | Branch]) -> Iterator[Sheet]:
+def _sheets(nodes: Sequence[Layer | GroupNode]) -> Iterator[Sheet]:
     for node in nodes:
         if isinstance(node, Layer):
             if node.visible:

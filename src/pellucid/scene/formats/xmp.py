@@ -9,7 +9,7 @@ from xml.etree import ElementTree
 from defusedxml.ElementTree import fromstring
 
 from pellucid.files.metadata import Provenance
-from pellucid.scene.formats.layer_metadata import Notes
+from pellucid.scene.formats.layer_metadata import LayerMetadata
 
 RDF = "http://www.w3.org/1999/02/22-rdf-syntax-ns#"
 DUBLIN_CORE = "http://purl.org/dc/elements/1.1/"
@@ -25,8 +25,8 @@ END = '<?xpacket end="w"?>'
 MAX_BYTES = 1 << 24
 
 
-def xmp_of(notes: Notes, provenance: Provenance | None) -> bytes:
-    """An XMP packet with the notes, and with prompt and program where other programs look for them."""
+def build_xmp(notes: LayerMetadata, provenance: Provenance | None) -> bytes:
+    """Builds an XMP packet with the metadata, and with prompt and program where others look for them."""
     for prefix, namespace in PREFIXES.items():
         ElementTree.register_namespace(prefix, namespace)
     root = ElementTree.Element(f"{{{META}}}xmpmeta")
@@ -46,20 +46,20 @@ def xmp_of(notes: Notes, provenance: Provenance | None) -> bytes:
     return f"{BEGIN}{ElementTree.tostring(root, encoding='unicode')}{END}".encode()
 
 
-def notes_in(packet: object) -> Notes:
-    """The notes of an XMP packet; empty if there are none, or it is no packet."""
+def parse_xmp(packet: object) -> LayerMetadata:
+    """Parses the metadata of an XMP packet; returns an empty one for any other content."""
     if not isinstance(packet, bytes) or len(packet) > MAX_BYTES:
-        return Notes()
+        return LayerMetadata()
     try:
         root = fromstring(packet.strip(b"\0 \r\n\t"))
     except (SyntaxError, ValueError, LookupError):  # not XML, entities, or an unknown encoding
-        return Notes()
+        return LayerMetadata()
     name = f"{{{OURS}}}notes"
     for element in root.iter():
         text = element.text if element.tag == name else element.get(name)
         if text:
-            return Notes.from_json(text)
-    return Notes()
+            return LayerMetadata.from_json(text)
+    return LayerMetadata()
 
 
 def xml_text(text: str) -> str:

@@ -13,8 +13,8 @@ from typing import Any
 from pellucid.files.atomic import open_atomically
 from pellucid.files.images import encode_picture, read_rgba
 from pellucid.files.metadata import Provenance
-from pellucid.scene.formats.layer_metadata import Notes
-from pellucid.scene.formats.limits import Budget, add_member, member
+from pellucid.scene.formats.layer_metadata import LayerMetadata
+from pellucid.scene.formats.limits import PixelLimit, add_member, member
 from pellucid.scene.layer import Group, Layer
 from pellucid.scene.scene import Scene
 
@@ -30,7 +30,7 @@ def write_archive(scene: Scene, path: Path) -> None:
     Raises:
         FileError: the file cannot be written.
     """
-    notes, scene = Notes.describing(scene)
+    notes, scene = LayerMetadata.describing(scene)
     groups = list(dict.fromkeys(group for layer in scene.layers for group in layer.groups))
     numbers = {group: number for number, group in enumerate(groups)}
     rows = [_row(layer, f"layers/{number:03}.png", numbers) for number, layer in enumerate(scene.layers)]
@@ -52,11 +52,11 @@ def write_archive(scene: Scene, path: Path) -> None:
             add_member(archive, row["file"], encode_picture(layer.image, "PNG", metadata=layer.provenance))
 
 
-def read_archive(content: bytes, budget: Budget) -> Scene:
+def read_archive(content: bytes, pixel_limit: PixelLimit) -> Scene:
     """Reads `write_archive`.
 
     Raises:
-        Refusal: too large.
+        UnsupportedDocument: too large.
         ValueError, LookupError: another kind of zip.
     """
     with zipfile.ZipFile(io.BytesIO(content)) as archive:
@@ -64,11 +64,11 @@ def read_archive(content: bytes, budget: Budget) -> Scene:
         if index["format"] != FORMAT or index["version"] != VERSION:
             raise ValueError("another format or version")
         height, width = int(index["height"]), int(index["width"])
-        budget.canvas(height, width)
+        pixel_limit.canvas(height, width)
         groups = [Group(**_seen(row)) for row in index.get("groups", [])]
-        layers = tuple(_layer(archive, row, groups, budget) for row in index["layers"])
+        layers = tuple(_layer(archive, row, groups, pixel_limit) for row in index["layers"])
         provenance, references = Provenance.of(index["provenance"]), int(index.get("references", 0))
-        return Notes(provenance=provenance, references=references).scene(layers, height, width)
+        return LayerMetadata(provenance=provenance, references=references).scene(layers, height, width)
 
 
 def _row(layer: Layer, file: str, numbers: Mapping[Group, int]) -> dict[str, Any]:
@@ -97,10 +97,10 @@ def _seen(row: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _layer(
-    archive: zipfile.ZipFile, row: Mapping[str, Any], groups: Sequence[Group], budget: Budget
+    archive: zipfile.ZipFile, row: Mapping[str, Any], groups: Sequence[Group], pixel_limit: PixelLimit
 ) -> Layer:
-    image = read_rgba(member(archive, row["file"]), max_pixels=max(budget.left, 0))
-    budget.spend(*image.shape[:2])
+    image = read_rgba(member(archive, row["file"]), max_pixels=max(pixel_limit.left, 0))
+    pixel_limit.spend(*image.shape[:2])
     return Layer(
         image=image,
         offset=(int(row["top"]), int(row["left"])),
