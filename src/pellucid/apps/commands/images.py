@@ -3,7 +3,7 @@
 import json
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, TypedDict
+from typing import TYPE_CHECKING, NotRequired, TypedDict
 
 import click
 
@@ -56,7 +56,7 @@ def show_command(image: Path, as_json: bool) -> None:
         click.echo(_format_layer(layer))
 
 
-class _LayerFacts(TypedDict, total=False):
+class _LayerFacts(TypedDict):
     """What --json says of a layer."""
 
     name: str
@@ -67,7 +67,7 @@ class _LayerFacts(TypedDict, total=False):
     opacity: float
     visible: bool
     groups: list[str]
-    provenance: dict[str, object]
+    provenance: NotRequired[dict[str, object]]
 
 
 def _describe_layer(layer: "Layer") -> _LayerFacts:
