@@ -136,6 +136,16 @@ def test_any_size_comes_back_at_its_size() -> None:
     assert codec.decode_image(latent, height=21, width=43, passes=2).shape == rgba.shape
 
 
+def test_former_names_work_and_say_the_present_ones() -> None:
+    codec, rgba = tiny(), picture(8, 8)
+    with pytest.warns(DeprecationWarning, match="encode_image"):
+        latent = codec.encode_picture(rgba)
+    assert torch.equal(latent, codec.encode_image(rgba))
+    with pytest.warns(DeprecationWarning, match="decode_image"):
+        decoded = codec.decode_picture(latent, passes=1)
+    assert (decoded == codec.decode_image(latent, passes=1)).all()
+
+
 def test_sixteen_channels_and_a_shift() -> None:
     codec = tiny(channels=16)
     latent = codec.encode_image(picture())

@@ -58,7 +58,7 @@ def fetch(archive: Archive, folder: Path) -> Path:
     digest = hashlib.sha256(path.read_bytes()).hexdigest()
     if digest != archive.sha256:
         raise FileError(
-            f"Expected sha256 {archive.sha256[:12]}… of {path}, found {digest[:12]}…. Delete it and pull again."
+            f"Expected sha256 {archive.sha256[:12]}… of {path}, found {digest[:12]}…. Delete the file."
         )
     return path
 

@@ -76,6 +76,7 @@ def _read(file: Path) -> dict[str, Any]:
         raise ConfigError(f"Expected {', '.join(kinds)} in {file}, found {found[0]}. Mend the file.")
     for name, value in values.items():
         texts = not isinstance(value, list) or all(isinstance(each, str) for each in value)
+        # bool is an int to Python, but true is no number of subjects
         if not isinstance(value, kinds[name]) or isinstance(value, bool) or not texts:
             raise ConfigError(
                 f"Expected {name} in {file} as {'a number' if kinds[name] is int else 'a list of texts'}, "

@@ -90,6 +90,7 @@ class AlphaDecoder(ModelMixin, ConfigMixin):
             inner = widths[level]
         self.conv_norm_out = nn.GroupNorm(groups, inner, EPS)
         self.conv_out = nn.Conv2d(inner, 4 * fold**2, 3, padding=1)
+        # the latent has no say before training: the network begins as one of the image alone
         nn.init.zeros_(self.latent_conv_in.weight)
         nn.init.zeros_(self.latent_conv_in.bias)  # pyright: ignore[reportArgumentType]
         self.detail = _detail(inner, fold, detail_width) if detail_width else None

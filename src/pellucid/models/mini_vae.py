@@ -111,6 +111,7 @@ class MiniVAE(ModelMixin, ConfigMixin):
         """Encodes images in [-1, 1] to a distribution of raw latents (b, c, h / ppl, w / ppl)."""
         moments = self.encoder(functional.pixel_unshuffle(x, self.fold))
         mean, logvar = moments.chunk(2, dim=1)
+        # - 4 makes the variance small before training, so that decoding learns from clear latents
         posterior = DiagonalGaussianDistribution(torch.cat([mean + self.patch_in(x), logvar - 4], dim=1))
         return AutoencoderKLOutput(latent_dist=posterior) if return_dict else (posterior,)
 

@@ -91,6 +91,7 @@ def _scale_and_shift(parts: Sequence[Tensor], norm: nn.GroupNorm) -> list[tuple[
 def _sums(part: Tensor) -> tuple[Tensor, Tensor]:
     """Sums and sums of squares over the pixels, (b, c), a band at a time."""
     pixels = part.permute(0, 2, 3, 1).flatten(1, 2)
+    # the variance is a difference of two large sums, which single precision would cancel away
     total = pixels.new_zeros((pixels.shape[0], pixels.shape[2]), dtype=torch.float64)
     squares = torch.zeros_like(total)
     for band in pixels.float().split(max(1, BAND_VALUES // 2 // pixels[:, 0].numel()), dim=1):
