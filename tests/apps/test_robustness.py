@@ -119,7 +119,7 @@ def test_odd_but_sensible_numbers_make_pictures(
         (("--size", "8"), "expected WIDTHxHEIGHT"),
         (("--size", "-8x8"), "expected WIDTHxHEIGHT"),
         (("--scheduler", "best"), "Choose one of"),
-        (("-o", "no/x.png"), "found none. Make it first"),
+        (("-o", "no/x.png"), "found none. Create it first"),
         (("-o", "."), "found the folder|no format"),
         (("-o", "folder.png"), "found the folder"),
         (("-o", "x"), "no ending"),

@@ -56,7 +56,7 @@ def test_released_encoding() -> None:
         close(codec.vae_input(straight, padded), golden["vae_feed"][i : i + 1], 1e-6)
         latent = codec.encode(straight, padded, scaled=False)
         close_to_largest(latent, golden["latent"][i : i + 1])
-        close_to_largest(codec.to_raw(codec.encode_picture(rgba)), latent)
+        close_to_largest(codec.to_raw(codec.encode_image(rgba)), latent)
 
 
 def test_released_decoding_of_the_second_extension() -> None:
@@ -92,7 +92,7 @@ def test_released_pictures_from_latents() -> None:
     golden = Golden("tvae_decoder")
     codec = RGBAAutoencoder(vae_of(golden), None, golden.fill(AlphaDecoder()), convention="cli")
     scaled = codec.to_scaled(golden["latent_1tile"])
-    found = codec.decode_picture(scaled, exact=True).astype(int)
+    found = codec.decode_image(scaled, exact=True).astype(int)
     assert np.abs(found - golden.arrays["png_1tile"][0].astype(int)).max() <= 1
     close(alpha_first(codec.decode(golden["latent"][:1], scaled=False)), golden["est"][:1], NETWORK)
 
@@ -131,14 +131,24 @@ def test_tiles_blend_without_a_seam() -> None:
 
 def test_any_size_comes_back_at_its_size() -> None:
     codec, rgba = tiny(), picture(21, 43)
-    latent = codec.encode_picture(rgba)
+    latent = codec.encode_image(rgba)
     assert latent.shape == (1, 4, 3, 6)
-    assert codec.decode_picture(latent, height=21, width=43, passes=2).shape == rgba.shape
+    assert codec.decode_image(latent, height=21, width=43, passes=2).shape == rgba.shape
+
+
+def test_former_names_work_and_say_the_present_ones() -> None:
+    codec, rgba = tiny(), picture(8, 8)
+    with pytest.warns(DeprecationWarning, match="encode_image"):
+        latent = codec.encode_picture(rgba)
+    assert torch.equal(latent, codec.encode_image(rgba))
+    with pytest.warns(DeprecationWarning, match="decode_image"):
+        decoded = codec.decode_picture(latent, passes=1)
+    assert (decoded == codec.decode_image(latent, passes=1)).all()
 
 
 def test_sixteen_channels_and_a_shift() -> None:
     codec = tiny(channels=16)
-    latent = codec.encode_picture(picture())
+    latent = codec.encode_image(picture())
     assert latent.shape == (1, 16, 3, 5)
     close(codec.to_scaled(codec.to_raw(latent)), latent, 1e-5)
 

@@ -1,4 +1,4 @@
-"""The `pellucid` command: a table of commands, each loaded when it runs; `--help` loads no torch."""
+"""The `pellucid` command: a table of commands, each imported only when it runs, so that --help is fast."""
 
 import logging
 import sys
@@ -11,23 +11,23 @@ from pellucid.errors import PellucidError
 
 COMMANDS: dict[str, tuple[str, str]] = {
     # name: (module, line in --help); the module has a click command of that name
-    "generate": ("generate", "A sentence in, a transparent picture out."),
-    "layers": ("layers", "A scene of several layers, as a PSD or OpenRaster document."),
-    "vary": ("generate", "Repaint a transparent picture after a sentence."),
-    "upscale": ("generate", "Enlarge a transparent picture and repaint it a little."),
-    "inpaint": ("generate", "Repaint a transparent picture inside a mask."),
-    "split": ("layers", "Take a picture apart, given one of its two layers."),
-    "encode": ("codec", "A transparent picture to its adjusted latent."),
-    "decode": ("codec", "An adjusted latent to a transparent picture."),
-    "show": ("images", "What is inside a picture: size, alpha, prompt, seed, model."),
-    "clean": ("clean", "Mend dirty alpha, specks, pinholes and fringes, with scores."),
+    "generate": ("generate", "Make transparent images from a prompt."),
+    "layers": ("layers", "Make a scene of several layers, as a PSD or OpenRaster document."),
+    "vary": ("generate", "Repaint a transparent image after a prompt."),
+    "upscale": ("generate", "Enlarge a transparent image and repaint it a little."),
+    "inpaint": ("generate", "Repaint a transparent image inside a mask."),
+    "split": ("layers", "Take an image apart, given one of its two layers."),
+    "encode": ("codec", "Write the adjusted latent of a transparent image."),
+    "decode": ("codec", "Write the transparent image of an adjusted latent."),
+    "show": ("images", "Show what is inside an image: size, alpha, prompt, seed, model."),
+    "clean": ("clean", "Repair dirty alpha, specks, pinholes and fringes, with scores."),
     "pad": ("images", "Extend colour under transparent pixels."),
-    "composite": ("images", "Lay pictures over one another, bottom first."),
-    "convert": ("images", "Write a picture in another format."),
+    "composite": ("images", "Lay images over one another, bottom first."),
+    "convert": ("images", "Write an image in another format."),
     "models": ("models", "List, fetch, show and verify checkpoints."),
-    "data": ("data", "Fetch and pack training pictures."),
+    "data": ("data", "Fetch and pack training images."),
     "train": ("train", "Train a stage from a recipe."),
-    "eval": ("evaluate", "Score a model: its codec, its pictures, its speed."),
+    "eval": ("evaluate", "Score a model: its codec, its images, its speed."),
 }
 
 
@@ -49,15 +49,19 @@ class LazyGroup(click.Group):
             formatter.write_dl([(name, line) for name, (_, line) in COMMANDS.items()])
 
 
-@click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(
+    cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100}
+)
 @click.version_option(__version__)
 def cli() -> None:
-    """Transparent images from a sentence, with real partial transparency."""
+    """Make images with true transparency from a prompt: glass and smoke included."""
 
 
 def main() -> None:
     """Runs the command line: exit code 0, 1 (our error, one line) or 2 (wrong usage)."""
-    logging.getLogger("psd_tools").addHandler(logging.NullHandler())  # no lines on stderr about files
+    logging.getLogger("psd_tools").addHandler(
+        logging.NullHandler()
+    )  # psd_tools warns about parts of files that we do not read
     try:
         cli(prog_name="pellucid")
     except PellucidError as error:

@@ -1,4 +1,4 @@
-"""Where training pictures come from: published sets as rows of data, fetched and packed once."""
+"""Published sets of training images: one row of data a set, fetched and packed once."""
 
 import os
 from collections.abc import Callable, Iterator
@@ -64,7 +64,7 @@ TRANSPARENT = ("fluent-3d", "noto")
 
 
 def cache_folder() -> Path:
-    """Where fetched archives and shards are kept: `$XDG_CACHE_HOME/pellucid`, else `~/.cache/pellucid`."""
+    """Returns the folder of archives and shards: `$XDG_CACHE_HOME/pellucid`, else `~/.cache/pellucid`."""
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "pellucid"
 
 
@@ -84,13 +84,13 @@ def pull(name: str, *, archives: Path | None = None, folder: Path | None = None)
         raise InputError(f"Expected one of {', '.join(SOURCES)}, got {name!r}. Choose a set that is listed.")
     folder = folder or cache_folder()
     source = SOURCES[name]
-    own = source.archives[0]
-    shard = folder / f"{name}-{own.version}.tar"
+    main = source.archives[0]  # the version of the set itself names the shard; name tables follow it
+    shard = folder / f"{name}-{main.version}.tar"
     if shard.exists():
         return shard
     files = [read_archive(fetch(archive, archives or folder)) for archive in source.archives]
     common = {
-        "source": f"{own.package}@{own.version}",
+        "source": f"{main.package}@{main.version}",
         "style": source.style,
         "licence": source.licence,
         "attribution": source.attribution,
@@ -100,5 +100,5 @@ def pull(name: str, *, archives: Path | None = None, folder: Path | None = None)
 
 
 def shards_of(name: str) -> list[str]:
-    """The shards of a set by its name, or of a path, pattern or URL; see `shards.expanded`."""
+    """Returns the shards of a set by its name, or of a path, pattern or URL; see `shards.expanded`."""
     return [str(pull(name))] if name in SOURCES else expanded(name)

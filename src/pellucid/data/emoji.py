@@ -41,7 +41,7 @@ Pictures = Iterator[tuple[str, Callable[[], np.ndarray]]]
 
 
 def fluent(files: Files) -> Pictures:
-    """Fluent Emoji 3D."""
+    """Yields the images of Fluent Emoji 3D, decoded when they are asked for."""
     for name, content in sorted(files.items()):
         if name.endswith(".webp"):
             yield (
@@ -51,7 +51,8 @@ def fluent(files: Files) -> Pictures:
 
 
 def noto(files: Files) -> Pictures:
-    """Noto Emoji, rendered."""
+    """Yields the images of Noto Emoji, rendered from SVG when they are asked for."""
+    # imported here because only packing this set needs a renderer
     from resvg_py import svg_to_bytes
 
     icons = json.loads(files["package/icons.json"])["icons"]
@@ -93,7 +94,7 @@ def _names(emojibase: dict[str, bytes], emojilib: dict[str, bytes]) -> Names:
 def emoji_samples(
     pictures_of: Callable[[Files], Pictures], common: dict[str, str], name: str, files: list[Files]
 ) -> Iterator[Sample]:
-    """Every emoji that shows an object.
+    """Yields every emoji that shows an object, with its record.
 
     Args:
         pictures_of: what is in the set's own archive.

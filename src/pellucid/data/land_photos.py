@@ -29,7 +29,7 @@ SEEN_AT_PX = 128
 
 
 def land_samples(common: dict[str, str], name: str, files: list[dict[str, bytes]]) -> Iterator[Sample]:
-    """Two squares of each photograph, left and right, 256 px.
+    """Yields two squares of each photograph, left and right, 256 px.
 
     Args:
         common: of every record: source, style, licence, attribution.
@@ -46,6 +46,7 @@ def land_samples(common: dict[str, str], name: str, files: list[dict[str, bytes]
         photographs, total=len(photographs), label=f"packing {name}", unit="picture"
     ):
         photograph = np.asarray(Image.open(io.BytesIO(content)).convert("RGBA"))
+        # photographs are wider than high: two squares show more of one than its middle does
         side = min(photograph.shape[:2])
         for part, start in (("left", 0), ("right", photograph.shape[1] - side)):
             square = photograph[:side, start : start + side]
@@ -56,7 +57,7 @@ def land_samples(common: dict[str, str], name: str, files: list[dict[str, bytes]
 
 
 def calmest(samples: Sequence[Sample], share: float) -> list[Sample]:
-    """The pictures of each label that have the least fine detail, as a small model learns them first.
+    """Returns the images of each label with the least fine detail, which a small model learns first.
 
     Args:
         samples: pictures of any size.

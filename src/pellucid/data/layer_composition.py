@@ -58,12 +58,12 @@ class Arrangement:
         for name, (low, high), least in (("scale", self.scale, 0.05), ("stands_at", self.stands_at, 0.0)):
             if not least <= low <= high <= 1:
                 raise ConfigError(
-                    f"Expected {name} of {least} to 1, the smaller first, got {low} and {high}. "
-                    "Mend the recipe."
+                    f"Expected {name} of {least} to 1, the smaller first, found {low} and {high}. "
+                    "Change them in the recipe."
                 )
         shares = {"overhang": self.overhang, "shadow_share": self.shadow_share, "light": self.light}
         if bad := {name: value for name, value in shares.items() if not 0 <= value <= 1}:
-            raise ConfigError(f"Expected shares of 0 to 1, got {bad}. Mend the recipe.")
+            raise ConfigError(f"Expected shares of 0 to 1, found {bad}. Change them in the recipe.")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,7 +78,7 @@ class Triple:
     back: Record
 
     def texts(self, rng: np.random.Generator, *, plain: bool) -> dict[str, str]:
-        """A caption for each picture; `plain` as in `captions`."""
+        """Draws a caption for each image; `plain` as in `captions`."""
         said = captions(self.front, plain=plain)
         front, scene = said[rng.integers(len(said))], self.back.label
         article = "" if scene.endswith("s") or scene in ("fog", "lava", "snow", "water") else "a "
@@ -109,6 +109,7 @@ def layer_triples(
     """
     arrangement = arrangement or Arrangement()
     for number in range(count):
+        # a generator of its own for each scene: scene 7 is the same however many are made
         rng = np.random.default_rng((seed, number))
         chosen = int(rng.integers(len(foregrounds)))
         front, picture = foregrounds[chosen]
@@ -149,15 +150,16 @@ def _arranged(
 
 
 def lit(layer: AnyArray, below: AnyArray, light: float) -> AnyArray:
-    """A layer in the light of what it lies on, see `Arrangement.light`; both uint8 (h, w, 4)."""
+    """Multiplies a layer by the light of what it lies on, see `Arrangement.light`; both uint8 (h, w, 4)."""
     weight = layer[..., 3].astype(np.float64)
     if not light or not weight.any():
         return layer
     mean = np.tensordot(weight, below[..., :3] / 255, axes=2) / weight.sum()
+    # 0.01 keeps a black background from making the power 0 or undefined
     gains = np.clip((np.maximum(mean, 0.01) / MID_LIGHT) ** light, *GAINS)
-    found = layer.copy()
-    found[..., :3] = np.rint(np.minimum(layer[..., :3] * gains, 255))
-    return found
+    relit = layer.copy()
+    relit[..., :3] = np.rint(np.minimum(layer[..., :3] * gains, 255))
+    return relit
 
 
 def _pasted(thing: AnyArray, size_px: int, top: int, left: int) -> AnyArray:

@@ -37,7 +37,7 @@ class Archive:
 
 
 def fetch(archive: Archive, folder: Path) -> Path:
-    """The archive's path in `folder`, fetched where it is absent; its hash is checked.
+    """Fetches an archive into `folder` unless it is there, checks its hash and returns its path.
 
     Raises:
         FileError: it cannot be fetched, or is not the pinned one.
@@ -54,16 +54,17 @@ def fetch(archive: Archive, folder: Path) -> Path:
                 f"{archive.package} could not be fetched with {archive.command[0]}: {error}. "
                 f"Put {archive.file} into a folder yourself and name it with --archives."
             ) from error
-    found = hashlib.sha256(path.read_bytes()).hexdigest()
-    if found != archive.sha256:
+    # checked on every run, since the folder may hold a file that somebody put there
+    digest = hashlib.sha256(path.read_bytes()).hexdigest()
+    if digest != archive.sha256:
         raise FileError(
-            f"{path} should have sha256 {archive.sha256[:12]}…, has {found[:12]}…. Delete it and pull again."
+            f"Expected sha256 {archive.sha256[:12]}… of {path}, found {digest[:12]}…. Delete the file."
         )
     return path
 
 
 def read_archive(path: Path) -> dict[str, bytes]:
-    """All files of a .tgz or .deb by name.
+    """Reads all files of a .tgz or .deb, by name.
 
     Raises:
         FileError: a .deb, on a machine without dpkg.

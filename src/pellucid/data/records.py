@@ -31,16 +31,17 @@ class Record:
     @property
     def held_out(self) -> bool:
         """Whether this picture is kept for measuring: fixed by a hash of the label, the same in every set."""
+        # by label and not by name, so that the same thing is never trained on in another style
         digest = hashlib.sha256(self.label.encode()).digest()
         return int.from_bytes(digest[:4], "little") < HELD_OUT_SHARE * 2**32
 
     def to_json(self) -> dict[str, object]:
-        """The record as plain JSON values."""
+        """Returns the record as plain JSON values."""
         return asdict(self)
 
     @classmethod
     def from_json(cls, values: dict[str, object]) -> "Record":
-        """The inverse of `to_json`."""
+        """Makes a record from what `to_json` gave."""
         return cls(**{**values, "keywords": tuple(values.get("keywords", ()))})  # type: ignore[arg-type]
 
 
@@ -65,7 +66,9 @@ def captions(record: Record, *, plain: bool) -> list[str]:
 
 
 def softness(rgba: np.ndarray) -> float:
-    """Share of the visible area that is partly transparent at least 5 px deep: glass, smoke, glow; 0 to 1.
+    """Returns the share of the visible area, 0 to 1, that is partly transparent at least 5 px deep.
+
+    Such are glass, smoke and glow; an anti-aliased edge is thinner.
 
     Args:
         rgba: uint8 (h, w, 4).

@@ -26,7 +26,7 @@ class Counts:
 
 
 def counts_of(shards: Sequence[str], folder: Path) -> list[Counts]:
-    """Counts of shards, in their order.
+    """Counts the images of shards, in the order of the shards.
 
     A shard that was not counted yet is read once, whole. It is counted again when its size or its time
     changes.
@@ -38,12 +38,13 @@ def counts_of(shards: Sequence[str], folder: Path) -> list[Counts]:
     Raises:
         FileError: one of them is absent or no shard.
     """
+    # threads, because a remote shard is waited for, not computed
     with ThreadPoolExecutor(min(16, 2 * (os.cpu_count() or 1))) as pool:
         return list(pool.map(partial(_counts_of, folder), shards))
 
 
 def count(groups: Iterable[tuple[str, bool]]) -> Counts:
-    """Counts of pictures, given the group of each and whether it is held out."""
+    """Counts images, given the group of each and whether it is held out."""
     found = Counter(groups)
     training, held_out = (
         {group: number for (group, held), number in found.items() if held == wanted}
@@ -63,7 +64,7 @@ def _counts_of(folder: Path, shard: str) -> Counts:
 
 
 def stamp(shard: str) -> str:
-    """What tells a shard from an earlier one of its name: name, size, and time or tag where there is one."""
+    """Returns what tells a shard from an earlier one of its name: its size, and its time or tag if known."""
     try:
         about = filesystem(get_protocol(shard)).info(shard)
     except Exception:  # noqa: BLE001 - file systems have errors of their own, and reading it tells what is wrong

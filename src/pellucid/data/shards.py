@@ -67,7 +67,7 @@ def write_parts(samples: Iterable[Sample], path: Path, each: int) -> tuple[list[
 
 
 def resized(shards: Iterable[Path | str], size_px: int) -> Iterator[Sample]:
-    """Samples of all shards, `size_px` on each side."""
+    """Yields the samples of all shards, `size_px` on each side."""
     every = (sample for shard in shards for sample in read_shard(shard))
     return ((record, resize_rgba(rgba, size_px, size_px)) for record, rgba in every)
 
@@ -91,7 +91,7 @@ def expanded(name: str) -> list[str]:
 
 
 def opened(shard: Path | str) -> io.BufferedIOBase:
-    """A shard as a seekable file; a remote one is fetched whole, since its reader jumps about in it.
+    """Opens a shard as a seekable file; fetches a remote one whole, since its reader seeks in it.
 
     Raises:
         OSError: no such file.
@@ -133,7 +133,7 @@ def read_shard(path: Path | str) -> Iterator[Sample]:
 
 
 def decoded(packed: bytes) -> np.ndarray:
-    """A picture file's uint8 (h, w, 4)."""
+    """Decodes an image file to uint8 (h, w, 4), straight alpha."""
     return np.asarray(Image.open(io.BytesIO(packed)).convert("RGBA"))
 
 

@@ -1,1 +1,1 @@
-"""Scores."""
+"""Scores of a model: reconstruction, generation and speed, and the metrics behind them."""

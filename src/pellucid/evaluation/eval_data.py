@@ -76,6 +76,7 @@ def _read(file: Path) -> dict[str, Any]:
         raise ConfigError(f"Expected {', '.join(kinds)} in {file}, found {found[0]}. Mend the file.")
     for name, value in values.items():
         texts = not isinstance(value, list) or all(isinstance(each, str) for each in value)
+        # bool is an int to Python, but true is no number of subjects
         if not isinstance(value, kinds[name]) or isinstance(value, bool) or not texts:
             raise ConfigError(
                 f"Expected {name} in {file} as {'a number' if kinds[name] is int else 'a list of texts'}, "
@@ -85,7 +86,9 @@ def _read(file: Path) -> dict[str, Any]:
 
 
 def read_samples(vocabulary: Vocabulary, *, held_out: bool | None = None) -> list[Sample]:
-    """The sets' pictures of the vocabulary's groups: all, only the held-out ones (True), or only the others.
+    """Reads the images of the vocabulary's sets and groups.
+
+    `held_out` None takes all, True only the held-out ones, False only the others.
 
     Raises:
         ConfigError: there is none.
@@ -107,7 +110,7 @@ def read_samples(vocabulary: Vocabulary, *, held_out: bool | None = None) -> lis
 
 
 def read_folder(folder: Path) -> list[AnyArray]:
-    """The pictures of a folder in the order of their names.
+    """Reads the images of a folder in the order of their names.
 
     Raises:
         InputError: there is none.
@@ -120,12 +123,12 @@ def read_folder(folder: Path) -> list[AnyArray]:
 
 
 def resized(samples: Sequence[Sample], height: int, width: int) -> list[AnyArray]:
-    """Their pictures at one size, px."""
+    """Returns the images of the samples at one size, px."""
     return [np.ascontiguousarray(resize_rgba(rgba, height, width)) for _, rgba in samples]
 
 
 def spread(samples: Sequence[Sample], count: int) -> list[tuple[str, int]]:
-    """`count` captions, evenly spread over all captions of the samples.
+    """Picks `count` captions, evenly spread over all captions of the samples.
 
     Returns:
         Caption and index of the sample that it asks for.

@@ -22,6 +22,7 @@ CLEAR, OPAQUE = 0.02, 0.98
 SOFT_FROM, SOFT_TO = 0.1, 0.9
 """Alphas of which an edge's width is made."""
 CLEAR_CORNER = 16 / 255
+"""Alpha below which a corner counts as clear."""
 TOP = 5
 SHEET = 32
 
@@ -37,7 +38,7 @@ def generate_all(
     num_inference_steps: int | None = None,
     guidance_scale: float | None = None,
 ) -> list[AnyArray]:
-    """One picture a prompt, in batches; prompt i takes seed + i, so that batches change nothing."""
+    """Generates an image for each prompt, in batches; prompt i takes seed + i, so batches change nothing."""
     starts = range(0, len(prompts), batch_size)
     pictures: list[AnyArray] = []
     for start in track(starts, total=len(starts), label="generating", unit="batch"):
@@ -136,7 +137,7 @@ def transparency(alpha: Alphas) -> dict[str, float]:
 
 
 def edge_width(alpha: Alphas) -> float:
-    """Mean width of the way from clear to opaque, px: about 1 where edges are anti-aliased, 0 where cut out.
+    """Returns the mean width of edges, px: about 1 where they are anti-aliased, 0 where cut out.
 
     Pixels with alpha of 0.1 to 0.9, divided by the length of the contour at 0.5, over all pictures; glass and
     smoke make it larger. 0 where nothing has a contour.
@@ -148,6 +149,6 @@ def edge_width(alpha: Alphas) -> float:
 
 
 def sample_sheet(shown: Sequence[tuple[str, AnyArray]], count: int = SHEET) -> AnyArray:
-    """Captions under `count` of the pictures, evenly spread, on a checkerboard, eight a row."""
+    """Draws captions under `count` of the pictures, evenly spread, on a checkerboard, eight a row."""
     chosen = [shown[place * len(shown) // count] for place in range(min(count, len(shown)))]
     return contact_sheet([picture for _, picture in chosen], columns=8, labels=[text for text, _ in chosen])

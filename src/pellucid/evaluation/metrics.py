@@ -48,7 +48,7 @@ Picture = AnyArray | Tensor
 def alpha_sad(
     found: Picture, wanted: Picture, *, mask: Picture | None = None, trimap: Picture | None = None
 ) -> float:
-    """Sum of absolute differences of alpha, divided by 1000.
+    """Returns the sum of absolute differences of alpha, divided by 1000.
 
     Args:
         found: alpha to judge.
@@ -70,14 +70,17 @@ def alpha_sad(
 def alpha_mse(
     found: Picture, wanted: Picture, *, mask: Picture | None = None, trimap: Picture | None = None
 ) -> float:
-    """Mean squared error of alpha, [0, 1], not times 1000. Arguments and errors of `alpha_sad`."""
+    """Returns the mean squared error of alpha, in [0, 1], not times 1000.
+
+    Arguments and errors of `alpha_sad`.
+    """
     return _score(found, wanted, mask, trimap, lambda a, b, at: float(np.square(a - b)[at].mean()))
 
 
 def alpha_grad(
     found: Picture, wanted: Picture, *, mask: Picture | None = None, trimap: Picture | None = None
 ) -> float:
-    """Squared difference of gradient magnitudes, summed and divided by 1000: blurred or jagged edges.
+    """Returns the squared difference of gradients, summed, divided by 1000: blurred or jagged edges.
 
     Gradients are taken with first derivatives of a Gaussian of sigma 1.4 px, each 2-D kernel of unit L2 norm,
     borders repeated. Arguments and errors of `alpha_sad`.
@@ -90,7 +93,7 @@ def alpha_grad(
 def alpha_conn(
     found: Picture, wanted: Picture, *, mask: Picture | None = None, trimap: Picture | None = None
 ) -> float:
-    """Difference of connectedness to the object, summed and divided by 1000: floating specks and holes.
+    """Returns the difference of connectedness, summed, divided by 1000: floating specks and holes.
 
     Step 0.1, theta 0.15, 4-connected; arguments and errors of `alpha_sad`.
 
@@ -100,7 +103,7 @@ def alpha_conn(
 
 
 def alpha_mae(found: RGBA, wanted: RGBA) -> float:
-    """Mean absolute error of alpha over all pixels of straight RGBA pictures, [0, 1]."""
+    """Returns the mean absolute error of alpha over all pixels of straight RGBA pictures, [0, 1]."""
     return float((found[:, 3] - wanted[:, 3]).abs().mean())
 
 
@@ -207,13 +210,14 @@ def _connectedness(alpha: Alphas, joins: Alphas) -> Alphas:
 
 
 def psnr(found: Float[Tensor, "b c h w"], wanted: Float[Tensor, "b c h w"]) -> Float[Tensor, " b"]:
-    """Peak signal-to-noise ratio of each picture, dB, for values in [0, 1]; at most 120."""
+    """Returns the peak signal-to-noise ratio of each image, dB, for values in [0, 1]; at most 120."""
+    # 1e-12 keeps equal images at 120 dB instead of infinity, so that means stay finite
     error = (found - wanted).square().mean(dim=(1, 2, 3))
     return -10 * torch.log10(error.clamp_min(1e-12))
 
 
 def blended_metrics(found: Picture, wanted: Picture) -> dict[str, float]:
-    """Mean PSNR of the pictures laid over each of nine colours, lossless; and their mean.
+    """Returns the mean PSNR of the images laid over each of nine colours, and the mean of the nine.
 
     Args:
         found: RGBA to judge, one or several.
@@ -243,7 +247,7 @@ def blended_metrics(found: Picture, wanted: Picture) -> dict[str, float]:
 
 
 def rgba_tensor(picture: Picture) -> RGBA:
-    """A picture or several, as the head of this file describes them, to one float tensor in [0, 1]."""
+    """Converts one or more images, as the head of this file describes them, to a float tensor in [0, 1]."""
     axis = -3 if isinstance(picture, Tensor) else -1
     if picture.ndim not in (3, 4) or picture.shape[axis] != 4:
         raise InputError(
@@ -255,14 +259,14 @@ def rgba_tensor(picture: Picture) -> RGBA:
 
 
 def premultiplied_small(rgba: RGBA, side: int = 32) -> Float[Tensor, "b 4 s s"]:
-    """Premultiplied pictures averaged down to `side` px, in which labels are compared."""
+    """Averages premultiplied images down to `side` px, at which they are compared."""
     return functional.interpolate(
         torch.cat([rgba[:, :3] * rgba[:, 3:], rgba[:, 3:]], dim=1), size=side, mode="area"
     )
 
 
 def nearest_rank(found: RGBA, known: Known, labels: Sequence[str], wanted: Sequence[str]) -> list[int]:
-    """Where the asked label stands when the known pictures are sorted by distance to what was generated.
+    """Returns the rank of the asked label among known images, sorted by distance to the generated one.
 
     Distance is L2 between premultiplied RGBA at 32 x 32 px.
 

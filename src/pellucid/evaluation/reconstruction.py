@@ -37,7 +37,7 @@ def score_reconstruction(
     passes: int | None = None,
     all_passes: bool = False,
 ) -> dict[str, Any]:
-    """`score_codec` of a pipeline's codec; the UNet does not run. `passes` None takes the model's."""
+    """Scores a pipeline's codec; the UNet does not run. `passes` None takes the model's."""
     passes = pipe.model.single.sampling.passes if passes is None else passes
     return score_codec(
         pipe.autoencoder, pictures, multiple=pipe.model.size_multiple, passes=passes, all_passes=all_passes
@@ -107,7 +107,7 @@ def _score(
     """Mean scores of a batch, by kind and name."""
     canvases = [pad_to_multiple(picture, multiple) for picture in batch]
     adjusted, plain = (
-        torch.cat([codec.encode_picture(canvas, use_offset=use) for canvas in canvases])
+        torch.cat([codec.encode_image(canvas, use_offset=use) for canvas in canvases])
         for use in (True, False)
     )
     views = [codec.decode_opaque(latent).float() for latent in (adjusted, plain)]

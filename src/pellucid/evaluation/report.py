@@ -1,11 +1,10 @@
 """Scores as text."""
 
 from collections.abc import Mapping
-from typing import Any
 
 
-def table(scores: Mapping[str, Any]) -> str:
-    """A line a score, names aligned; a group of scores is one line of names and values."""
+def table(scores: Mapping[str, object]) -> str:
+    """Formats scores, a line each with names aligned; a group of scores is one line of names and values."""
     width = max((len(name) for name in scores), default=0)
     return "\n".join(f"{name:<{width}}  {_cell(value)}" for name, value in scores.items())
 

@@ -5,7 +5,7 @@ import sys
 import time
 from collections.abc import Callable
 from itertools import pairwise
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     import torch
@@ -16,7 +16,7 @@ MIB = 2**20
 
 
 def peak_memory_mib(device: "torch.device") -> float | None:
-    """Highest memory so far: of the process on a CPU, of torch's tensors on CUDA; None where unknown."""
+    """Returns the peak memory, MiB: of the process on a CPU, of tensors on CUDA; None where unknown."""
     if device.type == "cuda":
         import torch
 
@@ -26,6 +26,7 @@ def peak_memory_mib(device: "torch.device") -> float | None:
     import resource
 
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    # macOS counts bytes, Linux KiB
     return peak / MIB if sys.platform == "darwin" else peak * 1024 / MIB
 
 
@@ -39,7 +40,7 @@ def score_speed(
     num_inference_steps: int | None = None,
     passes: int | None = None,
     clock: Callable[[], float] = time.perf_counter,
-) -> dict[str, Any]:
+) -> dict[str, object]:
     """Loads a model, then makes one picture `runs` + 1 times.
 
     Args:

@@ -10,7 +10,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from pellucid.errors import InputError
-from pellucid.models.blocks import EPS, DownBlock, MidBlock, UpBlock, in_bands, norm_silu_conv
+from pellucid.models.blocks import EPS, DownBlock, MidBlock, UpBlock, norm_silu_conv, use_row_tiles
 
 
 class AlphaDecoder(ModelMixin, ConfigMixin):
@@ -46,7 +46,8 @@ class AlphaDecoder(ModelMixin, ConfigMixin):
             layers_per_block: residual blocks a level on the way down; one more on the way up.
             attention_head_dim: channels of one attention head.
             norm_num_groups: groups of every norm; must divide every width.
-            fold: side of the pixel square folded into channels first, for less work at full size.
+            fold: pixel-unshuffle (space-to-depth) factor: squares of this side become channels first, which
+                saves work at full size.
             background: grey in [0, 1] that the VAE's pictures lie on, if always the same: colour is then
                 what the picture shows without that grey, and the network's own only where alpha is low.
             detail_width: channels of three more convolutions at twice the resolution of the folded pixels,
@@ -89,6 +90,7 @@ class AlphaDecoder(ModelMixin, ConfigMixin):
             inner = widths[level]
         self.conv_norm_out = nn.GroupNorm(groups, inner, EPS)
         self.conv_out = nn.Conv2d(inner, 4 * fold**2, 3, padding=1)
+        # the latent has no say before training: the network begins as one of the image alone
         nn.init.zeros_(self.latent_conv_in.weight)
         nn.init.zeros_(self.latent_conv_in.bias)  # pyright: ignore[reportArgumentType]
         self.detail = _detail(inner, fold, detail_width) if detail_width else None
@@ -108,10 +110,10 @@ class AlphaDecoder(ModelMixin, ConfigMixin):
         height, width = rgb.shape[-2:]
         if height % self.multiple or width % self.multiple:
             raise InputError(
-                f"Height and width must divide by {self.multiple}, found {height} x {width}. Pad the picture."
+                f"Height and width must divide by {self.multiple}, found {height} x {width}. Pad the image."
             )
         x = F.pixel_unshuffle(rgb, self.fold) if self.fold > 1 else rgb
-        if in_bands(x):  # channels-last throughout, which saves a reordering a convolution
+        if use_row_tiles(x):  # channels-last throughout, which saves a reordering a convolution
             x = x.contiguous(memory_format=torch.channels_last)
         x = self.conv_in(x)
         skips = [x]
@@ -155,7 +157,11 @@ def _detail(inner: int, fold: int, width: int) -> nn.Sequential:
 def unmixed(
     rgba: Float[Tensor, "b 4 h w"], rgb: Float[Tensor, "b 3 h w"], background: float
 ) -> Float[Tensor, "b 4 h w"]:
-    """The colour that gives `rgb` over `background`, where alpha tells: from 0.1 on, alone from 0.3."""
+    """Computes the colour that gives `rgb` over `background`.
+
+    It replaces the network's colour wholly where alpha is 0.3 or more, and not at all below 0.1, where the
+    division would amplify errors.
+    """
     alpha = rgba[:, 3:].detach()  # or an error of colour would be mended by a wrong alpha
     seen = ((rgb - background * (1 - alpha)) / alpha.clamp_min(0.1)).to(rgba)
     share = ((alpha - 0.1) / 0.2).clamp(0, 1)

@@ -4,6 +4,7 @@ Our borders are straight RGBA with alpha last in [0, 1]. "Raw" latents are the V
 diffusion models see, are (raw - shift_factor) * scaling_factor.
 """
 
+import warnings
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Literal
@@ -108,7 +109,7 @@ class RGBAAutoencoder(nn.Module):
         return self.vae.device  # pyright: ignore - diffusers' own knows of group offloading
 
     def to_scaled(self, latent: Float[Tensor, "b c h w"]) -> Float[Tensor, "b c h w"]:
-        """Raw latent to the units of diffusion models."""
+        """Converts a raw latent to the units of diffusion models."""
         return (latent - self.shift_factor) * self.scaling_factor
 
     def to_raw(self, scaled_latent: Float[Tensor, "b c h w"]) -> Float[Tensor, "b c h w"]:
@@ -118,7 +119,7 @@ class RGBAAutoencoder(nn.Module):
     def vae_input(
         self, rgba: Float[Tensor, "b 4 h w"], padded_rgb: Float[Tensor, "b 3 h w"] | None = None
     ) -> Float[Tensor, "b 3 h w"]:
-        """The opaque picture in [-1, 1] that the frozen VAE encodes."""
+        """Returns the opaque image in [-1, 1] that the frozen VAE encodes."""
         rgb, alpha = rgba[:, :3], rgba[:, 3:]
         if self.convention.vae_colour == "padded" and padded_rgb is not None:
             rgb = padded_rgb
@@ -134,7 +135,7 @@ class RGBAAutoencoder(nn.Module):
         scaled: bool = True,
         use_offset: bool = True,
     ) -> Float[Tensor, "b c h2 w2"]:
-        """Latent that carries the alpha.
+        """Encodes images to latents that carry the alpha.
 
         Args:
             rgba: straight, in [0, 1]; any size, extended by its edge to whole latents.
@@ -178,7 +179,7 @@ class RGBAAutoencoder(nn.Module):
         tile: int | None = None,
         overlap: int = 64,
     ) -> Float[Tensor, "b 4 h w"]:
-        """Straight RGBA in [0, 1], `pixels_per_latent` times as large as the latent.
+        """Decodes latents to straight RGBA in [0, 1], `pixels_per_latent` times as large as the latent.
 
         Args:
             latent: adjusted latent.
@@ -195,14 +196,14 @@ class RGBAAutoencoder(nn.Module):
     def decode_opaque(
         self, latent: Float[Tensor, "b c h2 w2"], *, scaled: bool = True
     ) -> Float[Tensor, "b 3 h w"]:
-        """What the frozen VAE alone shows of a latent: RGB in [0, 1]."""
+        """Decodes a latent with the frozen VAE alone: RGB in [0, 1]."""
         raw = (self.to_raw(latent) if scaled else latent)[:, : self.vae.config.latent_channels]  # pyright: ignore
         picture = self.vae.decode(raw.to(self.device, self.vae.dtype)).sample  # pyright: ignore
         return (picture * 0.5 + 0.5).clamp(0, 1)
 
     @torch.no_grad()
     def encode_opaque(self, rgb: Float[Tensor, "b 3 h w"]) -> Float[Tensor, "b c h2 w2"]:
-        """Scaled mean of the frozen VAE's posterior for RGB in [0, 1], as conditions enter."""
+        """Encodes RGB in [0, 1] to the scaled mean of the frozen VAE's posterior, as conditions enter."""
         rgb = rgb.to(self.device, self.vae.dtype)  # pyright: ignore
         return self.to_scaled(self.vae.encode(rgb * 2 - 1).latent_dist.mean)  # pyright: ignore
 
@@ -217,7 +218,7 @@ class RGBAAutoencoder(nn.Module):
         tile: int | None = None,
         overlap: int = 64,
     ) -> Float[Tensor, "b 4 h w"]:
-        """As `decode`, from a picture in [0, 1] that is already decoded."""
+        """Decodes alpha and colour like `decode`, from an image in [0, 1] that the VAE has decoded."""
         if self.alpha_decoder is None:
             raise InputError("Decoding needs an alpha decoder, found none. Pass one to RGBAAutoencoder.")
         decoder = self.alpha_decoder
@@ -231,10 +232,10 @@ class RGBAAutoencoder(nn.Module):
         return decode_augmented(predict, rgb.to(device, dtype), latent.to(device, dtype), passes=passes)
 
     @torch.no_grad()
-    def encode_picture(
+    def encode_image(
         self, rgba: UInt8[np.ndarray, "h w 4"], *, use_offset: bool = True
     ) -> Float[Tensor, "1 c h2 w2"]:
-        """Scaled latent of one picture, colour padded under its transparent pixels."""
+        """Encodes one image to a scaled latent, colour padded under its transparent pixels."""
         from pellucid.rgba.padding import extend_colour, pad_rgb
 
         if self.convention.vae_colour == "padded":
@@ -247,7 +248,7 @@ class RGBAAutoencoder(nn.Module):
         return self.encode(straight.to(**like), padded.to(**like), use_offset=use_offset)  # pyright: ignore
 
     @torch.no_grad()
-    def decode_picture(
+    def decode_image(
         self,
         latent: Float[Tensor, "1 c h2 w2"],
         *,
@@ -257,7 +258,7 @@ class RGBAAutoencoder(nn.Module):
         tile: int | None = None,
         exact: bool = False,
     ) -> UInt8[np.ndarray, "h w 4"]:
-        """Bytes of one scaled latent.
+        """Decodes one scaled latent to bytes.
 
         Args:
             latent: adjusted latent in the units of diffusion models.
@@ -274,6 +275,27 @@ class RGBAAutoencoder(nn.Module):
         values = ((rgba * 255).float().floor() + 0.5) / 255 if exact else rgba.float()
         return to_bytes(np.ascontiguousarray(values.permute(1, 2, 0).cpu().numpy()), truncate=exact)
 
+    def encode_picture(
+        self, rgba: UInt8[np.ndarray, "h w 4"], *, use_offset: bool = True
+    ) -> Float[Tensor, "1 c h2 w2"]:
+        """Calls `encode_image`, whose former name this is; it goes in the next release."""
+        _warn_renamed("encode_picture", "encode_image")
+        return self.encode_image(rgba, use_offset=use_offset)
+
+    def decode_picture(
+        self,
+        latent: Float[Tensor, "1 c h2 w2"],
+        *,
+        height: int | None = None,
+        width: int | None = None,
+        passes: int = 8,
+        tile: int | None = None,
+        exact: bool = False,
+    ) -> UInt8[np.ndarray, "h w 4"]:
+        """Calls `decode_image`, whose former name this is; it goes in the next release."""
+        _warn_renamed("decode_picture", "decode_image")
+        return self.decode_image(latent, height=height, width=width, passes=passes, tile=tile, exact=exact)
+
     def _offset(self, rgba: Tensor, padded_rgb: Tensor) -> Tensor:
         if self.offset_encoder is None:
             raise InputError("Encoding needs an offset encoder, found none. Pass one to RGBAAutoencoder.")
@@ -284,6 +306,14 @@ class RGBAAutoencoder(nn.Module):
     def _whole(self, x: Tensor) -> Tensor:
         below, right = (-side % self.pixels_per_latent for side in x.shape[-2:])
         return F.pad(x, (0, right, 0, below), mode="replicate") if below or right else x
+
+
+def _warn_renamed(former: str, present: str) -> None:
+    warnings.warn(
+        f"RGBAAutoencoder.{former} is now {present}. The former name goes in the next release.",
+        DeprecationWarning,
+        stacklevel=3,  # the line that calls the former name
+    )
 
 
 def _follow(network: nn.Module, device: torch.device) -> None:

@@ -10,14 +10,15 @@ from pellucid.models import row_bands as bands
 EPS = 1e-5
 
 
-def in_bands(x: Tensor) -> bool:
-    """Whether to predict band by band: on a CPU, without gradients."""
+def use_row_tiles(x: Tensor) -> bool:
+    """Returns whether inference is row-tiled: on a CPU, without gradients."""
+    # row tiles are written in place, which autograd does not allow
     return x.device.type == "cpu" and not torch.is_grad_enabled()
 
 
 def norm_silu_conv(x: Float[Tensor, "b c h w"], norm: nn.GroupNorm, conv: nn.Conv2d) -> Tensor:
-    """Group norm, SiLU, 3x3 convolution."""
-    if not in_bands(x):
+    """Applies group norm, SiLU and a 3x3 convolution, row-tiled where `use_row_tiles` says so."""
+    if not use_row_tiles(x):
         return conv(F.silu(norm(x)))
     return _whole([x], norm, conv)
 
@@ -45,20 +46,20 @@ class ResBlock(nn.Module):
         self, x: Float[Tensor, "b _ h w"], *skips: Float[Tensor, "b _ h w"]
     ) -> Float[Tensor, "b d h w"]:
         """Joins `x` and `skips` along channels; without gradients their memory may be used again."""
-        if in_bands(x):
-            return self._in_bands([x, *skips])
+        if use_row_tiles(x):
+            return self._forward_row_tiled([x, *skips])
         x = torch.cat([x, *skips], dim=1) if skips else x
         y = norm_silu_conv(norm_silu_conv(x, self.norm1, self.conv1), self.norm2, self.conv2)
         return y + (x if self.conv_shortcut is None else self.conv_shortcut(x))
 
-    def _in_bands(self, parts: list[Tensor]) -> Tensor:
+    def _forward_row_tiled(self, parts: list[Tensor]) -> Tensor:
         y = _whole(parts, self.norm1, self.conv1)
         spare = len(parts) > 1 and parts[-1].shape == y.shape  # a skip off the list: nobody else reads it
         out = parts[-1] if spare else bands.empty(y, y.shape[1])
         for rows, found in bands.norm_silu_conv([y], self.norm2, self.conv2):
             here = [part[:, :, rows] for part in parts]
             if self.conv_shortcut is not None:
-                skip = bands.joined_conv(here, self.conv_shortcut)
+                skip = bands.concat_conv(here, self.conv_shortcut)
             else:
                 skip = torch.cat(here, dim=1) if len(here) > 1 else here[0]
             torch.add(found, skip, out=out[:, :, rows])
@@ -110,8 +111,8 @@ class Upsample(nn.Module):
         self.conv = nn.Conv2d(width, width, 3, padding=1)
 
     def forward(self, x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b c h2 w2"]:
-        if in_bands(x):
-            return bands.doubled_conv(x, self.conv)
+        if use_row_tiles(x):
+            return bands.upsample_conv(x, self.conv)
         return self.conv(F.interpolate(x, scale_factor=2.0, mode="nearest"))
 
 

@@ -69,7 +69,7 @@ class MiniVAE(ModelMixin, ConfigMixin):
         folded = 4**folded_levels
         if list(block_out_channels[:folded_levels]) != [3 * 4**level for level in range(folded_levels)]:
             raise ValueError(
-                f"Folded levels hold 3 * 4**level channels, got {block_out_channels}. Mend the config."
+                f"Folded levels hold 3 * 4**level channels, found {block_out_channels}. Correct the config."
             )
         self.fold = 2**folded_levels
         encoder: list[nn.Module] = [
@@ -108,16 +108,17 @@ class MiniVAE(ModelMixin, ConfigMixin):
     def encode(
         self, x: Float[Tensor, "b k h w"], return_dict: bool = True
     ) -> AutoencoderKLOutput | tuple[DiagonalGaussianDistribution]:
-        """Picture in [-1, 1] -> distribution of raw latents (b, c, h / ppl, w / ppl)."""
+        """Encodes images in [-1, 1] to a distribution of raw latents (b, c, h / ppl, w / ppl)."""
         moments = self.encoder(functional.pixel_unshuffle(x, self.fold))
         mean, logvar = moments.chunk(2, dim=1)
+        # - 4 makes the variance small before training, so that decoding learns from clear latents
         posterior = DiagonalGaussianDistribution(torch.cat([mean + self.patch_in(x), logvar - 4], dim=1))
         return AutoencoderKLOutput(latent_dist=posterior) if return_dict else (posterior,)
 
     def decode(
         self, z: Float[Tensor, "b c h w"], return_dict: bool = True, generator: torch.Generator | None = None
     ) -> DecoderOutput | tuple[Tensor]:
-        """Raw latents -> picture, about [-1, 1]; `generator` is there because pipelines pass it."""
+        """Decodes raw latents to images, about [-1, 1]; `generator` is there because pipelines pass it."""
         picture = functional.pixel_shuffle(self.decoder(z), self.fold) + self.patch_out(z)
         return DecoderOutput(sample=picture) if return_dict else (picture,)
 

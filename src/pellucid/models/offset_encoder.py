@@ -29,7 +29,8 @@ class OffsetEncoder(ModelMixin, ConfigMixin):
         Args:
             widths: channels at each level, each level half as large as the one before.
             latent_channels: channels of the latent.
-            fold: side of the pixel square folded into channels first, for less work at full size.
+            fold: pixel-unshuffle (space-to-depth) factor: squares of this side become channels first, which
+                saves work at full size.
         """
         super().__init__()
         self.fold = fold
@@ -40,6 +41,7 @@ class OffsetEncoder(ModelMixin, ConfigMixin):
             layers += [nn.Conv2d(inner, outer, 3, stride=2, padding=1), nn.SiLU()]
             layers += [nn.Conv2d(outer, outer, 3, padding=1), nn.SiLU()]
         last = nn.Conv2d(widths[-1], latent_channels, 3, padding=1)
+        # training starts from latents that the diffusion model already understands
         nn.init.zeros_(last.weight)
         nn.init.zeros_(last.bias)  # pyright: ignore[reportArgumentType]
         self.blocks = nn.Sequential(*layers, last)

@@ -15,7 +15,7 @@ from pellucid.models.mini_vae import MiniVAE
 
 @torch.no_grad()
 def inflated(vae: Any) -> Any:  # noqa: ANN401 - MiniVAE or any AutoencoderKL
-    """A copy that takes and gives four channels, alpha last, all in [-1, 1].
+    """Returns a copy of a VAE with inflated weights: four channels in and out, alpha last, all in [-1, 1].
 
     What is new starts at zero, and alpha's last bias at 1: the copy ignores alpha, shows what `vae` shows,
     and says that all is opaque.
@@ -39,12 +39,12 @@ class InflatedEncoder(nn.Module):
         self.pixels_per_latent = 2 ** (len(vae.config.block_out_channels) - 1)
 
     def posterior(self, rgba: Float[Tensor, "b 4 h w"]) -> Any:  # noqa: ANN401 - diffusers' Gaussian
-        """Distribution of raw latents; colour enters over grey, as the frozen VAE sees it."""
+        """Encodes to a distribution of raw latents; colour enters over grey, as the frozen VAE sees it."""
         rgb, alpha = rgba[:, :3], rgba[:, 3:]
         return self.vae.encode(torch.cat([(2 * rgb - 1) * alpha, 2 * alpha - 1], dim=1)).latent_dist
 
     def forward(self, rgba: Float[Tensor, "b 4 h w"]) -> Float[Tensor, "b c h2 w2"]:
-        """The mean of `posterior`. `rgba` is straight, in [0, 1]."""
+        """Returns the mean of `posterior`. `rgba` is straight, in [0, 1]."""
         return self.posterior(rgba).mean
 
 
@@ -59,5 +59,5 @@ class InflatedDecoder(nn.Module):
     def forward(
         self, rgb: Float[Tensor, "b 3 h w"] | None, latent: Float[Tensor, "b c h2 w2"]
     ) -> Float[Tensor, "b 4 h w"]:
-        """Straight colour and alpha of raw latents, about [0, 1]; `rgb` is not looked at."""
+        """Decodes raw latents to straight colour and alpha, about [0, 1]; `rgb` is not used."""
         return self.vae.decode(latent).sample / 2 + 0.5

@@ -1,4 +1,4 @@
-"""Norm, SiLU and convolution in one walk over bands of rows: the same numbers, far less memory traffic.
+"""Row-tiled inference: norm, SiLU and convolution on bands of rows, with far less memory traffic.
 
 For predictions on a CPU without gradients. A band stays in the processor's cache between the steps, so
 neither the normalised picture nor the joined inputs ever exist whole. Tensors are channels-last.
@@ -16,7 +16,7 @@ BAND_VALUES = 2**20
 
 
 def empty(like: Tensor, channels: int, rows: int | None = None) -> Float[Tensor, "b c rows w"]:
-    """Memory for a channels-last picture as wide as another one, and as high unless `rows` are given."""
+    """Allocates a channels-last tensor as wide as `like`, and as high unless `rows` are given."""
     batch, _, height, width = like.shape
     return like.new_empty((batch, height if rows is None else rows, width, channels)).permute(0, 3, 1, 2)
 
@@ -24,7 +24,7 @@ def empty(like: Tensor, channels: int, rows: int | None = None) -> Float[Tensor,
 def norm_silu_conv(
     parts: Sequence[Float[Tensor, "b _ h w"]], norm: nn.GroupNorm, conv: nn.Conv2d
 ) -> Iterator[tuple[slice, Float[Tensor, "b c rows w"]]]:
-    """The 3x3 convolution of the SiLU of the group norm of the parts joined along channels, band by band.
+    """Computes conv(SiLU(norm(cat(parts)))) with a 3x3 convolution, band by band.
 
     Yields:
         Rows and the result there.
@@ -46,23 +46,24 @@ def norm_silu_conv(
         yield slice(top, bottom), F.conv2d(used, conv.weight, conv.bias, padding=(0, 1))
 
 
-def doubled_conv(x: Float[Tensor, "b _ h w"], conv: nn.Conv2d) -> Float[Tensor, "b c h2 w2"]:
-    """The 3x3 convolution of a picture repeated to twice its sides, which is never whole in memory."""
+def upsample_conv(x: Float[Tensor, "b _ h w"], conv: nn.Conv2d) -> Float[Tensor, "b c h2 w2"]:
+    """Computes the 3x3 convolution of `x` repeated to twice its sides, which never exists whole in memory."""
     batch, width, height, breadth = x.shape
     out = x.new_empty((batch, 2 * height, 2 * breadth, conv.out_channels)).permute(0, 3, 1, 2)
     rows = max(1, BAND_VALUES // (batch * 4 * width * breadth))
     for top in range(0, height, rows):
         bottom = min(top + rows, height)
+        # a row more on each side, which the 3x3 kernel reaches into; at the borders zeros instead
         source = x[:, :, max(top - 1, 0) : bottom + 1]
         band = F.interpolate(source, scale_factor=2.0, mode="nearest")
         above, below = int(top == 0), int(bottom == height)
-        found = F.conv2d(F.pad(band, (0, 0, above, below)), conv.weight, conv.bias, padding=(0, 1))
-        out[:, :, 2 * top : 2 * bottom] = found[:, :, 1 - above :][:, :, : 2 * (bottom - top)]
+        convolved = F.conv2d(F.pad(band, (0, 0, above, below)), conv.weight, conv.bias, padding=(0, 1))
+        out[:, :, 2 * top : 2 * bottom] = convolved[:, :, 1 - above :][:, :, : 2 * (bottom - top)]
     return out
 
 
-def joined_conv(parts: Sequence[Float[Tensor, "b _ h w"]], conv: nn.Conv2d) -> Float[Tensor, "b c h w"]:
-    """The 1x1 convolution of the parts joined along channels, without joining them."""
+def concat_conv(parts: Sequence[Float[Tensor, "b _ h w"]], conv: nn.Conv2d) -> Float[Tensor, "b c h w"]:
+    """Computes the 1x1 convolution of the parts joined along channels, without joining them."""
     batch, _, height, width = parts[0].shape
     weights = conv.weight.flatten(1).t().split([part.shape[1] for part in parts])
     pixels = [part.permute(0, 2, 3, 1).flatten(0, 2) for part in parts]
@@ -90,6 +91,7 @@ def _scale_and_shift(parts: Sequence[Tensor], norm: nn.GroupNorm) -> list[tuple[
 def _sums(part: Tensor) -> tuple[Tensor, Tensor]:
     """Sums and sums of squares over the pixels, (b, c), a band at a time."""
     pixels = part.permute(0, 2, 3, 1).flatten(1, 2)
+    # the variance is a difference of two large sums, which single precision would cancel away
     total = pixels.new_zeros((pixels.shape[0], pixels.shape[2]), dtype=torch.float64)
     squares = torch.zeros_like(total)
     for band in pixels.float().split(max(1, BAND_VALUES // 2 // pixels[:, 0].numel()), dim=1):

@@ -19,7 +19,7 @@ ORIENTATIONS = {
     4: ((False, 0), (False, 2), (True, 1), (True, 3)),
     8: tuple((flip, turns) for flip in (False, True) for turns in range(4)),
 }
-EXCHANGES = {  # Batcher's sorting networks
+EXCHANGES = {  # Batcher's sorting networks, which sort in place: torch.median would need a copy of all
     1: (),
     2: ((0, 1),),
     4: ((0, 1), (2, 3), (0, 2), (1, 3), (1, 2)),
@@ -63,7 +63,7 @@ def median_in_place(stack: Float[Tensor, "n b c h w"]) -> Float[Tensor, "b c h w
 def decode_augmented(
     predict: Predict, rgb: Float[Tensor, "b 3 h w"], latent: Float[Tensor, "b c h2 w2"], *, passes: int = 8
 ) -> Float[Tensor, "b 4 h w"]:
-    """Median over orientations of `predict`, clipped to [0, 1].
+    """Returns the median of `predict` over orientations, clipped to [0, 1].
 
     Args:
         predict: maps colour and latent to RGBA, for any orientation of the same size.

@@ -91,7 +91,7 @@ class TransparentModel:
     def encode(self, rgba: RGBA8) -> Tensor:
         """Encodes an image to its adjusted, scaled latent (1, c, h, w); padded with transparency."""
         canvas = pad_to_multiple(rgba, self.size_multiple)
-        return self.autoencoder.encode_picture(canvas).to(self.stock.dtype)
+        return self.autoencoder.encode_image(canvas).to(self.stock.dtype)
 
     @torch.no_grad()
     def decode(

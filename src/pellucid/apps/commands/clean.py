@@ -1,4 +1,4 @@
-"""`clean`: faults of alpha and of edge colour, mended and counted."""
+"""`clean`: repairs and counts defects of alpha and of the colour of edges."""
 
 import json
 from pathlib import Path
@@ -6,41 +6,46 @@ from pathlib import Path
 import click
 
 from pellucid.apps.commands.options import JSON, PATH, check_target
+from pellucid.apps.sections import SectionedCommand, option
 
 
-@click.command(name="clean")
-@click.argument("picture", type=PATH)
-@click.option("-o", "--output", type=PATH, help="File to write.  [default: PICTURE's name, -clean]")
-@click.option(
+@click.command(name="clean", cls=SectionedCommand)
+@click.argument("image", type=PATH)
+@option("Output", "-o", "--output", type=PATH, help="File to write.  [default: IMAGE's name, -clean]")
+@option(
+    "Alpha",
     "--dirt",
     type=int,
     default=8,
     show_default=True,
-    help="Levels off 0 or 255 at which alpha is snapped; 0 snaps none.",
+    help="Alpha within this many levels of 0 or 255 becomes 0 or 255; 0 changes none.",
 )
-@click.option(
+@option(
+    "Alpha",
     "--small",
     type=float,
     default=1e-4,
     show_default=True,
-    help="Largest speck to remove and hole to fill, as a share of the picture; 0 leaves them.",
+    help="Largest speck to remove and hole to fill, as a share of the image; 0 leaves them.",
 )
-@click.option(
+@option(
+    "Colour of edges",
     "--foreground",
     type=click.Choice(["auto", "estimate", "keep"]),
     default="auto",
     show_default=True,
-    help="Colour of edges: take out one background colour if it explains them; let pymatting estimate it "
-    "(from a photograph still there under transparent pixels); or leave it.",
+    help="auto takes out one background colour if it explains the edges; estimate lets pymatting estimate "
+    "their colour, from a photograph that is still there under transparent pixels; keep changes nothing.",
 )
-@click.option(
+@option(
+    "Colour of edges",
     "--background",
     metavar="#RRGGBB",
-    help="Colour that is mixed into the edges.  [default: found, if there is one]",
+    help="Colour that is mixed into the edges.  [default: measured, if there is one]",
 )
 @JSON
 def clean_command(
-    picture: Path,
+    image: Path,
     output: Path | None,
     dirt: int,
     small: float,
@@ -48,22 +53,23 @@ def clean_command(
     background: str | None,
     as_json: bool,
 ) -> None:
-    """Clean PICTURE, each layer of it, and print the path; with --json also scores before and after."""
+    """Clean IMAGE, each layer of it, and print the path; --json adds scores from before and after."""
     from pellucid.rgba.cleanup import Cleaning
     from pellucid.scene.cleanup import clean_scene
     from pellucid.scene.scene import Scene
 
-    target = output or default_path(picture)
+    target = output or default_path(image)
     check_target(target)
     chosen = Cleaning(dirt=dirt, small=small, foreground=foreground, background=background)
-    scene, scores = clean_scene(Scene.open(picture), chosen)
+    scene, scores = clean_scene(Scene.open(image), chosen)
     scene.save(target)
     facts = {"path": str(target), "height": scene.height, "width": scene.width}
-    facts |= {"layers": [each.as_dict() for each in scores]}
+    facts |= {"layers": [score.as_dict() for score in scores]}
     click.echo(json.dumps(facts, ensure_ascii=False) if as_json else target)
 
 
-def default_path(picture: Path) -> Path:
-    """`x.psd` to `x-clean.psd`; `.png` where a format is only read."""
-    ending = ".png" if picture.suffix.lower() in (".jpg", ".jpeg", ".psb") else picture.suffix
-    return picture.with_name(f"{picture.stem}-clean{ending}")
+def default_path(image: Path) -> Path:
+    """Returns the name of the cleaned file: `x.psd` becomes `x-clean.psd`."""
+    # JPEG has no alpha, and PSB is only read: their results go to PNG
+    extension = ".png" if image.suffix.lower() in (".jpg", ".jpeg", ".psb") else image.suffix
+    return image.with_name(f"{image.stem}-clean{extension}")

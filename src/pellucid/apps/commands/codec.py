@@ -1,46 +1,57 @@
-"""`encode` and `decode`: a transparent picture to its adjusted latent and back, without diffusion."""
+"""`encode` and `decode`: a transparent image to its adjusted latent and back, without diffusion."""
 
 import json
 from pathlib import Path
 
 import click
 
-from pellucid.apps.commands.options import CLEAN, JSON, PASSES, PATH, ModelChoice, check_target, model_options
+from pellucid.apps.commands.options import (
+    CLEAN,
+    JSON,
+    PATH,
+    ModelChoice,
+    check_target,
+    model_options,
+    passes_option,
+)
+from pellucid.apps.sections import SectionedCommand, option
 
 TENSOR = "latent"
+"""Name of the tensor in the .safetensors files."""
 
 
-@click.command(name="encode")
-@click.argument("picture", type=PATH)
-@click.option("-o", "--output", type=PATH, help="File to write.  [default: PICTURE's name, .safetensors]")
+@click.command(name="encode", cls=SectionedCommand)
+@click.argument("image", type=PATH)
+@option("Output", "-o", "--output", type=PATH, help="File to write.  [default: IMAGE's name, .safetensors]")
 @model_options
 @JSON
 def encode_command(
-    picture: Path,
+    image: Path,
     output: Path | None,
     choice: ModelChoice,
     as_json: bool,
 ) -> None:
-    """Write the scaled, adjusted latent of PICTURE as .safetensors."""
+    """Write the scaled, adjusted latent of IMAGE as .safetensors."""
     from safetensors.torch import save
 
     from pellucid.files.atomic import write_atomically
     from pellucid.files.images import read_rgba
 
-    target = output or picture.with_suffix(".safetensors")
-    check_target(target, picture=False)
-    rgba = read_rgba(picture)
+    target = output or image.with_suffix(".safetensors")
+    check_target(target, image=False)
+    rgba = read_rgba(image)
     latent = choice.load().encode(rgba)
+    # the size is cut off the decoded image again: latents are whole, images may not be
     size = {"height": str(rgba.shape[0]), "width": str(rgba.shape[1]), "model": choice.name}
     write_atomically(target, save({TENSOR: latent.cpu().contiguous()}, metadata=size))
     facts = {"path": str(target), "shape": list(latent.shape)}
     click.echo(json.dumps(facts, ensure_ascii=False) if as_json else target)
 
 
-@click.command(name="decode")
+@click.command(name="decode", cls=SectionedCommand)
 @click.argument("latent", type=PATH)
-@click.option("-o", "--output", type=PATH, help="File to write.  [default: LATENT's name, .png]")
-@PASSES
+@option("Output", "-o", "--output", type=PATH, help="File to write.  [default: LATENT's name, .png]")
+@passes_option("Decoding")
 @model_options
 @CLEAN
 @JSON
@@ -52,7 +63,7 @@ def decode_command(
     clean: bool,
     as_json: bool,
 ) -> None:
-    """Write the picture that is in LATENT, a file of `pellucid encode`, by the model that made it."""
+    """Write the image that is in LATENT, a file of `pellucid encode`, with the model that made it."""
     from safetensors import SafetensorError, safe_open
 
     from pellucid.errors import FileError
@@ -66,15 +77,17 @@ def decode_command(
     check_passes(passes)
     try:
         with safe_open(latent, framework="pt") as file:
-            tensor, about = file.get_tensor(TENSOR), file.metadata() or {}
+            tensor, metadata = file.get_tensor(TENSOR), file.metadata() or {}
     except (OSError, SafetensorError) as error:
         raise FileError(
             f"Expected a latent in {latent}, found: {error}. Make one with `pellucid encode`."
         ) from None
-    crop = (int(about["height"]), int(about["width"])) if {"height", "width"} <= set(about) else None
-    pipe = choice.load(about.get("model", "mini"))  # a latent means something to its own model alone
+    crop = None
+    if {"height", "width"} <= set(metadata):
+        crop = int(metadata["height"]), int(metadata["width"])
+    pipe = choice.load(metadata.get("model", "mini"))  # another model would read noise in it
     rgba = pipe.decode(tensor.to(pipe.model.stock.device), passes=passes, crop=crop)
-    (scene,), more = clean_scenes([Scene.of(rgba)], wanted=clean)
+    (scene,), scores = clean_scenes([Scene.of(rgba)], wanted=clean)
     write_picture(scene.layers[0].image, target)
-    facts = {"path": str(target), "height": rgba.shape[0], "width": rgba.shape[1], **dict(*more)}
+    facts = {"path": str(target), "height": rgba.shape[0], "width": rgba.shape[1], **dict(*scores)}
     click.echo(json.dumps(facts, ensure_ascii=False) if as_json else target)

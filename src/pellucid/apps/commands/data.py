@@ -1,30 +1,35 @@
-"""`pellucid data`: training pictures."""
+"""`pellucid data`: fetches, packs and counts training images."""
 
 import json
 from pathlib import Path
 
 import click
 
+from pellucid.apps.commands.options import JSON
+from pellucid.apps.sections import SectionedGroup, option
 
-@click.group("data")
+
+@click.group("data", cls=SectionedGroup)
 def data_command() -> None:
-    """Fetch and inspect training pictures."""
+    """Fetch and inspect training images."""
 
 
 @data_command.command("pull", short_help="Fetch a set and pack it into a shard.")
 @click.argument("name")
-@click.option(
+@option(
+    "Source",
     "--archives",
     type=click.Path(path_type=Path, exists=True, file_okay=False),
     help="Folder with the packages' files; nothing is fetched then.",
 )
-@click.option(
+@option(
+    "Output",
     "-o",
     "--output",
     type=click.Path(path_type=Path, file_okay=False),
     help="Folder for archives and shard.  [default: the user's cache]",
 )
-@click.option("--json", "as_json", is_flag=True, help="One JSON object instead of text.")
+@JSON
 def pull(name: str, archives: Path | None, output: Path | None, as_json: bool) -> None:
     """Fetch a set, check it and pack it into a shard: fluent-3d, noto (npm) or land-photos (apt)."""
     from pellucid.data.datasets import pull as pull_set
@@ -35,20 +40,39 @@ def pull(name: str, archives: Path | None, output: Path | None, as_json: bool) -
 
 @data_command.command("pack")
 @click.argument("sets", nargs=-1, required=True)
-@click.option("--size-px", type=click.IntRange(8), default=128, show_default=True, help="Height and width.")
-@click.option(
+@option(
+    "Images",
+    "--size-px",
+    type=click.IntRange(8),
+    default=128,
+    show_default=True,
+    help="Height and width in pixels.",
+)
+@option(
+    "Output",
     "--each",
+    "shard_length",
     type=click.IntRange(1),
-    help="Pictures a shard, for several: NAME-000000.tar, NAME-000001.tar …  [default: one shard]",
+    help="Images in a shard; several are written, NAME-000000.tar and so on.  [default: one shard]",
 )
-@click.option(
-    "-o", "--output", type=click.Path(path_type=Path, dir_okay=False), required=True, help="Shard to write."
+@option(
+    "Output",
+    "-o",
+    "--output",
+    type=click.Path(path_type=Path, dir_okay=False),
+    required=True,
+    help="Shard to write.",
 )
-@click.option("--group", default="", help='Of pictures from folders; "background" for what layers lie on.')
-def pack(sets: tuple[str, ...], size_px: int, each: int | None, output: Path, group: str) -> None:
+@option(
+    "Images",
+    "--group",
+    default="",
+    help='Group of the images from folders; "background" for what layers lie on.',
+)
+def pack(sets: tuple[str, ...], size_px: int, shard_length: int | None, output: Path, group: str) -> None:
     """Pack SETS into small shards, to carry to the training: names of `data pull`, shards, URLs, or folders.
 
-    Folders hold pictures of any size, each captioned by a .txt of its name, or by its name.
+    Folders hold images of any size, each captioned by a .txt of its name, or by its name.
     """
     from itertools import chain
 
@@ -62,28 +86,49 @@ def pack(sets: tuple[str, ...], size_px: int, each: int | None, output: Path, gr
         else resized(shards_of(name), size_px)
         for name in sets
     )
-    if each:
-        paths, count = write_parts(samples, output, each)
+    if shard_length:
+        paths, count = write_parts(samples, output, shard_length)
     else:
         paths, count = [output], write_shard(samples, output, small=True)
     size = sum(path.stat().st_size for path in paths)
-    shown = f"{paths[0]} … {paths[-1].name}" if len(paths) > 1 else paths[0]
-    click.echo(f"{shown}: {count} pictures, {size} bytes")
+    names = f"{paths[0]} … {paths[-1].name}" if len(paths) > 1 else paths[0]
+    click.echo(f"{names}: {count} pictures, {size} bytes")
 
 
 @data_command.command("layers")
 @click.argument("sets", nargs=-1, required=True)
-@click.option("--backgrounds", default="land-photos", show_default=True, help="Set of opaque pictures.")
-@click.option("--count", type=click.IntRange(1), default=1000, show_default=True, help="How many scenes.")
-@click.option("--size-px", type=click.IntRange(8), default=256, show_default=True, help="Height and width.")
-@click.option("--seed", type=click.IntRange(0), default=0, show_default=True)
-@click.option(
-    "-o", "--output", type=click.Path(path_type=Path, dir_okay=False), required=True, help="Shard to write."
+@option("Scenes", "--backgrounds", default="land-photos", show_default=True, help="Set of the opaque images.")
+@option(
+    "Scenes", "--count", type=click.IntRange(1), default=1000, show_default=True, help="Number of scenes."
+)
+@option(
+    "Scenes",
+    "--size-px",
+    type=click.IntRange(8),
+    default=256,
+    show_default=True,
+    help="Height and width in pixels.",
+)
+@option(
+    "Scenes",
+    "--seed",
+    type=click.IntRange(0),
+    default=0,
+    show_default=True,
+    help="The same seed gives the same scenes.",
+)
+@option(
+    "Output",
+    "-o",
+    "--output",
+    type=click.Path(path_type=Path, dir_okay=False),
+    required=True,
+    help="Shard to write.",
 )
 def layers(
     sets: tuple[str, ...], backgrounds: str, count: int, size_px: int, seed: int, output: Path
 ) -> None:
-    """Place pictures of SETS on backgrounds: foreground, background, composite and a caption of each."""
+    """Place images of SETS on backgrounds: foreground, background, composite and a caption of each."""
     from pellucid.data.datasets import shards_of
     from pellucid.data.layer_composition import layer_triples, write_triples
     from pellucid.data.shards import read_shard
@@ -96,7 +141,7 @@ def layers(
 
 @data_command.command("stats")
 @click.argument("shard", type=click.Path(path_type=Path))
-@click.option("--json", "as_json", is_flag=True, help="One JSON object instead of text.")
+@JSON
 def stats(shard: Path, as_json: bool) -> None:
     """Count what a shard holds."""
     from collections import Counter
@@ -104,7 +149,8 @@ def stats(shard: Path, as_json: bool) -> None:
     from pellucid.data.shards import read_shard
 
     records = [record for record, _ in read_shard(shard)]
-    found = {
+    # keys are read by scripts: they keep the wording of the first release
+    counts = {
         "pictures": len(records),
         "held out": sum(record.held_out for record in records),
         "truly transparent": sum(record.soft > 0.01 for record in records),
@@ -112,5 +158,5 @@ def stats(shard: Path, as_json: bool) -> None:
         "groups": dict(Counter(record.group for record in records)),
     }
     click.echo(
-        json.dumps(found) if as_json else "\n".join(f"{name}: {value}" for name, value in found.items())
+        json.dumps(counts) if as_json else "\n".join(f"{name}: {value}" for name, value in counts.items())
     )

@@ -1,9 +1,12 @@
-"""`pellucid eval`: scores of a model's codec, of its pictures, and of its speed."""
+"""`pellucid eval`: scores a model's codec, its images and its speed.
+
+Libraries are imported inside the commands, after the arguments are checked, as they take seconds to load.
+"""
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
@@ -11,59 +14,64 @@ from pellucid.apps.commands.options import (
     FILE,
     FOLDER,
     JSON,
-    PASSES,
     PATH,
-    SIZE,
+    Command,
     ModelChoice,
     check_target,
     model_options,
+    passes_option,
+    size_option,
 )
+from pellucid.apps.sections import SectionedGroup, option
 
 if TYPE_CHECKING:
     from pellucid.evaluation.eval_data import Vocabulary
+    from pellucid.rgba.types import AnyArray
 
-Command = Callable[..., Any]
-OUTPUT = click.option("-o", "--output", type=PATH, help="JSON file to write as well.")
+OUTPUT = option("Output", "-o", "--output", type=PATH, help="JSON file to write the scores to as well.")
 
 
 def _vocabulary_options(command: Command) -> Command:
     options = (
-        click.option(
+        option(
+            "Evaluation data",
             "--set",
             "sets",
             multiple=True,
             metavar="NAME",
             help="Set of `pellucid data pull` or a shard's path; may be repeated.  [default: the model's]",
         ),
-        click.option(
+        option(
+            "Evaluation data",
             "--group",
             "groups",
             multiple=True,
             metavar="NAME",
-            help="Group of pictures, such as food; may be repeated.  [default: the model's]",
+            help="Group of images, such as food; may be repeated.  [default: the model's]",
         ),
-        click.option(
+        option(
+            "Evaluation data",
             "--vocabulary",
             type=FILE,
             help="JSON that says what the model was trained on.  [default: vocabulary.json beside it]",
         ),
     )
-    for option in reversed(options):
-        command = option(command)
+    for add in reversed(options):  # decorators apply from the last to the first
+        command = add(command)
     return command
 
 
-@click.group("eval")
+@click.group("eval", cls=SectionedGroup)
 def eval_command() -> None:
-    """Score a model: its codec, its pictures, its speed."""
+    """Score a model: its codec, its images, its speed."""
 
 
-@eval_command.command("reconstruction", short_help="Score the codec: pictures there and back.")
+@eval_command.command("reconstruction", short_help="Score the codec: encode and decode images.")
 @click.argument("folder", type=FOLDER, required=False)
 @_vocabulary_options
-@SIZE
-@PASSES
-@click.option("--all-passes", is_flag=True, help="Compare 1, 2, 4 and 8 passes as well.")
+@size_option("Decoding")
+@passes_option("Decoding")
+@option("Decoding", "--all-passes", is_flag=True, help="Compare 1, 2, 4 and 8 passes as well.")
 @model_options
 @OUTPUT
 @JSON
@@ -79,20 +87,20 @@ def reconstruction(
     output: Path | None,
     as_json: bool,
 ) -> None:
-    """Encode and decode pictures without diffusion, and compare.
+    """Encode and decode images without diffusion, and compare.
 
-    Takes the pictures of FOLDER at their own sizes, or else the held-out pictures of named sets at the
+    Takes the images of FOLDER at their own sizes, or else the held-out images of named sets at the
     model's size. Prints the PSNR on nine colours, the error of alpha (MAE, SAD, MSE, Grad, Conn over all
-    pixels; SAD, Grad and Conn in thousands), and how little the latent offset changes the opaque picture.
+    pixels; SAD, Grad and Conn in thousands), and how little the latent offset changes the opaque image.
     """
     from pellucid.evaluation.eval_data import read_folder, read_samples, resized
     from pellucid.pipelines.arguments import check_passes
 
     _check_outputs(output)
     check_passes(passes)
-    known = _vocabulary(choice.name, vocabulary, sets=sets, groups=groups)
+    vocab = _vocabulary(choice.name, vocabulary, sets=sets, groups=groups)
     pictures = read_folder(folder) if folder else None
-    samples = [] if folder else read_samples(known, held_out=True)
+    samples = [] if folder else read_samples(vocab, held_out=True)
     pipe = choice.load()
     from pellucid.evaluation.reconstruction import score_reconstruction
 
@@ -101,17 +109,24 @@ def reconstruction(
     _report({"model": choice.name, **scores}, output, as_json)
 
 
-@eval_command.command("generation", short_help="Score what is drawn for training captions.")
+@eval_command.command("generation", short_help="Score what is generated for training captions.")
 @_vocabulary_options
-@click.option("--subjects", type=int, help="How many of the groups' subjects.  [default: the model's]")
-@click.option("--captions", type=int, default=200, show_default=True, help="How many pictures to ask for.")
-@click.option("--batch-size", type=int, default=20, show_default=True, help="Pictures sampled together.")
-@click.option(
-    "--seed", type=int, default=0, show_default=True, help="Of the first caption, then counting up."
+@option(
+    "Evaluation data", "--subjects", type=int, help="Number of the groups' subjects.  [default: the model's]"
 )
-@click.option("--steps", type=int, help="Denoising steps.  [default: the model's]")
-@click.option("--guidance", type=float, help="How closely to follow the text.  [default: the model's]")
-@click.option("--sheet", type=PATH, help="Picture to write: a sheet of samples with their captions.")
+@option("Evaluation data", "--captions", type=int, default=200, show_default=True, help="Number of images.")
+@option("Sampling", "--batch-size", type=int, default=20, show_default=True, help="Images sampled together.")
+@option(
+    "Sampling",
+    "--seed",
+    type=int,
+    default=0,
+    show_default=True,
+    help="Seed of the first caption; the others count up from it.",
+)
+@option("Sampling", "--steps", type=int, help="Denoising steps.  [default: the model's]")
+@option("Sampling", "--guidance", type=float, help="How closely to follow the text.  [default: the model's]")
+@option("Output", "--sheet", type=PATH, help="Image to write: a sheet of samples with their captions.")
 @model_options
 @OUTPUT
 @JSON
@@ -130,25 +145,25 @@ def generation(
     output: Path | None,
     as_json: bool,
 ) -> None:
-    """Ask for training captions, and judge what comes.
+    """Generate images for training captions, and judge them.
 
     top1 and top5 are the shares of captions whose subject is the nearest, or among the five nearest, of the
-    training pictures. Below them stand the shares of clear, partial and opaque pixels, of pictures with
-    clear corners, and the width of edges in pixels, of what was generated and of the training pictures.
+    training images. Below them stand the shares of clear, partial and opaque pixels, of images with
+    clear corners, and the width of edges in pixels, of the generated and of the training images.
     """
     from pellucid.evaluation.eval_data import read_samples
     from pellucid.training.data.subjects import plain_pictures
 
     _check_outputs(output, sheet)
-    known = _vocabulary(choice.name, vocabulary, sets=sets, groups=groups, subjects=subjects)
-    samples = read_samples(known)
+    vocab = _vocabulary(choice.name, vocabulary, sets=sets, groups=groups, subjects=subjects)
+    samples = read_samples(vocab)
     records = [record for record, _ in samples]
-    chosen = plain_pictures(records, known.groups, known.subjects, known.first_subjects)
+    chosen = plain_pictures(records, vocab.groups, vocab.subjects, vocab.first_subjects)
     pipe = choice.load()
     pipe.pipeline.set_progress_bar_config(disable=True)  # one bar, over batches
     from pellucid.evaluation.generation import sample_sheet, score_generation
 
-    scores, shown = score_generation(
+    scores, captioned = score_generation(
         pipe,
         [samples[index] for index in chosen],
         captions=captions,
@@ -158,18 +173,25 @@ def generation(
         guidance_scale=guidance,
     )
     if sheet is not None:
-        _write_sheet(sample_sheet(shown), sheet)
+        _write_sheet(sample_sheet(captioned), sheet)
     _report({"model": choice.name, **scores}, output, as_json, sheet)
 
 
-@eval_command.command("speed", short_help="Seconds and memory of a picture.")
-@click.option("--prompt", default="a glass bottle of honey", show_default=True, help="What to draw.")
-@click.option(
-    "--runs", type=click.IntRange(1), default=5, show_default=True, help="Pictures timed after the first."
+@eval_command.command("speed", short_help="Measure seconds and memory for an image.")
+@option(
+    "Sampling", "--prompt", default="a glass bottle of honey", show_default=True, help="What to generate."
 )
-@SIZE
-@click.option("--steps", type=click.IntRange(1), help="Denoising steps.  [default: the model's]")
-@PASSES
+@option(
+    "Sampling",
+    "--runs",
+    type=click.IntRange(1),
+    default=5,
+    show_default=True,
+    help="Images timed after the first, which is timed by itself.",
+)
+@size_option()
+@option("Sampling", "--steps", type=click.IntRange(1), help="Denoising steps.  [default: the model's]")
+@passes_option("Sampling")
 @model_options
 @OUTPUT
 @JSON
@@ -183,7 +205,7 @@ def speed(
     output: Path | None,
     as_json: bool,
 ) -> None:
-    """Time loading and generating, a picture at a time, and tell the peak memory."""
+    """Time loading and generating, an image at a time, and measure the peak memory."""
     from pellucid.pipelines.arguments import check_passes
 
     _check_outputs(output)
@@ -213,12 +235,13 @@ def _vocabulary(model: str, file: Path | None, **instead: object) -> "Vocabulary
 
 
 def _check_outputs(output: Path | None, sheet: Path | None = None) -> None:
-    for path, is_picture in ((output, False), (sheet, True)):
+    for path, is_image in ((output, False), (sheet, True)):
         if path is not None:
-            check_target(path, picture=is_picture)
+            check_target(path, image=is_image)
 
 
-def _write_sheet(sheet: Any, path: Path) -> None:  # noqa: ANN401 - uint8 (h, w, 3)
+def _write_sheet(sheet: "AnyArray", path: Path) -> None:
+    """Writes uint8 (h, w, 3) as an opaque image."""
     import numpy as np
 
     from pellucid.files.images import write_picture
@@ -226,7 +249,9 @@ def _write_sheet(sheet: Any, path: Path) -> None:  # noqa: ANN401 - uint8 (h, w,
     write_picture(np.dstack([sheet, np.full_like(sheet[..., 0], 255)]), path)
 
 
-def _report(scores: Mapping[str, Any], output: Path | None, as_json: bool, sheet: Path | None = None) -> None:
+def _report(
+    scores: Mapping[str, object], output: Path | None, as_json: bool, sheet: Path | None = None
+) -> None:
     """Prints the scores, and the paths of what was written."""
     from pellucid.evaluation.report import table
     from pellucid.files.atomic import write_atomically

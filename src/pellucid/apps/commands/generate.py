@@ -1,10 +1,14 @@
-"""`generate` and `vary`: pictures from a sentence, and from a picture and a sentence."""
+"""`generate`, `vary`, `upscale` and `inpaint`: single images from a prompt, or from an image and a prompt.
+
+A command checks all that can be checked without a model, reads its files, and only then loads the model:
+imports and weights take seconds, and a mistyped option should be told at once.
+"""
 
 import json
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
@@ -12,45 +16,62 @@ from pellucid.apps.commands.options import (
     CLEAN,
     JSON,
     PATH,
-    SIZE,
     ModelChoice,
     SamplingChoice,
     check_target,
     model_options,
     sampling_options,
+    size_option,
 )
+from pellucid.apps.sections import SectionedCommand, option
 
 if TYPE_CHECKING:
     from pellucid.scene.scene import Scene
 
-OUTPUT = click.option(
+OUTPUT = option(
+    "Output",
     "-o",
     "--output",
     type=PATH,
     help="File to write: .png, .webp, .avif, .tiff, .psd, .ora or .zip.  [default: named after PROMPT]",
 )
 MAX_NAME = 60
+"""Longest stem of a file name that is made from a prompt, characters; prompts can be whole paragraphs."""
 
 
-@click.command(name="generate")
+@click.command(name="generate", cls=SectionedCommand)
 @click.argument("prompt")
 @OUTPUT
-@SIZE
-@click.option(
+@size_option()
+@option(
+    "Repainting",
     "--hires",
     type=float,
     metavar="STRENGTH",
-    help="Make it at the model's own size, enlarge, and repaint this much (try 0.4).",
+    help="Make the image at the model's own size, enlarge it, and repaint it this much (try 0.4).",
 )
-@click.option("--control", type=PATH, help="Picture whose silhouette and edges the result takes (mini).")
-@click.option(
+@option(
+    "Repainting",
+    "--fix-background",
+    is_flag=True,
+    formerly=["--mend"],
+    help="Check whether the model painted a background of its own, and make the image again if so.",
+)
+@option(
+    "Control",
+    "--control",
+    type=PATH,
+    metavar="IMAGE",
+    help="Image whose silhouette and edges the result follows (mini).",
+)
+@option(
+    "Control",
     "--control-kind",
     type=click.Choice(["both", "silhouette", "edges"]),
     default="both",
     show_default=True,
-    help="What of it.",
+    help="What the result follows of it.",
 )
-@click.option("--mend", is_flag=True, help="Make it again where the model painted a background of its own.")
 @sampling_options
 @model_options
 @CLEAN
@@ -62,13 +83,13 @@ def generate_command(
     hires: float | None,
     control: Path | None,
     control_kind: str,
-    mend: bool,
+    fix_background: bool,
     sampling: SamplingChoice,
     choice: ModelChoice,
     clean: bool,
     as_json: bool,
 ) -> None:
-    """Make transparent pictures from PROMPT and print their paths."""
+    """Make transparent images from PROMPT and print their paths."""
     from pellucid.files.images import read_rgba
     from pellucid.pipelines.arguments import check_size
 
@@ -78,24 +99,38 @@ def generate_command(
     height, width = size or (None, None)
     if size is not None:
         check_size(*size)
-    shape = None if control is None else read_rgba(control)
-    pipe: Any = choice.load()
-    extra = {"hires_strength": hires, "fix_background": mend, "control": shape, "control_kind": control_kind}
-    scenes = pipe.generate([prompt], height=height, width=width, **extra, **sampling.arguments())
+    control_image = None if control is None else read_rgba(control)
+    scenes = choice.load().generate(
+        [prompt],
+        height=height,
+        width=width,
+        hires_strength=hires,
+        fix_background=fix_background,
+        control=control_image,
+        control_kind=control_kind,
+        **sampling.arguments(),
+    )
     save_and_report(scenes, target, clean=clean, as_json=as_json)
 
 
-@click.command(name="vary")
-@click.argument("picture", type=PATH)
+@click.command(name="vary", cls=SectionedCommand)
+@click.argument("image", type=PATH)
 @click.argument("prompt")
 @OUTPUT
-@click.option("--strength", type=float, default=0.6, show_default=True, help="0 keeps PICTURE, 1 ignores it.")
+@option(
+    "Repainting",
+    "--strength",
+    type=float,
+    default=0.6,
+    show_default=True,
+    help="0 keeps IMAGE, 1 ignores it.",
+)
 @sampling_options
 @model_options
 @CLEAN
 @JSON
 def vary_command(
-    picture: Path,
+    image: Path,
     prompt: str,
     output: Path | None,
     strength: float,
@@ -104,29 +139,36 @@ def vary_command(
     clean: bool,
     as_json: bool,
 ) -> None:
-    """Repaint PICTURE after PROMPT, transparency included, and print the paths of what came."""
+    """Repaint IMAGE after PROMPT, transparency included, and print the paths of the results."""
     from pellucid.files.images import read_rgba
 
     target = output or default_path(prompt)
     check_target(target)
     sampling.check(prompt, strength=strength)
-    rgba = read_rgba(picture)
+    rgba = read_rgba(image)
     scenes = choice.load().vary(rgba, [prompt], strength=strength, **sampling.arguments())
     save_and_report(scenes, target, clean=clean, as_json=as_json)
 
 
-@click.command(name="upscale")
-@click.argument("picture", type=PATH)
+@click.command(name="upscale", cls=SectionedCommand)
+@click.argument("image", type=PATH)
 @click.argument("prompt", default="")
 @OUTPUT
-@click.option("--scale", type=float, default=2.0, show_default=True, help="Of each side.")
-@click.option("--strength", type=float, help="How much is repainted; 0 nothing.  [default: the model's]")
+@option(
+    "Repainting", "--scale", type=float, default=2.0, show_default=True, help="Factor for each side's length."
+)
+@option(
+    "Repainting",
+    "--strength",
+    type=float,
+    help="How much is repainted, 0 to 1; 0 only enlarges.  [default: the model's]",
+)
 @sampling_options
 @model_options
 @CLEAN
 @JSON
 def upscale_command(
-    picture: Path,
+    image: Path,
     prompt: str,
     output: Path | None,
     scale: float,
@@ -136,32 +178,37 @@ def upscale_command(
     clean: bool,
     as_json: bool,
 ) -> None:
-    """Enlarge PICTURE, transparency included, and repaint it a little after PROMPT."""
+    """Enlarge IMAGE, transparency included, and repaint it a little after PROMPT."""
     from pellucid.files.images import read_rgba
 
-    target = output or default_path(f"{picture.stem} larger")
+    target = output or default_path(f"{image.stem} larger")
     check_target(target)
     sampling.check(prompt, strength=1.0 if strength is None else strength)
-    rgba = read_rgba(picture)
+    rgba = read_rgba(image)
     pipe = choice.load()
     scenes = pipe.upscale(rgba, [prompt], scale=scale, strength=strength, **sampling.arguments())
     save_and_report(scenes, target, clean=clean, as_json=as_json)
 
 
-@click.command(name="inpaint")
-@click.argument("picture", type=PATH)
+@click.command(name="inpaint", cls=SectionedCommand)
+@click.argument("image", type=PATH)
 @click.argument("mask", type=PATH)
 @click.argument("prompt")
 @OUTPUT
-@click.option(
-    "--strength", type=float, default=1.0, show_default=True, help="1 ignores what is under MASK now."
+@option(
+    "Repainting",
+    "--strength",
+    type=float,
+    default=1.0,
+    show_default=True,
+    help="How much is repainted, 0 to 1; 1 ignores what is under MASK now.",
 )
 @sampling_options
 @model_options
 @CLEAN
 @JSON
 def inpaint_command(
-    picture: Path,
+    image: Path,
     mask: Path,
     prompt: str,
     output: Path | None,
@@ -171,64 +218,67 @@ def inpaint_command(
     clean: bool,
     as_json: bool,
 ) -> None:
-    """Repaint PICTURE where MASK is white, after PROMPT, and print the paths of what came."""
+    """Repaint IMAGE where MASK is white, after PROMPT, and print the paths of the results."""
     from pellucid.files.images import read_rgba
     from pellucid.pipelines.inpainting import to_mask
 
     target = output or default_path(prompt)
     check_target(target)
     sampling.check(prompt, strength=strength)
-    rgba, area = read_rgba(picture), read_rgba(mask)
+    rgba, area = read_rgba(image), read_rgba(mask)
     to_mask(area, rgba)
     pipe = choice.load()
     scenes = pipe.inpaint(rgba, area, [prompt], strength=strength, **sampling.arguments())
     save_and_report(scenes, target, clean=clean, as_json=as_json)
 
 
-def default_path(prompt: str, ending: str = ".png") -> Path:
-    """A file name out of the prompt's words that is free: `a-glass-bottle.png`, `a-glass-bottle-2.png`."""
+def default_path(prompt: str, extension: str = ".png") -> Path:
+    """Returns an unused file name made from the prompt: `a-glass-bottle.png`, then `a-glass-bottle-2.png`."""
+    # \w keeps the letters of all alphabets: a prompt may be in any language
     stem = re.sub(r"[^\w]+", "-", prompt.lower()).strip("-_")[:MAX_NAME].strip("-_") or "picture"
+    # file systems count bytes, at most 255, and a letter may have four
     while len(stem.encode()) > 4 * MAX_NAME:
         stem = stem[:-1]
-    path, number = Path(f"{stem}{ending}"), 1
+    path, number = Path(f"{stem}{extension}"), 1
+    # --count writes numbered files instead, which must not be overwritten either
     while path.exists() or numbered(path, 1).exists():
         number += 1
-        path = Path(f"{stem}-{number}{ending}")
+        path = Path(f"{stem}-{number}{extension}")
     return path
 
 
 def numbered(path: Path, number: int) -> Path:
-    """`honey.png` to `honey-001.png`."""
+    """Adds a number to a file name: `honey.png` becomes `honey-001.png`."""
     return path.with_name(f"{path.stem}-{number:03d}{path.suffix}")
 
 
 def write_all(scenes: "Scene | list[Scene]", target: Path) -> list[tuple[Path, "Scene"]]:
-    """Saves one picture as `target`, several as numbered ones."""
+    """Saves one scene as `target`, several as numbered files, and returns each with its path."""
     listed = scenes if isinstance(scenes, list) else [scenes]
     paths = [target] if len(listed) == 1 else [numbered(target, i) for i in range(1, len(listed) + 1)]
     return [(scene.save(path), scene) for path, scene in zip(paths, listed, strict=True)]
 
 
 def save_and_report(scenes: "Scene | list[Scene]", target: Path, *, clean: bool, as_json: bool) -> None:
-    """`write_all` and `report`, of cleaned pictures if that is wanted."""
+    """Cleans the scenes if `clean` is set, saves them and prints their paths."""
     from pellucid.scene.cleanup import clean_scenes
 
-    found, facts = clean_scenes(scenes if isinstance(scenes, list) else [scenes], wanted=clean)
-    report(write_all(found, target), as_json, facts)
+    cleaned, scores = clean_scenes(scenes if isinstance(scenes, list) else [scenes], wanted=clean)
+    report(write_all(cleaned, target), as_json, scores)
 
 
 def report(
-    written: Sequence[tuple[Path, "Scene"]], as_json: bool, more: Sequence[Mapping[str, Any]] = ()
+    written: Sequence[tuple[Path, "Scene"]], as_json: bool, scores: Sequence[Mapping[str, object]] = ()
 ) -> None:
-    """Prints paths, a line each, or everything as JSON, with `more` facts about each picture."""
+    """Prints the paths, a line each, or one JSON object with the metadata and `scores` of each image."""
     if not as_json:
         for path, _ in written:
             click.echo(path)
         return
-    pictures = [
+    rows = [
         {"path": str(path), "height": scene.height, "width": scene.width}
         | (scene.provenance.as_dict() if scene.provenance else {})
-        | dict(facts)
-        for (path, scene), facts in zip(written, more or [{}] * len(written), strict=True)
+        | dict(cleaning)
+        for (path, scene), cleaning in zip(written, scores or [{}] * len(written), strict=True)
     ]
-    click.echo(json.dumps({"pictures": pictures}, ensure_ascii=False))
+    click.echo(json.dumps({"pictures": rows}, ensure_ascii=False))

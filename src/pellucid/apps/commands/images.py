@@ -1,37 +1,39 @@
-"""`show`, `pad`, `composite`, `convert`: what can be done with pictures alone, without a model."""
+"""`show`, `pad`, `composite`, `convert`: work on images alone, without a model."""
 
 import json
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, NotRequired, TypedDict
 
 import click
 
 from pellucid.apps.commands.options import JSON, PATH, Command, check_target
+from pellucid.apps.sections import SectionedCommand, option
 
 if TYPE_CHECKING:
     from pellucid.scene.layer import Layer
 
 
-def _output(default: str) -> Command:
-    text = f"File to write; its ending chooses the format.  [default: {default}]"
-    return click.option("-o", "--output", type=PATH, help=text)
+def _output(default: str) -> Callable[[Command], Command]:
+    text = f"File to write; its extension chooses the format.  [default: {default}]"
+    return option("Output", "-o", "--output", type=PATH, help=text)
 
 
 def _report(as_json: bool, path: Path, **facts: object) -> None:
     click.echo(json.dumps({"path": str(path), **facts}, ensure_ascii=False) if as_json else str(path))
 
 
-@click.command(name="show")
-@click.argument("picture", type=PATH)
+@click.command(name="show", cls=SectionedCommand)
+@click.argument("image", type=PATH)
 @JSON
-def show_command(picture: Path, as_json: bool) -> None:
-    """Show what is inside PICTURE: size, alpha, prompt, seed, model, and its layers, top first."""
+def show_command(image: Path, as_json: bool) -> None:
+    """Show what is inside IMAGE: size, alpha, prompt, seed, model, and its layers, top first."""
     from pellucid.scene.formats.registry import open_document
 
-    kind, scene = open_document(picture)
+    kind, scene = open_document(image)
     alpha = scene.composite()[..., 3]
-    facts: dict[str, Any] = {
-        "path": str(picture),
+    facts: dict[str, object] = {
+        "path": str(image),
         "format": kind,
         "height": scene.height,
         "width": scene.width,
@@ -41,7 +43,7 @@ def show_command(picture: Path, as_json: bool) -> None:
     }
     if scene.provenance is not None:
         facts |= scene.provenance.as_dict()
-    layers = [_facts_of(layer) for layer in reversed(scene.layers)]
+    layers = [_describe_layer(layer) for layer in reversed(scene.layers)]
     if as_json:
         click.echo(json.dumps({**facts, "layers": layers}, ensure_ascii=False))
         return
@@ -49,12 +51,27 @@ def show_command(picture: Path, as_json: bool) -> None:
         click.echo(
             f"{name}: {value:.2%}" if name in ("transparent", "partial", "opaque") else f"{name}: {value}"
         )
-    for facts in layers if len(layers) > 1 or kind in ("PSD", "ORA", "ZIP") else []:
-        click.echo(_line_of(facts))
+    # an image file is one layer, of which everything is said above
+    for layer in layers if len(layers) > 1 or kind in ("PSD", "ORA", "ZIP") else []:
+        click.echo(_format_layer(layer))
 
 
-def _facts_of(layer: "Layer") -> dict[str, Any]:
-    facts: dict[str, Any] = {
+class _LayerFacts(TypedDict):
+    """What --json says of a layer."""
+
+    name: str
+    height: int
+    width: int
+    top: int
+    left: int
+    opacity: float
+    visible: bool
+    groups: list[str]
+    provenance: NotRequired[dict[str, object]]
+
+
+def _describe_layer(layer: "Layer") -> _LayerFacts:
+    facts: _LayerFacts = {
         "name": layer.name,
         "height": layer.image.shape[0],
         "width": layer.image.shape[1],
@@ -69,21 +86,21 @@ def _facts_of(layer: "Layer") -> dict[str, Any]:
     return facts
 
 
-def _line_of(facts: dict[str, Any]) -> str:
-    """A layer in a line: where it is in the groups, its size, place, opacity."""
+def _format_layer(facts: _LayerFacts) -> str:
+    """Returns a line about a layer: its groups and name, its size, position and opacity."""
     name = " / ".join([*facts["groups"], facts["name"]])
     words = f"layer: {name}  {facts['width']}x{facts['height']} at {facts['left']},{facts['top']}"
     hidden = "" if facts["visible"] else "  hidden"
     return words + (f"  {facts['opacity']:.0%}" if facts["opacity"] < 1 else "") + hidden
 
 
-@click.command(name="pad")
-@click.argument("picture", type=PATH)
-@_output("PICTURE's name, -padded.png")
-@click.option("--truncate", is_flag=True, help="Drop fractions of a level, as the released code does.")
+@click.command(name="pad", cls=SectionedCommand)
+@click.argument("image", type=PATH)
+@_output("IMAGE's name, -padded.png")
+@option("Padding", "--truncate", is_flag=True, help="Drop fractions of a level, as the released code does.")
 @JSON
-def pad_command(picture: Path, output: Path | None, truncate: bool, as_json: bool) -> None:
-    """Extend the colour of PICTURE under its transparent pixels; the result is opaque."""
+def pad_command(image: Path, output: Path | None, truncate: bool, as_json: bool) -> None:
+    """Extend the colour of IMAGE under its transparent pixels; the result is opaque."""
     import numpy as np
 
     from pellucid.files.images import read_picture
@@ -91,27 +108,30 @@ def pad_command(picture: Path, output: Path | None, truncate: bool, as_json: boo
     from pellucid.rgba.quantization import to_bytes
     from pellucid.scene.scene import Scene
 
-    target = output or picture.with_name(f"{picture.stem}-padded.png")
+    target = output or image.with_name(f"{image.stem}-padded.png")
     check_target(target)
-    found = read_picture(picture)
-    rgb = to_bytes(pad_rgb(found.rgba), truncate=truncate)
+    source = read_picture(image)
+    rgb = to_bytes(pad_rgb(source.rgba), truncate=truncate)
     opaque = np.dstack([rgb, np.full_like(rgb[..., 0], 255)])
-    Scene.of(opaque, name=picture.stem, provenance=found.provenance).save(target)
+    Scene.of(opaque, name=image.stem, provenance=source.provenance).save(target)
     _report(as_json, target, height=rgb.shape[0], width=rgb.shape[1])
 
 
-@click.command(name="composite")
-@click.argument("pictures", type=PATH, nargs=-1, required=True)
+@click.command(name="composite", cls=SectionedCommand)
+@click.argument("images", type=PATH, nargs=-1, required=True)
 @_output("composite.png")
-@click.option(
-    "--background", metavar="#RRGGBB", help="Opaque colour beneath; without it, transparency stays."
+@option(
+    "Composite",
+    "--background",
+    metavar="#RRGGBB",
+    help="Opaque colour beneath; without it, transparency stays.",
 )
-@click.option("--linear", is_flag=True, help="Mix in linear light instead of on sRGB values.")
+@option("Composite", "--linear", is_flag=True, help="Mix in linear light instead of on sRGB values.")
 @JSON
 def composite_command(
-    pictures: tuple[Path, ...], output: Path | None, background: str | None, linear: bool, as_json: bool
+    images: tuple[Path, ...], output: Path | None, background: str | None, linear: bool, as_json: bool
 ) -> None:
-    """Lay PICTURES over one another, bottom first, from the top left; .psd, .ora, .tiff keep layers."""
+    """Lay IMAGES over one another, bottom first, from the top left; .psd, .ora, .tiff keep layers."""
     from pellucid.files.extensions import LAYERED, TIFF_ENDINGS
     from pellucid.files.images import read_rgba, write_picture
     from pellucid.scene.layer import Layer
@@ -122,10 +142,10 @@ def composite_command(
     layered = ending in LAYERED or (ending in TIFF_ENDINGS and not (background or linear))
     if layered and (background or linear):
         raise click.UsageError(
-            f"--background and --linear flatten; a {ending} keeps layers. Choose another ending."
+            f"--background and --linear flatten; a {ending} keeps layers. Choose another extension."
         )
     check_target(target)
-    layers = tuple(Layer(image=read_rgba(picture), name=picture.stem) for picture in pictures)
+    layers = tuple(Layer(image=read_rgba(image), name=image.stem) for image in images)
     height, width = (max(layer.image.shape[axis] for layer in layers) for axis in (0, 1))
     scene = Scene(layers=layers, height=height, width=width)
     if layered:
@@ -135,15 +155,15 @@ def composite_command(
     _report(as_json, target, height=height, width=width, layers=len(layers))
 
 
-@click.command(name="convert")
-@click.argument("picture", type=PATH)
+@click.command(name="convert", cls=SectionedCommand)
+@click.argument("image", type=PATH)
 @click.argument("target", type=PATH)
 @JSON
-def convert_command(picture: Path, target: Path, as_json: bool) -> None:
-    """Write PICTURE as TARGET, whose ending chooses the format; prompt and seed go along."""
+def convert_command(image: Path, target: Path, as_json: bool) -> None:
+    """Write IMAGE as TARGET, whose extension chooses the format; prompt and seed go along."""
     from pellucid.scene.scene import Scene
 
     check_target(target)
-    scene = Scene.open(picture)
+    scene = Scene.open(image)
     scene.save(target)
     _report(as_json, target, height=scene.height, width=scene.width, layers=len(scene.layers))

@@ -1,7 +1,7 @@
-"""`layers` and `split`: scenes of several layers from sentences and pictures."""
+"""`layers` and `split`: scenes of several layers, from prompts and from images."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, TypedDict
 
 import click
 
@@ -9,63 +9,99 @@ from pellucid.apps.commands.generate import default_path, report, write_all
 from pellucid.apps.commands.options import (
     JSON,
     PATH,
-    SIZE,
     ModelChoice,
     Place,
+    SamplingArguments,
     SamplingChoice,
     check_target,
     model_options,
     sampling_options,
+    size_option,
 )
+from pellucid.apps.sections import SectionedCommand, option
 
 if TYPE_CHECKING:
+    from pellucid.pipelines.pipeline import TransparentPipeline
+    from pellucid.rgba.types import AnyArray
     from pellucid.scene.boxes import Box
     from pellucid.scene.scene import Scene
 
-OUTPUT = click.option(
+OUTPUT = option(
+    "Output",
     "-o",
     "--output",
     type=PATH,
     help="File to write: .psd, .ora, .tiff or .zip; .png flattens.  [default: a .psd named after the text]",
 )
-FIT = click.option(
+FIT = option(
+    "Sampling",
     "--fit",
     type=click.Choice(["crop", "fit", "stretch"]),
-    help="How pictures meet another size.  [default: crop; fit for --behind]",
+    help="How a given image is brought to another size.  [default: crop; fit for --behind]",
 )
-STOP_AT = click.option(
-    "--stop-at",
+ADAPTER_END = option(
+    "Sampling",
+    "--adapter-end",
     type=float,
     metavar="SHARE",
-    help="Let the plain model finish after this share of the steps (Stable Diffusion XL).",
+    formerly=["--stop-at"],
+    help="Share of the steps after which the base model goes on without the adapter (Stable Diffusion XL).",
 )
-COMPOSITE = click.option("--composite", metavar="TEXT", help="What all layers show together.")
 
 
-@click.command(name="layers")
-@click.option(
+class _Shared(SamplingArguments):
+    """Keywords of the pipeline that all ways to make a layer share."""
+
+    composite: str | None
+    adapter_end: float | None
+
+
+class _SizeArguments(TypedDict, total=False):
+    """Keywords of the pipeline that --size and --fit set."""
+
+    height: int
+    width: int
+    fit: str
+
+
+@click.command(name="layers", cls=SectionedCommand)
+@option(
+    "Layers to make",
     "--foreground",
     "foregrounds",
     metavar="TEXT",
     multiple=True,
-    help="A transparent layer. Give several, lowest first: each sees what is below it.",
+    help="A transparent layer. Give several, lowest first: each is made to fit what is below it.",
 )
-@click.option("--background", metavar="TEXT", help="The opaque layer below.")
-@COMPOSITE
-@click.option("--on", type=PATH, metavar="IMAGE", help="Make the foregrounds for this background.")
-@click.option("--behind", type=PATH, metavar="IMAGE", help="Make a background for this transparent picture.")
-@click.option("--add", type=PATH, metavar="FILE", help="Add the foregrounds to this picture or document.")
-@click.option(
+@option("Layers to make", "--background", metavar="TEXT", help="The opaque layer below.")
+@option("Layers to make", "--composite", metavar="TEXT", help="What all layers show together.")
+@option("Layers you have", "--on", type=PATH, metavar="IMAGE", help="Make foregrounds for this background.")
+@option(
+    "Layers you have",
+    "--behind",
+    type=PATH,
+    metavar="IMAGE",
+    help="Make a background for this transparent image.",
+)
+@option(
+    "Layers you have",
+    "--add",
+    type=PATH,
+    metavar="FILE",
+    help="Add the foregrounds to this image or document.",
+)
+@option(
+    "Layers to make",
     "--box",
     "boxes",
     type=Place(),
     multiple=True,
-    help="Part of the canvas that a layer is made for: one for each foreground that sees what is below it.",
+    help="Part of the canvas in which a layer is made: one for each foreground made to fit what is below it.",
 )
 @OUTPUT
-@SIZE
+@size_option()
 @FIT
-@STOP_AT
+@ADAPTER_END
 @sampling_options
 @model_options
 @JSON
@@ -80,7 +116,7 @@ def layers_command(
     output: Path | None,
     size: tuple[int, int] | None,
     fit: str | None,
-    stop_at: float | None,
+    adapter_end: float | None,
     sampling: SamplingChoice,
     choice: ModelChoice,
     as_json: bool,
@@ -98,109 +134,143 @@ def layers_command(
     check_target(target)
     for text in (*foregrounds, background or ""):
         sampling.check(text)
-    placed = _places(boxes, len(foregrounds) - (on is None and add is None and behind is None))
-    first = _opened(on or behind) if add is None else _document(add)
-    arguments, texts = {**sampling.arguments(), "adapter_end": stop_at}, list(foregrounds)
-    sized = _sized(size, fit)
-    pipe: Any = choice.load()
-    if add is not None:
-        scenes: list[Scene] = [first] * sampling.count
+    regions = _regions(boxes, len(foregrounds) - (on is None and add is None and behind is None))
+    shared = _Shared(composite=composite, adapter_end=adapter_end, **sampling.arguments())
+    texts, size_arguments = list(foregrounds), _size_arguments(size, fit)
+    given = on or behind
+    image = None if given is None else _read_flat(given)
+    document = None if add is None else _open(add)
+    pipe = choice.load()
+    if document is not None:
+        scenes = [document] * sampling.count
     elif on is not None:
-        box = placed.pop(0)
-        scenes = pipe.foreground_on(first, [texts.pop(0)], composite=composite, box=box, **sized, **arguments)
+        region, text = regions.pop(0), texts.pop(0)
+        scenes = _as_list(pipe.foreground_on(image, [text], box=region, **size_arguments, **shared))
     elif behind is not None:
-        scenes = pipe.background_for(first, [background], composite=composite, **sized, **arguments)
+        scenes = _as_list(pipe.background_for(image, [str(background)], **size_arguments, **shared))
     else:
-        sized.pop("fit", None)
-        scenes = pipe.joint([texts.pop(0)], [background], composite, **sized, **arguments)
-    grown: list[Scene] = []
-    for i, scene in enumerate(scenes):
-        seed = None if sampling.seed is None else sampling.seed + i
-        options = {**arguments, "composite": composite, "count": 1, "seed": seed}
-        for text, box in zip(texts, placed, strict=True):
-            scene = pipe.add_layer(scene, [text], box=box, **options)[0]
-        grown.append(scene)
-    report(write_all(grown, target), as_json)
+        # both layers are made at one size, so that nothing has to be fitted
+        size_arguments.pop("fit", None)
+        scenes = _as_list(pipe.joint([texts.pop(0)], [str(background)], **size_arguments, **shared))
+    report(write_all(_add_layers(pipe, scenes, texts, regions, shared), target), as_json)
 
 
-@click.command(name="split")
-@click.argument("picture", type=PATH)
+@click.command(name="split", cls=SectionedCommand)
+@click.argument("image", type=PATH)
 @click.argument("prompt", default="")
-@click.option("--background", type=PATH, metavar="IMAGE", help="PICTURE without its foreground.")
-@click.option("--foreground", type=PATH, metavar="IMAGE", help="PICTURE's transparent layer.")
+@option(
+    "Layer you have", "--background", type=PATH, metavar="LAYER", help="The background, without foreground."
+)
+@option("Layer you have", "--foreground", type=PATH, metavar="LAYER", help="The transparent foreground.")
 @OUTPUT
-@SIZE
+@size_option()
 @FIT
-@STOP_AT
+@ADAPTER_END
 @sampling_options
 @model_options
 @JSON
 def split_command(
-    picture: Path,
+    image: Path,
     prompt: str,
     background: Path | None,
     foreground: Path | None,
     output: Path | None,
     size: tuple[int, int] | None,
     fit: str | None,
-    stop_at: float | None,
+    adapter_end: float | None,
     sampling: SamplingChoice,
     choice: ModelChoice,
     as_json: bool,
 ) -> None:
-    """Take PICTURE apart, given one of its layers; PROMPT says what the other one shows."""
+    """Take IMAGE apart, given one of its layers; PROMPT says what the other one shows."""
     if (background is None) == (foreground is None):
         raise click.UsageError("Give one of --background and --foreground: the layer that you have.")
-    target = output or default_path(f"{picture.stem} layers", ".psd")
+    target = output or default_path(f"{image.stem} layers", ".psd")
     check_target(target)
     sampling.check(prompt)
-    whole, part = _opened(picture), _opened(background or foreground)
-    known = {"background": part} if foreground is None else {"foreground": part}
-    pipe: Any = choice.load()
-    scenes = pipe.split(
-        whole, [prompt], **known, **_sized(size, fit), adapter_end=stop_at, **sampling.arguments()
+    composite = _read_flat(image)
+    background_layer = None if background is None else _read_flat(background)
+    foreground_layer = None if foreground is None else _read_flat(foreground)
+    scenes = choice.load().split(
+        composite,
+        [prompt],
+        background=background_layer,
+        foreground=foreground_layer,
+        adapter_end=adapter_end,
+        **_size_arguments(size, fit),
+        **sampling.arguments(),
     )
     report(write_all(scenes, target), as_json)
 
 
+def _add_layers(
+    pipe: "TransparentPipeline",
+    scenes: "list[Scene]",
+    texts: list[str],
+    regions: "list[Box | None]",
+    shared: _Shared,
+) -> "list[Scene]":
+    """Makes a further layer for each text on top of each scene, lowest first."""
+    results: list[Scene] = []
+    for number, scene in enumerate(scenes):
+        seed = shared["seed"]
+        # one scene at a time takes the seed that it would have in a batch, so that --count changes no image
+        arguments = shared.copy()
+        arguments["count"], arguments["seed"] = 1, None if seed is None else seed + number
+        for text, region in zip(texts, regions, strict=True):
+            scene = _as_list(pipe.add_layer(scene, [text], box=region, **arguments))[0]
+        results.append(scene)
+    return results
+
+
+def _as_list(scenes: "Scene | list[Scene]") -> "list[Scene]":
+    return scenes if isinstance(scenes, list) else [scenes]
+
+
 def _check_what(
-    foregrounds: tuple[str, ...], background: str | None, *, size: object, **pictures: Path | None
+    foregrounds: tuple[str, ...], background: str | None, *, size: object, **images: Path | None
 ) -> None:
     """Refuses combinations that make no scene, before anything is loaded."""
-    given = [name for name, path in pictures.items() if path is not None]
+    given = [name for name, path in images.items() if path is not None]
     if len(given) > 1:
         raise click.UsageError(f"Give one of --{' and --'.join(given)}.")
     kind = given[0] if given else "joint"
     if kind != "behind" and not foregrounds:
         raise click.UsageError("Say what the layer shows with --foreground TEXT.")
     if kind in ("joint", "behind") and background is None:
-        raise click.UsageError("Say what lies below with --background TEXT, or give a picture with --on.")
+        raise click.UsageError("Say what lies below with --background TEXT, or give an image with --on.")
     if kind in ("on", "add") and background is not None:
         raise click.UsageError(f"--{kind} brings its own background. Leave --background out.")
     if kind == "add" and size is not None:
         raise click.UsageError("--add keeps the document's size. Leave --size out.")
 
 
-def _opened(path: Path | None) -> Any:  # noqa: ANN401 - a picture, or nothing
-    return None if path is None else _document(path).composite()
+def _read_flat(path: Path) -> "AnyArray":
+    """Reads an image, or a document as all its layers together: uint8 (h, w, 4)."""
+    return _open(path).composite()
 
 
-def _document(path: Path) -> "Scene":
+def _open(path: Path) -> "Scene":
     from pellucid.scene.scene import Scene
 
     return Scene.open(path)
 
 
-def _sized(size: tuple[int, int] | None, fit: str | None) -> dict[str, Any]:
-    sizes = {} if size is None else {"height": size[0], "width": size[1]}
-    return sizes if fit is None else {**sizes, "fit": fit}
+def _size_arguments(size: tuple[int, int] | None, fit: str | None) -> _SizeArguments:
+    """Leaves out what was not given: the defaults of `fit` differ from method to method."""
+    arguments = _SizeArguments()
+    if size is not None:
+        arguments["height"], arguments["width"] = size
+    if fit is not None:
+        arguments["fit"] = fit
+    return arguments
 
 
-def _places(boxes: "tuple[Box, ...]", wanted: int) -> "list[Box | None]":
-    """A box for each layer that is made on what is below it; None where none was given."""
-    if boxes and len(boxes) != wanted:
+def _regions(boxes: "tuple[Box, ...]", count: int) -> "list[Box | None]":
+    """Returns a box for each of `count` layers that are made on what is below them; None for no --box."""
+    if boxes and len(boxes) != count:
         raise click.UsageError(
-            f"Expected a --box for each of {wanted} foregrounds that are made on what is below them, "
+            f"Expected a --box for each of {count} foregrounds that are made on what is below them, "
             f"found {len(boxes)}. The first one is not, without --on and --add."
         )
-    return list(boxes) or [None] * wanted
+    return list(boxes) or [None] * count

@@ -1,4 +1,4 @@
-"""`pellucid models`: known checkpoints."""
+"""`pellucid models`: lists, fetches and verifies the checkpoints of the catalogue."""
 
 import json
 from dataclasses import asdict
@@ -6,33 +6,33 @@ from pathlib import Path
 
 import click
 
+from pellucid.apps.commands.options import JSON
+from pellucid.apps.sections import SectionedGroup
 from pellucid.weights.catalog import CATALOG, Checkpoint, get
-
-as_json = click.option("--json", "machine", is_flag=True, help="One JSON object instead of text.")
 
 
 def _row(row: Checkpoint) -> dict[str, object]:
     return {**asdict(row), "convention": row.convention, "licence": row.licence, "revision": row.revision}
 
 
-def _show(fields: dict[str, object], machine: bool) -> None:
-    if machine:
+def _show(fields: dict[str, object], as_json: bool) -> None:
+    if as_json:
         click.echo(json.dumps(fields, indent=2))
         return
     for key, value in fields.items():
         click.echo(f"{key:18} {'unknown' if value is None or value == '' else value}")
 
 
-@click.group("models")
+@click.group("models", cls=SectionedGroup)
 def models_command() -> None:
     """List, fetch, show and verify checkpoints."""
 
 
 @models_command.command("list")
-@as_json
-def list_command(machine: bool) -> None:
-    """Known checkpoints, a line each."""
-    if machine:
+@JSON
+def list_command(as_json: bool) -> None:
+    """List the known checkpoints, a line each."""
+    if as_json:
         click.echo(json.dumps([_row(row) for row in CATALOG], indent=2))
         return
     for row in CATALOG:
@@ -42,38 +42,38 @@ def list_command(machine: bool) -> None:
 
 @models_command.command("show")
 @click.argument("name")
-@as_json
-def show_command(name: str, machine: bool) -> None:
-    """All that is known of checkpoint NAME."""
-    _show(_row(get(name)), machine)
+@JSON
+def show_command(name: str, as_json: bool) -> None:
+    """Show all that is known of checkpoint NAME."""
+    _show(_row(get(name)), as_json)
 
 
 @models_command.command("get", short_help="Fetch and verify checkpoint NAME.")
 @click.argument("name")
-@as_json
-def get_command(name: str, machine: bool) -> None:
+@JSON
+def get_command(name: str, as_json: bool) -> None:
     """Fetch checkpoint NAME into the hub's cache, verify it, and print its path."""
     from pellucid.weights.store import locate, verify
 
     row = get(name)
     path = locate(row.name)
     digest = verify(path, row)
-    _show({"path": str(path), "sha256": digest}, True) if machine else click.echo(str(path))
+    _show({"path": str(path), "sha256": digest}, True) if as_json else click.echo(str(path))
 
 
 @models_command.command("verify", short_help="Check the file of checkpoint NAME.")
 @click.argument("name")
 @click.argument("path", required=False, type=click.Path(path_type=Path, dir_okay=False, exists=True))
-@as_json
-def verify_command(name: str, path: Path | None, machine: bool) -> None:
+@JSON
+def verify_command(name: str, path: Path | None, as_json: bool) -> None:
     """Check the size, hash and tensors of checkpoint NAME, in the cache or at PATH."""
     from pellucid.weights.store import locate, verify
 
     row = get(name)
     path = path or locate(row.name, fetch=False)
     digest = verify(path, row)
-    known = "matches" if row.sha256 else "no published hash to compare with"
-    if machine:
-        _show({"path": str(path), "sha256": digest, "hash": known}, True)
+    verdict = "matches" if row.sha256 else "no published hash to compare with"
+    if as_json:
+        _show({"path": str(path), "sha256": digest, "hash": verdict}, True)
     else:
-        click.echo(f"{path}: {row.tensors} tensors, SHA-256 {digest[:16]} {known}")
+        click.echo(f"{path}: {row.tensors} tensors, SHA-256 {digest[:16]} {verdict}")

@@ -1,4 +1,7 @@
-"""Options that several commands share; each family reaches a command as one object."""
+"""Options that several commands share, declared once.
+
+Options that belong together, such as those of sampling, reach a command as one object.
+"""
 
 import os
 import re
@@ -6,74 +9,92 @@ from collections.abc import Callable
 from dataclasses import dataclass, fields
 from functools import wraps
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, TypedDict
 
 import click
+
+from pellucid.apps.sections import option
 
 if TYPE_CHECKING:
     from pellucid.pipelines.pipeline import TransparentPipeline
 
-Command = Callable[..., Any]
+Command = Callable[..., object]
 PATH = click.Path(path_type=Path)
 FOLDER = click.Path(path_type=Path, exists=True, file_okay=False)
 FILE = click.Path(path_type=Path, exists=True, dir_okay=False)
-JSON = click.option("--json", "as_json", is_flag=True, help="One JSON object instead of text.")
-CLEAN = click.option(
+JSON = option("Output", "--json", "as_json", is_flag=True, help="Print one JSON object instead of text.")
+CLEAN = option(
+    "Output",
     "--clean",
     is_flag=True,
-    help="Mend dirty alpha, specks, pinholes and fringes first; with --json, scores before and after.",
+    help="Repair dirty alpha, specks, pinholes and fringes before writing; --json then adds scores from "
+    "before and after.",
 )
-PASSES = click.option(
-    "--passes",
-    type=int,
-    metavar="1|2|4|8",
-    help="Views that alpha is read from; fewer is faster.  [default: the model's]",
-)
+
+
+def passes_option(section: str) -> Callable[[Command], Command]:
+    """Declares --passes under a heading: it belongs to sampling, or to decoding alone."""
+    return option(
+        section,
+        "--passes",
+        type=int,
+        metavar="1|2|4|8",
+        help="Orientations from which alpha is decoded; fewer is faster.  [default: the model's]",
+    )
 
 
 class Size(click.ParamType[tuple[int, int]]):
-    """WIDTHxHEIGHT to (height, width)."""
+    """Reads WIDTHxHEIGHT as (height, width), pixels.
+
+    People write the width first; arrays have the height first, as has everything behind the command line.
+    """
 
     name = "WxH"
 
     def convert(
         self,
-        value: Any,  # noqa: ANN401 - click's own
+        value: object,
         param: click.Parameter | None,
         ctx: click.Context | None,
     ) -> tuple[int, int]:
-        found = re.fullmatch(r"(\d{1,9})[xX×](\d{1,9})", str(value), re.ASCII)
-        if found is None:
+        # nine digits at most: Python refuses to read very long numbers with an error of its own
+        match = re.fullmatch(r"(\d{1,9})[xX×](\d{1,9})", str(value), re.ASCII)
+        if match is None:
             self.fail(f"expected WIDTHxHEIGHT such as 64x96, found {value!r}.", param, ctx)
-        return int(found[2]), int(found[1])
+        return int(match[2]), int(match[1])
 
 
-SIZE = click.option(
-    "--size", type=Size(), help="Width and height, any number of pixels.  [default: the model's]"
-)
+def size_option(section: str = "Sampling") -> Callable[[Command], Command]:
+    """Declares --size under a heading."""
+    return option(
+        section,
+        "--size",
+        type=Size(),
+        help="Width and height in pixels; any numbers work.  [default: the model's]",
+    )
 
 
 class Place(click.ParamType[tuple[int, int, int, int]]):
-    """WIDTHxHEIGHT+LEFT+TOP to (top, left, height, width)."""
+    """Reads WIDTHxHEIGHT+LEFT+TOP, as ImageMagick writes it, as (top, left, height, width), pixels."""
 
     name = "WxH+X+Y"
 
     def convert(
         self,
-        value: Any,  # noqa: ANN401 - click's own
+        value: object,
         param: click.Parameter | None,
         ctx: click.Context | None,
     ) -> tuple[int, int, int, int]:
-        found = re.fullmatch(r"(\d{1,9})[xX×](\d{1,9})\+(\d{1,9})\+(\d{1,9})", str(value), re.ASCII)
-        if found is None:
+        match = re.fullmatch(r"(\d{1,9})[xX×](\d{1,9})\+(\d{1,9})\+(\d{1,9})", str(value), re.ASCII)
+        if match is None:
             self.fail(f"expected WIDTHxHEIGHT+LEFT+TOP such as 64x96+10+20, found {value!r}.", param, ctx)
-        width, height, left, top = (int(each) for each in found.groups())
+        width, height, left, top = (int(number) for number in match.groups())
         return top, left, height, width
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ModelChoice:
-    """What `model_options` say."""
+    """Values of `model_options`: which model, and where it computes."""
 
     model: str | None
     adapter: str | None
@@ -82,11 +103,11 @@ class ModelChoice:
 
     @property
     def name(self) -> str:
-        """The model that was named, or the embedded one."""
+        """Name of the chosen model; the embedded one if none was named."""
         return "mini" if self.model is None else self.model
 
     def load(self, usual: str = "mini") -> "TransparentPipeline":
-        """Loads the model that was named, or the `usual` one."""
+        """Loads the chosen model, or the `usual` one if none was named."""
         from pellucid.apps.fast_imports import lean_imports
 
         with lean_imports():
@@ -99,13 +120,29 @@ class ModelChoice:
             diffusers_logging.set_verbosity_error()
             transformers_logging.set_verbosity_error()
             transformers_logging.disable_progress_bar()
-            model = usual if self.model is None else self.model
-            return load(model, adapter=self.adapter, device=self.device, dtype=self.dtype)
+            return load(
+                usual if self.model is None else self.model,
+                adapter=self.adapter,
+                device=self.device,
+                dtype=self.dtype,
+            )
+
+
+class SamplingArguments(TypedDict):
+    """Keywords that all of the pipeline's sampling methods share."""
+
+    seed: int | None
+    count: int
+    num_inference_steps: int | None
+    guidance_scale: float | None
+    negative_prompt: str | None
+    scheduler: str | None
+    passes: int | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SamplingChoice:
-    """What `sampling_options` say."""
+    """Values of `sampling_options`; None takes the model's own."""
 
     seed: int | None
     count: int
@@ -116,7 +153,11 @@ class SamplingChoice:
     passes: int | None
 
     def check(self, prompt: str, *, strength: float = 1.0) -> None:
-        """Raises InputError for what no model accepts, before one is loaded."""
+        """Refuses values that no model accepts. Runs before a model is loaded, which takes seconds.
+
+        Raises:
+            InputError: says which value.
+        """
         from pellucid.pipelines.arguments import check_passes, check_sampling, expand_requests
         from pellucid.pipelines.schedulers import check_scheduler
 
@@ -126,8 +167,8 @@ class SamplingChoice:
         check_scheduler(self.scheduler)
         check_passes(self.passes)
 
-    def arguments(self) -> dict[str, Any]:
-        """The same by the names that `TransparentPipeline.generate` and `vary` use."""
+    def arguments(self) -> "SamplingArguments":
+        """Returns the values under the names that `TransparentPipeline.generate` and `vary` give them."""
         return {
             "seed": self.seed,
             "count": self.count,
@@ -139,18 +180,20 @@ class SamplingChoice:
         }
 
 
-def _gathered(name: str, cls: type, options: tuple[Callable[[Command], Command], ...]) -> Any:  # noqa: ANN401 - a decorator
-    """A decorator: `options`, in --help in that order, fill one `cls`, which the command gets as `name`."""
+def _gathered(
+    name: str, cls: type, options: tuple[Callable[[Command], Command], ...]
+) -> Callable[[Command], Command]:
+    """Makes a decorator that adds `options`, whose values reach the command as one `cls` called `name`."""
 
     def decorate(command: Command) -> Command:
         @wraps(command)
-        def called(**values: Any) -> Any:  # noqa: ANN401 - click's own
-            chosen = cls(**{each.name: values.pop(each.name) for each in fields(cls)})
+        def called(**values: object) -> object:
+            chosen = cls(**{field.name: values.pop(field.name) for field in fields(cls)})
             return command(**{name: chosen}, **values)
 
         decorated: Command = called
-        for option in reversed(options):
-            decorated = option(decorated)
+        for add in reversed(options):  # click lists options in the order in which decorators are written
+            decorated = add(decorated)
         return decorated
 
     return decorate
@@ -160,49 +203,60 @@ model_options = _gathered(
     "choice",
     ModelChoice,
     (
-        click.option("--model", help="mini (embedded), a folder, or a hub id.  [default: mini]"),
-        click.option("--adapter", help="Mode's name or .safetensors file.  [default: the model's usual one]"),
-        click.option("--device", default="cpu", show_default=True, help="cpu, cuda, cuda:1, mps."),
-        click.option(
-            "--dtype", help="float32, float16 or bfloat16.  [default: float32 on a CPU, else float16]"
+        option("Model", "--model", help="mini (embedded), a folder, or a hub id.  [default: mini]"),
+        option("Model", "--adapter", help="Name of a mode, or a .safetensors file.  [default: the model's]"),
+        option("Model", "--device", default="cpu", show_default=True, help="cpu, cuda, cuda:1 or mps."),
+        option(
+            "Model",
+            "--dtype",
+            help="float32, float16 or bfloat16.  [default: float32 on a CPU, else float16]",
         ),
     ),
 )
-"""Adds the options; the command gets `choice`."""
+"""Adds the options of a model; the command gets them as `choice`."""
 
 sampling_options = _gathered(
     "sampling",
     SamplingChoice,
     (
-        click.option("--seed", type=int, help="Same seed, same picture.  [default: drawn]"),
-        click.option("--count", type=int, default=1, show_default=True, help="How many pictures."),
-        click.option("--steps", type=int, help="Denoising steps.  [default: the model's]"),
-        click.option(
+        option("Sampling", "--seed", type=int, help="The same seed gives the same image.  [default: random]"),
+        option("Sampling", "--count", type=int, default=1, show_default=True, help="Number of images."),
+        option("Sampling", "--steps", type=int, help="Denoising steps.  [default: the model's]"),
+        option(
+            "Sampling",
             "--guidance",
             type=float,
-            help="How closely to follow the text; 1 turns it off.  [default: the model's]",
+            help="How closely to follow the text; 1 turns guidance off.  [default: the model's]",
         ),
-        click.option("--negative", help="What not to show."),
-        click.option(
-            "--scheduler", help="Sampler, such as dpm++-2m-karras, euler-a, ddim.  [default: the model's]"
+        option("Sampling", "--negative", metavar="TEXT", help="What the image must not show."),
+        option(
+            "Sampling",
+            "--scheduler",
+            metavar="NAME",
+            help="Sampler, such as dpm++-2m-karras, euler-a or ddim.  [default: the model's]",
         ),
-        PASSES,
+        passes_option("Sampling"),
     ),
 )
-"""Adds the options; the command gets `sampling`."""
+"""Adds the options of sampling; the command gets them as `sampling`."""
 
 
-def check_target(target: Path, *, picture: bool = True) -> None:
-    """Refuses, before any work, a place that cannot be written or an ending that no picture has.
+def check_target(target: Path, *, image: bool = True) -> None:
+    """Refuses a path that cannot be written. Commands call it first, so that no long work is lost.
+
+    Args:
+        target: file that the command will write.
+        image: whether its extension must be that of an image or layered document.
 
     Raises:
-        FileError: says which.
+        FileError: the path is a folder, lies in none, may not be written, or has an extension that no image
+            has.
     """
     from pellucid.errors import FileError
     from pellucid.files.extensions import LAYERED
     from pellucid.files.images import format_of
 
-    if picture and target.suffix.lower() not in LAYERED:
+    if image and target.suffix.lower() not in LAYERED:
         format_of(target)
     try:
         is_folder = target.is_dir()
@@ -211,6 +265,8 @@ def check_target(target: Path, *, picture: bool = True) -> None:
     if is_folder:
         raise FileError(f"Expected a file to write, found the folder {target}. Add a name to it.")
     if not target.parent.is_dir():
-        raise FileError(f"Expected a folder {target.parent}, found none. Make it first.")
+        raise FileError(f"Expected a folder {target.parent}, found none. Create it first.")
     if not os.access(target.parent, os.W_OK):
-        raise FileError(f"The folder {target.parent} is not yours to write. Choose another with -o.")
+        raise FileError(
+            f"Expected a folder that you may write, found {target.parent}. Choose another with -o."
+        )
