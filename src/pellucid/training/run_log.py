@@ -10,7 +10,7 @@ from PIL import Image
 from pellucid.files.atomic import write_atomically
 
 
-class Journal:
+class RunLog:
     """Appends to the log of one run's folder."""
 
     def __init__(self, folder: Path) -> None:
@@ -22,7 +22,7 @@ class Journal:
         except ImportError:
             self._board = None
         else:
-            threading.excepthook = _but_for_full_disks
+            threading.excepthook = _ignore_full_disks
             self._board = SummaryWriter(str(folder / "tensorboard"))
 
     def _drop_torn_line(self) -> None:
@@ -38,14 +38,14 @@ class Journal:
             for name, value in values.items():
                 self._board.add_scalar(name, value, step)
 
-    def show(self, step: int, sheet: Path) -> None:
-        """Adds a sample sheet that is already on disk."""
+    def show(self, step: int, grid: Path) -> None:
+        """Adds a sample grid that is already on disk."""
         if self._board:
-            self._board.add_image("samples", np.asarray(Image.open(sheet)), step, dataformats="HWC")
+            self._board.add_image("samples", np.asarray(Image.open(grid)), step, dataformats="HWC")
             self._board.flush()
 
 
-def _but_for_full_disks(raised: threading.ExceptHookArgs) -> None:
+def _ignore_full_disks(raised: threading.ExceptHookArgs) -> None:
     """Says nothing of a full disk in TensorBoard's thread: the next line of the log ends the run with it."""
     if not isinstance(raised.exc_value, OSError):
         threading.__excepthook__(raised)

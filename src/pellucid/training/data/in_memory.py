@@ -24,14 +24,14 @@ from pellucid.training.recipe import Recipe
 
 
 @dataclass(frozen=True, slots=True)
-class Pictures:
+class InMemoryDataset:
     """All pictures of a run at its size."""
 
     records: tuple[Record, ...]
     rgba: UInt8[Tensor, "n 4 h w"]
     """Straight alpha, colour as `extend_colour` leaves it."""
 
-    def only(self, *, held_out: bool) -> "Pictures":
+    def only(self, *, held_out: bool) -> "InMemoryDataset":
         """Returns those that `held_out_flags` holds out for measuring, or the others."""
         flags = held_out_flags(self.records)
         return self.at([index for index, flag in enumerate(flags) if flag == held_out])
@@ -41,13 +41,13 @@ class Pictures:
         """Returns how many there are to draw batches from."""
         return len(self.records)
 
-    def at(self, index: Sequence[int]) -> "Pictures":
+    def at(self, index: Sequence[int]) -> "InMemoryDataset":
         """The pictures at `index`."""
-        return Pictures(tuple(self.records[i] for i in index), self.rgba[list(index)])
+        return InMemoryDataset(tuple(self.records[i] for i in index), self.rgba[list(index)])
 
-    def to(self, device: torch.device) -> "Pictures":
+    def to(self, device: torch.device) -> "InMemoryDataset":
         """The same pictures on another device."""
-        return Pictures(self.records, self.rgba.to(device))
+        return InMemoryDataset(self.records, self.rgba.to(device))
 
     def batch(self, size: int, generator: torch.Generator, *, augment: bool) -> Float[Tensor, "b 4 h w"]:
         """Pictures drawn with equal chance, straight alpha in [0, 1]; changed by `augmented` on request."""
@@ -126,7 +126,7 @@ def wanted(recipe: Recipe, group: str) -> bool:
     return not recipe.groups or group in recipe.groups
 
 
-def load_pictures(recipe: Recipe) -> Pictures:
+def load_images(recipe: Recipe) -> InMemoryDataset:
     """Reads a recipe's sets at its size.
 
     Raises:
@@ -142,7 +142,7 @@ def load_pictures(recipe: Recipe) -> Pictures:
     with ThreadPoolExecutor() as pool:
         made = partial(prepared, size_px=recipe.size_px)
         rgba = list(pool.map(made, (picture for _, picture in found)))
-    return Pictures(tuple(record for record, _ in found), torch.from_numpy(np.stack(rgba)))
+    return InMemoryDataset(tuple(record for record, _ in found), torch.from_numpy(np.stack(rgba)))
 
 
 def load_samples(recipe: Recipe) -> list[Sample]:

@@ -14,8 +14,8 @@ from pellucid.errors import ConfigError
 from pellucid.rgba.padding import extend_colour
 from pellucid.rgba.resizing import on_grey
 from pellucid.rgba.types import AnyArray
-from pellucid.training.data.subjects import plain_pictures
-from pellucid.training.denoiser.frozen_pipeline import Denoising
+from pellucid.training.data.subjects import default_images
+from pellucid.training.denoiser.frozen_pipeline import FrozenPipeline
 from pellucid.training.denoiser.predict import Conditions, rows_of
 from pellucid.training.recipe import Recipe
 from pellucid.training.stages.options import SceneOptions
@@ -24,26 +24,26 @@ TEXTS_A_SCENE = 4
 PIXELS_AT_ONCE = 64 * 128 * 128
 
 
-class Scenes:
+class LayerSceneDataset:
     """What a stage of layers draws its batches from.
 
     Of the recipe's options it reads `SceneOptions`.
     """
 
-    def __init__(self, recipe: Recipe, samples: Sequence[Sample], denoising: Denoising) -> None:
+    def __init__(self, recipe: Recipe, samples: Sequence[Sample], frozen: FrozenPipeline) -> None:
         """`samples`: transparent pictures, and opaque ones of the group "background".
 
         Raises:
             ConfigError: there are no pictures of one kind.
         """
-        self.recipe, self.denoising, self.device = recipe, denoising, denoising.device
+        self.recipe, self.frozen, self.device = recipe, frozen, frozen.device
         self.options = recipe.options(SceneOptions)
         self.roles = self.options.roles
         backs = [sample for sample in samples if sample[0].group == BACKGROUND]
         fronts = [sample for sample in samples if sample[0].group != BACKGROUND]
         if recipe.groups:  # as in the model of single layers: one picture a subject
             records = [record for record, _ in fronts]
-            plain = plain_pictures(records, recipe.groups, recipe.subjects, recipe.priority_subjects)
+            plain = default_images(records, recipe.groups, recipe.subjects, recipe.priority_subjects)
             fronts = [fronts[index] for index in plain]
         if not backs or not fronts:
             raise ConfigError(
@@ -71,7 +71,7 @@ class Scenes:
         ]
         self.captions = torch.tensor(rows, device=self.device)
         self.sentences = list(known)
-        self.texts = denoising.encode_texts(self.sentences)
+        self.texts = frozen.encode_texts(self.sentences)
 
     @torch.no_grad()
     def _chances(self, fronts: Sequence[Sample], backs: Sequence[Sample], strength: float) -> AnyArray | None:
@@ -81,7 +81,7 @@ class Scenes:
         meanings: list[Tensor] = []
         for samples in (fronts, backs):
             labels = list(dict.fromkeys(record.label for record, _ in samples))
-            states = next(iter(self.denoising.encode_texts(labels).values()))[:, 0].float().cpu()
+            states = next(iter(self.frozen.encode_texts(labels).values()))[:, 0].float().cpu()
             found = dict(zip(labels, functional.normalize(states - states.mean(dim=0), dim=1), strict=True))
             meanings.append(torch.stack([found[record.label] for record, _ in samples]))
         return (strength * meanings[0] @ meanings[1].T).exp().double().numpy()
@@ -89,7 +89,7 @@ class Scenes:
     @torch.no_grad()
     def latents_of(self, role: str) -> Tensor:
         """Scaled latents (n, c, h, w): adjusted ones of foregrounds, the VAE's mean of opaque pictures."""
-        codec = self.denoising.codec
+        codec = self.frozen.codec
         parts: list[Tensor] = []
         for some in self._parts():
             if role == "foreground":
@@ -105,7 +105,7 @@ class Scenes:
         """Scaled latents (n, c, h, w) of pictures on grey, as conditions enter by channel."""
         return torch.cat(
             [
-                self.denoising.codec.encode_opaque(self._on_grey(some, role).float() / 255)
+                self.frozen.codec.encode_opaque(self._on_grey(some, role).float() / 255)
                 for some in self._parts()
             ]
         )
@@ -137,5 +137,5 @@ class Scenes:
 
     def shown(self, latents: Tensor, role: str) -> Tensor:
         """Pictures of latents: (n, 4, h, w) of foregrounds, else (n, 3, h, w)."""
-        codec = self.denoising.codec
+        codec = self.frozen.codec
         return codec.decode(latents, passes=1) if role == "foreground" else codec.decode_opaque(latents)

@@ -34,7 +34,7 @@ SCORED = 8
 """Batches at fixed noise of which a score is made."""
 
 
-class Denoising:
+class FrozenPipeline:
     """The frozen parts of a pipeline around the denoiser, and what is asked of that in training.
 
     Of the recipe's options it reads `FrozenPipelineOptions`.
@@ -138,7 +138,7 @@ class Denoising:
         key = [self.recipe.init, parts, self.options.codec, *hashed]
         return cached(None, key, make, label=label).to(self.device)
 
-    def errors(
+    def loss_per_sample(
         self,
         latents: Tensor,
         conditions: Conditions,
@@ -166,7 +166,7 @@ class Denoising:
 
     @property
     def sampling(self) -> Sampling:
-        """Settings for sample sheets: those that the model will be used with."""
+        """Settings for sample grids: those that the model will be used with."""
         return mode_of_own(self.row, None).sampling
 
     @torch.no_grad()
@@ -203,7 +203,7 @@ class Denoising:
                 if handle is not None:
                     handle.remove()
 
-    def fixed_score(self, loss: Callable[[torch.Generator], Mapping[str, Tensor]]) -> dict[str, float]:
+    def fixed_noise_loss(self, loss: Callable[[torch.Generator], Mapping[str, Tensor]]) -> dict[str, float]:
         """Means of loss terms over the first batches at fixed noise: comparable between steps."""
         with self.autocast(), torch.no_grad():
             generator = torch.Generator(self.device).manual_seed(0)

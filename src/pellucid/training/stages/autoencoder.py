@@ -20,9 +20,9 @@ from pellucid.models.mini_vae import MiniVAE
 from pellucid.models.offset_encoder import OffsetEncoder
 from pellucid.models.rgba_vae import InflatedDecoder, InflatedEncoder
 from pellucid.models.test_time_augmentation import ORIENTATIONS, orient, restore
-from pellucid.training.data.in_memory import Pictures, check_split
+from pellucid.training.data.in_memory import InMemoryDataset, check_split
 from pellucid.training.recipe import Recipe
-from pellucid.training.sample_grids import write_sheet
+from pellucid.training.sample_grids import write_sample_grid
 from pellucid.training.stages.components import check_size, load_vae, save_half
 from pellucid.training.stages.losses import blends, discriminator_hinge, gradient_l1, identity, weighted
 from pellucid.training.stages.networks import build, decoder_defaults, encoder_defaults
@@ -68,7 +68,7 @@ class AutoencoderStage:
     """
 
     def __init__(
-        self, recipe: Recipe, pictures: Pictures, device: torch.device, vae: MiniVAE | None = None
+        self, recipe: Recipe, pictures: InMemoryDataset, device: torch.device, vae: MiniVAE | None = None
     ) -> None:
         self.recipe = recipe
         self.options = recipe.options(AutoencoderOptions)
@@ -91,12 +91,12 @@ class AutoencoderStage:
         if self.options.start == "init":
             self._start_from(Path(recipe.init) / "rgba")
         self._freeze(self.options.trainable)
-        turns: dict[str, nn.Module] = {"parts": self.parts}
+        modules: dict[str, nn.Module] = {"parts": self.parts}
         if self.weights["discriminator"]:
             self.discriminator = build(PatchDiscriminator, self.options.discriminator)
             self.discriminator.to(device)  # pyright: ignore[reportArgumentType]
-            turns["discriminator"] = self.discriminator
-        self.turns: Mapping[str, nn.Module] = turns
+            modules["discriminator"] = self.discriminator
+        self.modules: Mapping[str, nn.Module] = modules
         self.compiled: Sequence[nn.Module] = (*self.parts.children(), self.vae.encoder, self.vae.decoder)
         self._last: dict[int, tuple[Tensor, Tensor]] = {}
 
@@ -139,9 +139,9 @@ class AutoencoderStage:
         for name, parameter in self.parts.named_parameters():
             parameter.requires_grad_(name in wanted)
 
-    def loss(self, turn: str, generator: torch.Generator) -> dict[str, Tensor]:
+    def loss(self, module_name: str, generator: torch.Generator) -> dict[str, Tensor]:
         """The paper's three terms, L1s on blends over random colours and on edges; or the discriminator's."""
-        if turn == "discriminator":
+        if module_name == "discriminator":
             real, fake = self._last.pop(generator.initial_seed())
             return {"hinge": discriminator_hinge(self.discriminator(real), self.discriminator(fake))}
         rgba = self.pictures.batch(self.recipe.batch_size, generator, augment=True)
@@ -208,12 +208,12 @@ class AutoencoderStage:
         adjusted, plain = codec.encode(rgba), codec.encode(rgba, use_offset=False)
         return codec.decode(adjusted, passes=1), codec.decode_opaque(plain), codec.decode_opaque(adjusted)
 
-    def sheet(self, module: nn.Module, path: Path) -> None:
+    def sample_grid(self, module: nn.Module, path: Path) -> None:
         """Held-out pictures above their reconstructions and the frozen decoder's two views."""
         rgba = self.held_out.rgba[:16].float() / 255
-        write_sheet([rgba, *self._through(module, rgba)], path)
+        write_sample_grid([rgba, *self._through(module, rgba)], path)
 
-    def score(self, module: nn.Module) -> dict[str, float]:
+    def validation_metrics(self, module: nn.Module) -> dict[str, float]:
         """Held-out pictures in one pass: mean PSNR on nine colours, alpha error, identity."""
         rgba = self.held_out.rgba[: self.recipe.score_count].float() / 255
         found, plain, picture = self._through(module, rgba)

@@ -12,7 +12,7 @@ from pellucid.training.stages.components import save_half
 from pellucid.weights.store import CONVENTION, fill
 
 
-class InflatedStage(AutoencoderStage):
+class RGBAVAEStage(AutoencoderStage):
     """Trains all of a VAE that was grown to four channels, by the same terms but identity, and KL.
 
     The frozen VAE of `init` stays beside it: `identity` scores how far the new latents have left it.

@@ -10,9 +10,9 @@ from torch.nn import functional
 
 from pellucid.evaluation.metrics import psnr
 from pellucid.models.mini_vae import MiniVAE
-from pellucid.training.data.in_memory import Pictures, check_split
+from pellucid.training.data.in_memory import InMemoryDataset, check_split
 from pellucid.training.recipe import Recipe
-from pellucid.training.sample_grids import write_sheet
+from pellucid.training.sample_grids import write_sample_grid
 from pellucid.training.stages.components import check_size, save_half
 from pellucid.training.stages.losses import blends, gradient_l1, weighted
 from pellucid.training.stages.options import VaeOptions
@@ -32,7 +32,7 @@ def backgrounds(count: int, generator: torch.Generator) -> Tensor:
 class VAEStage:
     """Trains a `MiniVAE` on pictures laid over solid colours and over one another."""
 
-    def __init__(self, recipe: Recipe, pictures: Pictures, device: torch.device) -> None:
+    def __init__(self, recipe: Recipe, pictures: InMemoryDataset, device: torch.device) -> None:
         self.recipe = recipe
         self.pictures = pictures.only(held_out=False).to(device)
         self.held_out = pictures.only(held_out=True).to(device)
@@ -43,7 +43,7 @@ class VAEStage:
         check_size(recipe, self.vae.pixels_per_latent)
         self._start_from_principal_components(torch.Generator(device))
         self.vae.to(device)  # pyright: ignore[reportArgumentType]
-        self.turns: Mapping[str, nn.Module] = {"vae": self.vae}
+        self.modules: Mapping[str, nn.Module] = {"vae": self.vae}
         self.compiled: Sequence[nn.Module] = (self.vae.encoder, self.vae.decoder)
 
     @torch.no_grad()
@@ -72,7 +72,7 @@ class VAEStage:
         ground = torch.where(crowd, back, backgrounds(size, generator).expand_as(back))
         return (front[:, :3] * front[:, 3:] + ground * (1 - front[:, 3:])) * 2 - 1
 
-    def loss(self, turn: str, generator: torch.Generator) -> dict[str, Tensor]:
+    def loss(self, module_name: str, generator: torch.Generator) -> dict[str, Tensor]:
         """L1, gradient L1 and KL of one batch."""
         picture = self.batch(generator)
         posterior = self.vae.encode(picture).latent_dist  # type: ignore[union-attr]
@@ -95,14 +95,14 @@ class VAEStage:
         save_half(module, folder / "vae")
 
     @torch.no_grad()
-    def sheet(self, module: nn.Module, path: Path) -> None:
+    def sample_grid(self, module: nn.Module, path: Path) -> None:
         """Held-out pictures over grey, above their reconstructions."""
         rgba = self.held_out.rgba[:16].float() / 255
         picture = blends(rgba, rgba.new_full((1, 3, 1, 1), GREY))
-        write_sheet([picture, (module(picture * 2 - 1) + 1) / 2], path)
+        write_sample_grid([picture, (module(picture * 2 - 1) + 1) / 2], path)
 
     @torch.no_grad()
-    def score(self, module: nn.Module) -> dict[str, float]:
+    def validation_metrics(self, module: nn.Module) -> dict[str, float]:
         """PSNR of held-out pictures over grey, dB."""
         rgba = self.held_out.rgba[: self.recipe.score_count].float() / 255
         picture = blends(rgba, rgba.new_full((1, 3, 1, 1), GREY))
