@@ -14,7 +14,7 @@ import numpy as np
 import torch
 
 import pellucid
-from pellucid.pipelines.background_check import FAULT
+from pellucid.pipelines.background_check import THRESHOLD
 
 RESULTS = Path(__file__).parent / "results" / "backdrop.json"
 SUBJECTS = (
@@ -38,7 +38,7 @@ def row(pipe: pellucid.TransparentPipeline, endings: tuple[str, ...], *, mend: b
     distances, clear, opaque = [], [], []
     for seed, subject in enumerate(SUBJECTS):
         for ending in endings:
-            scene = pipe.generate(f"{subject}{ending}", seed=seed, mend_backdrop=True)
+            scene = pipe.generate(f"{subject}{ending}", seed=seed, fix_background=True)
             distances.append(float(scene.provenance.extra["backdrop"]))
             if not mend:
                 scene = pipe.generate(f"{subject}{ending}", seed=seed)
@@ -48,7 +48,7 @@ def row(pipe: pellucid.TransparentPipeline, endings: tuple[str, ...], *, mend: b
     return {
         "pictures": len(distances), "distance_median": round(float(np.median(distances)), 4),
         "distance_min": min(distances), "distance_max": max(distances),
-        "faults_found": sum(each >= FAULT for each in distances), "corners_clear": sum(clear),
+        "faults_found": sum(each >= THRESHOLD for each in distances), "corners_clear": sum(clear),
         "opaque_share": round(float(np.mean(opaque)), 3),
     }  # fmt: skip
 
@@ -58,7 +58,7 @@ def main() -> None:
     pipe = pellucid.load()
     report = {
         "command": "python benchmarks/backdrop.py", "date": time.strftime("%Y-%m-%d", time.gmtime()),
-        "torch": torch.__version__, "fault_from": FAULT,
+        "torch": torch.__version__, "fault_from": THRESHOLD,
         "plain": row(pipe, ENDINGS["plain"], mend=False),
         "plain, mending allowed": row(pipe, ENDINGS["plain"], mend=True),
         "background": row(pipe, ENDINGS["background"], mend=False),

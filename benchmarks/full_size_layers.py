@@ -131,7 +131,7 @@ def child(name: str, keys: Path) -> None:
         tasks = {task: (row,) for task in ("foreground", "joint", "background_for", "split_foreground")}
         pipe = pellucid.attach(pipeline, None, autoencoder=codec, layers=tasks)
         start = time.perf_counter()
-        pipe.wardrobe.wear(row.source)
+        pipe.adapters.set(row.source)
         worn_s = time.perf_counter() - start
         calls = {
             "sd15-attn": lambda: pipe.generate(["a", "b", "c"], **options),

@@ -20,18 +20,17 @@ import platform
 import statistics
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from importlib.metadata import version
 from pathlib import Path
 
-import numpy as np
 import torch
 from diffusers import UNet2DConditionModel
 
 import pellucid
 from pellucid.models.attention_sharing import AttentionSharing
 from pellucid.pipelines.pipeline import TransparentPipeline
-from pellucid.pipelines.quiet import quiet
-from pellucid.pipelines.schedulers import scheduled
+from pellucid.pipelines.schedulers import scheduler_for_call
 
 RESULTS = Path(__file__).parent / "results" / "sampling-overhead.json"
 PROMPT = "a glass bottle of honey"
@@ -42,7 +41,7 @@ Sampler = Callable[[int], torch.Tensor]
 
 def plain_sampler(pipe: TransparentPipeline) -> Sampler:
     """The stock pipeline's own call, by seed."""
-    sampling, stock = pipe.sampling, pipe.pipeline
+    sampling, stock = pipe.model.single.sampling, pipe.pipeline
 
     def sample(seed: int) -> torch.Tensor:
         return stock(
@@ -62,19 +61,19 @@ def plain_sampler(pipe: TransparentPipeline) -> Sampler:
 def our_sampler(pipe: TransparentPipeline) -> Sampler:
     """`generate` whose decoder costs nothing and keeps the latent, by seed."""
     kept: list[torch.Tensor] = []
-    empty = np.zeros((*pipe.native_size, 4), np.uint8)
+    empty = torch.zeros(1, 4, *pipe.native_size)
 
-    def decode(latents: torch.Tensor, *, passes: int, crop: tuple[int, int]) -> np.ndarray:
-        del passes, crop
+    def decode(latents: torch.Tensor, *, passes: int) -> torch.Tensor:
+        del passes
         kept[:] = [latents]
         return empty
 
     def sample(seed: int) -> torch.Tensor:
-        pipe.decode = decode
+        pipe.autoencoder.decode = decode
         try:
             pipe.generate(PROMPT, seed=seed)
         finally:
-            del pipe.decode
+            del pipe.autoencoder.decode
         return kept[0]
 
     return sample
@@ -148,20 +147,22 @@ def full_size(runs: int) -> dict[str, object]:
 def measured(runs: int) -> dict[str, object]:
     """All figures, each kind against the same stock pipeline."""
     merged, bare, base = pellucid.load(), pellucid.load(), pellucid.load()
-    for pipe in (bare, base):
-        pipe.detach()
-    with quiet(), scheduled(base.pipeline, base.sampling.scheduler):
-        plain = plain_sampler(base)
-        found: dict[str, object] = {
-            "control, plain over plain": compared(plain, plain, runs),
-            "no adapter": {
-                **compared(our_sampler(bare), plain, runs),
-                "largest_difference_from_plain": difference(our_sampler(bare), plain),
-            },
-            "merged adapter": compared(our_sampler(merged), plain, runs),
-        }
-        for rank in RANKS:
-            found[f"attention sharing, 1 frame, rank {rank}"] = shared(bare, plain, rank, runs)
+    base.detach()
+    mode = replace(bare.model.single, adapter=None)
+    bare = TransparentPipeline(bare.detach(), bare.autoencoder, tasks={"foreground": (mode,)})
+    stock = base.pipeline
+    stock.scheduler = scheduler_for_call(stock.scheduler, base.model.single.sampling.scheduler)
+    plain = plain_sampler(base)
+    found: dict[str, object] = {
+        "control, plain over plain": compared(plain, plain, runs),
+        "no adapter": {
+            **compared(our_sampler(bare), plain, runs),
+            "largest_difference_from_plain": difference(our_sampler(bare), plain),
+        },
+        "merged adapter": compared(our_sampler(merged), plain, runs),
+    }
+    for rank in RANKS:
+        found[f"attention sharing, 1 layer, rank {rank}"] = shared(bare, plain, rank, runs)
     return found
 
 

@@ -5,12 +5,8 @@ from torch import nn
 
 from goldens.loading import Golden, close
 from pellucid.errors import InputError
-from pellucid.models.attention_sharing import (
-    AttentionSharing,
-    AttentionSharingUnit,
-    HintEncoder,
-    SharingState,
-)
+from pellucid.models.attention_sharing import AttentionSharing, AttentionSharingUnit, SharingState
+from pellucid.models.hint_encoder import HintEncoder
 
 GOLDEN = Golden("attention_sharing")
 CASES = sorted(key.removesuffix("_out") for key in GOLDEN.arrays if key.endswith("_out"))
@@ -52,7 +48,9 @@ def test_unit_equals_the_released(case: str) -> None:
     unit = AttentionSharingUnit(32, context, frames=frames, rank=8, heads=4, control="ctrl" in case)
     overrides = [GOLDEN[key] if (key := f"{case}_overwrite{i}") in GOLDEN else None for i in range(frames)]
     state = SharingState(
-        signals={32: GOLDEN["hint_signal_32"]}, overrides=overrides, cond_mark=GOLDEN[f"{case}_cond_mark"]
+        control_features={32: GOLDEN["hint_signal_32"]},
+        prompt_overrides=overrides,
+        is_unconditional=GOLDEN[f"{case}_cond_mark"],
     )
     found = GOLDEN.fill(unit, f"{kind}.unit.")(
         GOLDEN[f"{case}_h"],
@@ -80,7 +78,7 @@ def test_frames_see_each_other_only_through_frame_attention() -> None:
     sharing = AttentionSharing.for_unet(unet, frames=3, rank=2)
     sharing.attach(unet)
     sharing.state.guided = False
-    sharing.state.overrides = [None, torch.ones(1, 5, 12), None]
+    sharing.state.prompt_overrides = [None, torch.ones(1, 5, 12), None]
     changed = predict(unet) - predict(tiny_unet_like(unet))
     assert changed[1].abs().max() > 1e-5
     close(changed[[0, 2]], torch.zeros_like(changed[[0, 2]]), 1e-5)
@@ -107,6 +105,6 @@ def test_a_hint_needs_control_and_control_needs_a_hint() -> None:
     with pytest.raises(InputError, match="No control signal has"):
         predict(unet, 2)
     sharing.set_hint(torch.rand(1, 3, 64, 64))
-    assert sorted(sharing.state.signals) == [1, 4, 16, 64]
-    sharing.state.signals = {1: torch.rand(1, 256, 1, 1), **sharing.state.signals}
+    assert sorted(sharing.state.control_features) == [1, 4, 16, 64]
+    sharing.state.control_features = {1: torch.rand(1, 256, 1, 1), **sharing.state.control_features}
     assert predict(unet, 2).isfinite().all()

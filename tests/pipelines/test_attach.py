@@ -10,7 +10,7 @@ from safetensors.torch import save_file
 import pellucid
 import tiny
 from pellucid.errors import InputError, WeightsError
-from pellucid.pipelines.background_check import FAULT, backdrop_distance
+from pellucid.pipelines.background_check import THRESHOLD, background_distance
 from pellucid.pipelines.modes import MODES
 from pellucid.pipelines.pipeline import TransparentPipeline
 from pellucid.pipelines.schedulers import SCHEDULERS
@@ -218,9 +218,12 @@ def test_wrong_surroundings_are_measured_and_made_again_with_a_clear_frame(
     sd15: TransparentPipeline,
 ) -> None:
     settings = {"seed": 3, "num_inference_steps": 6, "passes": 1}
-    plain, mended = sd15.generate("a cat", **settings), sd15.generate("a cat", mend_backdrop=True, **settings)
+    plain, mended = (
+        sd15.generate("a cat", **settings),
+        sd15.generate("a cat", fix_background=True, **settings),
+    )
     clear = sd15.encode(np.zeros((64, 64, 4), np.uint8))
-    assert mended.provenance.extra["backdrop"] > FAULT  # an untrained model paints anything
+    assert mended.provenance.extra["backdrop"] > THRESHOLD  # an untrained model paints anything
     assert (mended.layers[0].image != plain.layers[0].image).any()
     found: list[torch.Tensor] = []
 
@@ -229,8 +232,8 @@ def test_wrong_surroundings_are_measured_and_made_again_with_a_clear_frame(
         return values
 
     inputs = {"callback_on_step_end": keep}
-    sd15.generate("a cat", mend_backdrop=True, pipeline_inputs=inputs, **settings)
-    assert len(found) == 6  # the first try's; the remedy's own callback holds the frame
+    sd15.generate("a cat", fix_background=True, pipeline_inputs=inputs, **settings)
+    assert len(found) == 6 + 4  # the first try's, and the remedy's, whose own callback comes after
     image = mended.layers[0].image
     kept = sd15.decode(clear, passes=1)
     assert levels_apart(image[:2, :2], kept[:2, :2]) < levels_apart(image[24:40, 24:40], kept[24:40, 24:40])
@@ -239,11 +242,11 @@ def test_wrong_surroundings_are_measured_and_made_again_with_a_clear_frame(
 def test_the_embedded_models_clear_picture_is_on_its_grey_and_an_opaque_one_is_not() -> None:
     pipe = pellucid.load()
     clear, opaque = np.zeros((128, 128, 4), np.uint8), np.full((128, 128, 4), 255, np.uint8)
-    assert backdrop_distance(pipe.autoencoder, pipe.encode(clear)) < FAULT / 3
-    assert backdrop_distance(pipe.autoencoder, pipe.encode(opaque)) > 0.4
+    assert background_distance(pipe.autoencoder, pipe.encode(clear)) < THRESHOLD / 3
+    assert background_distance(pipe.autoencoder, pipe.encode(opaque)) > 0.4
     half = clear.copy()
     half[:, :60] = 255  # a subject may touch less than half of the frame
-    assert backdrop_distance(pipe.autoencoder, pipe.encode(half)) < FAULT
+    assert background_distance(pipe.autoencoder, pipe.encode(half)) < THRESHOLD
 
 
 def test_upscaling_at_strength_0_is_the_round_trip_of_the_enlarged(sd15: TransparentPipeline) -> None:
@@ -279,7 +282,7 @@ def test_wrong_arguments_are_explained(sd15: TransparentPipeline) -> None:
         (lambda: pellucid.attach(sd15.pipeline, "sdxl-atn"), "sdxl-attn"),
         (lambda: pellucid.attach(sd15.pipeline, None), "autoencoder"),
         (lambda: pellucid.attach(sd15.pipeline, "sd15-attn", strength=3.0), "strength of 0 to 2"),
-        (lambda: pellucid.attach(object(), None), "Stable Diffusion pipeline"),
+        (lambda: pellucid.attach(object(), None), "Expected a pipeline of Stable Diffusion 1.5"),
     ]:
         with pytest.raises(InputError, match=words):
             call()

@@ -14,21 +14,11 @@ import pellucid
 import tiny
 import tiny_families
 from pellucid.errors import InputError
-from pellucid.pipelines.families import (
-    FAMILIES,
-    denoiser_of,
-    latent_channels,
-    latents_multiple,
-    packed,
-    row_of,
-    twins_of,
-    unpacked,
-)
+from pellucid.pipelines.arguments import Request
+from pellucid.pipelines.families import FAMILIES
 from pellucid.pipelines.modes import MODES, Mode, Sampling
 from pellucid.pipelines.pipeline import TransparentPipeline
-from pellucid.pipelines.requests import Request
-from pellucid.pipelines.sampling import sample
-from pellucid.pipelines.twins import image_to_image, text_to_image
+from pellucid.pipelines.stock import family_of
 
 SIZE = {"height": 64, "width": 48}
 RNG = np.random.default_rng(0)
@@ -75,34 +65,34 @@ def one(seed: int = 3) -> list[Request]:
 
 def test_each_row_is_what_the_stock_pipeline_says(pipe: TransparentPipeline) -> None:
     stock = pipe.pipeline
-    row, config = row_of(stock), stock.vae.config
-    assert row is FAMILIES[pipe.own.family]
-    assert row.latent_channels == config.latent_channels == latent_channels(stock)
+    row, config = family_of(stock)[0], stock.vae.config
+    assert row is FAMILIES[pipe.model.single.family]
+    assert row.latent_channels == config.latent_channels == pipe.model.stock.latent_channels
     assert row.scaling_factor == config.scaling_factor
     assert row.shift_factor == (config.shift_factor or 0.0)
-    assert row.pixels_per_latent == stock.vae_scale_factor
+    assert row.vae_scale_factor == stock.vae_scale_factor
     assert (row.denoiser, pipe.denoiser) in stock.components.items()
     assert row.flow == hasattr(stock.scheduler, "scale_noise")
-    asked = {"num_inference_steps": 2, "output_type": "latent", **SIZE, **row.always}
+    asked = {"num_inference_steps": 2, "output_type": "latent", **SIZE, **row.default_call_kwargs}
     held = stock("a cat", **asked).images
-    if row.packing == 1:
+    if row.patch_size == 1:
         assert held.shape == (1, row.latent_channels, 8, 6)
     else:
-        assert held.shape == (1, 48 // row.packing**2, row.latent_channels * row.packing**2)
+        assert held.shape == (1, 48 // row.patch_size**2, row.latent_channels * row.patch_size**2)
 
 
 @pytest.mark.parametrize("name", FAMILIES)
 def test_each_row_names_arguments_and_classes_that_exist(name: str) -> None:
     row = FAMILIES[name]
-    for twins in row.twins:
+    for variants in row.variants:
         from_text, from_picture = (
             getattr(import_module(f"diffusers.pipelines.{place[0]}.{place[1]}"), place[2]) if place else None
-            for place in (twins.from_text, twins.from_picture)
+            for place in (variants.text_to_image, variants.image_to_image)
         )
         known = inspect.signature(from_text.__call__).parameters
         repainting = inspect.signature((from_picture or from_text).__call__).parameters
         assert row.denoiser in inspect.signature(from_text.__init__).parameters
-        assert {*row.always, *filter(None, [row.negative_needs])} <= set(known)
+        assert {*row.default_call_kwargs, *filter(None, [row.negative_prompt_requires])} <= set(known)
         assert ("callback" if row.callback == "in_place" else "callback_on_step_end") in repainting
         assert {"image", "strength"} <= set(repainting) or {"latents", "timesteps"} <= set(repainting)
         if row.denoiser == "transformer":
@@ -121,8 +111,8 @@ def test_the_documented_table_is_the_rows() -> None:
             str(row.latent_channels),
             f"{row.scaling_factor:g}",
             f"{row.shift_factor:g}",
-            str(row.pixels_per_latent),
-            str(row.packing),
+            str(row.vae_scale_factor),
+            str(row.patch_size),
             row.denoiser,
         )
         for row in FAMILIES.values()
@@ -130,9 +120,9 @@ def test_the_documented_table_is_the_rows() -> None:
 
 
 def test_our_latents_decode_to_the_stock_pipelines_picture(pipe: TransparentPipeline) -> None:
-    stock, row = pipe.pipeline, row_of(pipe.pipeline)
+    stock, row = pipe.pipeline, family_of(pipe.pipeline)[0]
     settings = Sampling(num_inference_steps=3, guidance_scale=4.0)
-    latents = sample(text_to_image(stock), one(), settings, SIZE)
+    latents = pipe.model.stock.sample(one(), settings, SIZE)
     assert latents.shape == (1, row.latent_channels, 8, 6)
     whole = stock(
         ["a cat"],
@@ -142,14 +132,14 @@ def test_our_latents_decode_to_the_stock_pipelines_picture(pipe: TransparentPipe
         generator=[torch.Generator().manual_seed(3)],
         output_type="pt",
         **SIZE,
-        **row.always,
+        **row.default_call_kwargs,
     ).images
     torch.testing.assert_close(pipe.autoencoder.decode_opaque(latents), whole, rtol=0, atol=DECODED)
     assert whole.std() > 0.05
 
 
 def test_our_scaled_latents_are_those_that_the_family_was_trained_on(pipe: TransparentPipeline) -> None:
-    row, vae = row_of(pipe.pipeline), pipe.pipeline.vae
+    row, vae = family_of(pipe.pipeline)[0], pipe.pipeline.vae
     rgb = torch.rand(1, 3, 64, 48)
     with torch.no_grad():
         raw = vae.encode(rgb * 2 - 1).latent_dist.mean
@@ -158,10 +148,10 @@ def test_our_scaled_latents_are_those_that_the_family_was_trained_on(pipe: Trans
 
 
 def test_packing_and_unpacking_give_the_latents_back(pipe: TransparentPipeline) -> None:
-    latents = torch.randn(2, row_of(pipe.pipeline).latent_channels, 6, 10)
-    held = packed(pipe.pipeline, latents)
-    assert torch.equal(unpacked(pipe.pipeline, held, 48, 80), latents)
-    assert held.ndim == (4 if row_of(pipe.pipeline).packing == 1 else 3)
+    latents = torch.randn(2, family_of(pipe.pipeline)[0].latent_channels, 6, 10)
+    held = pipe.model.stock.pack(latents)
+    assert torch.equal(pipe.model.stock.unpack(held, 48, 80), latents)
+    assert held.ndim == (4 if pipe.model.stock.family.patch_size == 1 else 3)
 
 
 def test_a_seed_gives_the_same_bytes_in_any_company(pipe: TransparentPipeline) -> None:
@@ -187,10 +177,10 @@ def test_any_size_comes_out_as_asked(pipe: TransparentPipeline, size: tuple[int,
 
 
 def test_the_size_is_the_models_own_unless_asked(pipe: TransparentPipeline) -> None:
-    native = {"flux": (1024, 1024)}.get(pipe.own.family, (64, 64))
+    native = {"flux": (1024, 1024)}.get(pipe.model.single.family, (64, 64))
     assert pipe.native_size == native
-    assert pipe.multiple % (8 * latents_multiple(pipe.pipeline)) == 0
-    assert latents_multiple(pipe.pipeline) == 2
+    assert pipe.model.size_multiple % (8 * pipe.model.stock.latents_multiple) == 0
+    assert pipe.model.stock.latents_multiple == 2
 
 
 def test_varying_at_strength_0_is_the_round_trip_and_goes_further_with_strength(
@@ -213,7 +203,7 @@ def test_varying_at_strength_0_is_the_round_trip_and_goes_further_with_strength(
 def test_varying_is_the_stock_image_to_image(name: str) -> None:
     pipe = of(name)
     stock, known = pipe.pipeline, pipe.encode(PICTURE)
-    package, module, cls = twins_of(stock).from_picture
+    package, module, cls = family_of(stock)[1].image_to_image
     other = getattr(import_module(f"diffusers.pipelines.{package}.{module}"), cls)(**stock.components)
     other.set_progress_bar_config(disable=True)
     expected = other(
@@ -226,13 +216,10 @@ def test_varying_is_the_stock_image_to_image(name: str) -> None:
         output_type="latent",
         **SIZE,
     ).images
-    found = sample(
-        image_to_image(stock),
-        one(),
-        Sampling(num_inference_steps=5, guidance_scale=4.0),
-        {"image": known, "strength": 0.6},
-    )
-    assert torch.equal(found, unpacked(stock, expected, 64, 48))
+    settings = Sampling(num_inference_steps=5, guidance_scale=4.0)
+    inputs = {"image": known, "strength": 0.6}
+    found = pipe.model.stock.image_to_image().sample(one(), settings, inputs)
+    assert torch.equal(found, pipe.model.stock.unpack(expected, 64, 48))
 
 
 @pytest.mark.parametrize("scheduler", [None, "dpm++-2m", "euler", "dpm++-2m-sde"])
@@ -243,15 +230,19 @@ def test_pixart_starts_from_the_picture_noised_to_the_step(scheduler: str | None
 
     def watch(_: object, inputs: tuple[torch.Tensor, ...], options: dict[str, torch.Tensor]) -> None:
         seen.append((inputs[0][:1], int(options["timestep"][0])))
-        sigmas.append(stock.scheduler.sigmas.clone())
+
+    def note(running: object, _: int, __: object, values: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+        sigmas.append(running.scheduler.sigmas.clone())
+        return values
 
     handle = stock.transformer.register_forward_pre_hook(watch, with_kwargs=True)
     settings = Sampling(num_inference_steps=10, guidance_scale=4.0, scheduler=scheduler)
     try:
-        sample(image_to_image(stock), one(), settings, {"image": known, "strength": 0.4})
+        more = {"image": known, "strength": 0.4, "callback_on_step_end": note}
+        pipe.model.stock.image_to_image().sample(one(), settings, more)
         partial, part = list(seen), sigmas[-1]
         seen.clear()
-        sample(text_to_image(stock), one(), settings, SIZE)
+        pipe.model.stock.sample(one(), settings, {**SIZE, "callback_on_step_end": note})
     finally:
         handle.remove()
     assert [step for _, step in partial] == [step for _, step in seen[-4:]]
@@ -287,17 +278,23 @@ def test_flow_matching_keeps_what_is_outside_at_the_noise_of_each_step(name: str
     mask = np.zeros((64, 48), np.uint8)
     mask[:, 16:32] = 255
     seen: list[torch.Tensor] = []
+    sigmas: list[torch.Tensor] = []
 
     def watch(_: object, inputs: object, options: dict[str, torch.Tensor]) -> None:
-        seen.append(unpacked(stock, options["hidden_states"][:1], 64, 48))
+        seen.append(pipe.model.stock.unpack(options["hidden_states"][:1], 64, 48))
+
+    def note(running: object, *_: object) -> dict[str, torch.Tensor]:
+        sigmas[:] = running.scheduler.sigmas
+        return {}
 
     handle = stock.transformer.register_forward_pre_hook(watch, with_kwargs=True)
     try:
-        pipe.inpaint(PICTURE, mask, "a cat", seed=3, num_inference_steps=4, guidance_scale=1.0, passes=1)
+        asked = {"num_inference_steps": 4, "guidance_scale": 1.0, "passes": 1}
+        pipe.inpaint(PICTURE, mask, "a cat", seed=3, pipeline_inputs={"callback_on_step_end": note}, **asked)
     finally:
         handle.remove()
     noise = torch.randn(known.shape, generator=torch.Generator().manual_seed(0))
-    for now, sigma in list(zip(seen, stock.scheduler.sigmas, strict=False))[1:]:
+    for now, sigma in list(zip(seen, sigmas, strict=False))[1:]:
         expected = (1 - sigma) * known + sigma * noise
         torch.testing.assert_close(now[..., [0, 1, 4, 5]], expected[..., [0, 1, 4, 5]], rtol=1e-4, atol=1e-4)
     assert len(seen) == 4
@@ -306,10 +303,10 @@ def test_flow_matching_keeps_what_is_outside_at_the_noise_of_each_step(name: str
 def test_what_repaints_by_the_way_does_so_here_too(
     pipe: TransparentPipeline, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("pellucid.pipelines.pipeline.FAULT", 0.0)  # every backdrop is mended
+    monkeypatch.setattr("pellucid.pipelines.single_layer.THRESHOLD", 0.0)  # every backdrop is mended
     asked = {"seed": 3, "num_inference_steps": 4, "passes": 1, "guidance_scale": 1.0}
     plain = image(pipe, **asked)
-    assert (image(pipe, mend_backdrop=True, **asked) != plain).any()
+    assert (image(pipe, fix_background=True, **asked) != plain).any()
     assert (image(pipe, hires_strength=0.5, **asked) != plain).any()
     assert pipe.upscale(PICTURE, "a cat", scale=1.3, strength=0.5, **asked).layers[0].image.shape == (
         83,
@@ -323,7 +320,7 @@ def test_an_adapters_differences_go_into_the_denoiser_and_come_off(
 ) -> None:
     stock, base = pipe.pipeline, image(pipe)
     before = {key: value.clone() for key, value in pipe.denoiser.state_dict().items()}
-    name = WEIGHTS.get(pipe.own.family, "pos_embed.proj.weight")
+    name = WEIGHTS.get(pipe.model.single.family, "pos_embed.proj.weight")
     torch.manual_seed(5)
     save_file({name: torch.randn(before[name].shape) * 0.3}, tmp_path / "own.safetensors")
     for strength, same in ((0.0, True), (1.0, False)):
@@ -331,16 +328,16 @@ def test_an_adapters_differences_go_into_the_denoiser_and_come_off(
             stock, tmp_path / "own.safetensors", strength=strength, autoencoder=pipe.autoencoder
         )
         assert (image(worn) == base).all() == same
-        assert worn.own.name == "own"
+        assert worn.model.single.name == "own"
         assert worn.detach() is stock
-    after = denoiser_of(stock).state_dict()
+    after = pipe.denoiser.state_dict()
     assert all(torch.equal(after[key], before[key]) for key in before)
 
 
 @pytest.mark.parametrize("name", ["sd3", "flux"])
 def test_an_image_to_image_pipeline_generates_too(name: str) -> None:
     pipe = of(name)
-    package, module, cls = twins_of(pipe.pipeline).from_picture
+    package, module, cls = family_of(pipe.pipeline)[1].image_to_image
     other = getattr(import_module(f"diffusers.pipelines.{package}.{module}"), cls)(**pipe.pipeline.components)
     other.set_progress_bar_config(disable=True)
     found = image(pellucid.attach(other, None, autoencoder=pipe.autoencoder))
@@ -383,15 +380,15 @@ def test_sd15_layer_files_are_not_offered_to_others(pipe: TransparentPipeline) -
         pipe.joint("a", "b")
     with pytest.raises(InputError, match="which is for sd15"):
         pellucid.attach(pipe.pipeline, "sd15-attn", autoencoder=pipe.autoencoder)
-    with pytest.raises(InputError, match="which is for sdxl"):
+    with pytest.raises(InputError, match=r"which is for sdxl|Nobody has released files"):
         pellucid.attach(pipe.pipeline)
     with pytest.raises(InputError, match=r"train a codec .*`pellucid train autoencoder`"):
         pellucid.attach(pipe.pipeline, None)
 
 
 def test_an_unknown_width_of_text_is_of_the_first_family() -> None:
-    assert row_of(tiny.sd15()).name == "sd15"
-    assert row_of(tiny.sdxl()).name == "sdxl"
+    assert family_of(tiny.sd15())[0].name == "sd15"
+    assert family_of(tiny.sdxl())[0].name == "sdxl"
 
 
 @pytest.mark.parametrize("name", TRANSFORMERS)
@@ -404,7 +401,7 @@ def test_layer_modes_that_need_a_unet_are_refused(name: str) -> None:
     plain = Mode(
         name="plain", title="opaque", family=name, adapter=None, outputs=MODES["mini-opaque"].outputs
     )
-    tasks = {"joint": (pipe.own, plain)}
+    tasks = {"joint": (pipe.model.single, plain)}
     other = pellucid.attach(pipe.pipeline, None, autoencoder=pipe.autoencoder, layers=tasks)
     scene = other.joint("a", "b", seed=1, num_inference_steps=2, passes=1, **SIZE)
     assert [layer.name for layer in scene.layers] == ["background", "foreground"]
@@ -441,6 +438,8 @@ def test_a_folder_with_its_codec_loads_and_without_is_explained(tmp_path: Path, 
         getattr(pipe.autoencoder, part).save_pretrained(tmp_path / "rgba" / part)
     (tmp_path / "rgba" / "convention.json").write_text('{"convention": "forge"}')
     found = pellucid.load(tmp_path)
-    assert found.own.sampling.passes == 1
+    assert found.model.single.sampling.passes == 8  # released codecs learned all orientations
+    (tmp_path / "rgba" / "convention.json").write_text('{"convention": "embedded"}')
+    assert pellucid.load(tmp_path).model.single.sampling.passes == 1
     again = image(found).astype(int)
     assert np.abs(again - image(pipe)).max() <= 1  # weights lie elsewhere in memory, sums may round otherwise

@@ -11,7 +11,7 @@ import tiny
 from pellucid.apps.cli import cli
 from pellucid.errors import InputError
 from pellucid.files.images import read_rgba, write_picture
-from pellucid.pipelines.inpainting import latent_mask, mask_of, pasted
+from pellucid.pipelines.inpainting import latent_mask, paste, to_mask
 from pellucid.pipelines.pipeline import TransparentPipeline
 from pellucid.pipelines.schedulers import SCHEDULERS
 
@@ -65,7 +65,7 @@ def test_every_scheduler_keeps_the_outside(name: str) -> None:
 def test_grey_mixes_premultiplied() -> None:
     red, clear = (np.full((1, 1, 4), value, np.uint8) for value in ((255, 0, 0, 255), (0, 255, 0, 0)))
     half = np.full((1, 1), 0.5, np.float32)
-    assert pasted(red, clear, half).tolist() == [[[255, 0, 0, 128]]]
+    assert paste(red, clear, half).tolist() == [[[255, 0, 0, 128]]]
 
 
 def test_every_cell_that_holds_some_white_is_repainted() -> None:
@@ -78,11 +78,11 @@ def test_every_cell_that_holds_some_white_is_repainted() -> None:
 
 def test_a_mask_may_be_any_picture_and_must_fit() -> None:
     see_through = np.dstack([np.full((40, 56, 3), 255, np.uint8), square()])
-    assert np.array_equal(mask_of(see_through, PICTURE), mask_of(square(), PICTURE))
-    with pytest.raises(InputError, match="40 x 56 like the picture, found 56 x 40"):
-        mask_of(square().T, PICTURE)
+    assert np.array_equal(to_mask(see_through, PICTURE), to_mask(square(), PICTURE))
+    with pytest.raises(InputError, match="40 x 56 like the image, found 56 x 40"):
+        to_mask(square().T, PICTURE)
     with pytest.raises(InputError, match="something white"):
-        mask_of(np.zeros_like(square()), PICTURE)
+        to_mask(np.zeros_like(square()), PICTURE)
 
 
 def test_the_command_repaints_with_the_embedded_model(tmp_path: Path) -> None:

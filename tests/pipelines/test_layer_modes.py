@@ -18,8 +18,8 @@ from pellucid.pipelines.modes import MODES, TASKS, Mode, Task
 from pellucid.pipelines.pipeline import TransparentPipeline
 from pellucid.rgba.compositing import over
 from pellucid.rgba.resizing import fit_rgba
-from pellucid.scene.boxes import cut
-from pellucid.weights.adapter_manager import stop_sigma
+from pellucid.scene.boxes import crop
+from pellucid.weights.adapter_manager import last_timestep
 
 SHARING = ("sd15-joint", "sd15-fg2bg", "sd15-bg2fg")
 CONCAT = ("sdxl-fg2ble", "sdxl-bg2ble", "sdxl-fgble2bg", "sdxl-bgble2fg")
@@ -62,7 +62,7 @@ class Bench:
             change(state)
             path = self.folder / f"{name}-changed-{RNG.integers(1 << 62)}.safetensors"
             save_file(state, path)
-        return replace(MODES[name], adapter=path, stop_at=1.0)
+        return replace(MODES[name], adapter=path, adapter_end=1.0)
 
 
 @pytest.fixture(scope="module")
@@ -242,10 +242,16 @@ def test_the_second_step_sees_the_first_ones_composite(sdxl: Bench) -> None:
     assert changed(without, call(sdxl.pipe(sdxl_bg2ble=other_middle, sdxl_bgble2fg=deaf))) == {"composite"}
 
 
-def test_stop_at_is_the_released_noise_level() -> None:
+def test_the_adapter_ends_at_the_released_noise_level() -> None:
     golden = Golden("cond_image")
+    kept = torch.cumprod(1 - torch.linspace(0.00085**0.5, 0.012**0.5, 1000, dtype=torch.float64) ** 2, 0)
+    logs = (((1 - kept) / kept) ** 0.5).log().numpy()  # of Stable Diffusion 1.5's and XL's noise levels
     for share, wanted in zip(golden.arrays["percent"], golden.arrays["percent_to_sigma"], strict=True):
-        assert stop_sigma(float(share)) == pytest.approx(float(wanted), rel=1e-5)
+        if 0 < share < 1:
+            sigma = np.exp(np.interp(last_timestep(float(share)), range(1000), logs))
+            assert sigma == pytest.approx(float(wanted), rel=1e-5)
+    assert last_timestep(0.0) == float("inf")
+    assert last_timestep(1.0) == 0
 
 
 def test_stop_at_and_strength_can_be_asked_for(sdxl: Bench) -> None:
@@ -255,13 +261,13 @@ def test_stop_at_and_strength_can_be_asked_for(sdxl: Bench) -> None:
         settings = {"seed": 3, **FAST, "num_inference_steps": 6, **options}
         return frames_of(pipe.split(OTHER, "a sea", foreground=PICTURE, **settings))["background"]
 
-    assert len({split(), split(stop_at=0.4), split(adapter_strength=0.5), split(stop_at=0.0)}) == 4
-    assert split(stop_at=1.0) == split(adapter_strength=1.0) == split()
-    with pytest.raises(pellucid.errors.InputError, match="stop_at of 0 to 1"):
-        split(stop_at=1.5)
+    assert len({split(), split(adapter_end=0.4), split(adapter_strength=0.5), split(adapter_end=0.0)}) == 4
+    assert split(adapter_end=1.0) == split(adapter_strength=1.0) == split()
+    with pytest.raises(pellucid.errors.InputError, match="adapter_end of 0 to 1"):
+        split(adapter_end=1.5)
     with pytest.raises(pellucid.errors.InputError, match="strength of 0 to 2"):
         split(adapter_strength=3)
-    assert split(stop_at=0.4, adapter_strength=1.0) == split(stop_at=0.4)
+    assert split(adapter_end=0.4, adapter_strength=1.0) == split(adapter_end=0.4)
 
 
 def test_after_stop_at_the_plain_unet_goes_on_alone(sdxl: Bench) -> None:
@@ -270,13 +276,13 @@ def test_after_stop_at_the_plain_unet_goes_on_alone(sdxl: Bench) -> None:
     def split(**changes: object) -> dict[str, bytes]:
         mode = replace(pipe.tasks["split_background"][0], **changes)
         tasks = {"split_background": (mode,)}
-        other = TransparentPipeline(pipe.pipeline, pipe.autoencoder, tasks=tasks, wardrobe=pipe.wardrobe)
+        other = TransparentPipeline(pipe.pipeline, pipe.autoencoder, tasks=tasks, adapters=pipe.adapters)
         settings = {"seed": 3, **FAST, "num_inference_steps": 6}
         return frames_of(other.split(OTHER, "a sea", foreground=PICTURE, **settings))
 
     plain = split(adapter=None, conditions=())
-    assert split(stop_at=0.0) == plain
-    assert len({split(stop_at=share)["background"] for share in (0.0, 0.3, 0.7, 1.0)}) == 4
+    assert split(adapter_end=0.0) == plain
+    assert len({split(adapter_end=share)["background"] for share in (0.0, 0.3, 0.7, 1.0)}) == 4
     assert split(adapter=None, conditions=()) == plain
 
 
@@ -392,7 +398,7 @@ def test_a_box_that_is_not_on_the_canvas_is_refused(sd15: Bench, box: tuple[int,
     with pytest.raises(InputError, match="Expected a box"):
         sd15.pipe().foreground_on(PICTURE, "a cat", box=box, **FAST)
     with pytest.raises(InputError, match="Give four whole numbers"):
-        cut(PICTURE, box[:3])
+        crop(PICTURE, box[:3])
     with pytest.raises(InputError, match="no height or width with a box"):
         sd15.pipe().foreground_on(PICTURE, "a cat", box=(0, 0, 9, 9), height=64, **FAST)
 
@@ -438,5 +444,5 @@ def test_wrong_arguments_are_explained(sd15: Bench) -> None:
     ]:
         with pytest.raises(pellucid.errors.PellucidError, match=words):
             call()
-    with pytest.raises(TypeError, match=r"'guidance'. Choose from .*guidance_scale"):
+    with pytest.raises(TypeError, match=r"unexpected keyword argument 'guidance'"):
         pipe.joint("a", "b", guidance=3)

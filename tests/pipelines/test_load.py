@@ -1,13 +1,25 @@
 """Loading from folders: the embedded layout and what `save_pretrained` wrote."""
 
+import json
+import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
+from diffusers.pipelines.pipeline_utils import DiffusionPipeline
+from diffusers.pipelines.stable_diffusion_xl.pipeline_stable_diffusion_xl_img2img import (
+    StableDiffusionXLImg2ImgPipeline,
+)
+from diffusers.pipelines.stable_diffusion_xl.pipeline_stable_diffusion_xl_inpaint import (
+    StableDiffusionXLInpaintPipeline,
+)
 
 import pellucid
 import tiny
 from pellucid.errors import InputError, WeightsError
+from pellucid.pipelines.families import FAMILIES
 from pellucid.rgba.resizing import fit_rgba
 
 
@@ -45,6 +57,97 @@ def test_a_saved_stock_pipeline_loads(kind: str, tmp_path: Path) -> None:
     codec.alpha_decoder.save_pretrained(tmp_path / "rgba" / "alpha_decoder")
     scene = pellucid.load(tmp_path).generate("a", seed=1, num_inference_steps=2, height=9, width=9)
     assert scene.layers[0].image.shape == (9, 9, 4)
+
+
+def save_codec(stock: DiffusionPipeline, folder: Path, convention: str) -> None:
+    codec = tiny.codec(stock.vae, convention=convention)
+    codec.offset_encoder.save_pretrained(folder / "rgba" / "offset_encoder")
+    codec.alpha_decoder.save_pretrained(folder / "rgba" / "alpha_decoder")
+    (folder / "rgba" / "convention.json").write_text(json.dumps({"convention": convention}))
+
+
+@pytest.mark.parametrize("kind", ["sd15", "sdxl"])
+@pytest.mark.parametrize(("convention", "passes"), [("forge", 8), ("embedded", 1)])
+def test_a_model_with_a_codec_of_its_own_keeps_its_familys_settings(
+    kind: str, convention: str, passes: int, tmp_path: Path
+) -> None:
+    stock = getattr(tiny, kind)()
+    stock.save_pretrained(tmp_path)
+    save_codec(stock, tmp_path, convention)
+    pipe = pellucid.load(tmp_path)
+    assert pipe.model.single.sampling == replace(FAMILIES[kind].sampling, passes=passes)
+    assert not pipe.model.single.sampling.fixed_resolution
+    wide = pipe.generate("a", seed=1, num_inference_steps=2, height=64, width=192).layers[0].image
+    assert wide.shape == (64, 192, 4)
+    square = pipe.generate("a", seed=1, num_inference_steps=2).layers[0].image
+    assert not np.array_equal(wide, fit_rgba(square, 64, 192, "fit"))  # sampled at that size
+
+
+@pytest.mark.parametrize("cls", [StableDiffusionXLImg2ImgPipeline, StableDiffusionXLInpaintPipeline])
+def test_a_folder_saved_by_another_pipeline_class_of_the_family_loads(cls: type, tmp_path: Path) -> None:
+    stock = cls(**tiny.sdxl().components, add_watermarker=False)
+    stock.save_pretrained(tmp_path)
+    save_codec(stock, tmp_path, "forge")
+    pipe = pellucid.load(tmp_path)
+    assert pipe.generate("a", seed=1, num_inference_steps=2).layers[0].image.shape == (64, 64, 4)
+
+
+def test_a_cpu_with_a_number_is_a_cpu(folder: Path) -> None:
+    assert pellucid.load(folder, device="cpu:0").pipeline.unet.dtype == torch.float32
+
+
+def test_pickles_are_refused(tmp_path: Path) -> None:
+    tiny.sd15().save_pretrained(tmp_path, safe_serialization=False)
+    with pytest.raises(WeightsError, match="safetensors"):
+        pellucid.load(tmp_path)
+
+
+def test_a_safety_checker_that_is_left_out_is_told(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    stock = tiny.sd15()
+    stock.save_pretrained(tmp_path)
+    save_codec(stock, tmp_path, "forge")
+    pellucid.load(tmp_path)
+    assert not [record for record in caplog.records if record.name.startswith("pellucid")]
+    index = json.loads((tmp_path / "model_index.json").read_text())
+    index["safety_checker"] = ["stable_diffusion", "StableDiffusionSafetyChecker"]
+    (tmp_path / "model_index.json").write_text(json.dumps(index))
+    pellucid.load(tmp_path)
+    assert "is left out: it judges finished images" in caplog.text
+
+
+@pytest.mark.parametrize("content", [b"", b"{", b"[]", b"null", b"\xff\xfe"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "model_index.json",
+        "tokenizer/tokenizer_config.json",
+        "tokenizer/tokenizer.json",
+        "scheduler/scheduler_config.json",
+        "unet/config.json",
+        "unet/diffusion_pytorch_model.safetensors",
+        "text_encoder/config.json",
+        "text_encoder/model.safetensors",
+        "vae/config.json",
+        "rgba/convention.json",
+        "rgba/alpha_decoder/config.json",
+        "rgba/offset_encoder/diffusion_pytorch_model.safetensors",
+    ],
+)
+def test_a_damaged_file_of_a_model_is_told(folder: Path, tmp_path: Path, name: str, content: bytes) -> None:
+    damaged = shutil.copytree(folder, tmp_path / "model")
+    (damaged / name).write_bytes(content)
+    with pytest.raises(WeightsError):
+        pellucid.load(damaged)
+
+
+@pytest.mark.parametrize("kind", ["sd15", "sdxl"])
+@pytest.mark.parametrize("name", ["model_index.json", "tokenizer/tokenizer.json", "unet/config.json"])
+def test_a_damaged_file_of_a_stock_model_is_told(kind: str, name: str, tmp_path: Path) -> None:
+    stock = getattr(tiny, kind)()
+    stock.save_pretrained(tmp_path)
+    (tmp_path / name).write_bytes(b"{")
+    with pytest.raises(WeightsError):
+        pellucid.load(tmp_path)
 
 
 def test_what_cannot_be_loaded_is_explained(folder: Path, tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ from psd_tools.constants import BlendMode, Resource
 from pellucid.errors import FileError, InputError
 from pellucid.files.images import read_rgba
 from pellucid.rgba.compositing import over
-from pellucid.scene.formats.xmltext import xml_text
+from pellucid.scene.formats.xmp import xml_text
 from pellucid.scene.layer import Branch, Group, Layer, tree_of
 from pellucid.scene.scene import Scene
 from scene.scenes import noise, scenes, stack
@@ -210,3 +210,22 @@ def test_names_and_depths_are_checked() -> None:
         Layer(image=noise(1, 1), groups=(Group(),) * 65)
     with pytest.raises(InputError, match="opacity of 0 to 1"):
         Group(opacity=2)
+
+
+@pytest.mark.parametrize("ending", [".psd", ".ora", ".zip"])
+@pytest.mark.parametrize("with_reference", [False, True])
+def test_a_users_own_hidden_group_called_references_stays_a_group(
+    tmp_path: Path, ending: str, with_reference: bool
+) -> None:
+    group = Group(name="references", visible=False, opacity=128 / 255)
+    picture = np.full((4, 4, 4), 200, np.uint8)
+    layers = (Layer(image=picture, name="a"), Layer(image=picture, name="b", groups=(group,)))
+    kept = (Layer(image=picture, name="whole"),) if with_reference else ()
+    path = Scene(layers=layers, references=kept, height=4, width=4).save(tmp_path / f"scene{ending}")
+    found = Scene.open(path)
+    assert [(layer.name, [each.name for each in layer.groups]) for layer in found.layers] == [
+        ("a", []),
+        ("b", ["references"]),
+    ]
+    assert found.layers[1].groups[0].opacity == pytest.approx(128 / 255)
+    assert [layer.name for layer in found.references] == [layer.name for layer in kept]

@@ -17,8 +17,9 @@ from goldens.loading import keys
 from pellucid.data.records import Record
 from pellucid.data.shards import write_shard
 from pellucid.errors import ConfigError, InputError, WeightsError
-from pellucid.pipelines.families import FAMILIES, denoiser_of
-from pellucid.pipelines.loading import stock_pipeline
+from pellucid.pipelines.families import FAMILIES
+from pellucid.pipelines.loading import load_stock_pipeline
+from pellucid.pipelines.stock import StockPipeline
 from pellucid.training.denoiser.parameters import select_parameters
 from pellucid.training.denoiser.predict import condition_names
 from pellucid.training.recipe import Recipe
@@ -110,7 +111,7 @@ def prediction(stage: TextToImageStage, net: nn.Module) -> Tensor:
 
 
 def reloaded(folder: Path, adapter: Path) -> nn.Module:
-    net = denoiser_of(stock_pipeline(folder, torch.float32))
+    net = StockPipeline(load_stock_pipeline(folder, torch.float32)).denoiser
     assert not apply_adapter(net, adapter).unmatched
     return net
 
@@ -156,9 +157,9 @@ def test_a_family_learns_adjusted_latents(
         method in ("lora", "locon") and hasattr(type(stage.frozen.pipeline), "load_lora_weights")
     )
     if lora.exists():
-        stock = stock_pipeline(folders[name], torch.float32)
+        stock = load_stock_pipeline(folders[name], torch.float32)
         stock.load_lora_weights(lora)
-        again = prediction(stage, denoiser_of(stock))
+        again = prediction(stage, StockPipeline(stock).denoiser)
         torch.testing.assert_close(again, prediction(stage, net), rtol=1e-3, atol=1e-4)
 
 
@@ -213,10 +214,10 @@ def test_a_file_says_which_released_codec_it_was_trained_with(
     start = select_parameters(net, "lora", rank=2)
     save_adapter(net, start, path, codec="sdxl-attn")
     with pytest.raises(WeightsError, match=r"sdxl-encoder|vae_transparent_encoder"):
-        pellucid.attach(stock_pipeline(folders["sdxl"], torch.float32), path)
+        pellucid.attach(load_stock_pipeline(folders["sdxl"], torch.float32), path)
     save_adapter(net, start, path)
     with pytest.raises(InputError, match="Expected an autoencoder"):
-        pellucid.attach(stock_pipeline(folders["sdxl"], torch.float32), path)
+        pellucid.attach(load_stock_pipeline(folders["sdxl"], torch.float32), path)
 
 
 @pytest.mark.parametrize(
@@ -271,7 +272,7 @@ def test_frozen_weights_in_half_precision_train_the_same_adapter(
         assert losses[-1] < first
     assert losses[1] == pytest.approx(losses[0], rel=0.03)
     assert not apply_adapter(
-        denoiser_of(stock_pipeline(folders[name], torch.float32)),
+        StockPipeline(load_stock_pipeline(folders[name], torch.float32)).denoiser,
         tmp_path / "True" / "export" / "adapter" / "transparent.safetensors",
     ).unmatched
 
@@ -352,7 +353,7 @@ def test_cached_latents_and_checkpointed_gradients_change_nothing(
         Trainer(made, stage, tmp_path / str(number)).train()
         weights.append({key: value.clone() for key, value in trained_in(stage.frozen.net).items()})
     kept = sorted(path.name.rpartition("-")[0] for path in (tmp_path / "pellucid" / "latents").iterdir())
-    conditions = [f"texts-{each}" for each in condition_names(stage.frozen.pipeline)]
+    conditions = [f"texts-{each}" for each in condition_names(stage.frozen.stock)]
     assert kept == sorted(["latents", *conditions])
     for other in weights[1:]:
         for key, value in weights[0].items():

@@ -65,8 +65,8 @@ def test_every_sdxl_name_maps() -> None:
 
 def test_every_name_of_the_sdxl_files_maps() -> None:
     known = {row[1] for row in table("sdxl_unet_ldm_to_diffusers")}
-    for name in ("attn", "conv"):
-        assert {ldm_to_diffusers(key.split("::")[0]) for key in keys(f"layer_xl_transparent_{name}")} <= known
+    for name in ("transparent_attn", "transparent_conv", "fg2ble", "fgble2bg"):
+        assert {ldm_to_diffusers(key.split("::")[0]) for key in keys(f"layer_xl_{name}")} <= known
     assert keys("ld_diffusers_sdxl_attn").keys() <= known
 
 
@@ -128,9 +128,15 @@ def test_two_adapters_come_off_together(tmp_path: Path) -> None:
     assert same(bits(unet), before)
 
 
-def test_names_that_fit_nothing_are_reported(tmp_path: Path) -> None:
-    report = apply_adapter(tiny_unet(), delta_file(tmp_path / "b.safetensors", odd=torch.rand(1)))
-    assert report.unmatched == ("odd",)
+def test_names_that_fit_nothing_are_refused(tmp_path: Path) -> None:
+    unet = tiny_unet()
+    before, path = bits(unet), delta_file(tmp_path / "b.safetensors", odd=torch.rand(1))
+    with pytest.raises(WeightsError, match=r"1 of its 3 tensors have no place, such as odd. Take the file"):
+        apply_adapter(unet, path)
+    foreign = {"unet.conv_in.lora_A.weight": torch.rand(1)}
+    with pytest.raises(WeightsError, match=r"1 of its 3 tensors .* load_lora_weights"):
+        apply_adapter(unet, delta_file(tmp_path / "c.safetensors", **foreign))
+    assert same(bits(unet), before)
 
 
 def test_plain_diffusers_names_are_added(tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 """The `pellucid` command: a table of commands, each loaded when it runs; `--help` loads no torch."""
 
+import logging
 import sys
 from importlib import import_module
 
@@ -56,6 +57,7 @@ def cli() -> None:
 
 def main() -> None:
     """Runs the command line: exit code 0, 1 (our error, one line) or 2 (wrong usage)."""
+    logging.getLogger("psd_tools").addHandler(logging.NullHandler())  # no lines on stderr about files
     try:
         cli(prog_name="pellucid")
     except PellucidError as error:

@@ -11,8 +11,8 @@ from pellucid.data.shards import Sample
 from pellucid.errors import InputError
 from pellucid.evaluation.eval_data import resized, spread
 from pellucid.evaluation.metrics import nearest_rank, rgba_tensor
+from pellucid.pipelines.arguments import MAX_COUNT
 from pellucid.pipelines.pipeline import TransparentPipeline
-from pellucid.pipelines.requests import MAX_COUNT
 from pellucid.progress import track
 from pellucid.rgba.preview import contact_sheet
 from pellucid.rgba.types import AnyArray
@@ -49,7 +49,7 @@ def generate_all(
             num_inference_steps=num_inference_steps,
             guidance_scale=guidance_scale,
         )
-        pictures += [scene.layers[0].image for scene in (scenes if isinstance(scenes, list) else [scenes])]
+        pictures += [scene.layers[0].image for scene in scenes]
     return pictures
 
 

@@ -19,7 +19,7 @@ from pellucid.evaluation.metrics import (
     rgba_tensor,
 )
 from pellucid.models.autoencoder import RGBAAutoencoder
-from pellucid.pipelines.codec import with_margin
+from pellucid.pipelines.latents import pad_to_multiple
 from pellucid.pipelines.pipeline import TransparentPipeline
 from pellucid.progress import track
 from pellucid.rgba.types import AnyArray
@@ -38,9 +38,9 @@ def score_reconstruction(
     all_passes: bool = False,
 ) -> dict[str, Any]:
     """`score_codec` of a pipeline's codec; the UNet does not run. `passes` None takes the model's."""
-    passes = pipe.sampling.passes if passes is None else passes
+    passes = pipe.model.single.sampling.passes if passes is None else passes
     return score_codec(
-        pipe.autoencoder, pictures, multiple=pipe.multiple, passes=passes, all_passes=all_passes
+        pipe.autoencoder, pictures, multiple=pipe.model.size_multiple, passes=passes, all_passes=all_passes
     )
 
 
@@ -105,7 +105,7 @@ def _score(
     codec: RGBAAutoencoder, batch: list[AnyArray], multiple: int, passes: int, compared: Sequence[int]
 ) -> dict[tuple[str, str], float]:
     """Mean scores of a batch, by kind and name."""
-    canvases = [with_margin(picture, multiple) for picture in batch]
+    canvases = [pad_to_multiple(picture, multiple) for picture in batch]
     adjusted, plain = (
         torch.cat([codec.encode_picture(canvas, use_offset=use) for canvas in canvases])
         for use in (True, False)

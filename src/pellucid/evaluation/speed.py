@@ -61,18 +61,18 @@ def score_speed(
 
     pipe = load()
     times = [clock()]
-    device = torch.device(pipe.denoiser.device)
+    device = pipe.model.stock.device
     size = (0, 0)
     for run in range(runs + 1):
         scene = pipe.generate(
-            [prompt],
+            prompt,
             seed=run,
             height=height,
             width=width,
             num_inference_steps=num_inference_steps,
             passes=passes,
         )
-        size = scene[0].layers[0].image.shape if isinstance(scene, list) else (0, 0)
+        size = scene.layers[0].image.shape
         times.append(clock())
     spent = [later - earlier for earlier, later in pairwise(times[1:])]
     memory = peak_memory_mib(device)
@@ -80,8 +80,8 @@ def score_speed(
         "device": str(device),
         "threads": torch.get_num_threads(),
         "size": f"{size[0]} x {size[1]}",
-        "steps": num_inference_steps or pipe.sampling.num_inference_steps,
-        "passes": pipe.sampling.passes if passes is None else passes,
+        "steps": num_inference_steps or pipe.model.single.sampling.num_inference_steps,
+        "passes": pipe.model.single.sampling.passes if passes is None else passes,
         "runs": runs,
         "load_s": round(times[0] - begun, 3),
         "first_s": round(times[1] - times[0], 3),

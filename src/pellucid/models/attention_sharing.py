@@ -1,10 +1,10 @@
-"""Layers of one scene that attend to each other, through LoRAs and frame attention in every attention.
+"""Lets the layers of one scene attend to each other, by LoRAs and frame attention in every attention.
 
 A "frame" is one layer of the scene, and its index is fastest in a batch: row i is of frame i mod frames.
 Source: paper section 3.3; SPEC d.1.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
@@ -18,38 +18,41 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from pellucid.errors import InputError
+from pellucid.models.hint_encoder import CONTROL_CHANNELS, HintEncoder
 
-SIGNAL_CHANNELS = 256
 EPS = 1e-6
 
 
 @dataclass
 class SharingState:
-    """What the units of one UNet read at each call; change it between calls."""
+    """Holds what the units of one UNet read at each call; change it between calls."""
 
-    signals: dict[int, Tensor] = field(default_factory=dict[int, Tensor])
+    control_features: dict[int, Tensor] = field(default_factory=dict[int, Tensor])
     """Control features "scenes 256 h w" by their number of tokens h * w; empty without control."""
-    overrides: Sequence[Tensor | None] = ()
+    prompt_overrides: Sequence[Tensor | None] = ()
     """Text context "1 tokens width" of each frame; None keeps the call's own."""
-    cond_mark: Tensor | None = None
+    is_unconditional: Tensor | None = None
     """One value a batch row: 1 for unconditional rows, which keep the call's context, 0 for conditional.
 
     None takes the first half of the batch as unconditional, as classifier-free guidance stacks it.
     """
+    follows_input: bool = False
+    """Whether units move to the device and dtype of what they are called with. Adapters set it, since the
+    UNet may be moved, cast or offloaded after them; in training the units keep the optimizer's dtype."""
     guided: bool = True
-    """Without `cond_mark`: whether the batch has an unconditional half."""
+    """Without `is_unconditional`: whether the batch has an unconditional half."""
 
-    def mark(self, rows: int, like: Tensor) -> Tensor:
-        """`cond_mark` of `rows` rows."""
-        if self.cond_mark is not None:
-            return self.cond_mark.to(like)
-        mark = like.new_zeros(rows)
+    def unconditional_rows(self, rows: int, like: Tensor) -> Tensor:
+        """Returns 1 for each of `rows` rows that is unconditional, else 0, in the dtype of `like`."""
+        if self.is_unconditional is not None:
+            return self.is_unconditional.to(like)
+        marks = like.new_zeros(rows)
         if self.guided:
-            mark[: rows // 2] = 1
-        return mark
+            marks[: rows // 2] = 1
+        return marks
 
 
-class LowRank(nn.Module):
+class LoRALinear(nn.Module):
     """A low-rank weight difference."""
 
     def __init__(self, inner: int, outer: int, rank: int) -> None:
@@ -60,21 +63,33 @@ class LowRank(nn.Module):
         nn.init.zeros_(self.up.weight)
 
     def forward(self, x: Tensor, base: nn.Module) -> Tensor:
-        """`base` and the difference, applied to `x`; merged first if that is cheaper.
-
-        A layer with another LoRA in it, or a quantised one, is no plain matrix.
-        """
-        plain = type(base) is nn.Linear
+        """Applies `base` and the difference to `x`; merges them first if that is cheaper."""
         inner, outer = self.down.in_features, self.up.out_features
-        if not plain or x[..., 0].numel() * (inner + outer) < inner * outer:  # fewer sums than merging
+        if not _is_matrix(base) or x[..., 0].numel() * (inner + outer) < inner * outer:
             return base(x) + self.up(self.down(x.to(self.down.weight))).to(x)
+        assert isinstance(base, nn.Linear)
         weight = base.weight.to(x) + self.up.weight.to(x) @ self.down.weight.to(x)
         bias: Tensor | None = getattr(base, "bias")  # noqa: B009 - torch's types deny that it may be None
         return F.linear(x, weight, None if bias is None else bias.to(x))
 
 
+def _is_matrix(layer: nn.Module) -> bool:
+    """Tells whether a layer's weight is all that it does.
+
+    It is not with another LoRA in it, quantised, or with hooks, which bring offloaded or 8-bit weights where
+    and as they are needed, and only when the layer is called.
+    """
+    hooked = bool(layer._forward_pre_hooks or layer._forward_hooks)  # pyright: ignore[reportPrivateUsage]
+    return (
+        type(layer) is nn.Linear
+        and not hooked
+        and not hasattr(layer, "_hf_hook")  # accelerate's offloading
+        and not hasattr(layer, "_diffusers_hook")
+    )
+
+
 def attend(q: Tensor, k: Tensor, v: Tensor, heads: int) -> Float[Tensor, "b n d"]:
-    """Multi-head attention of tokens "b n d"."""
+    """Computes multi-head attention of tokens "b n d"."""
     q, k, v = (x.unflatten(-1, (heads, -1)).transpose(1, 2) for x in (q, k, v))
     return F.scaled_dot_product_attention(q, k, v).transpose(1, 2).flatten(2)
 
@@ -88,10 +103,10 @@ class AttentionSharingUnit(nn.Module):
         """`width` features a token, text or self `context` features."""
         super().__init__()
         self.frames, self.heads = frames, heads
-        self.to_q_lora = nn.ModuleList(LowRank(width, width, rank) for _ in range(frames))
-        self.to_k_lora = nn.ModuleList(LowRank(context, width, rank) for _ in range(frames))
-        self.to_v_lora = nn.ModuleList(LowRank(context, width, rank) for _ in range(frames))
-        self.to_out_lora = nn.ModuleList(LowRank(width, width, rank) for _ in range(frames))
+        self.to_q_lora = nn.ModuleList(LoRALinear(width, width, rank) for _ in range(frames))
+        self.to_k_lora = nn.ModuleList(LoRALinear(context, width, rank) for _ in range(frames))
+        self.to_v_lora = nn.ModuleList(LoRALinear(context, width, rank) for _ in range(frames))
+        self.to_out_lora = nn.ModuleList(LoRALinear(width, width, rank) for _ in range(frames))
         self.temporal_i = nn.Linear(width, width)
         self.temporal_q = nn.Linear(width, width)
         self.temporal_k = nn.Linear(width, width)
@@ -113,7 +128,7 @@ class AttentionSharingUnit(nn.Module):
         state: SharingState | None = None,
         images: "ImagePrompts | None" = None,
     ) -> Float[Tensor, "b n d"]:
-        """What the replaced attention adds to the residual stream.
+        """Computes what the replaced attention adds to the residual stream.
 
         Args:
             tokens: normalised tokens of all frames, frame index fastest.
@@ -128,15 +143,16 @@ class AttentionSharingUnit(nn.Module):
                 f"The batch must be a multiple of {self.frames} layers, found {rows}. Generate whole scenes."
             )
         state = state or SharingState()
-        mark = state.mark(rows, tokens)[:, None, None]
+        unconditional = state.unconditional_rows(rows, tokens)[:, None, None]
         mixed = torch.empty_like(tokens)
         for frame in range(self.frames):
             rows_of = slice(frame, None, self.frames)
             x = self._controlled(tokens[rows_of], frame, state)
             text = None if context is None else context[rows_of]
-            override = state.overrides[frame] if frame < len(state.overrides) else None
+            override = state.prompt_overrides[frame] if frame < len(state.prompt_overrides) else None
             if text is not None and override is not None:
-                text = override.to(text) * (1 - mark[rows_of]) + text * mark[rows_of]
+                own = unconditional[rows_of]
+                text = override.to(text) * (1 - own) + text * own
             shown = [each[rows_of] for each in images.states] if images else []
             also = images and partial(images.attention, shown)
             mixed[rows_of] = x + self._attention(x, base, x if text is None else text, frame, also)
@@ -145,17 +161,19 @@ class AttentionSharingUnit(nn.Module):
     def _controlled(self, x: Tensor, frame: int, state: SharingState) -> Tensor:
         if self.control_convs is None:
             return x
-        if x.shape[1] not in state.signals:
+        if x.shape[1] not in state.control_features:
             raise InputError(
-                f"No control signal has {x.shape[1]} tokens, found {list(state.signals)}. Set the hint first."
+                f"No control signal has {x.shape[1]} tokens, found {list(state.control_features)}. "
+                "Set the hint first, at the size of the result."
             )
-        signal = self.control_convs[frame](state.signals[x.shape[1]].to(x)).flatten(2).transpose(1, 2)
-        if x.shape[0] % signal.shape[0]:
+        feature_map = self.control_convs[frame](state.control_features[x.shape[1]].to(x))
+        feature = feature_map.flatten(2).transpose(1, 2)
+        if x.shape[0] % feature.shape[0]:
             raise InputError(
-                f"Expected one hint or one a scene, found {signal.shape[0]} for {x.shape[0]} rows. "
+                f"Expected one hint or one a scene, found {feature.shape[0]} for {x.shape[0]} rows. "
                 "Set them again."
             )
-        return x + signal.repeat(x.shape[0] // signal.shape[0], 1, 1)
+        return x + feature.repeat(x.shape[0] // feature.shape[0], 1, 1)
 
     def _attention(
         self,
@@ -176,7 +194,7 @@ class AttentionSharingUnit(nn.Module):
     def _across_frames(self, mixed: Tensor) -> Tensor:
         rows, n, width = mixed.shape
         x = self.temporal_i(self.temporal_n(mixed))
-        if self.frames == 1:  # attention to itself alone
+        if self.frames == 1:  # the softmax over one frame is 1, so queries and keys do not matter
             return self.temporal_o(self.temporal_v(x))
         x = x.view(-1, self.frames, n, width).transpose(1, 2).reshape(-1, self.frames, width)
         x = self.temporal_o(attend(self.temporal_q(x), self.temporal_k(x), self.temporal_v(x), self.heads))
@@ -184,57 +202,23 @@ class AttentionSharingUnit(nn.Module):
 
 
 def _control(width: int) -> nn.Sequential:
-    last = nn.Conv2d(SIGNAL_CHANNELS, width, 1)
+    last = nn.Conv2d(CONTROL_CHANNELS, width, 1)
     nn.init.zeros_(last.weight)
     nn.init.zeros_(last.bias)  # pyright: ignore[reportArgumentType]
-    return nn.Sequential(nn.Conv2d(SIGNAL_CHANNELS, SIGNAL_CHANNELS, 3, padding=1), nn.SiLU(), last)
-
-
-class HintEncoder(nn.Module):
-    """Features of a control picture at 1/8, 1/16, 1/32 and 1/64 of its size. Source: SPEC d.3."""
-
-    def __init__(self) -> None:
-        """Has no options: the released sizes."""
-        super().__init__()
-        first: list[nn.Module] = []
-        steps = (
-            (3, 32, 1),
-            (32, 32, 1),
-            (32, 64, 2),
-            (64, 64, 1),
-            (64, 128, 2),
-            (128, 128, 1),
-            (128, 256, 2),
-        )
-        for inner, outer, stride in (*steps, (256, 256, 1)):
-            first += [nn.Conv2d(inner, outer, 3, stride=stride, padding=1), nn.SiLU()]
-        self.blocks_0 = nn.Sequential(*first)
-        for i in range(1, 4):
-            halving = nn.Conv2d(SIGNAL_CHANNELS, SIGNAL_CHANNELS, 3, stride=2, padding=1)
-            same = nn.Conv2d(SIGNAL_CHANNELS, SIGNAL_CHANNELS, 3, padding=1)
-            self.add_module(f"blocks_{i}", nn.Sequential(halving, nn.SiLU(), same, nn.SiLU()))
-
-    def forward(self, picture: Float[Tensor, "scenes 3 h w"]) -> dict[int, Tensor]:
-        """Features by number of tokens. `picture` in [-1, 1], over mid grey."""
-        signals: dict[int, Tensor] = {}
-        x = picture
-        for i in range(4):
-            x = getattr(self, f"blocks_{i}")(x)
-            signals[x.shape[-2] * x.shape[-1]] = x
-        return signals
+    return nn.Sequential(nn.Conv2d(CONTROL_CHANNELS, CONTROL_CHANNELS, 3, padding=1), nn.SiLU(), last)
 
 
 @dataclass(frozen=True, slots=True)
 class ImagePrompts:
-    """What an IP-Adapter shows one attention."""
+    """Holds what an IP-Adapter shows one attention."""
 
     processor: Any
     """diffusers' IP-Adapter processor, with its keys, values and scales."""
     states: Sequence[Tensor]
-    """Features "rows pictures tokens width" of each adapter."""
+    """Features "rows images tokens width" of each adapter."""
 
     def attention(self, states: Sequence[Tensor], q: Tensor, heads: int) -> Tensor:
-        """Attention of queries "b n d" to the rows' pictures, scaled and summed."""
+        """Computes attention of queries "b n d" to the rows' images, scaled and summed."""
         total = torch.zeros_like(q)
         each = zip(states, self.processor.to_k_ip, self.processor.to_v_ip, self.processor.scale, strict=True)
         for state, to_k, to_v, scale in each:
@@ -244,7 +228,7 @@ class ImagePrompts:
 
 
 class SharingProcessor:
-    """diffusers attention processor that runs one unit.
+    """Runs one unit as a diffusers attention processor.
 
     diffusers makes new ones of the class that it finds when IP-Adapters come and go; without a unit it does
     what the stock processor does.
@@ -256,7 +240,7 @@ class SharingProcessor:
         state: SharingState | None = None,
         replaced: object = None,
     ) -> None:
-        """`state` is shared by all units of a UNet; `replaced` is the processor that was there."""
+        """Binds a unit to the `state` that all units of a UNet share; `replaced` was there before."""
         self.unit, self.state, self.replaced = unit, state, replaced
 
     def __call__(
@@ -267,9 +251,11 @@ class SharingProcessor:
         attention_mask: Tensor | None = None,
         temb: Tensor | None = None,
     ) -> Tensor:
-        """Signature of diffusers' processors; masks and time are not used by these attentions."""
+        """Computes one attention; these attentions use neither masks nor time."""
         if self.unit is None:
             return AttnProcessor2_0()(attn, hidden_states, encoder_hidden_states, attention_mask, temb)  # pyright: ignore[reportArgumentType]
+        if self.state is not None and self.state.follows_input:
+            _follow(self.unit, hidden_states)
         images = None
         if isinstance(encoder_hidden_states, tuple):
             encoder_hidden_states, states = encoder_hidden_states
@@ -277,20 +263,26 @@ class SharingProcessor:
         return self.unit(hidden_states, attn, encoder_hidden_states, self.state, images)
 
 
-def _stock(processor: object) -> object:
-    """What was there before any units."""
+def _follow(unit: AttentionSharingUnit, x: Tensor) -> None:
+    weight = unit.temporal_i.weight
+    if weight.device != x.device or weight.dtype != x.dtype:
+        unit.to(device=x.device, dtype=x.dtype)
+
+
+def stock_processor(processor: object) -> object:
+    """Returns what an attention ran before any units."""
     return processor.replaced if isinstance(processor, SharingProcessor) and processor.unit else processor
 
 
 def attention_modules(unet: nn.Module) -> Iterator[tuple[str, Attention]]:
-    """Attentions of a diffusers UNet in released order: down, up, then the middle."""
+    """Yields the attentions of a diffusers UNet in released order: down, up, then the middle."""
     named = [(name, module) for name, module in unet.named_modules() if isinstance(module, Attention)]
     for part in ("down_blocks.", "up_blocks.", "mid_block."):
         yield from ((name, module) for name, module in named if name.startswith(part))
 
 
 class AttentionSharing(ModelMixin, ConfigMixin):
-    """All units of one UNet, with the control encoder if any."""
+    """Holds all units of one UNet, with the encoder of control images if any."""
 
     config_name = "config.json"
 
@@ -310,7 +302,7 @@ class AttentionSharing(ModelMixin, ConfigMixin):
             frames: layers of a scene, 1 to 3.
             rank: rank of each layer's LoRAs.
             heads: attention heads of each, or of all.
-            control: whether a hint picture is a condition.
+            control: whether a hint image is a condition.
         """
         super().__init__()
         all_heads = [heads] * len(sizes) if isinstance(heads, int) else heads
@@ -325,32 +317,53 @@ class AttentionSharing(ModelMixin, ConfigMixin):
     def for_unet(
         cls, unet: nn.Module, *, frames: int = 1, rank: int = 256, control: bool = False
     ) -> "AttentionSharing":
-        """Units that fit every attention of a diffusers UNet."""
-        found = [module for _, module in attention_modules(unet)]
-        sizes = [(module.to_q.weight.shape[1], module.to_k.weight.shape[1]) for module in found]  # pyright: ignore
-        return cls(sizes, frames, rank, [module.heads for module in found], control)
+        """Builds units that fit every attention of a diffusers UNet, with or without other LoRAs on it.
 
-    def attach(self, unet: nn.Module) -> dict[str, Any]:
-        """Puts the units in place of the UNet's attentions; returns what was there, for `detach`."""
-        found = list(attention_modules(unet))
-        if len(found) != len(self.layers):
+        Raises:
+            InputError: it has none that can be replaced, as transformers have not.
+        """
+        attentions = [module for _, module in attention_modules(unet)]
+        if not attentions:
             raise InputError(
-                f"{len(self.layers)} units, but {len(found)} attentions in the UNet. Take the right base."
+                "Expected a UNet whose attentions can be shared, found a model without. "
+                "Take Stable Diffusion 1.5 or XL."
             )
-        previous = {name: _stock(module.processor) for name, module in found}
-        for (name, module), unit in zip(found, self.layers, strict=True):
+        sizes = [(module.to_q.in_features, module.to_k.in_features) for module in attentions]  # pyright: ignore
+        return cls(sizes, frames, rank, [module.heads for module in attentions], control)
+
+    def units_for(self, unet: nn.Module) -> Iterator[tuple[str, Attention, AttentionSharingUnit]]:
+        """Yields each attention of the UNet by its name, with the unit that belongs there.
+
+        Raises:
+            InputError: it has another number of attentions.
+        """
+        attentions = list(attention_modules(unet))
+        if len(attentions) != len(self.layers):
+            raise InputError(
+                f"{len(self.layers)} units, but {len(attentions)} attentions in the UNet. "
+                "Take the file made for this base model."
+            )
+        for (name, module), unit in zip(attentions, self.layers, strict=True):
+            assert isinstance(unit, AttentionSharingUnit)
+            yield name, module, unit
+
+    def attach(self, unet: nn.Module) -> dict[str, object]:
+        """Puts the units in place of the UNet's attentions; returns what was there, for `detach`."""
+        units = list(self.units_for(unet))
+        previous = {name: stock_processor(module.processor) for name, module, _ in units}
+        for name, module, unit in units:
             module.set_processor(SharingProcessor(unit, self.state, previous[name]))  # pyright: ignore[reportArgumentType]
         return previous
 
     @staticmethod
-    def detach(unet: nn.Module, previous: dict[str, Any]) -> None:
+    def detach(unet: nn.Module, previous: Mapping[str, object]) -> None:
         """Undoes `attach`; processors that were set since stay."""
         for name, module in attention_modules(unet):
             if isinstance(module.processor, SharingProcessor):
-                module.set_processor(previous[name])
+                module.set_processor(previous[name])  # pyright: ignore[reportArgumentType]
 
     def is_attached(self, unet: nn.Module) -> bool:
-        """Whether every attention of the UNet runs a unit of this one."""
+        """Tells whether every attention of the UNet runs a unit of this one."""
         own = set(self.layers)
         return all(
             isinstance(module.processor, SharingProcessor) and module.processor.unit in own
@@ -358,12 +371,12 @@ class AttentionSharing(ModelMixin, ConfigMixin):
         )
 
     @torch.no_grad()
-    def set_hint(self, picture: Float[Tensor, "scenes 3 h w"]) -> None:
-        """Encodes the control picture of all scenes, or one each, in [0, 1] and of the output's size."""
-        self.encode_hint(picture)
+    def set_hint(self, image: Float[Tensor, "scenes 3 h w"]) -> None:
+        """Encodes the control image of all scenes, or one each, in [0, 1] and of the output's size."""
+        self.encode_hint(image)
 
-    def encode_hint(self, picture: Float[Tensor, "scenes 3 h w"]) -> None:
-        """As `set_hint`, with gradients, for training."""
+    def encode_hint(self, image: Float[Tensor, "scenes 3 h w"]) -> None:
+        """Encodes as `set_hint` does, with gradients, for training."""
         if self.kwargs_encoder is None:
             raise InputError("These units take no hint: built without control. Use a control checkpoint.")
-        self.state.signals = self.kwargs_encoder(picture.to(next(self.parameters())) * 2 - 1)
+        self.state.control_features = self.kwargs_encoder(image.to(next(self.parameters())) * 2 - 1)

@@ -97,6 +97,16 @@ class RGBAAutoencoder(nn.Module):
                     f"{part.pixels_per_latent}. Change fold or levels."
                 )
 
+    @property
+    def device(self) -> torch.device:
+        """Where the VAE computes: its parameters' device, or the one that offloading brings it to."""
+        for module in self.vae.modules():
+            hook = getattr(module, "_hf_hook", None)
+            for each in getattr(hook, "hooks", (hook,)):  # accelerate chains them where it has several
+                if (device := getattr(each, "execution_device", None)) is not None:
+                    return torch.device(device)
+        return self.vae.device  # pyright: ignore - diffusers' own knows of group offloading
+
     def to_scaled(self, latent: Float[Tensor, "b c h w"]) -> Float[Tensor, "b c h w"]:
         """Raw latent to the units of diffusion models."""
         return (latent - self.shift_factor) * self.scaling_factor
@@ -187,14 +197,14 @@ class RGBAAutoencoder(nn.Module):
     ) -> Float[Tensor, "b 3 h w"]:
         """What the frozen VAE alone shows of a latent: RGB in [0, 1]."""
         raw = (self.to_raw(latent) if scaled else latent)[:, : self.vae.config.latent_channels]  # pyright: ignore
-        picture = self.vae.decode(raw.to(next(self.vae.parameters()).dtype)).sample  # pyright: ignore
+        picture = self.vae.decode(raw.to(self.device, self.vae.dtype)).sample  # pyright: ignore
         return (picture * 0.5 + 0.5).clamp(0, 1)
 
     @torch.no_grad()
     def encode_opaque(self, rgb: Float[Tensor, "b 3 h w"]) -> Float[Tensor, "b c h2 w2"]:
         """Scaled mean of the frozen VAE's posterior for RGB in [0, 1], as conditions enter."""
-        like = next(self.vae.parameters())
-        return self.to_scaled(self.vae.encode(rgb.to(like) * 2 - 1).latent_dist.mean)  # pyright: ignore
+        rgb = rgb.to(self.device, self.vae.dtype)  # pyright: ignore
+        return self.to_scaled(self.vae.encode(rgb * 2 - 1).latent_dist.mean)  # pyright: ignore
 
     @torch.no_grad()
     def decode_alpha(
@@ -213,11 +223,12 @@ class RGBAAutoencoder(nn.Module):
         decoder = self.alpha_decoder
         if scaled != (self.convention.latent_input == "scaled"):
             latent = self.to_raw(latent) if scaled else self.to_scaled(latent)
-        dtype = next(decoder.parameters()).dtype
+        device, dtype = self.device, next(decoder.parameters()).dtype
+        _follow(decoder, device)
         predict = partial(decode_padded, decoder, multiple=decoder.multiple)
         if tile is not None:
             predict = partial(decode_tiled, predict, tile=tile, overlap=overlap)
-        return decode_augmented(predict, rgb.to(dtype), latent.to(dtype), passes=passes)
+        return decode_augmented(predict, rgb.to(device, dtype), latent.to(device, dtype), passes=passes)
 
     @torch.no_grad()
     def encode_picture(
@@ -226,14 +237,14 @@ class RGBAAutoencoder(nn.Module):
         """Scaled latent of one picture, colour padded under its transparent pixels."""
         from pellucid.rgba.padding import extend_colour, pad_rgb
 
-        like = next(self.vae.parameters())
         if self.convention.vae_colour == "padded":
             colour = extend_colour(rgba)[..., :3].astype(np.float32) / 255
         else:
             colour = pad_rgb(rgba)
         padded = torch.from_numpy(np.ascontiguousarray(colour)).permute(2, 0, 1)[None]
         straight = torch.from_numpy(rgba.astype(np.float32) / 255).permute(2, 0, 1)[None]
-        return self.encode(straight.to(like), padded.to(like), use_offset=use_offset)
+        like = {"device": self.device, "dtype": self.vae.dtype}
+        return self.encode(straight.to(**like), padded.to(**like), use_offset=use_offset)  # pyright: ignore
 
     @torch.no_grad()
     def decode_picture(
@@ -266,9 +277,16 @@ class RGBAAutoencoder(nn.Module):
     def _offset(self, rgba: Tensor, padded_rgb: Tensor) -> Tensor:
         if self.offset_encoder is None:
             raise InputError("Encoding needs an offset encoder, found none. Pass one to RGBAAutoencoder.")
-        dtype = next(self.offset_encoder.parameters()).dtype
-        return self.offset_encoder(torch.cat([padded_rgb, rgba[:, 3:]], dim=1).to(dtype))
+        stacked = torch.cat([padded_rgb, rgba[:, 3:]], dim=1)
+        _follow(self.offset_encoder, stacked.device)
+        return self.offset_encoder(stacked.to(next(self.offset_encoder.parameters()).dtype))
 
     def _whole(self, x: Tensor) -> Tensor:
         below, right = (-side % self.pixels_per_latent for side in x.shape[-2:])
         return F.pad(x, (0, right, 0, below), mode="replicate") if below or right else x
+
+
+def _follow(network: nn.Module, device: torch.device) -> None:
+    """Brings a network to where its input is: offloading and `pipeline.to` move the VAE alone."""
+    if next(network.parameters()).device != device:
+        network.to(device)

@@ -1,9 +1,9 @@
-"""Clean latents as extra input channels of a UNet, for any pipeline that runs it.
+"""Shows clean latents to a UNet as extra input channels, in any pipeline that runs it.
 
 Source: SPEC d.4 ("SDXL concat modes"); the paper's conditioned variants.
 """
 
-from typing import Any
+from collections.abc import Mapping
 
 import torch
 from jaxtyping import Float
@@ -12,32 +12,53 @@ from torch.utils.hooks import RemovableHandle
 
 from pellucid.errors import InputError
 
+Inputs = tuple[tuple[object, ...], dict[str, object]]
+
 
 class ConcatCondition:
-    """Joins condition latents to what a UNet's first convolution reads, while it has inputs for them.
+    """Joins condition latents to what a UNet is called with, while its first convolution has inputs for them.
 
     The condition is neither noised nor scaled with the noise, and is the same with and without guidance.
     """
 
     def __init__(self, latents: Float[Tensor, "scenes c h w"]) -> None:
-        """`latents`: scaled latents of all conditions on channels; one scene for all rows, or one each."""
+        """Takes scaled latents of all conditions on channels; one scene for all rows, or one each."""
         self.latents = latents
 
     def attach(self, unet: nn.Module) -> RemovableHandle:
-        """Joins at every call of `unet` until the handle's `remove()`."""
-        first: nn.Module = unet.get_submodule("conv_in")
-        return first.register_forward_pre_hook(self._join)
+        """Joins at every call of `unet`, compiled or not, until the handle's `remove()`."""
+        # a hook of the outermost module: compiled code does not notice hooks that come and go inside it
+        return unet.register_forward_pre_hook(self._join, with_kwargs=True)
 
-    def _join(self, module: Any, inputs: tuple[Tensor, ...]) -> tuple[Tensor, ...] | None:  # noqa: ANN401
-        x = inputs[0]
-        wanted = module.weight.shape[1] - x.shape[1]
-        if wanted == 0:  # the plain UNet, where an adapter has been paused
+    def _join(
+        self, unet: nn.Module, inputs: tuple[object, ...], options: Mapping[str, object]
+    ) -> Inputs | None:
+        sample = options["sample"] if "sample" in options else inputs[0]
+        assert isinstance(sample, Tensor)
+        joined = self._joined(sample, _input_channels(unet))
+        if joined is None:
             return None
-        scenes, channels = self.latents.shape[:2]
-        if wanted != channels or x.shape[2:] != self.latents.shape[2:] or x.shape[0] % scenes:
+        if "sample" in options:
+            return inputs, {**options, "sample": joined}
+        return (joined, *inputs[1:]), dict(options)
+
+    def _joined(self, x: Tensor, channels: int) -> Tensor | None:
+        wanted = channels - x.shape[1]
+        if wanted == 0:  # the plain UNet, while an adapter is disabled
+            return None
+        scenes, given = self.latents.shape[:2]
+        if wanted != given or x.shape[2:] != self.latents.shape[2:] or x.shape[0] % scenes:
             raise InputError(
                 f"Expected conditions of {wanted} channels for {tuple(x.shape)}, found "
                 f"{tuple(self.latents.shape)}. Encode them at the size of the result, a scene each."
             )
         shown = self.latents.to(x).repeat(x.shape[0] // scenes, 1, 1, 1)
-        return (torch.cat([x, shown], dim=1), *inputs[1:])
+        return torch.cat([x, shown], dim=1)
+
+
+def _input_channels(unet: nn.Module) -> int:
+    inner = getattr(unet, "_orig_mod", unet)
+    first: nn.Module = inner.get_submodule("conv_in")
+    weight = first.weight
+    assert isinstance(weight, Tensor)
+    return weight.shape[1]

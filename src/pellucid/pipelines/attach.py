@@ -2,22 +2,27 @@
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 from pellucid.errors import InputError
 from pellucid.models.autoencoder import RGBAAutoencoder
-from pellucid.pipelines.codec import autoencoder_of, check_codec
-from pellucid.pipelines.families import FamilyRow, denoiser_of, own_mode, row_of
-from pellucid.pipelines.mode_discovery import codec_in
-from pellucid.pipelines.modes import FOREGROUND, MODES, TASKS, Family, Mode, Task, mode_named, tasks_of
+from pellucid.pipelines.families import ModelFamily, custom_mode
+from pellucid.pipelines.latents import check_autoencoder, load_autoencoder
+from pellucid.pipelines.mode_discovery import codec_of_adapter
+from pellucid.pipelines.modes import FOREGROUND, MODES, TASKS, Mode, Task, find_mode, tasks_for
 from pellucid.pipelines.pipeline import TransparentPipeline
-from pellucid.pipelines.twins import check_pipeline
-from pellucid.weights.adapter_manager import Wardrobe
+from pellucid.pipelines.stock import StockPipeline
+from pellucid.weights.adapter_manager import AdapterManager
+
+if TYPE_CHECKING:
+    from diffusers.pipelines.pipeline_utils import DiffusionPipeline
+
+AUTO = "auto"
 
 
 def attach(
-    pipeline: Any,  # noqa: ANN401 - any diffusers pipeline of `pipelines.families`
-    adapter: str | Path | None = "sdxl-attn",
+    pipeline: "DiffusionPipeline",
+    adapter: str | Path | None = AUTO,
     *,
     strength: float = 1.0,
     autoencoder: RGBAAutoencoder | None = None,
@@ -26,14 +31,15 @@ def attach(
 ) -> TransparentPipeline:
     """Makes a stock pipeline transparent, in place; `detach()` undoes it.
 
-    The files of layer modes are fetched when they are first asked for, and take the adapter's place for
-    that call.
+    The files of layer modes are fetched when they are first asked for; they take the adapter's place for that
+    call, and afterwards it is back.
 
     Args:
-        pipeline: Stable Diffusion 1.5, 2.1, XL, 3 or 3.5, FLUX.1 or PixArt: from text or from a picture; the
+        pipeline: Stable Diffusion 1.5, 2.1, XL, 3 or 3.5, FLUX.1 or PixArt: from text or from an image; the
             first three with a ControlNet too.
-        adapter: a mode's name, the path of a .safetensors file, or None for a model that needs none. The
-            name of a layer mode, such as "sd15-joint", takes the family's usual one for single layers.
+        adapter: a mode's name, the path of a .safetensors file, None for a model that needs none, or "auto"
+            for the released one of the family. The name of a layer mode, such as "sd15-joint", takes the
+            family's usual one for single layers.
         strength: of every adapter that has one, 0 to 2.
         autoencoder: the codec over the pipeline's VAE. None loads the one that belongs to the mode, or that
             the file was trained with.
@@ -45,56 +51,73 @@ def attach(
             `autoencoder`, or one over another VAE.
         WeightsError: a file is absent or does not fit.
     """
-    named = mode_named(adapter) if isinstance(adapter, str) and not _is_file(adapter) else None
-    check_pipeline(pipeline)
-    row = row_of(pipeline)
-    check_fits(row, named, layers or {})
-    wardrobe = Wardrobe(denoiser_of(pipeline), strength)
+    stock = StockPipeline(pipeline)
+    if adapter == AUTO:
+        adapter = stock.family.default_adapter
+        if adapter is None and autoencoder is None:
+            raise InputError(
+                f"Expected an adapter or an autoencoder for {stock.family.title}, found none. "
+                f"{_where_from(stock.family)}"
+            )
+    named = find_mode(adapter) if isinstance(adapter, str) and not _is_file(adapter) else None
+    stock.check()
+    check_modes_fit(stock.family, named, layers or {})
+    adapters = AdapterManager(stock.denoiser, strength)
     if autoencoder is None:
-        codec = named.codec if named else codec_in(Path(adapter)) if adapter else None
+        codec = named.codec if named else codec_of_adapter(Path(adapter)) if adapter else None
         if codec is None:
             raise InputError(
-                f"Expected an autoencoder with adapter {adapter}, found none. {_where_from(row)}"
+                f"Expected an autoencoder with adapter {adapter}, found none. {_where_from(stock.family)}"
             )
-        autoencoder = autoencoder_of(codec, pipeline.vae)
-    check_codec(pipeline, autoencoder)
-    if named is None:
-        own = own_mode(row, None if adapter is None else Path(adapter))
-    else:
-        own = named if named.outputs == (FOREGROUND,) and not named.conditions else _usual(named.family)
-    tasks = tasks_of(own) | dict(layers or {})
-    wardrobe.wear((named or own).source)
-    return TransparentPipeline(pipeline, autoencoder, wardrobe=wardrobe, tasks=tasks, model=model)
-
-
-def check_fits(row: FamilyRow, named: Mode | None, layers: Mapping[Task, tuple[Mode, ...]]) -> None:
-    """Raises InputError for another family's mode, and for layer modes that want a UNet where none is."""
-    if named is not None and named.family not in row.adapters:
-        raise InputError(
-            f"Expected an adapter for {row.title}, found {named.name}, which is for {named.family}. "
-            f"{_where_from(row)}"
-        )
-    for mode in (mode for modes in layers.values() for mode in modes):
-        if row.denoiser != "unet" and (mode.conditions or len(mode.outputs) > 1 or mode.stop_at < 1):
-            raise InputError(
-                f"Expected layer modes of one picture and no conditions with {row.title}, found {mode.name}. "
-                "Layers that see each other need Stable Diffusion XL or 1.5."
-            )
-
-
-def _where_from(row: FamilyRow) -> str:
-    """What to do where a codec or an adapter is wanting."""
-    if row.adapters:
-        modes = ", ".join(mode.name for mode in MODES.values() if mode.family in row.adapters)
-        return f"Pass one, or name a mode: {modes}."
-    return (
-        f"Nobody has released files for it: train a codec over its VAE with `pellucid train autoencoder` "
-        f"({row.latent_channels} channels, {row.pixels_per_latent} pixels a latent) and pass `autoencoder=`."
+        autoencoder = load_autoencoder(codec, stock)
+    check_autoencoder(stock, autoencoder)
+    single = _single_mode(stock.family, named, adapter)
+    # a layer mode's file is tried now, so that a wrong one is told here, but the stock pipeline could not run
+    # with it: between calls the denoiser is then plain
+    attached = single.source if named in (None, single) else None
+    with stock.lock:
+        adapters.set((named or single).source)
+        adapters.set(attached)
+    tasks = tasks_for(single) | dict(layers or {})
+    return TransparentPipeline(
+        pipeline, autoencoder, adapters=adapters, tasks=tasks, attached=attached, model=model
     )
 
 
-def _usual(family: Family) -> Mode:
-    return MODES[TASKS[family]["foreground"][0]]
+def check_modes_fit(family: ModelFamily, named: Mode | None, layers: Mapping[Task, tuple[Mode, ...]]) -> None:
+    """Raises InputError for another family's mode, and for layer modes that want a UNet where none is."""
+    if named is not None and named.family not in family.adapters:
+        raise InputError(
+            f"Expected an adapter for {family.title}, found {named.name}, which is for {named.family}. "
+            f"{_where_from(family)}"
+        )
+    for mode in (mode for modes in layers.values() for mode in modes):
+        if family.denoiser != "unet" and (mode.conditions or len(mode.outputs) > 1 or mode.adapter_end < 1):
+            raise InputError(
+                f"Expected layer modes of one image and no conditions with {family.title}, found "
+                f"{mode.name}. Layers that see each other need Stable Diffusion XL or 1.5."
+            )
+
+
+def _single_mode(family: ModelFamily, named: Mode | None, adapter: str | Path | None) -> Mode:
+    """Returns the mode of single layers: the one that was named, the family's usual one, or the caller's."""
+    if named is None:
+        return custom_mode(family, None if adapter is None else Path(adapter))
+    if named.outputs == (FOREGROUND,) and not named.conditions:
+        return named
+    return MODES[TASKS[named.family]["foreground"][0]]
+
+
+def _where_from(family: ModelFamily) -> str:
+    """Says what to do where a codec or an adapter is wanting."""
+    if family.adapters:
+        modes = ", ".join(mode.name for mode in MODES.values() if mode.family in family.adapters)
+        return f"Pass one, or name a mode: {modes}."
+    return (
+        f"Nobody has released files for it: train a codec over its VAE with `pellucid train autoencoder` "
+        f"({family.latent_channels} channels, {family.vae_scale_factor} pixels a latent) and pass "
+        "`autoencoder=`."
+    )
 
 
 def _is_file(adapter: str) -> bool:

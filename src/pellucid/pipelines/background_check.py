@@ -4,26 +4,25 @@ A base model that was tuned to paint backgrounds, or a prompt that asks for one,
 which the alpha decoder reads as opaque. Users report it of Illustrious, NoobAI and Pony checkpoints.
 """
 
-from typing import Any
-
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
 from pellucid.models.autoencoder import RGBAAutoencoder
-from pellucid.pipelines.inpainting import keep_outside
+from pellucid.pipelines.inpainting import Callback, keep_outside
+from pellucid.pipelines.stock import StockPipeline
 
 FRAME = 1 / 16
 """Share of each side that the surroundings are measured in, and that is held clear by the remedy."""
-FAULT = 0.08
+THRESHOLD = 0.08
 """Distance from grey from which surroundings are wrong; see benchmarks/backdrop.py for either kind's."""
 START = 0.8
 """How much of the noise schedule the remedy goes through; less keeps more of the clear start."""
 
 
 @torch.no_grad()
-def backdrop_distance(autoencoder: RGBAAutoencoder, latent: Float[Tensor, "1 c h w"]) -> float:
-    """How far the surroundings are from the model's grey: 0 is right, 0.5 is black or white.
+def background_distance(autoencoder: RGBAAutoencoder, latent: Float[Tensor, "1 c h w"]) -> float:
+    """Measures how far the surroundings are from the model's grey: 0 is right, 0.5 is black or white.
 
     The median, over the outermost sixteenth of what the frozen VAE shows, of the channel that is furthest
     off; a subject may touch less than half of it.
@@ -33,14 +32,19 @@ def backdrop_distance(autoencoder: RGBAAutoencoder, latent: Float[Tensor, "1 c h
     return float(off[_frame(*off.shape)].median())
 
 
-def held_clear(known: Float[Tensor, "1 c h w"]) -> dict[str, Any]:
-    """Inputs of an image-to-image pipeline that starts clear and keeps a clear frame at every step.
+def clear_start(
+    stock: StockPipeline, known: Float[Tensor, "1 c h w"], *, first: Callback | None = None
+) -> dict[str, object]:
+    """Makes the inputs of an image-to-image pipeline that starts clear and keeps a clear frame at every step.
 
     Args:
-        known: the adjusted latent of a wholly transparent picture.
+        stock: the pipeline.
+        known: the adjusted latent of a wholly transparent image.
+        first: the caller's own `callback_on_step_end`, which is called before.
     """
     inner = (~_frame(*known.shape[-2:])).to(known)[None, None]
-    return {"image": known, "strength": START, "callback_on_step_end": keep_outside(known, inner)}
+    callback = keep_outside(stock, known, inner, first=first)
+    return {"image": known, "strength": START, "callback_on_step_end": callback}
 
 
 def _frame(height: int, width: int) -> Tensor:

@@ -1,37 +1,57 @@
 """Repainting inside a mask: after every step latents outside it are put back, and at the end the bytes."""
 
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Mapping
+from typing import Protocol, cast, runtime_checkable
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from pellucid.errors import InputError
-from pellucid.pipelines.codec import middle_of, rgba_of
-from pellucid.pipelines.families import packed
+from pellucid.files.conversion import to_rgba8
+from pellucid.pipelines.arguments import CallKwargs
+from pellucid.pipelines.latents import centre_offset
+from pellucid.pipelines.stock import StockPipeline
 from pellucid.rgba.compositing import premultiply, unpremultiply
 from pellucid.rgba.quantization import to_bytes, to_float
 from pellucid.rgba.types import RGBA8, AnyArray
 
-Callback = Callable[[Any, int, Any, dict[str, Tensor]], dict[str, Tensor]]
+
+@runtime_checkable
+class NoiseScheduler(Protocol):
+    """What is asked of a diffusers scheduler here; those of flow matching have `scale_noise` as well."""
+
+    timesteps: Tensor
+
+    def add_noise(self, original_samples: Tensor, noise: Tensor, timesteps: Tensor) -> Tensor: ...
 
 
-def mask_of(mask: object, like: RGBA8) -> AnyArray:
-    """A mask as float32 (h, w) in [0, 1]: how much of each pixel is repainted.
+@runtime_checkable
+class RunningPipeline(Protocol):
+    """What is asked of the stock pipeline that calls back."""
+
+    scheduler: NoiseScheduler
+
+
+Callback = Callable[[RunningPipeline, int, object, dict[str, Tensor]], Mapping[str, Tensor] | None]
+"""A stock pipeline's `callback_on_step_end`."""
+
+
+def to_mask(mask: object, like: RGBA8) -> AnyArray:
+    """Reads a mask as float32 (h, w) in [0, 1]: how much of each pixel is repainted.
 
     Args:
-        mask: picture, array or path; white is repainted, black and transparent are kept.
-        like: the picture that it belongs to.
+        mask: image, array or path; white is repainted, black and transparent are kept.
+        like: the image that it belongs to.
 
     Raises:
         InputError: another size, or nothing to repaint.
     """
-    rgba = rgba_of(mask)
+    rgba = to_rgba8(mask)
     if rgba.shape[:2] != like.shape[:2]:
         raise InputError(
-            f"Expected a mask of {like.shape[0]} x {like.shape[1]} like the picture, found "
-            f"{rgba.shape[0]} x {rgba.shape[1]}. Draw it over the picture itself."
+            f"Expected a mask of {like.shape[0]} x {like.shape[1]} like the image, found "
+            f"{rgba.shape[0]} x {rgba.shape[1]}. Draw it over the image itself."
         )
     share = to_float(rgba[..., :3].max(axis=-1)) * to_float(rgba[..., 3])
     if not share.any():
@@ -40,51 +60,62 @@ def mask_of(mask: object, like: RGBA8) -> AnyArray:
 
 
 def latent_mask(share: AnyArray, rows: int, columns: int, pixels: int) -> Tensor:
-    """1 for each latent (1, 1, rows, columns) whose cell of `pixels` px holds anything to repaint, else 0."""
+    """Marks with 1 each latent (1, 1, rows, columns) whose cell of `pixels` px is to be repainted; else 0."""
     height, width = share.shape
     canvas = np.zeros((rows * pixels, columns * pixels), np.float32)
-    top, left = middle_of(canvas.shape, share.shape)
+    top, left = centre_offset(canvas.shape, share.shape)
     canvas[top : top + height, left : left + width] = share
     return torch.nn.functional.max_pool2d(torch.from_numpy(canvas > 0).float()[None, None], pixels)
 
 
-def keep_outside(known: Tensor, mask: Tensor) -> Callback:
-    """A stock pipeline's `callback_on_step_end`: puts `known` back, noised to the step, where `mask` is 0.
+def keep_outside(
+    stock: StockPipeline, known: Tensor, mask: Tensor, *, first: Callback | None = None
+) -> Callback:
+    """Makes a `callback_on_step_end` that puts `known` back, noised to the step, where `mask` is 0.
 
-    The noise is the same for every picture, so that company in a batch changes nothing.
+    The noise is the same for every image, so that company in a batch changes nothing.
 
     Args:
-        known: scaled latents (1, c, h, w), whatever the pipeline packs them into.
+        stock: the pipeline, whose sampler may hold latents packed.
+        known: scaled latents (1, c, h, w).
         mask: (1, 1, h, w), 1 where the sampler is free.
+        first: the caller's own callback, which is called before.
     """
     noise = torch.randn(known.shape, generator=torch.Generator().manual_seed(0)).to(known)
-    mask = mask.to(known).expand_as(known)
+    kept, noise = stock.pack(known), stock.pack(noise)
+    free = stock.pack(mask.to(known).expand_as(known))
 
-    def put_back(stock: Any, step: int, _: Any, values: dict[str, Tensor]) -> dict[str, Tensor]:  # noqa: ANN401 - diffusers' own
-        scheduler = stock.scheduler
-        timesteps = scheduler.timesteps[-getattr(stock, "num_timesteps", 0) :]  # 0: the whole of its own list
-        kept, free = packed(stock, known), packed(stock, mask)
-        there = kept
+    def put_back(
+        running: RunningPipeline, step: int, timestep: object, values: dict[str, Tensor]
+    ) -> dict[str, Tensor]:
+        if first is not None:
+            values = {**values, **(first(running, step, timestep, values) or {})}
+        scheduler = running.scheduler
+        timesteps = scheduler.timesteps[-getattr(running, "num_timesteps", 0) :]  # 0: the whole of its list
+        noised = kept
         if step + 1 < len(timesteps):
             at = timesteps[step + 1 : step + 2]
-            if hasattr(scheduler, "scale_noise"):  # flow matching
-                there = scheduler.scale_noise(kept, at, packed(stock, noise))
-            else:
-                there = scheduler.add_noise(kept, packed(stock, noise), at)
-        return {"latents": values["latents"] * free + there.to(known.dtype) * (1 - free)}
+            scale_noise = getattr(scheduler, "scale_noise", None)  # of flow matching
+            noised = scale_noise(kept, at, noise) if scale_noise else scheduler.add_noise(kept, noise, at)
+        return {**values, "latents": values["latents"] * free + noised.to(known.dtype) * (1 - free)}
 
     return put_back
 
 
-def pasted(picture: RGBA8, painted: RGBA8, share: AnyArray) -> RGBA8:
-    """`painted` where `share` is 1, `picture` where it is 0, to the byte; mixed premultiplied between.
+def step_end_callback(inputs: CallKwargs) -> Callback | None:
+    """Returns the caller's own callback among the inputs of a stock pipeline, which must not be lost."""
+    return cast("Callback | None", inputs.get("callback_on_step_end"))
+
+
+def paste(image: RGBA8, painted: RGBA8, share: AnyArray) -> RGBA8:
+    """Lays `painted` where `share` is 1 over `image` where it is 0, to the byte; mixes premultiplied between.
 
     Args:
-        picture: uint8 (h, w, 4).
+        image: uint8 (h, w, 4).
         painted: the same shape.
         share: float32 (h, w), [0, 1].
     """
     soft = share[..., None]
-    mixed = premultiply(to_float(painted)) * soft + premultiply(to_float(picture)) * (1 - soft)
+    mixed = premultiply(to_float(painted)) * soft + premultiply(to_float(image)) * (1 - soft)
     between = to_bytes(unpremultiply(mixed))
-    return np.where(soft == 0, picture, np.where(soft == 1, painted, between))
+    return np.where(soft == 0, image, np.where(soft == 1, painted, between))

@@ -1,33 +1,46 @@
-"""From a name, a folder or the embedded model to a `TransparentPipeline`."""
+"""Loads a `TransparentPipeline`: the embedded model, a folder in diffusers' layout, or a hub id."""
 
 import json
+import logging
 from dataclasses import replace
 from importlib import import_module
 from importlib.resources import files
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from diffusers.pipelines.stable_diffusion.pipeline_stable_diffusion import StableDiffusionPipeline
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+from torch import nn
 
 from pellucid.errors import InputError, WeightsError, first_line
-from pellucid.pipelines.attach import attach, check_fits
-from pellucid.pipelines.families import FamilyRow, denoiser_of, own_mode, row_of
-from pellucid.pipelines.mode_discovery import layer_tasks
-from pellucid.pipelines.modes import MODES, Mode, tasks_of
+from pellucid.models.autoencoder import RGBAAutoencoder
+from pellucid.models.mini_vae import MiniVAE
+from pellucid.pipelines.attach import AUTO, attach, check_modes_fit
+from pellucid.pipelines.families import custom_mode
+from pellucid.pipelines.mode_discovery import discover_tasks
+from pellucid.pipelines.modes import MODES, Mode, tasks_for
 from pellucid.pipelines.pipeline import TransparentPipeline
-from pellucid.pipelines.quiet import quiet
+from pellucid.pipelines.stock import StockPipeline
 from pellucid.pipelines.structure_control import FOLDER
-from pellucid.weights.adapter_manager import Wardrobe
+from pellucid.weights.adapter_manager import AdapterManager
 from pellucid.weights.store import load_codec
+
+if TYPE_CHECKING:
+    from diffusers.pipelines.pipeline_utils import DiffusionPipeline
 
 MINI = "mini"
 DTYPES = {"float32": torch.float32, "float16": torch.float16, "bfloat16": torch.bfloat16}
-OWN_ADAPTER = "adapter"
-OWN_FILE = "transparent.safetensors"
-OWN_CODEC = "rgba"
-DEFAULTS = {"StableDiffusionPipeline": "sd15-attn", "StableDiffusionXLPipeline": "sdxl-attn"}
-"""Pipeline class -> the mode that `load` attaches when none is named."""
+ADAPTER_FOLDER = "adapter"
+SINGLE_LAYER_FILE = "transparent.safetensors"
+CODEC_FOLDER = "rgba"
+DAMAGED = (
+    OSError, RuntimeError, ValueError, KeyError, TypeError, AttributeError, IndexError, ImportError,
+    SafetensorError,
+)  # fmt: skip
+"""What diffusers, transformers and json raise for a folder whose files are damaged or absent."""
+log = logging.getLogger(__name__)
 
 
 def load(
@@ -41,7 +54,8 @@ def load(
     """Loads a model that makes transparent pictures.
 
     Args:
-        model: "mini" is embedded and needs no network; else a folder in diffusers' layout, or a hub id.
+        model: "mini" is embedded and needs no network; else a folder in diffusers' layout, or a hub id, with
+            weights in safetensors. Its safety checker, if it has one, is left out.
         adapter: a mode's name or a .safetensors file. None takes what the folder has in `adapter/`, else the
             usual one for that kind of model. Families without one need a codec in `rgba/`.
         device: where to run: "cpu", "cuda", "cuda:1", "mps".
@@ -52,21 +66,13 @@ def load(
         InputError: an unknown adapter, device or dtype.
         WeightsError: the model or a file of it cannot be found or does not fit.
     """
-    precision = _dtype(dtype, device)
-    with quiet():
-        return _load(model, adapter, device, precision, strength)
+    where = _device(device)
+    pipeline = load_stock_pipeline(model, _dtype(dtype, where))
+    return _make_transparent(pipeline, model_folder(model), adapter, where, strength, name=str(model))
 
 
-def _load(
-    model: str | Path, adapter: str | Path | None, device: str, precision: torch.dtype, strength: float
-) -> TransparentPipeline:
-    folder = folder_of(model)
-    pipeline = stock_pipeline(model, precision)
-    return _attached(pipeline, folder, adapter, device, strength, name=str(model))
-
-
-def folder_of(model: str | Path) -> Path | None:
-    """The folder of the embedded model, or the one that is named; None for what only a hub can have.
+def model_folder(model: str | Path) -> Path | None:
+    """Returns the folder of the embedded model, or the one that is named; None for what only a hub has.
 
     Raises:
         WeightsError: this installation has no embedded model.
@@ -75,11 +81,11 @@ def folder_of(model: str | Path) -> Path | None:
     return folder if folder.is_dir() else None
 
 
-def _attached(
-    pipeline: Any,  # noqa: ANN401 - any diffusers pipeline
+def _make_transparent(
+    pipeline: "DiffusionPipeline",
     folder: Path | None,
     adapter: str | Path | None,
-    device: str,
+    device: torch.device,
     strength: float,
     *,
     name: str,
@@ -88,38 +94,52 @@ def _attached(
         pipeline.to(device)
     except (RuntimeError, AssertionError) as error:
         raise InputError(
-            f"Expected a device that torch can use, found {device!r}: {error}. Try cpu."
+            f"Expected a device that torch can use, found {str(device)!r}: {first_line(error)}. Try cpu."
         ) from None
     pipeline.set_progress_bar_config(disable=None, leave=False, desc="sampling", unit=" step")
-    own_codec = folder / OWN_CODEC if folder else None
-    codec = load_codec(own_codec, pipeline.vae) if own_codec and own_codec.is_dir() else None
-    if adapter is None and codec is not None:
-        adapters, row = folder / OWN_ADAPTER if folder else Path(), row_of(pipeline)
-        usual = adapters / OWN_FILE
-        mode = mode_of_own(row, usual if usual.is_file() else None)
-        layers = layer_tasks(adapters, mode)
-        check_fits(row, None, layers)
-        wardrobe = Wardrobe(denoiser_of(pipeline), strength)
-        wardrobe.wear(mode.source)
-        tasks = tasks_of(mode) | layers
-        control = folder if folder and (folder / FOLDER).is_dir() else None
-        return TransparentPipeline(
-            pipeline, codec, wardrobe=wardrobe, tasks=tasks, control=control, model=name
-        )
-    usual = DEFAULTS.get(type(pipeline).__name__, "sd15-attn") if row_of(pipeline).adapters else None
-    return attach(pipeline, adapter or usual, strength=strength, autoencoder=codec, model=name)
+    stock = StockPipeline(pipeline)
+    codec_folder = folder / CODEC_FOLDER if folder else None
+    codec = load_codec(codec_folder, stock.vae) if codec_folder and codec_folder.is_dir() else None
+    if folder is None or codec is None or adapter is not None:
+        return attach(pipeline, adapter or AUTO, strength=strength, autoencoder=codec, model=name)
+    adapters_folder = folder / ADAPTER_FOLDER
+    file = adapters_folder / SINGLE_LAYER_FILE
+    mode = single_layer_mode(stock, file if file.is_file() else None, codec)
+    layers = discover_tasks(adapters_folder, mode)
+    check_modes_fit(stock.family, None, layers)
+    adapters = AdapterManager(stock.denoiser, strength)
+    with stock.lock:
+        adapters.set(mode.source)
+    return TransparentPipeline(
+        pipeline,
+        codec,
+        adapters=adapters,
+        tasks=tasks_for(mode) | layers,
+        attached=mode.source,
+        control=folder if (folder / FOLDER).is_dir() else None,
+        model=name,
+    )
 
 
-def mode_of_own(row: FamilyRow, adapter: Path | None) -> Mode:
-    """The mode of a folder with a codec of its own, which `pellucid train` made: one view is enough."""
-    if row.adapters:
+def single_layer_mode(
+    stock: StockPipeline, adapter: Path | None, codec: RGBAAutoencoder | None = None
+) -> Mode:
+    """Returns the mode of a folder with a codec of its own: the embedded model's, or its family's settings.
+
+    A codec that joins latents as released ones do was trained in all orientations, and gains from a median
+    over them; one by `pellucid train autoencoder` was not, and loses by it.
+    """
+    if isinstance(stock.vae, MiniVAE):
         return replace(MODES[MINI], adapter=adapter)
-    own = own_mode(row, adapter)
-    return replace(own, sampling=replace(own.sampling, passes=1))
+    mode = custom_mode(stock.family, adapter)
+    released = codec is not None and codec.convention.offset == "posterior_std"
+    return mode if released else replace(mode, sampling=replace(mode.sampling, passes=1))
 
 
-def stock_pipeline(model: str | Path, dtype: torch.dtype, *, unet: Any = None) -> Any:  # noqa: ANN401 - any of diffusers'
-    """The pipeline as diffusers has it, or the embedded model's, without adapters.
+def load_stock_pipeline(
+    model: str | Path, dtype: torch.dtype, *, unet: nn.Module | None = None
+) -> "DiffusionPipeline":
+    """Loads the pipeline as diffusers has it, or the embedded model's, without adapters.
 
     Args:
         model: see `load`.
@@ -129,40 +149,51 @@ def stock_pipeline(model: str | Path, dtype: torch.dtype, *, unet: Any = None) -
     Raises:
         WeightsError: it cannot be found, or a part is absent or damaged.
     """
-    folder = folder_of(model)
+    folder = model_folder(model)
     parts = {} if unet is None else {"unet": unet}
     if folder is None:
-        return _from_hub(str(model), dtype, **parts)
+        return _from_hub(str(model), dtype, parts)
     if not (folder / "model_index.json").is_file():
         raise WeightsError(
             f"Expected model_index.json in {folder}, found none. Give a folder in diffusers' layout."
         )
-    index = json.loads((folder / "model_index.json").read_text())
-    if index.get("vae", [None, None])[1] != "MiniVAE":
-        return _stock(folder, dtype, **parts)
+    index = _read_json(folder / "model_index.json")
+    try:
+        if index.get("vae", [None, None])[1] == "MiniVAE":
+            return _embedded(folder, index, dtype, parts)
+    except DAMAGED as error:
+        raise WeightsError(
+            f"Expected a whole model in {folder}, found {first_line(error)}. Fetch it again."
+        ) from error
+    return _stock(folder, dtype, parts)
+
+
+def _embedded(
+    folder: Path, index: dict[str, Any], dtype: torch.dtype, parts: dict[str, Any]
+) -> "DiffusionPipeline":
+    """Builds the embedded kind of model part by part, which takes a fifth of `from_pretrained`'s time."""
     from diffusers.models.unets.unet_2d_condition import UNet2DConditionModel
-    from transformers import BertModel, PreTrainedTokenizerFast
+    from transformers import PreTrainedTokenizerFast
 
-    from pellucid.models.mini_vae import MiniVAE
-
-    library, scheduler = "diffusers.schedulers", index["scheduler"][1]
+    scheduler = getattr(import_module("diffusers.schedulers"), index["scheduler"][1])
     return StableDiffusionPipeline(
         vae=_model(MiniVAE, folder / "vae", dtype),
-        text_encoder=_model(BertModel, folder / "text_encoder", dtype),
+        text_encoder=_text_encoder(folder / "text_encoder", dtype),
         tokenizer=_tokenizer(PreTrainedTokenizerFast, folder / "tokenizer"),
-        unet=unet or _model(UNet2DConditionModel, folder / "unet", dtype),
-        scheduler=getattr(import_module(library), scheduler).from_pretrained(folder / "scheduler"),
+        unet=parts.get("unet") or _model(UNet2DConditionModel, folder / "unet", dtype),
+        scheduler=scheduler.from_pretrained(folder / "scheduler", local_files_only=True),
         safety_checker=None,  # pyright: ignore[reportArgumentType]
         feature_extractor=None,  # pyright: ignore[reportArgumentType]
         requires_safety_checker=False,
     )
 
 
-def _model(cls: Any, folder: Path, dtype: torch.dtype) -> Any:  # noqa: ANN401 - a diffusers or transformers model
-    options = {} if cls.__module__.startswith("transformers") else {"low_cpu_mem_usage": False}
+def _model(cls: Any, folder: Path, dtype: torch.dtype) -> Any:  # noqa: ANN401 - a diffusers model
     try:
-        model = cls.from_pretrained(folder, local_files_only=True, **options)
-    except (OSError, RuntimeError, ValueError) as error:
+        model = cls.from_pretrained(
+            folder, local_files_only=True, low_cpu_mem_usage=False, use_safetensors=True
+        )
+    except DAMAGED as error:
         raise WeightsError(
             f"Expected {cls.__name__} in {folder}, found {first_line(error)}. Fetch it again."
         ) from None
@@ -170,9 +201,30 @@ def _model(cls: Any, folder: Path, dtype: torch.dtype) -> Any:  # noqa: ANN401 -
     return model.eval().requires_grad_(False)
 
 
+def _text_encoder(folder: Path, dtype: torch.dtype) -> Any:  # noqa: ANN401 - pipelines are typed for CLIP
+    """Loads a BERT without transformers' loader, which draws a bar and a table of what it did not need."""
+    from transformers import BertConfig, BertModel
+
+    try:
+        config = BertConfig.from_pretrained(folder, local_files_only=True)
+        state = load_file(folder / "model.safetensors")
+        with torch.device("meta"):  # no time for random weights that are replaced at once
+            model = BertModel(config, add_pooling_layer=any(name.startswith("pooler") for name in state))
+        # one precision first, as the shipped file holds several, then the one that is asked for
+        model.load_state_dict({name: value.half().to(dtype) for name, value in state.items()}, assign=True)
+    except DAMAGED as error:
+        raise WeightsError(
+            f"Expected BertModel in {folder}, found {first_line(error)}. Fetch it again."
+        ) from None
+    positions = torch.arange(config.max_position_embeddings).expand(1, -1)
+    model.embeddings.register_buffer("position_ids", positions, persistent=False)
+    model.embeddings.register_buffer("token_type_ids", torch.zeros_like(positions), persistent=False)
+    return model.eval().requires_grad_(False)
+
+
 def _tokenizer(cls: Any, folder: Path) -> Any:  # noqa: ANN401 - a transformers tokenizer
-    """The tokenizer as it was saved, without its class: importing that one costs, and adds nothing."""
-    config = json.loads((folder / "tokenizer_config.json").read_text())
+    """Loads the tokenizer as it was saved, without its class: importing that one costs, and adds nothing."""
+    config = _read_json(folder / "tokenizer_config.json")
     names = (
         "cls_token",
         "sep_token",
@@ -182,29 +234,55 @@ def _tokenizer(cls: Any, folder: Path) -> Any:  # noqa: ANN401 - a transformers 
         "model_max_length",
         "padding_side",
     )
-    return cls(
-        tokenizer_file=str(folder / "tokenizer.json"),
-        **{name: config[name] for name in names if name in config},
-    )
-
-
-def _stock(source: str | Path, dtype: torch.dtype, **parts: Any) -> Any:  # noqa: ANN401 - any diffusers pipeline
-    from diffusers.pipelines.pipeline_utils import DiffusionPipeline
-
-    options: dict[str, Any] = {"torch_dtype": dtype, "low_cpu_mem_usage": False}
     try:
-        return DiffusionPipeline.from_pretrained(source, safety_checker=None, **options, **parts)
-    except (OSError, ValueError, RuntimeError) as error:
+        return cls(
+            tokenizer_file=str(folder / "tokenizer.json"),
+            **{name: config[name] for name in names if name in config},
+        )
+    except Exception as error:  # noqa: BLE001 - the Rust tokenizer raises nothing narrower
         raise WeightsError(
-            f"Expected a pipeline at {source}, found {first_line(error)}. "
-            "Check the name and the network, or give a folder that `save_pretrained` wrote."
+            f"Expected a tokenizer in {folder}, found {first_line(error)}. Fetch it again."
         ) from None
 
 
-def _from_hub(name: str, dtype: torch.dtype, **parts: Any) -> Any:  # noqa: ANN401 - any diffusers pipeline
+def _read_json(path: Path) -> dict[str, Any]:
+    """Reads a JSON object; WeightsError where the file is absent, damaged or something else."""
+    try:
+        values = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise WeightsError(f"Expected JSON in {path}, found {first_line(error)}. Fetch it again.") from None
+    if not isinstance(values, dict):
+        raise WeightsError(
+            f"Expected a JSON object in {path}, found {type(values).__name__}. Fetch it again."
+        )
+    return values
+
+
+def _stock(source: str | Path, dtype: torch.dtype, parts: dict[str, nn.Module]) -> "DiffusionPipeline":
+    """Loads any pipeline by diffusers; of a safety checker, which judges finished images, none is loaded."""
+    from diffusers.pipelines.pipeline_utils import DiffusionPipeline
+
+    options: dict[str, Any] = {"torch_dtype": dtype, "low_cpu_mem_usage": False, "use_safetensors": True}
+    try:
+        index: Any = DiffusionPipeline.load_config(source)  # its type names what it gives with other options
+        pipeline = DiffusionPipeline.from_pretrained(source, safety_checker=None, **options, **parts)
+    except DAMAGED as error:
+        raise WeightsError(
+            f"Expected a pipeline at {source}, found {first_line(error)}. "
+            "Check the name and the network, or give a folder that `save_pretrained` wrote, in safetensors."
+        ) from None
+    if (index.get("safety_checker") or [None])[0] is not None:
+        log.warning(
+            "The safety checker of %s is left out: it judges finished images, and sampling ends at latents.",
+            source,
+        )
+    return pipeline
+
+
+def _from_hub(name: str, dtype: torch.dtype, parts: dict[str, nn.Module]) -> "DiffusionPipeline":
     if name.count("/") != 1 or name.startswith((".", "/")):
         raise WeightsError(f"No folder {name!r}, and it is no hub id. Give mini, a folder, or owner/name.")
-    return _stock(name, dtype, **parts)
+    return _stock(name, dtype, parts)
 
 
 def _mini_folder() -> Path:
@@ -216,9 +294,18 @@ def _mini_folder() -> Path:
     return folder
 
 
-def _dtype(name: str | None, device: str) -> torch.dtype:
+def _device(name: str | torch.device) -> torch.device:
+    try:
+        return torch.device(name)
+    except RuntimeError as error:
+        raise InputError(
+            f"Expected a device that torch knows, found {name!r}: {first_line(error)}. Try cpu or cuda."
+        ) from None
+
+
+def _dtype(name: str | None, device: torch.device) -> torch.dtype:
     if name is None:
-        return torch.float32 if device == "cpu" else torch.float16
+        return torch.float32 if device.type == "cpu" else torch.float16
     if name not in DTYPES:
         raise InputError(f"No dtype is called {name!r}. Choose one of {', '.join(DTYPES)}.")
     return DTYPES[name]

@@ -1,4 +1,4 @@
-"""Layer modes of a model's own, told by its adapter files: what `pellucid train layers` wrote."""
+"""Discovers the layer modes of a model's folder by its adapter files: what `pellucid train layers` wrote."""
 
 import json
 from collections.abc import Mapping
@@ -12,62 +12,87 @@ from pellucid.errors import WeightsError
 from pellucid.pipelines.modes import MODES, Codec, Condition, Mode, Output, Role, Task
 from pellucid.weights.adapter_files import ABOUT, CODEC
 
-Kind = tuple[frozenset[str], frozenset[str]]
+Roles = frozenset[Role]
+Ability = tuple[Roles, Roles]
 """Roles that a file makes, and roles that it is shown."""
 
 
-def _kind(makes: str, shown: str = "") -> Kind:
-    roles = {role[0]: role for role in get_args(Role)}
-    return frozenset(roles[letter] for letter in makes), frozenset(roles[letter] for letter in shown)
+def _makes(*roles: Role, shown: tuple[Role, ...] = ()) -> Ability:
+    return frozenset(roles), frozenset(shown)
 
 
-OWN = None
+SINGLE = None
 """The model's single layer."""
-WAYS: dict[Task, tuple[tuple[Kind | None, ...], ...]] = {
+TASK_RECIPES: dict[Task, tuple[tuple[Ability | None, ...], ...]] = {
     "joint": (
-        (_kind("fbc"),), (_kind("fb"),), (OWN, _kind("bc", "f")), (_kind("b"), _kind("f", "b")),
-        (OWN, _kind("b", "f")), (OWN, _kind("c", "f"), _kind("b", "fc")), (OWN, _kind("b")),
+        (_makes("foreground", "background", "composite"),),
+        (_makes("foreground", "background"),),
+        (SINGLE, _makes("background", "composite", shown=("foreground",))),
+        (_makes("background"), _makes("foreground", shown=("background",))),
+        (SINGLE, _makes("background", shown=("foreground",))),
+        (
+            SINGLE,
+            _makes("composite", shown=("foreground",)),
+            _makes("background", shown=("foreground", "composite")),
+        ),
+        (SINGLE, _makes("background")),
     ),
     "foreground_on": (
-        (_kind("fc", "b"),), (_kind("f", "b"),), (_kind("c", "b"), _kind("f", "bc")),
+        (_makes("foreground", "composite", shown=("background",)),),
+        (_makes("foreground", shown=("background",)),),
+        (
+            _makes("composite", shown=("background",)),
+            _makes("foreground", shown=("background", "composite")),
+        ),
     ),
     "background_for": (
-        (_kind("bc", "f"),), (_kind("b", "f"),), (_kind("c", "f"), _kind("b", "fc")), (_kind("b"),),
+        (_makes("background", "composite", shown=("foreground",)),),
+        (_makes("background", shown=("foreground",)),),
+        (
+            _makes("composite", shown=("foreground",)),
+            _makes("background", shown=("foreground", "composite")),
+        ),
+        (_makes("background"),),
     ),
-    "split_foreground": ((_kind("f", "bc"),),),
-    "split_background": ((_kind("b", "fc"),),),
-}  # fmt: skip
-"""Task -> ways to do it, the best first, by the first letters of what each file makes and is shown."""
+    "split_foreground": ((_makes("foreground", shown=("background", "composite")),),),
+    "split_background": ((_makes("background", shown=("foreground", "composite")),),),
+}
+"""Task -> ways to do it, the best first: what each file of a way makes, and what it is shown."""
 
 
-def layer_tasks(folder: Path, own: Mode) -> dict[Task, tuple[Mode, ...]]:
-    """The tasks that the layer adapters in `folder` can do, over the single layer's adapter.
+def discover_tasks(folder: Path, single: Mode) -> dict[Task, tuple[Mode, ...]]:
+    """Finds the tasks that the layer adapters in `folder` can do, over the single layer's adapter.
 
     Raises:
         WeightsError: a file is damaged, or says something of itself that no adapter here is.
     """
-    modes: dict[Kind | None, Mode] = {OWN: own}
+    modes: dict[Ability | None, Mode] = {SINGLE: single}
     for path in sorted(folder.glob("*.safetensors")):
         if about := _about(path):
-            mode = _mode(path, about, own)
-            shown = frozenset(condition.role for condition in mode.conditions)
-            modes[frozenset(output.role for output in mode.outputs), shown] = mode
+            mode = _mode(path, about, single)
+            makes: Roles = frozenset(output.role for output in mode.outputs)
+            shown: Roles = frozenset(condition.role for condition in mode.conditions)
+            modes[makes, shown] = mode
     tasks: dict[Task, tuple[Mode, ...]] = {}
-    for task, ways in WAYS.items():
-        found = (tuple(modes[kind] for kind in way) for way in ways if all(kind in modes for kind in way))
-        if (way := next(found, None)) is not None:
-            tasks[task] = way
+    for task, recipes in TASK_RECIPES.items():
+        possible = (
+            tuple(modes[each] for each in recipe)
+            for recipe in recipes
+            if all(each in modes for each in recipe)
+        )
+        if (best := next(possible, None)) is not None:
+            tasks[task] = best
     return tasks
 
 
-def _mode(path: Path, about: Mapping[str, Any], own: Mode) -> Mode:
+def _mode(path: Path, about: Mapping[str, Any], single: Mode) -> Mode:
     below = path.with_name(f"{about['over']}.safetensors") if about.get("over") else None
     frames: list[Role] = about["frames"]
     hints = [Condition(role=role, entry="attention-hint") for role in filter(None, [about.get("hint")])]
     concat = [Condition(role=role, entry="channel-concat") for role in about.get("concat", ())]
     return replace(
-        own,
-        name=f"{own.name}-{path.stem}",
+        single,
+        name=f"{single.name}-{path.stem}",
         title=f"{', '.join(frames)} together",
         adapter=(below, path) if below else path,
         conditions=(*hints, *concat),
@@ -75,8 +100,8 @@ def _mode(path: Path, about: Mapping[str, Any], own: Mode) -> Mode:
     )
 
 
-def codec_in(path: Path) -> Codec | None:
-    """The released codec that an adapter's file names; None where it names none."""
+def codec_of_adapter(path: Path) -> Codec | None:
+    """Returns the released codec that an adapter's file names; None where it names none."""
     name = _metadata(path).get(CODEC)
     return MODES[name].codec if name in MODES else None
 

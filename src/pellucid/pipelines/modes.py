@@ -1,7 +1,7 @@
 """Every way of making layers, as a row of data: what is attached, what enters, what comes out.
 
 A new mode is a row here and its files in the catalog, not a pipeline class. What users ask for, such as
-"joint", is a task: one mode, or several in a row of which each may show its frames to the next.
+"joint", is a task: one mode, or several in a row of which each may show its layers to the next.
 """
 
 from dataclasses import dataclass
@@ -32,7 +32,7 @@ class Condition:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Output:
-    """One frame of the result."""
+    """One layer that a mode samples."""
 
     role: Role
     """Name of its layer; "composite" is a reference, not a layer."""
@@ -64,7 +64,7 @@ class Sampling:
     """Views that the alpha decoder takes the median of; above 1 if it was trained in all orientations."""
     upscale_strength: float = 0.35
     """How much `upscale` repaints."""
-    one_size: bool = False
+    fixed_resolution: bool = False
     """Whether the model knows its own size only: pictures of others are made there and resampled."""
 
 
@@ -83,17 +83,18 @@ class Mode:
     """None where a codec must be given."""
     conditions: tuple[Condition, ...] = ()
     outputs: tuple[Output, ...] = (Output(role="foreground", transparent=True),)
-    """Frames in the order of the batch; several are sampled together and attend to each other."""
-    stop_at: float = 1.0
-    """Share of the noise schedule after which the plain UNet goes on alone; 1 never."""
+    """Layers in the order of the batch; several are sampled together and attend to each other."""
+    adapter_end: float = 1.0
+    """Share of the noise schedule after which the plain UNet goes on alone, as a ControlNet's
+    `control_guidance_end`; 1 keeps the adapter to the last step."""
     sampling: Sampling = Sampling()
 
     @property
     def source(self) -> str | Path | tuple[str | Path, ...] | None:
         """The adapter as `pellucid.weights` can locate it."""
         if isinstance(self.adapter, tuple):
-            return tuple(source_of(each) if isinstance(each, str) else each for each in self.adapter)
-        return source_of(self.adapter) if isinstance(self.adapter, str) else self.adapter
+            return tuple(resolve_source(each) if isinstance(each, str) else each for each in self.adapter)
+        return resolve_source(self.adapter) if isinstance(self.adapter, str) else self.adapter
 
 
 SD15 = Codec(
@@ -115,7 +116,7 @@ MINI_SAMPLING = Sampling(
     scheduler="dpm++-2m",
     passes=1,
     upscale_strength=0.0,
-    one_size=True,
+    fixed_resolution=True,
 )
 SDXL_SAMPLING = Sampling(guidance_scale=6.0, scheduler="dpm++-2m-sde-karras")
 SD15_SAMPLING = Sampling(guidance_scale=7.0, scheduler="dpm++-2m-karras")
@@ -236,7 +237,7 @@ ROWS: tuple[Mode, ...] = (
             Condition(role="composite", entry="channel-concat"),
         ),
         outputs=(BACKGROUND,),
-        stop_at=0.5,
+        adapter_end=0.5,
         sampling=SDXL_STAGE_TWO,
     ),
     Mode(
@@ -282,18 +283,18 @@ TASKS: dict[Family, dict[Task, tuple[str, ...]]] = {
 embedded model's layers are made without seeing each other, unless its folder has adapters of its own."""
 
 
-def tasks_of(own: Mode) -> dict[Task, tuple[Mode, ...]]:
-    """The modes of each task of a family, with `own` for its single transparent layer."""
-    names = TASKS.get(own.family)
+def tasks_for(single: Mode) -> dict[Task, tuple[Mode, ...]]:
+    """Returns the modes of each task of a family, with `single` for its single transparent layer."""
+    names = TASKS.get(single.family)
     if names is None:  # no released files: what the given codec and adapter make
-        return {"foreground": (own,)}
+        return {"foreground": (single,)}
     usual = names["foreground"][0]
     return {
-        task: tuple(own if name == usual else MODES[name] for name in rows) for task, rows in names.items()
+        task: tuple(single if name == usual else MODES[name] for name in rows) for task, rows in names.items()
     }
 
 
-def mode_named(name: str) -> Mode:
+def find_mode(name: str) -> Mode:
     """Returns the row of that name.
 
     Raises:
@@ -304,6 +305,6 @@ def mode_named(name: str) -> Mode:
     return MODES[name]
 
 
-def source_of(name: str) -> str:
-    """What `pellucid.weights` can locate: a catalog name as it is, a path inside the package in full."""
+def resolve_source(name: str) -> str:
+    """Returns what `pellucid.weights` can locate: a catalog name, or the path of a file in the package."""
     return str(files("pellucid") / name) if "/" in name else name

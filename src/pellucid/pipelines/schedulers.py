@@ -1,13 +1,26 @@
-"""Schedulers by name, each made from the pipeline's own noise schedule."""
+"""Schedulers by name, each made from the pipeline's own noise schedule.
 
-from collections.abc import Generator
-from contextlib import contextmanager
+Commands check names here before anything else is loaded, so diffusers is imported when a scheduler is made.
+"""
+
+import copy
+from collections.abc import Mapping
 from functools import wraps
 from importlib import import_module
-from typing import Any
+from typing import Protocol, runtime_checkable
 
 from pellucid.errors import InputError
-from pellucid.pipelines.families import FamilyRow
+from pellucid.pipelines.families import ModelFamily
+
+
+@runtime_checkable
+class Scheduler(Protocol):
+    """What is asked of a diffusers scheduler here."""
+
+    config: Mapping[str, object]
+
+    def set_timesteps(self, *args: object, **options: object) -> None: ...
+
 
 SPACING = {"timestep_spacing": "linspace"}
 """From pure noise on, as k-diffusion; many models' own configs skip the noisiest steps."""
@@ -21,14 +34,14 @@ SECOND_ORDER = {
     "thresholding": False,
 }
 """What DPM-Solver++(2M) means, whatever the pipeline's own scheduler was set to."""
-SCHEDULERS: dict[str, tuple[tuple[str, str], dict[str, Any]]] = {
+SCHEDULERS: Mapping[str, tuple[tuple[str, str], Mapping[str, object]]] = {
     # name: ((module, class), what differs from its defaults)
     "ddim": ((f"{STOCK}ddim", "DDIMScheduler"), {}),
     "ddpm": ((f"{STOCK}ddpm", "DDPMScheduler"), {}),
     "dpm++-2m": (DPM, {"algorithm_type": "dpmsolver++", **SPACING}),
     "dpm++-2m-karras": (DPM, {"algorithm_type": "dpmsolver++", "use_karras_sigmas": True, **SPACING}),
     "dpm++-2m-karras-exact": (  # as the released command line: docs/decisions/008-exact-sampler.md
-        ("pellucid.pipelines.exact", "ReleasedSolver"),
+        ("pellucid.pipelines.layerdiffuse_solver", "LayerDiffuseDPMSolver"),
         {**SECOND_ORDER, "use_karras_sigmas": True},
     ),
     "dpm++-2m-sde": (DPM, {"algorithm_type": "sde-dpmsolver++", **SPACING}),
@@ -39,53 +52,54 @@ SCHEDULERS: dict[str, tuple[tuple[str, str], dict[str, Any]]] = {
 }
 
 
-def check_scheduler(name: str | None, row: FamilyRow | None = None) -> None:
+def check_scheduler(name: str | None, family: ModelFamily | None = None) -> None:
     """Raises InputError, with the names that exist, unless `name` is one of them or None.
 
-    None of them is for models of `row` that were trained by flow matching.
+    None of them is for models of `family` that were trained by flow matching.
     """
-    if name is not None and row is not None and row.flow:
+    if name is not None and family is not None and family.flow:
         raise InputError(
-            f"Expected no scheduler with {row.title}, which was trained by flow matching, found {name!r}. "
+            f"Expected no scheduler with {family.title}, which was trained by flow matching, found {name!r}. "
             "Leave it out, or set `scheduler` of the stock pipeline."
         )
     if name is not None and name not in SCHEDULERS:
         raise InputError(f"No scheduler is called {name!r}. Choose one of {', '.join(SCHEDULERS)}.")
 
 
-@contextmanager
-def scheduled(pipeline: Any, name: str | None) -> Generator[None]:  # noqa: ANN401 - any diffusers pipeline
-    """Lends `pipeline` the scheduler of that name, then gives back its own; None changes nothing."""
+def scheduler_for_call(own: Scheduler, name: str | None) -> Scheduler:
+    """Makes the scheduler of one call: that of `name` over the noise schedule of `own`, or a copy of `own`.
+
+    A scheduler counts its steps, so calls that share one would go on from where another is.
+
+    Raises:
+        InputError: no scheduler is called so.
+    """
     check_scheduler(name)
-    own = pipeline.scheduler
-    if name is not None:
-        (module, cls), options = SCHEDULERS[name]
-        scheduler = getattr(import_module(module), cls)
-        pipeline.scheduler = _from_first_step(scheduler.from_config(own.config, **options))
-    try:
-        yield
-    finally:
-        pipeline.scheduler = own
+    if name is None:
+        return copy.deepcopy(own)
+    (module, cls), options = SCHEDULERS[name]
+    return _from_first_step(getattr(import_module(module), cls).from_config(own.config, **options))
 
 
-def _from_first_step(scheduler: Any) -> Any:  # noqa: ANN401 - any diffusers scheduler
+def _from_first_step(scheduler: Scheduler) -> Scheduler:
     """Makes it count steps from 0 instead of looking its first timestep up.
 
     Karras's noise levels round to repeated timesteps where a schedule ends in pure noise, and the look-up
     takes the second. Image-to-image pipelines set their own first step afterwards.
     """
-    if hasattr(scheduler, "set_begin_index"):
+    set_begin_index = getattr(scheduler, "set_begin_index", None)
+    if set_begin_index is not None:
         set_timesteps = scheduler.set_timesteps
 
         @wraps(set_timesteps)
-        def counted(*args: Any, **options: Any) -> None:  # noqa: ANN401 - passed through
+        def counted(*args: object, **options: object) -> None:
             set_timesteps(*args, **options)
-            scheduler.set_begin_index(0)
+            set_begin_index(0)
 
         scheduler.set_timesteps = counted
     return scheduler
 
 
-def scheduler_name(scheduler: object, asked: str | None) -> str:
-    """What the provenance says: the name that was asked for, else the class."""
-    return asked or type(scheduler).__name__
+def scheduler_name(scheduler: object, name: str | None) -> str:
+    """Returns what the metadata says: the name that was asked for, else the scheduler's class."""
+    return name or type(scheduler).__name__

@@ -11,11 +11,11 @@ Box = tuple[int, int, int, int]
 """(top, left, height, width) in pixels of the canvas, all of it inside."""
 
 
-def cut(rgba: AnyArray, box: Sequence[int]) -> AnyArray:
-    """The part of a picture (h, w, 4) in a box.
+def crop(rgba: AnyArray, box: Sequence[int]) -> AnyArray:
+    """Cuts the part of an image (h, w, 4) in a box.
 
     Raises:
-        InputError: not four numbers, or not inside the picture.
+        InputError: not four numbers, or not inside the image.
     """
     rows, columns = rgba.shape[:2]
     if len(box) != 4:
@@ -31,8 +31,8 @@ def cut(rgba: AnyArray, box: Sequence[int]) -> AnyArray:
     return rgba[top : top + height, left : left + width]
 
 
-def placed(scene: Scene, whole: AnyArray, box: Sequence[int]) -> Scene:
-    """A scene of a part, as one of the whole: the picture `whole` as its background, all else in the box."""
+def paste_scene(scene: Scene, whole: AnyArray, box: Sequence[int]) -> Scene:
+    """Moves a scene of a part into the whole: `whole` becomes its background, all else lies in the box."""
     top, left = box[0], box[1]
     layers = [
         replace(layer, image=whole) if layer.name == "background" else replace(layer, offset=(top, left))

@@ -1,119 +1,146 @@
-"""The adapters of one UNet, which wears one at a time."""
+"""Keeps the adapters of one denoiser, which has one set at a time."""
 
-from collections.abc import Generator
-from contextlib import contextmanager
-from dataclasses import dataclass
-from functools import cache
+from collections.abc import Callable, Generator, Mapping
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import Any
 
-import torch
-from torch import Tensor
+from torch import Tensor, nn
 
-from pellucid.errors import InputError, WeightsError
+from pellucid.errors import InputError
+from pellucid.models.attention_sharing import AttentionSharing
 from pellucid.models.concat_condition import ConcatCondition
+from pellucid.weights.adapter_state import AdapterReport, check_unchanged, state_of
 from pellucid.weights.adapters import (
-    AdapterReport,
-    apply_adapter,
-    pause_adapter,
+    attach_units,
+    disable_adapters,
+    enable_adapters,
     remove_adapter,
-    resume_adapter,
+    stack_adapters,
 )
+from pellucid.weights.hub import is_path
+from pellucid.weights.placement import unwrapped
 
 TRAINING_TIMESTEPS = 1000
-Source = str | Path | tuple[str | Path, ...] | None
-WORN = "_pellucid_worn"  # attribute of the UNet
+AdapterSource = str | Path | tuple[str | Path, ...] | None
 
 
-@dataclass(frozen=True, slots=True)
-class _Worn:
-    what: tuple[object, ...]
-    report: AdapterReport
+class AdapterManager:
+    """Sets adapters on a denoiser and takes them off; the last one stays until another is set.
 
-
-class Wardrobe:
-    """Puts adapters on a UNet and takes them off; the last one stays on until another is asked for.
-
-    What is worn is noted on the UNet, so that several pipelines may share one.
+    What is set is remembered of the denoiser, not of the manager, so that several pipelines may share one.
+    Every change happens wholly or not at all, whatever interrupts it. LoRAs that diffusers loads stay in
+    force, whichever came first. Not safe for threads by itself: the pipeline that samples holds the lock.
     """
 
-    def __init__(self, unet: Any, strength: float = 1.0) -> None:  # noqa: ANN401 - any diffusers UNet
-        """`strength`: of every adapter that has one, 0 to 2.
+    def __init__(self, denoiser: nn.Module, strength: float = 1.0) -> None:
+        """Manages `denoiser`, a diffusers UNet or transformer, compiled or not.
+
+        Args:
+            denoiser: the module that the pipeline calls.
+            strength: of every adapter that has one, 0 to 2.
 
         Raises:
             InputError: another strength.
         """
         check_strength(strength)
-        self.unet, self.strength = unet, strength
+        self.called, self.strength = denoiser, strength
 
-    def wear(self, source: Source, strength: float | None = None) -> AdapterReport | None:
-        """Changes to the adapter `source`, or to several on top of one another; None is the plain UNet.
+    @property
+    def denoiser(self) -> nn.Module:
+        """Returns the denoiser whose weights are changed, without `torch.compile`'s wrapper."""
+        return unwrapped(self.called)
+
+    def set(self, source: AdapterSource, strength: float | None = None) -> AdapterReport | None:
+        """Replaces what is set by the adapter `source`, or by several on top of one another.
+
+        Does nothing if that is what is set, and the file is the same.
 
         Args:
-            source: see `pellucid.weights.store.locate`.
-            strength: of them; None takes the wardrobe's.
+            source: see `pellucid.weights.hub.locate`; None is the plain denoiser.
+            strength: of them; None takes the manager's.
 
         Returns:
             What the last of them did.
 
         Raises:
-            WeightsError: it is absent or does not fit; the UNet is then plain.
+            WeightsError: a file is absent or has a tensor without a place, or others have changed the
+                weights since. Nothing has changed then.
             InputError: a strength that the adapter does not have.
         """
         strength = self.strength if strength is None else strength
         check_strength(strength)
-        what = _what(source, strength)
-        worn: _Worn | None = getattr(self.unet, WORN, None)
-        if worn is not None:
-            sharing = worn.report.sharing  # an IP-Adapter that is loaded takes the units' places
-            if worn.what == what and (sharing is None or sharing.is_attached(self.unet)):
-                return worn.report
-            remove_adapter(self.unet)
-            delattr(self.unet, WORN)
-        if source is None:
+        key = _key(source, strength)
+        contents = state_of(self.denoiser).contents
+        if source is None or source == ():
+            remove_adapter(self.denoiser)
             return None
-        report = None
-        try:
-            for each in source if isinstance(source, tuple) else (source,):
-                report = apply_adapter(self.unet, each, strength=strength)
-        except (WeightsError, InputError):
-            remove_adapter(self.unet)
-            raise
-        if report is None:
-            return None
-        object.__setattr__(self.unet, WORN, _Worn(what, report))
-        return report
+        if contents.key == key:
+            enable_adapters(self.denoiser)
+            if contents.sharing is not None and not contents.sharing.is_attached(self.denoiser):
+                attach_units(self.denoiser)  # others have set processors, as an IP-Adapter does
+            return contents.report
+        sources = source if isinstance(source, tuple) else (source,)
+        return stack_adapters(self.denoiser, sources, strength, key=key)
+
+    def unload(self) -> None:
+        """Makes the denoiser plain again, bit for bit; raises WeightsError as `set` does."""
+        self.set(None)
 
     @contextmanager
-    def conditioned(
-        self, concat: Tensor | None, hint: Tensor | None, *, stop_sigma: float = 0.0
-    ) -> Generator[None]:
-        """Shows the UNet pictures while it samples.
+    def disabled(self) -> Generator[None]:
+        """Makes the denoiser plain for a while; adapters are kept in memory, not loaded again.
 
-        Args:
-            concat: scaled latents (scenes, c, h, w) for the extra input channels.
-            hint: pictures (scenes, 3, h, w), [0, 1], for attention sharing with control.
-            stop_sigma: steps with less noise are done by the plain UNet, without the adapter.
+        Raises:
+            WeightsError: others have changed the weights since they were set, or within.
         """
-        handles: list[Any] = []
-        if concat is not None:
-            handles.append(ConcatCondition(concat).attach(self.unet))
-        if stop_sigma > 0:
-            handles.append(self.unet.register_forward_pre_hook(_stopping_at(stop_sigma), with_kwargs=True))
-        worn: _Worn | None = getattr(self.unet, WORN, None)
-        sharing = worn.report.sharing if worn else None
-        if hint is not None:
-            if sharing is None:
-                raise InputError("Expected an adapter with control, found none. Take one of the hint modes.")
-            sharing.set_hint(hint)
+        disabled = disable_adapters(self.denoiser)
         try:
             yield
         finally:
-            for handle in handles:
-                handle.remove()
-            resume_adapter(self.unet)
-            if sharing is not None:
-                sharing.state.signals = {}
+            if disabled:
+                enable_adapters(self.denoiser)
+
+    @contextmanager
+    def conditioned(self, concat: Tensor | None, hint: Tensor | None, *, end: float = 1.0) -> Generator[None]:
+        """Shows the denoiser images while it samples, and leaves no hook behind.
+
+        Args:
+            concat: scaled latents (scenes, c, h, w) for the extra input channels.
+            hint: images (scenes, 3, h, w), [0, 1], for attention sharing with control.
+            end: share of the schedule, 0 to 1, after which the plain denoiser goes on alone, as
+                `control_guidance_end` of a ControlNet. Counts in timesteps of 0 to 999.
+
+        Raises:
+            InputError: a hint for an adapter that takes none, or another `end`.
+            WeightsError: with `end`, if others have changed the weights since they were set.
+        """
+        if not 0 <= end <= 1:
+            raise InputError(f"Expected end of 0 to 1, found {end}. 1 uses the adapter in every step.")
+        contents = state_of(self.denoiser).contents
+        with ExitStack() as stack:
+            if end < 1:
+                check_unchanged(self.denoiser, contents)
+                # hooks of the outer module run before compiled code, which would not notice new ones
+                hook = self.called.register_forward_pre_hook(_ending_at(end, self.denoiser), with_kwargs=True)
+                stack.callback(enable_adapters, self.denoiser)
+                stack.callback(hook.remove)
+            # after the hook above, since it decides how many channels the first convolution reads
+            if concat is not None:
+                stack.callback(ConcatCondition(concat).attach(self.called).remove)
+            if hint is not None:
+                _show_hint(contents.sharing, hint, stack)
+            yield
+
+
+def _show_hint(sharing: AttentionSharing | None, hint: Tensor, stack: ExitStack) -> None:
+    if sharing is None:
+        raise InputError("Expected an adapter with control, found none. Take one of the hint modes.")
+    stack.callback(_forget_hint, sharing)
+    sharing.set_hint(hint)
+
+
+def _forget_hint(sharing: AttentionSharing) -> None:
+    sharing.state.control_features = {}
 
 
 def check_strength(strength: float) -> None:
@@ -122,40 +149,30 @@ def check_strength(strength: float) -> None:
         raise InputError(f"Expected an adapter strength of 0 to 2, found {strength}. 1 is what was trained.")
 
 
-def _what(source: Source, strength: float) -> tuple[object, ...]:
+def _key(source: AdapterSource, strength: float) -> tuple[object, ...]:
     """Tells adapters apart, and a file from what it was before it was written again."""
     each = source if isinstance(source, tuple) else (source,)
-    stats = [path.stat() for path in each if isinstance(path, Path) and path.is_file()]
+    paths = [Path(one).expanduser() for one in each if one is not None and is_path(one)]
+    stats = [path.stat() for path in paths if path.is_file()]
     return source, strength, *((stat.st_mtime_ns, stat.st_size) for stat in stats)
 
 
-@cache
-def sigma_table() -> Tensor:
-    """Noise level of each of the 1000 training timesteps of Stable Diffusion 1.5 and XL. Source: SPEC e."""
-    betas = torch.linspace(0.00085**0.5, 0.012**0.5, TRAINING_TIMESTEPS, dtype=torch.float64) ** 2
-    kept = torch.cumprod(1 - betas, 0)
-    return ((1 - kept) / kept) ** 0.5
+def last_timestep(end: float) -> float:
+    """Returns the lowest of the timesteps, 0 to 999, at which an adapter with this `end` still works.
+
+    Source: SPEC d.4 ("stop at"), where the same share is told as a noise level.
+    """
+    return (1 - end) * (TRAINING_TIMESTEPS - 1) if end > 0 else float("inf")
 
 
-def sigma_at(timestep: float) -> float:
-    """Noise level of a timestep of 0 to 999, interpolated in its logarithm."""
-    logs = sigma_table().log()
-    low = min(max(int(timestep), 0), TRAINING_TIMESTEPS - 2)
-    share = timestep - low
-    return float((logs[low] * (1 - share) + logs[low + 1] * share).exp())
+def _ending_at(end: float, denoiser: nn.Module) -> Callable[..., None]:
+    last = last_timestep(end)
 
-
-def stop_sigma(share: float) -> float:
-    """The noise level below which steps are beyond `share` of the schedule. Source: SPEC d.4 ("stop at")."""
-    if share >= 1:
-        return 0.0
-    return 1e9 if share <= 0 else sigma_at((1 - share) * (TRAINING_TIMESTEPS - 1))
-
-
-def _stopping_at(sigma: float) -> Any:  # noqa: ANN401 - a module hook
-    def pause_below(unet: Any, inputs: tuple[Any, ...], options: dict[str, Any]) -> None:  # noqa: ANN401
+    def enable_or_disable(_: nn.Module, inputs: tuple[object, ...], options: Mapping[str, object]) -> None:
         timestep = options["timestep"] if "timestep" in options else inputs[1]
-        now = float(timestep.flatten()[0]) if isinstance(timestep, Tensor) else float(timestep)
-        (pause_adapter if sigma_at(now) < sigma else resume_adapter)(unet)
+        if isinstance(timestep, Tensor):
+            timestep = timestep.flatten()[0].item()
+        assert isinstance(timestep, int | float)
+        (disable_adapters if timestep < last else enable_adapters)(denoiser)
 
-    return pause_below
+    return enable_or_disable

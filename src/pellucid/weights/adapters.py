@@ -1,48 +1,49 @@
-"""Applies released adapters to a diffusers UNet and takes them off, bit for bit. Source: SPEC a.2 to a.4."""
+"""Applies adapters to a diffusers denoiser and takes them off, bit for bit. Source: SPEC a.2 to a.4."""
 
 import math
-from collections.abc import Iterator
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from pellucid.errors import InputError, WeightsError
-from pellucid.models.attention_sharing import AttentionSharing, attention_modules
+from pellucid.models.attention_sharing import AttentionSharing
+from pellucid.weights.adapter_state import (
+    AdapterReport,
+    Change,
+    Contents,
+    PutParameter,
+    attaching,
+    check_unchanged,
+    detaching,
+    patched,
+    state_of,
+    toggle,
+)
+from pellucid.weights.hub import locate
 from pellucid.weights.key_maps import ldm_to_diffusers
-from pellucid.weights.store import fill, locate, shapes, tensors_in
+from pellucid.weights.placement import (
+    Slot,
+    as_like,
+    check_mergeable,
+    check_not_fused,
+    fused_layers,
+    slots_of,
+    unwrapped,
+)
+from pellucid.weights.tensor_files import fill, shapes, tensors_in
 
-BACKUP = "_pellucid_backup"  # attribute of the UNet
 HOOKERS = "hookers."
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class AdapterReport:
-    """What an adapter did."""
-
-    kind: str
-    """"lora", "weight_deltas" or "attention_sharing"."""
-    changed: tuple[str, ...]
-    """diffusers names that it changed."""
-    unmatched: tuple[str, ...]
-    """Names in the file that fit nothing in the UNet; the released code is silent about them."""
-    sharing: AttentionSharing | None = None
-    """The attached units, whose `state` and `set_hint` take prompts and hints."""
-
-
-@dataclass
-class _Backup:
-    """What the UNet had before; while an adapter is paused, what the adapter had made of it."""
-
-    parameters: dict[str, nn.Parameter] = field(default_factory=dict[str, nn.Parameter])
-    processors: dict[str, Any] | None = None
-    paused: bool = False
+FIRST = "conv_in.weight"
+"""The only weight that a file may enlarge, by inputs for conditions."""
+FOREIGN = (".lora_A.", ".lora_B.", ".lora_down.", ".lora_up.", ".lora.down.", ".lora.up.")
+"""What names of other programs' LoRAs contain."""
+Shape = tuple[int, ...]
 
 
 def merge_lora(weight: Tensor, up: Tensor, down: Tensor, strength: float) -> Tensor:
-    """W + strength * up @ down in float32, in the dtype of `weight`. Source: SPEC a.3.
+    """Computes W + strength * up @ down in float32, in the dtype of `weight`. Source: SPEC a.3.
 
     Of a convolution, a row of `down` is a whole kernel (LoCon).
     """
@@ -51,7 +52,7 @@ def merge_lora(weight: Tensor, up: Tensor, down: Tensor, strength: float) -> Ten
 
 
 def merge_delta(weight: Tensor, delta: Tensor, strength: float) -> Tensor:
-    """W + strength * delta in float32; a convolution grows, padded with 0. Source: SPEC a.3.
+    """Computes W + strength * delta in float32; a convolution grows, padded with 0. Source: SPEC a.3.
 
     Raises:
         InputError: the shapes differ and are no convolution's.
@@ -71,173 +72,269 @@ def merge_delta(weight: Tensor, delta: Tensor, strength: float) -> Tensor:
 
 
 def apply_adapter(unet: nn.Module, source: str | Path, strength: float = 1.0) -> AdapterReport:
-    """Merges or attaches an adapter; the kind is seen from the names in the file.
+    """Merges or attaches an adapter on top of what is there; the names in the file tell its kind.
 
-    Several files may be applied one after another; `remove_adapter` takes all off. A grown `conv_in` changes
-    the module, not `unet.config`, from which pipelines read the channels of the latent.
+    `remove_adapter` takes off all that were applied. A grown `conv_in` changes the module, not `unet.config`,
+    from which pipelines read the channels of the latent. LoRAs of PEFT stay in force, whichever came first.
 
     Args:
-        unet: diffusers UNet of the base model.
-        source: path or name, see `pellucid.weights.store.locate`.
+        unet: diffusers UNet or transformer of the base model, compiled or not.
+        source: path or name, see `pellucid.weights.hub.locate`.
         strength: factor of the change; 0 leaves every value as it is. Attention sharing has only 0 and 1.
 
     Raises:
-        WeightsError: nothing in the file fits.
+        WeightsError: a tensor of the file has no place here, or the weights cannot be changed now. Nothing
+            has changed then.
         InputError: a strength that the kind does not have.
     """
-    path = locate(source)
-    names = list(shapes(path))
-    if any(name.startswith(HOOKERS) for name in names):
-        return _attach_sharing(unet, path, strength)
-    patches, unmatched = _group(unet, names)
-    if not patches:
-        raise WeightsError.mismatch(path, missing=dict(unet.named_parameters()).keys(), unexpected=names)
-    _check_shapes(unet, path, patches)
-    backup = _backup_of(unet)
-    with tensors_in(path) as tensor, torch.no_grad():
-        for name, slots in patches.items():
-            module, leaf = _owner(unet, name)
-            original: nn.Parameter = getattr(module, leaf)
-            tensors = [tensor(slots[i]).to(original.device) for i in sorted(slots)]
-            base, first = original.detach(), tensors[0]
-            if len(tensors) == 2:
-                merged = merge_lora(base, first, tensors[1], strength)
-            else:
-                merged = merge_delta(base, first, strength)
-            backup.parameters.setdefault(name, original)
-            _put(module, leaf, nn.Parameter(merged, requires_grad=original.requires_grad))
-    kind = "lora" if any(len(slots) == 2 for slots in patches.values()) else "weight_deltas"
-    return AdapterReport(kind=kind, changed=tuple(patches), unmatched=tuple(unmatched))
+    return stack_adapters(unet, (source,), strength, keep=True)
+
+
+def stack_adapters(
+    denoiser: nn.Module,
+    sources: Iterable[str | Path],
+    strength: float,
+    *,
+    keep: bool = False,
+    key: object = None,
+) -> AdapterReport:
+    """Puts adapters on top of one another, all or none.
+
+    Args:
+        denoiser: see `apply_adapter`.
+        sources: at least one, the lowest first.
+        strength: of each.
+        keep: whether they come on top of what is there already, or in its place.
+        key: what to remember them by.
+
+    Returns:
+        What the last of them did.
+
+    Raises:
+        WeightsError: see `apply_adapter`.
+        InputError: see `apply_adapter`.
+    """
+    denoiser = unwrapped(denoiser)
+    state = state_of(denoiser)
+    check_unchanged(denoiser, state.contents)
+    stack = AdapterStack(denoiser, state.contents, keep=keep)
+    with torch.no_grad():
+        reports = [stack.add(locate(source), strength) for source in sources]
+        changes, after = stack.built(key, reports[-1])
+    state.swap(changes, after)
+    return reports[-1]
+
+
+def attach_units(denoiser: nn.Module) -> None:
+    """Puts attention-sharing units back that others have replaced by processors, on top of these.
+
+    Raises:
+        WeightsError: fused projections replace them. Nothing has changed then.
+    """
+    state = state_of(denoiser)
+    check_unchanged(denoiser, state.contents)
+    _check_separate(denoiser)
+    stack = AdapterStack(denoiser, state.contents, keep=True)
+    state.swap(*stack.built(state.contents.key, state.contents.report))
 
 
 def remove_adapter(unet: nn.Module) -> None:
-    """Puts back the very tensors and attention processors that `apply_adapter` replaced; nothing if none."""
-    backup: _Backup | None = getattr(unet, BACKUP, None)
-    if backup is None:
+    """Puts back the very tensors and attention processors that adapters replaced; nothing if there are none.
+
+    Tensors come in the dtype and on the device that the UNet has now.
+
+    Raises:
+        WeightsError: others have changed merged weights since. Nothing has changed then.
+    """
+    denoiser = unwrapped(unet)
+    state = state_of(denoiser)
+    if state.contents.is_plain:
         return
-    resume_adapter(unet)
-    for name, original in backup.parameters.items():
-        module, leaf = _owner(unet, name)
-        current: nn.Parameter = getattr(module, leaf)
-        _put(module, leaf, nn.Parameter(original.detach().to(current.device), original.requires_grad))
-    if backup.processors is not None:
-        AttentionSharing.detach(unet, backup.processors)
-    delattr(unet, BACKUP)
+    check_unchanged(denoiser, state.contents)
+    state.swap(*AdapterStack(denoiser, state.contents, keep=False).built(None, None))
 
 
-def pause_adapter(unet: nn.Module) -> None:
-    """Lets the UNet run as it was before, at no cost but the memory, until `resume_adapter`."""
-    _exchange(unet, pause=True)
+def disable_adapters(unet: nn.Module) -> bool:
+    """Lets the UNet run as without adapters, at no cost but the memory, until `enable_adapters`.
+
+    Returns:
+        Whether there was anything to disable.
+
+    Raises:
+        WeightsError: others have changed merged weights since. Nothing has changed then.
+    """
+    return toggle(unwrapped(unet), enabled=False)
 
 
-def resume_adapter(unet: nn.Module) -> None:
-    """Ends `pause_adapter`; nothing if there is no pause."""
-    _exchange(unet, pause=False)
+def enable_adapters(unet: nn.Module) -> bool:
+    """Ends `disable_adapters`; the same result and errors."""
+    return toggle(unwrapped(unet), enabled=True)
 
 
-def _exchange(unet: nn.Module, *, pause: bool) -> None:
-    backup: _Backup | None = getattr(unet, BACKUP, None)
-    if backup is None or backup.paused == pause:
-        return
-    for name, other in backup.parameters.items():
-        module, leaf = _owner(unet, name)
-        current: nn.Parameter = getattr(module, leaf)
-        backup.parameters[name] = current
-        _put(module, leaf, nn.Parameter(other.detach().to(current.device), other.requires_grad))
-    if backup.processors is not None:
-        for name, module in attention_modules(unet):
-            other = backup.processors[name]
-            backup.processors[name] = module.processor
-            module.set_processor(other)
-    backup.paused = pause
+class AdapterStack:
+    """Builds what a denoiser will be with adapters on it, and leaves the denoiser alone."""
+
+    def __init__(self, denoiser: nn.Module, before: Contents, *, keep: bool) -> None:
+        """Starts from what is on the denoiser, or from the plain one unless `keep`."""
+        self.denoiser, self.before = denoiser, before
+        self.slots = slots_of(denoiser)
+        self.names = {slot: name for name, slot in self.slots.items()} | {
+            patch.slot: patch.name for patch in before.patches
+        }
+        self.originals = {
+            patch.slot: as_like(patch.aside, patch.slot.value) if before.enabled else patch.slot.value
+            for patch in before.patches
+        }
+        self.merged: dict[Slot, Tensor] = {}
+        self.sharing: AttentionSharing | None = None
+        if keep:
+            self.sharing = before.sharing
+            for patch in before.patches:
+                self.merged[patch.slot] = patch.slot.value if before.enabled else patch.aside
+
+    def add(self, path: Path, strength: float) -> AdapterReport:
+        """Puts one more file on top; raises as `apply_adapter` does."""
+        stored = shapes(path)
+        if any(name.startswith(HOOKERS) for name in stored):
+            return self._add_sharing(path, stored, strength)
+        patches = self._placed(path, stored)
+        slots = {name: self.slots[name] for name in patches}
+        check_mergeable(self.denoiser, {name: self._original(slot) for name, slot in slots.items()})
+        check_not_fused(self.denoiser, slots.values())
+        with tensors_in(path) as tensor:
+            for name, names in patches.items():
+                base = self._base(slots[name])
+                parts = [tensor(each).to(base.device) for each in names]
+                if len(parts) == 2:
+                    self.merged[slots[name]] = merge_lora(base, parts[0], parts[1], strength)
+                else:
+                    self.merged[slots[name]] = merge_delta(base, parts[0], strength)
+        kind = "lora" if any(len(names) == 2 for names in patches.values()) else "weight_deltas"
+        return AdapterReport(kind=kind, changed=tuple(patches))
+
+    def built(self, key: object, report: AdapterReport | None) -> tuple[list[Change], Contents]:
+        """Returns the changes to make and the contents that the denoiser will then have."""
+        puts: dict[Slot, nn.Parameter] = dict(self.originals)
+        for slot, value in self.merged.items():
+            current = slot.value
+            puts[slot] = as_like(nn.Parameter(value.detach(), current.requires_grad), current)
+        changes: list[Change] = [PutParameter(slot, value) for slot, value in puts.items()]
+        changes += detaching(self.denoiser, self.before)
+        stock: Mapping[str, object] = {}
+        if self.sharing is not None:
+            units, stock = attaching(self.denoiser, self.sharing, self.before)
+            changes += units
+        named = ((self.names[slot], slot, self._original(slot), puts[slot]) for slot in self.merged)
+        after = Contents(
+            patches=patched(self.denoiser, named), sharing=self.sharing, stock=stock, key=key, report=report
+        )
+        return changes, after
+
+    def _original(self, slot: Slot) -> nn.Parameter:
+        return self.originals.get(slot, slot.value)
+
+    def _base(self, slot: Slot) -> Tensor:
+        return self.merged.get(slot, self._original(slot)).detach()
+
+    def _placed(self, path: Path, stored: Mapping[str, Shape]) -> dict[str, tuple[str, ...]]:
+        """Returns the names in the file of each parameter: of a difference, or of a LoRA's up and down."""
+        places: dict[tuple[str, str], dict[int, str]] = {}
+        homeless: list[str] = []
+        for name in stored:
+            target, kind, index = _parse(name)
+            if target in self.slots and (kind, index) in {("lora", 0), ("lora", 1), ("diff", 0)}:
+                places.setdefault((target, kind), {})[index] = name
+            else:
+                homeless.append(name)
+        if homeless or not places:
+            raise _without_place(path, homeless, len(stored))
+        found = {target: tuple(names[i] for i in sorted(names)) for (target, _), names in places.items()}
+        if sum(map(len, found.values())) != len(stored):
+            raise WeightsError(f"{path} changes a parameter in two ways. Take a file with one for each.")
+        self._check_shapes(path, stored, places)
+        return found
+
+    def _check_shapes(
+        self, path: Path, stored: Mapping[str, Shape], places: Mapping[tuple[str, str], Mapping[int, str]]
+    ) -> None:
+        wrong: list[str] = []
+        for (target, kind), names in places.items():
+            own = tuple(self._base(self.slots[target]).shape)
+            found = [stored[names[i]] for i in sorted(names)]
+            fits = _lora_fits(own, found) if kind == "lora" else _delta_fits(target, own, found[0])
+            if not fits:
+                wrong.append(f"{target} {own} but {' and '.join(map(str, found))}")
+        if wrong:
+            raise WeightsError(
+                f"{path} does not fit this UNet: {len(wrong)} tensors have other shapes: "
+                f"{', '.join(wrong[:3])}. Take the file made for this base model."
+            )
+
+    def _add_sharing(self, path: Path, stored: Mapping[str, Shape], strength: float) -> AdapterReport:
+        if strength not in (0.0, 1.0):
+            raise InputError(f"Attention sharing has strength 0 or 1, found {strength}. Pass 1.")
+        _check_separate(self.denoiser)
+        sharing = _read_sharing(self.denoiser, path, stored)
+        if not strength:
+            return AdapterReport(kind="attention_sharing", changed=(), sharing=sharing)
+        self.sharing = sharing
+        names = tuple(name for name, _, _ in sharing.units_for(self.denoiser))
+        return AdapterReport(kind="attention_sharing", changed=names, sharing=sharing)
 
 
-def _backup_of(unet: nn.Module) -> _Backup:
-    if getattr(unet, BACKUP, None) is None:
-        object.__setattr__(unet, BACKUP, _Backup())
-    return getattr(unet, BACKUP)
+def _check_separate(denoiser: nn.Module) -> None:
+    if fused_layers(denoiser):
+        raise WeightsError(
+            "Expected separate query, key and value projections for attention sharing, found them fused. "
+            "Call unfuse_qkv_projections() first."
+        )
 
 
-def _group(unet: nn.Module, names: list[str]) -> tuple[dict[str, dict[int, str]], list[str]]:
-    """Diffusers name -> slot -> name in the file, and what fits nothing."""
-    own = {name for name, _ in unet.named_parameters()}
-    patches: dict[str, dict[int, str]] = {}
-    unmatched: list[str] = []
-    for name in names:
-        target, kind, slot = _parse(name)
-        if target in own and (kind, slot) in {("lora", 0), ("lora", 1), ("diff", 0)}:
-            patches.setdefault(target, {})[slot] = name
-        else:
-            unmatched.append(name)
-    return patches, unmatched
+def _read_sharing(denoiser: nn.Module, path: Path, stored: Mapping[str, Shape]) -> AttentionSharing:
+    frames = sum(f"hookers.layers.0.to_q_lora.{f}.down.weight" in stored for f in range(3))
+    control = any(name.startswith("kwargs_encoder.") for name in stored)
+    rank = stored.get("hookers.layers.0.to_q_lora.0.down.weight", (256,))[0]
+    try:
+        sharing = AttentionSharing.for_unet(denoiser, frames=max(frames, 1), rank=rank, control=control)
+    except InputError as error:
+        raise WeightsError(str(error)) from None
+    fill(sharing, path, HOOKERS)
+    like = next((value for value in denoiser.parameters() if value.dtype.itemsize > 1), None)
+    if like is not None and not like.is_meta:
+        # diffusers' own `to` warns of half precision
+        nn.Module.to(sharing, device=like.device, dtype=like.dtype)
+    sharing.state.follows_input = True
+    return sharing.eval()
 
 
-def _parse(name: str) -> tuple[str | None, str, int]:
+def _parse(name: str) -> tuple[str, str, int]:
+    """Splits a name into the parameter's in diffusers, the kind of change, and the number of its part."""
     parts = name.split("::")
     if len(parts) == 3 and parts[2].isdigit():
         return ldm_to_diffusers(parts[0]) or parts[0], parts[1], int(parts[2])
     return name, "diff", 0  # a file of plain diffusers names
 
 
-def _check_shapes(unet: nn.Module, path: Path, patches: dict[str, dict[int, str]]) -> None:
-    """Refuses before anything is changed, so that a wrong file leaves the UNet whole."""
-    found, own = shapes(path), {name: tuple(value.shape) for name, value in unet.named_parameters()}
-    wrong = list(_misfits(found, own, patches))
-    if wrong:
-        raise WeightsError(
-            f"{path} does not fit this UNet: {len(wrong)} tensors have other shapes: {', '.join(wrong[:3])}. "
-            "Take the file made for this base model."
-        )
+def _without_place(path: Path, homeless: list[str], total: int) -> WeightsError:
+    advice = "Take the file made for this base model."
+    if any(part in name for name in homeless for part in FOREIGN):
+        advice = "A LoRA of another program is loaded with load_lora_weights() of the pipeline."
+    examples = f", such as {', '.join(homeless[:3])}" if homeless else ""
+    return WeightsError(
+        f"{path} does not fit this model: {len(homeless)} of its {total} tensors have no place{examples}. "
+        f"{advice}"
+    )
 
 
-def _misfits(
-    found: dict[str, tuple[int, ...]], own: dict[str, tuple[int, ...]], patches: dict[str, dict[int, str]]
-) -> Iterator[str]:
-    for name, slots in patches.items():
-        first: tuple[int, ...] = found.get(slots.get(0, ""), ())
-        if "::lora::" in next(iter(slots.values())):
-            second: tuple[int, ...] = found.get(slots.get(1, ""), ())
-            fits = (
-                len(first) == len(second) == 2
-                and first[1] == second[0]
-                and own[name][0] == first[0]
-                and math.prod(own[name][1:]) == second[1]
-            )
-        else:
-            # a convolution may grow, as conv_in does, but only in its inputs
-            grows = (
-                len(first) == len(own[name]) == 4 and first[0] == own[name][0] and first[2:] == own[name][2:]
-            )
-            fits = first == own[name] or grows
-        if not fits:
-            yield f"{name} {own[name]} but {first}"
+def _lora_fits(own: Shape, found: list[Shape]) -> bool:
+    if len(found) != 2 or len(found[0]) != 2 or len(found[1]) != 2:
+        return False
+    up, down = found
+    return up[1] == down[0] and own[0] == up[0] and math.prod(own[1:]) == down[1]
 
 
-def _owner(unet: nn.Module, name: str) -> tuple[nn.Module, str]:
-    parent, _, leaf = name.rpartition(".")
-    return unet.get_submodule(parent), leaf
-
-
-def _put(module: nn.Module, leaf: str, value: nn.Parameter) -> None:
-    setattr(module, leaf, value)
-    if isinstance(module, nn.Conv2d) and leaf == "weight":
-        module.in_channels = value.shape[1]
-
-
-def _attach_sharing(unet: nn.Module, path: Path, strength: float) -> AdapterReport:
-    if strength not in (0.0, 1.0):
-        raise InputError(f"Attention sharing has strength 0 or 1, found {strength}. Pass 1.")
-    found = shapes(path)
-    frames = sum(f"hookers.layers.0.to_q_lora.{f}.down.weight" in found for f in range(3))
-    control = any(name.startswith("kwargs_encoder.") for name in found)
-    rank = found.get("hookers.layers.0.to_q_lora.0.down.weight", (256,))[0]
-    sharing = AttentionSharing.for_unet(unet, frames=max(frames, 1), rank=rank, control=control)
-    fill(sharing, path, HOOKERS)
-    like = next(unet.parameters())
-    nn.Module.to(sharing, device=like.device, dtype=like.dtype).eval()  # diffusers' own `to` warns of half
-    changed: tuple[str, ...] = ()
-    if strength:
-        previous, backup = sharing.attach(unet), _backup_of(unet)
-        backup.processors = backup.processors or previous
-        changed = tuple(previous)
-    return AdapterReport(kind="attention_sharing", changed=changed, unmatched=(), sharing=sharing)
+def _delta_fits(target: str, own: Shape, found: Shape) -> bool:
+    if found == own:
+        return True
+    grows = target == FIRST and len(own) == len(found) == 4
+    return grows and found[0] == own[0] and found[2:] == own[2:]

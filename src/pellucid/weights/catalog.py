@@ -133,14 +133,18 @@ CATALOG: tuple[Checkpoint, ...] = (
 )  # fmt: skip
 
 
+def named(name: str) -> Checkpoint | None:
+    """Looks up the checkpoint of exactly that name; None where there is none."""
+    return next((row for row in CATALOG if row.name == name), None)
+
+
 def find(name: str) -> Checkpoint | None:
-    """The checkpoint of that name or file name, if known."""
-    stem = name.rsplit("/", 1)[-1]
-    return next((row for row in CATALOG if row.name == name or row.file == stem), None)
+    """Looks up the checkpoint of that name or of that whole file name; None where there is none."""
+    return named(name) or next((row for row in CATALOG if row.file == name), None)
 
 
 def get(name: str) -> Checkpoint:
-    """The checkpoint of that name or file name.
+    """Looks up the checkpoint of that name or of that whole file name.
 
     Raises:
         WeightsError: there is none.

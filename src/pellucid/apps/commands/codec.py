@@ -31,7 +31,7 @@ def encode_command(
     check_target(target, picture=False)
     rgba = read_rgba(picture)
     latent = choice.load().encode(rgba)
-    size = {"height": str(rgba.shape[0]), "width": str(rgba.shape[1]), "model": choice.model}
+    size = {"height": str(rgba.shape[0]), "width": str(rgba.shape[1]), "model": choice.name}
     write_atomically(target, save({TENSOR: latent.cpu().contiguous()}, metadata=size))
     facts = {"path": str(target), "shape": list(latent.shape)}
     click.echo(json.dumps(facts, ensure_ascii=False) if as_json else target)
@@ -52,12 +52,12 @@ def decode_command(
     clean: bool,
     as_json: bool,
 ) -> None:
-    """Write the picture that is in LATENT, a file of `pellucid encode`."""
+    """Write the picture that is in LATENT, a file of `pellucid encode`, by the model that made it."""
     from safetensors import SafetensorError, safe_open
 
     from pellucid.errors import FileError
     from pellucid.files.images import write_picture
-    from pellucid.pipelines.requests import check_passes
+    from pellucid.pipelines.arguments import check_passes
     from pellucid.scene.cleanup import clean_scenes
     from pellucid.scene.scene import Scene
 
@@ -72,8 +72,8 @@ def decode_command(
             f"Expected a latent in {latent}, found: {error}. Make one with `pellucid encode`."
         ) from None
     crop = (int(about["height"]), int(about["width"])) if {"height", "width"} <= set(about) else None
-    pipe = choice.load()
-    rgba = pipe.decode(tensor.to(pipe.denoiser.device), passes=passes, crop=crop)
+    pipe = choice.load(about.get("model", "mini"))  # a latent means something to its own model alone
+    rgba = pipe.decode(tensor.to(pipe.model.stock.device), passes=passes, crop=crop)
     (scene,), more = clean_scenes([Scene.of(rgba)], wanted=clean)
     write_picture(scene.layers[0].image, target)
     facts = {"path": str(target), "height": rgba.shape[0], "width": rgba.shape[1], **dict(*more)}

@@ -86,11 +86,11 @@ def reconstruction(
     pixels; SAD, Grad and Conn in thousands), and how little the latent offset changes the opaque picture.
     """
     from pellucid.evaluation.eval_data import read_folder, read_samples, resized
-    from pellucid.pipelines.requests import check_passes
+    from pellucid.pipelines.arguments import check_passes
 
     _check_outputs(output)
     check_passes(passes)
-    known = _vocabulary(choice.model, vocabulary, sets=sets, groups=groups)
+    known = _vocabulary(choice.name, vocabulary, sets=sets, groups=groups)
     pictures = read_folder(folder) if folder else None
     samples = [] if folder else read_samples(known, held_out=True)
     pipe = choice.load()
@@ -98,7 +98,7 @@ def reconstruction(
 
     pictures = resized(samples, *(size or pipe.native_size)) if pictures is None else pictures
     scores = score_reconstruction(pipe, pictures, passes=passes, all_passes=all_passes)
-    _report({"model": choice.model, **scores}, output, as_json)
+    _report({"model": choice.name, **scores}, output, as_json)
 
 
 @eval_command.command("generation", short_help="Score what is drawn for training captions.")
@@ -140,7 +140,7 @@ def generation(
     from pellucid.training.data.subjects import default_images
 
     _check_outputs(output, sheet)
-    known = _vocabulary(choice.model, vocabulary, sets=sets, groups=groups, subjects=subjects)
+    known = _vocabulary(choice.name, vocabulary, sets=sets, groups=groups, subjects=subjects)
     samples = read_samples(known)
     records = [record for record, _ in samples]
     chosen = default_images(records, known.groups, known.subjects, known.first_subjects)
@@ -159,7 +159,7 @@ def generation(
     )
     if sheet is not None:
         _write_sheet(sample_sheet(shown), sheet)
-    _report({"model": choice.model, **scores}, output, as_json, sheet)
+    _report({"model": choice.name, **scores}, output, as_json, sheet)
 
 
 @eval_command.command("speed", short_help="Seconds and memory of a picture.")
@@ -184,7 +184,7 @@ def speed(
     as_json: bool,
 ) -> None:
     """Time loading and generating, a picture at a time, and tell the peak memory."""
-    from pellucid.pipelines.requests import check_passes
+    from pellucid.pipelines.arguments import check_passes
 
     _check_outputs(output)
     check_passes(passes)
@@ -200,7 +200,7 @@ def speed(
         num_inference_steps=steps,
         passes=passes,
     )
-    _report({"model": choice.model, **scores}, output, as_json)
+    _report({"model": choice.name, **scores}, output, as_json)
 
 
 def _vocabulary(model: str, file: Path | None, **instead: object) -> "Vocabulary":
@@ -208,8 +208,8 @@ def _vocabulary(model: str, file: Path | None, **instead: object) -> "Vocabulary
     from pellucid.evaluation.eval_data import read_vocabulary
 
     with lean_imports():
-        from pellucid.pipelines.loading import folder_of
-    return read_vocabulary(file or folder_of(model), **instead)
+        from pellucid.pipelines.loading import model_folder
+    return read_vocabulary(file or model_folder(model), **instead)
 
 
 def _check_outputs(output: Path | None, sheet: Path | None = None) -> None:

@@ -70,7 +70,7 @@ def generate_command(
 ) -> None:
     """Make transparent pictures from PROMPT and print their paths."""
     from pellucid.files.images import read_rgba
-    from pellucid.pipelines.requests import check_size
+    from pellucid.pipelines.arguments import check_size
 
     target = output or default_path(prompt)
     check_target(target)
@@ -80,7 +80,7 @@ def generate_command(
         check_size(*size)
     shape = None if control is None else read_rgba(control)
     pipe: Any = choice.load()
-    extra = {"hires_strength": hires, "mend_backdrop": mend, "control": shape, "control_kind": control_kind}
+    extra = {"hires_strength": hires, "fix_background": mend, "control": shape, "control_kind": control_kind}
     scenes = pipe.generate([prompt], height=height, width=width, **extra, **sampling.arguments())
     save_and_report(scenes, target, clean=clean, as_json=as_json)
 
@@ -173,13 +173,13 @@ def inpaint_command(
 ) -> None:
     """Repaint PICTURE where MASK is white, after PROMPT, and print the paths of what came."""
     from pellucid.files.images import read_rgba
-    from pellucid.pipelines.inpainting import mask_of
+    from pellucid.pipelines.inpainting import to_mask
 
     target = output or default_path(prompt)
     check_target(target)
     sampling.check(prompt, strength=strength)
     rgba, area = read_rgba(picture), read_rgba(mask)
-    mask_of(area, rgba)
+    to_mask(area, rgba)
     pipe = choice.load()
     scenes = pipe.inpaint(rgba, area, [prompt], strength=strength, **sampling.arguments())
     save_and_report(scenes, target, clean=clean, as_json=as_json)

@@ -100,7 +100,7 @@ def layers_command(
         sampling.check(text)
     placed = _places(boxes, len(foregrounds) - (on is None and add is None and behind is None))
     first = _opened(on or behind) if add is None else _document(add)
-    arguments, texts = {**sampling.arguments(), "stop_at": stop_at}, list(foregrounds)
+    arguments, texts = {**sampling.arguments(), "adapter_end": stop_at}, list(foregrounds)
     sized = _sized(size, fit)
     pipe: Any = choice.load()
     if add is not None:
@@ -158,7 +158,7 @@ def split_command(
     known = {"background": part} if foreground is None else {"foreground": part}
     pipe: Any = choice.load()
     scenes = pipe.split(
-        whole, [prompt], **known, **_sized(size, fit), stop_at=stop_at, **sampling.arguments()
+        whole, [prompt], **known, **_sized(size, fit), adapter_end=stop_at, **sampling.arguments()
     )
     report(write_all(scenes, target), as_json)
 

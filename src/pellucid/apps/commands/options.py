@@ -3,7 +3,7 @@
 import os
 import re
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, fields
+from dataclasses import dataclass, fields
 from functools import wraps
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -75,19 +75,28 @@ class Place(click.ParamType[tuple[int, int, int, int]]):
 class ModelChoice:
     """What `model_options` say."""
 
-    model: str
+    model: str | None
     adapter: str | None
     device: str
     dtype: str | None
 
-    def load(self) -> "TransparentPipeline":
-        """The model that the options name."""
+    @property
+    def name(self) -> str:
+        """The model that was named, or the embedded one."""
+        return "mini" if self.model is None else self.model
+
+    def load(self, usual: str = "mini") -> "TransparentPipeline":
+        """Loads the model that was named, or the `usual` one."""
         from pellucid.apps.fast_imports import lean_imports
 
         with lean_imports():
+            from transformers.utils import logging as transformers_logging
+
             from pellucid.pipelines.loading import load
 
-            return load(**asdict(self))
+            transformers_logging.disable_progress_bar()
+            model = usual if self.model is None else self.model
+            return load(model, adapter=self.adapter, device=self.device, dtype=self.dtype)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -104,10 +113,10 @@ class SamplingChoice:
 
     def check(self, prompt: str, *, strength: float = 1.0) -> None:
         """Raises InputError for what no model accepts, before one is loaded."""
-        from pellucid.pipelines.requests import check_passes, check_sampling, requests_of
+        from pellucid.pipelines.arguments import check_passes, check_sampling, expand_requests
         from pellucid.pipelines.schedulers import check_scheduler
 
-        requests_of(prompt, negative_prompt=self.negative, count=self.count, seed=self.seed)
+        expand_requests(prompt, negative_prompt=self.negative, count=self.count, seed=self.seed)
         steps = 1 if self.steps is None else self.steps
         check_sampling(steps, 1.0 if self.guidance is None else self.guidance, strength)
         check_scheduler(self.scheduler)
@@ -147,9 +156,7 @@ model_options = _gathered(
     "choice",
     ModelChoice,
     (
-        click.option(
-            "--model", default="mini", show_default=True, help="mini (embedded), a folder, or a hub id."
-        ),
+        click.option("--model", help="mini (embedded), a folder, or a hub id.  [default: mini]"),
         click.option("--adapter", help="Mode's name or .safetensors file.  [default: the model's usual one]"),
         click.option("--device", default="cpu", show_default=True, help="cpu, cuda, cuda:1, mps."),
         click.option(

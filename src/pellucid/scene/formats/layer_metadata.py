@@ -1,10 +1,17 @@
 """What a document's format has no place for: where its layers come from, and names it cannot hold."""
 
 import json
+from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 from pellucid.errors import InputError
 from pellucid.files.metadata import Provenance
+from pellucid.scene.layer import Group, Layer
+from pellucid.scene.scene import Scene
+
+REFERENCES = "references"
+"""Name of the hidden group, lowest in a file, that holds a scene's references."""
 
 
 class Notes:
@@ -14,9 +21,45 @@ class Notes:
     other programs may reorder, rename and add layers.
     """
 
-    def __init__(self, *, provenance: Provenance | None = None) -> None:
-        self.provenance = provenance
+    def __init__(self, *, provenance: Provenance | None = None, references: int = 0) -> None:
+        """Starts without notes about layers.
+
+        Args:
+            provenance: where the scene comes from.
+            references: how many of the lowest layers are references. Without any a hidden group called
+                "references" is the user's own, and stays a group.
+        """
+        self.provenance, self.references = provenance, references
         self._layers: dict[str, dict[str, Any]] = {}
+
+    @classmethod
+    def describing(cls, scene: Scene) -> "tuple[Notes, Scene]":
+        """Returns notes about a scene, and the scene with its references as layers in a hidden group."""
+        group = Group(name=REFERENCES, visible=False)
+        lowest = tuple(replace(layer, groups=(group, *layer.groups)) for layer in scene.references)
+        notes = cls(provenance=scene.provenance, references=len(lowest))
+        return notes, replace(scene, layers=(*lowest, *scene.layers), references=())
+
+    def scene(self, layers: Sequence[Layer], height: int, width: int) -> Scene:
+        """Returns the scene of a file's layers, bottom first, its references apart; undoes `describing`."""
+        hidden = next(
+            (
+                layer.groups[0]
+                for layer in layers
+                if layer.groups and layer.groups[0].name == REFERENCES and not layer.groups[0].visible
+            ),
+            None,
+        )
+        if not self.references or hidden is None:
+            return Scene(layers=tuple(layers), height=height, width=width, provenance=self.provenance)
+        inside = [layer for layer in layers if layer.groups and layer.groups[0] is hidden]
+        return Scene(
+            layers=tuple(layer for layer in layers if layer not in inside),
+            references=tuple(replace(layer, groups=layer.groups[1:]) for layer in inside),
+            height=height,
+            width=width,
+            provenance=self.provenance,
+        )
 
     def add(self, key: str, name: str, shown: str, provenance: Provenance | None) -> None:
         """Notes a layer, if there is anything to note.
@@ -43,17 +86,19 @@ class Notes:
 
     def to_json(self) -> str:
         """One JSON object, ASCII, "" if there is nothing to say."""
-        if self.provenance is None and not self._layers:
+        if self.provenance is None and not self._layers and not self.references:
             return ""
         known = self.provenance and self.provenance.as_dict()
-        return json.dumps({"provenance": known, "layers": self._layers})
+        counted = {"references": self.references} if self.references else {}
+        return json.dumps({"provenance": known, **counted, "layers": self._layers})
 
     @classmethod
     def from_json(cls, text: str | bytes) -> "Notes":
         """Reads `to_json`; anything else gives empty notes, since files by others may hold anything."""
         try:
             values = json.loads(text)
-            notes = cls(provenance=Provenance.of(values["provenance"]))
+            provenance, references = Provenance.of(values["provenance"]), int(values.get("references", 0))
+            notes = cls(provenance=provenance, references=references)
             for key, row in values["layers"].items():
                 name, shown = str(row["name"]), str(row["shown"])
                 name.encode()

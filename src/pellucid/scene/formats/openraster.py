@@ -20,7 +20,7 @@ from pellucid.files.images import encode_picture, read_rgba
 from pellucid.rgba.preview import thumbnail
 from pellucid.scene.formats.layer_metadata import Notes
 from pellucid.scene.formats.limits import Budget, Refusal, add_member, member
-from pellucid.scene.formats.xmltext import xml_text
+from pellucid.scene.formats.xmp import xml_text
 from pellucid.scene.layer import MAX_DEPTH, Branch, Group, Layer, tree_of
 from pellucid.scene.scene import Scene
 
@@ -39,7 +39,7 @@ def write_ora(scene: Scene, path: Path) -> None:
     Raises:
         FileError: the file cannot be written.
     """
-    notes = Notes(provenance=scene.provenance)
+    notes, scene = Notes.describing(scene)
     root = ElementTree.Element("image", version=VERSION, w=str(scene.width), h=str(scene.height))
     files = [f"data/layer{number:03}.png" for number in range(len(scene.layers))]
     _describe(ElementTree.SubElement(root, "stack"), tree_of(scene.layers), iter(files), notes)
@@ -98,8 +98,7 @@ def read_ora(content: bytes, budget: Budget) -> Scene:
         text = member(archive, NOTES, MAX_XML_BYTES) if NOTES in names else b""
         reader = _Reader(archive, Notes.from_json(text), budget)
         reader.read(stack, (), (0, 0))
-        layers = tuple(reversed(reader.layers))
-        return Scene(layers=layers, height=height, width=width, provenance=reader.notes.provenance)
+        return reader.notes.scene(tuple(reversed(reader.layers)), height, width)
 
 
 @dataclass

@@ -6,7 +6,6 @@ refused: another picture than the author's would be worse than none.
 """
 
 import io
-import logging
 import warnings
 from typing import Any
 
@@ -30,8 +29,6 @@ from pellucid.scene.scene import Scene
 WHOLE_RANGE = (0, 65535)
 """Of a blending range: black and white ends of both sliders."""
 
-logging.getLogger("psd_tools").addHandler(logging.NullHandler())  # no lines on stderr about files
-
 
 def read_psd(content: bytes, budget: Budget) -> Scene:
     """Reads a document.
@@ -52,9 +49,7 @@ def read_psd(content: bytes, budget: Budget) -> Scene:
         reader = _Reader(budget, notes, profile if isinstance(profile, bytes) else b"")
         reader.read(document, ())
         layers = reader.layers if len(document) else [reader.flattened(document)]
-    return Scene(
-        layers=tuple(layers), height=document.height, width=document.width, provenance=notes.provenance
-    )
+    return notes.scene(layers, document.height, document.width)
 
 
 class _Reader:

@@ -50,6 +50,7 @@ def write_psd(scene: Scene, path: Path) -> None:
         InputError: a side of more than 30000 pixels, or a place as far out.
         FileError: the file cannot be written.
     """
+    notes, scene = Notes.describing(scene)
     _check_sides(scene)
     if not scene.layers:  # the preview's fourth channel counts as transparency only beside layers
         scene = replace(scene, layers=(Layer(image=np.zeros((1, 1, 4), np.uint8)),))
@@ -62,7 +63,6 @@ def write_psd(scene: Scene, path: Path) -> None:
     planes = np.dstack([flatten(merged, MATTE), merged[..., 3]])  # readers take the white off again
     preview.set_data([planes[..., channel].tobytes() for channel in range(4)], header)
     record = PSD(header=header, image_data=preview)
-    notes = Notes(provenance=scene.provenance)
     _fill(PSDImage(record), tree_of(scene.layers), count(1), notes)
     record.image_resources = _resources(merged, xmp_of(notes, scene.provenance))
     layers = record.layer_and_mask_information.layer_info

@@ -1,7 +1,6 @@
 """From a path to the reader or writer of its format."""
 
 import zipfile
-from dataclasses import replace
 from io import BytesIO
 from pathlib import Path
 from types import MappingProxyType
@@ -12,14 +11,11 @@ from pellucid.files.images import MAX_PIXELS, format_of, read_picture, write_pic
 from pellucid.rgba.compositing import Colour
 from pellucid.rgba.types import AnyArray
 from pellucid.scene.formats.limits import DAMAGE, Budget, Refusal
-from pellucid.scene.layer import Group, Layer
 from pellucid.scene.scene import Scene
 
 PSD_SIGNATURE = b"8BPS"
 ZIP_SIGNATURES = (b"PK\x03\x04", b"PK\x05\x06")
 TIFF_SIGNATURES = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
-REFERENCES = "references"
-"""Name of the hidden group that holds a scene's references in a file."""
 
 WORDS = MappingProxyType(
     {
@@ -42,7 +38,7 @@ def write_document(scene: Scene, path: Path, background: Colour | AnyArray | Non
                 f"Expected no background for {ending}, which keeps layers, found one. "
                 "Add it as the lowest layer, or choose .png."
             )
-        _write_layered(_with_references(scene), path, ending)
+        _write_layered(scene, path, ending)
         return path
     format_of(path)  # before the work of flattening
     if ending in TIFF_ENDINGS and background is None and len(scene.layers) > 1:
@@ -83,8 +79,7 @@ def open_document(path: Path, max_pixels: int = MAX_PIXELS) -> tuple[str, Scene]
         raise FileError(f"Cannot read {path}: {reason}. Check the path.") from error
     kind = kind_of(content, path.suffix.lower())
     try:
-        name, scene = _read(kind, content, path, max_pixels)
-        return name, _without_references(scene)
+        return _read(kind, content, path, max_pixels)
     except Refusal as refusal:
         raise FileError(f"Cannot read {path}: {refusal}") from refusal
     except FileError as error:
@@ -94,26 +89,6 @@ def open_document(path: Path, max_pixels: int = MAX_PIXELS) -> tuple[str, Scene]
         raise FileError(
             f"Cannot read {path}: it is damaged ({type(error).__name__}), or {WORDS[kind]}."
         ) from error
-
-
-def _with_references(scene: Scene) -> Scene:
-    """The same with its references as layers, in a hidden group at the bottom."""
-    group = Group(name=REFERENCES, visible=False)
-    kept = tuple(replace(layer, groups=(group, *layer.groups)) for layer in scene.references)
-    return replace(scene, layers=(*kept, *scene.layers), references=())
-
-
-def _without_references(scene: Scene) -> Scene:
-    """Undoes `_with_references`."""
-
-    def is_reference(layer: Layer) -> bool:
-        return bool(layer.groups) and layer.groups[0].name == REFERENCES and not layer.groups[0].visible
-
-    kept = tuple(replace(layer, groups=layer.groups[1:]) for layer in scene.layers if is_reference(layer))
-    if not kept:
-        return scene
-    layers = tuple(layer for layer in scene.layers if not is_reference(layer))
-    return replace(scene, layers=layers, references=kept)
 
 
 def kind_of(content: bytes, ending: str) -> str:

@@ -3,19 +3,20 @@
 Source: XMP specification part 1 (ISO 16684-1), serialization as RDF/XML.
 """
 
+import re
 from xml.etree import ElementTree
 
 from defusedxml.ElementTree import fromstring
 
 from pellucid.files.metadata import Provenance
 from pellucid.scene.formats.layer_metadata import Notes
-from pellucid.scene.formats.xmltext import xml_text
 
 RDF = "http://www.w3.org/1999/02/22-rdf-syntax-ns#"
 DUBLIN_CORE = "http://purl.org/dc/elements/1.1/"
 BASIC = "http://ns.adobe.com/xap/1.0/"
 META = "adobe:ns:meta/"
 OURS = "urn:pellucid:1.0/"
+FORBIDDEN = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 PREFIXES = {"x": META, "rdf": RDF, "dc": DUBLIN_CORE, "xmp": BASIC, "pellucid": OURS}
 LANGUAGE = "{http://www.w3.org/XML/1998/namespace}lang"
 
@@ -59,3 +60,11 @@ def notes_in(packet: object) -> Notes:
         if text:
             return Notes.from_json(text)
     return Notes()
+
+
+def xml_text(text: str) -> str:
+    """Replaces what XML cannot hold, control characters, by U+FFFD.
+
+    Source: XML 1.0, section 2.2.
+    """
+    return FORBIDDEN.sub("\ufffd", text)

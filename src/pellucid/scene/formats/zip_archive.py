@@ -13,6 +13,7 @@ from typing import Any
 from pellucid.files.atomic import open_atomically
 from pellucid.files.images import encode_picture, read_rgba
 from pellucid.files.metadata import Provenance
+from pellucid.scene.formats.layer_metadata import Notes
 from pellucid.scene.formats.limits import Budget, add_member, member
 from pellucid.scene.layer import Group, Layer
 from pellucid.scene.scene import Scene
@@ -29,6 +30,7 @@ def write_archive(scene: Scene, path: Path) -> None:
     Raises:
         FileError: the file cannot be written.
     """
+    notes, scene = Notes.describing(scene)
     groups = list(dict.fromkeys(group for layer in scene.layers for group in layer.groups))
     numbers = {group: number for number, group in enumerate(groups)}
     rows = [_row(layer, f"layers/{number:03}.png", numbers) for number, layer in enumerate(scene.layers)]
@@ -40,6 +42,8 @@ def write_archive(scene: Scene, path: Path) -> None:
         "provenance": scene.provenance and scene.provenance.as_dict(),
         "layers": rows,
     }
+    if notes.references:
+        index["references"] = notes.references
     if groups:
         index["groups"] = [_common(group) for group in groups]
     with open_atomically(path) as file, zipfile.ZipFile(file, "w") as archive:
@@ -63,7 +67,8 @@ def read_archive(content: bytes, budget: Budget) -> Scene:
         budget.canvas(height, width)
         groups = [Group(**_seen(row)) for row in index.get("groups", [])]
         layers = tuple(_layer(archive, row, groups, budget) for row in index["layers"])
-        return Scene(layers=layers, height=height, width=width, provenance=Provenance.of(index["provenance"]))
+        provenance, references = Provenance.of(index["provenance"]), int(index.get("references", 0))
+        return Notes(provenance=provenance, references=references).scene(layers, height, width)
 
 
 def _row(layer: Layer, file: str, numbers: Mapping[Group, int]) -> dict[str, Any]:

@@ -14,13 +14,12 @@ from torch import Tensor, nn
 from pellucid.errors import ConfigError
 from pellucid.models.autoencoder import RGBAAutoencoder
 from pellucid.models.concat_condition import ConcatCondition
-from pellucid.pipelines.codec import autoencoder_of, check_codec
-from pellucid.pipelines.families import FamilyRow, denoiser_of, pixels_per_latent, row_of
-from pellucid.pipelines.loading import mode_of_own, stock_pipeline
+from pellucid.pipelines.arguments import Request
+from pellucid.pipelines.families import ModelFamily
+from pellucid.pipelines.latents import check_autoencoder, load_autoencoder
+from pellucid.pipelines.loading import load_stock_pipeline, single_layer_mode
 from pellucid.pipelines.modes import MODES, Sampling
-from pellucid.pipelines.quiet import quiet
-from pellucid.pipelines.requests import Request
-from pellucid.pipelines.sampling import sample
+from pellucid.pipelines.stock import StockPipeline
 from pellucid.training.data.latent_cache import cached, folder_key
 from pellucid.training.denoiser.noise import Noising
 from pellucid.training.denoiser.predict import Conditions, condition_names, encode_texts, predict
@@ -54,8 +53,8 @@ class FrozenPipeline:
         unet = None
         if architecture and not (self.folder / "unet").is_dir():
             unet = UNet2DConditionModel(**architecture)
-        with quiet():
-            self.pipeline = stock_pipeline(recipe.init, torch.float32, unet=unet)
+        self.pipeline = load_stock_pipeline(recipe.init, torch.float32, unet=unet)
+        self.stock = StockPipeline(self.pipeline)
         self.pipeline.set_progress_bar_config(disable=True)
         if recipe.half_frozen and not recipe.bfloat16_on(device):
             raise ConfigError(
@@ -69,17 +68,17 @@ class FrozenPipeline:
         if recipe.gradient_checkpointing:
             self.net.enable_gradient_checkpointing()  # type: ignore[operator]
         self.noising = Noising(self.pipeline.scheduler, self.options, device)
-        check_size(recipe, pixels_per_latent(self.pipeline))
+        check_size(recipe, self.stock.vae_scale_factor)
 
     @property
-    def row(self) -> FamilyRow:
+    def row(self) -> ModelFamily:
         """The family."""
-        return row_of(self.pipeline)
+        return self.stock.family
 
     @property
     def net(self) -> nn.Module:
         """The denoiser."""
-        return denoiser_of(self.pipeline)
+        return self.stock.denoiser
 
     @cached_property
     def codec(self) -> RGBAAutoencoder:
@@ -96,8 +95,8 @@ class FrozenPipeline:
             raise ConfigError(
                 f"Expected codec to name a released mode, got {name!r}. Choose one of {', '.join(MODES)}."
             )
-        codec = autoencoder_of(MODES[name].codec, self.pipeline.vae)  # type: ignore[arg-type]
-        check_codec(self.pipeline, codec)
+        codec = load_autoencoder(MODES[name].codec, self.stock)  # type: ignore[arg-type]
+        check_autoencoder(self.stock, codec)
         return codec
 
     @cached_property
@@ -110,12 +109,11 @@ class FrozenPipeline:
 
         def make(name: str) -> Tensor:
             if name not in found:
-                with quiet():
-                    found.update(encode_texts(self.pipeline, texts))
+                found.update(encode_texts(self.stock, texts))
             return found[name]
 
         found: Conditions = {}
-        names = condition_names(self.pipeline)
+        names = condition_names(self.stock)
         return {name: self.kept(f"texts-{name}", list(texts), partial(make, name)) for name in names}
 
     def kept(self, label: str, content: Sequence[object], make: Callable[[], Tensor]) -> Tensor:
@@ -160,14 +158,14 @@ class FrozenPipeline:
         """
         made = self.noising(latents, generator, rows_together=rows_together)
         noisy = made.noisy if shown is None else torch.cat([made.noisy, shown], dim=1)
-        found = predict(self.pipeline, noisy, made.timesteps, conditions, more or {}).float()
+        found = predict(self.stock, noisy, made.timesteps, conditions, more or {}).float()
         error = (found - made.target).square().mean(dim=(1, 2, 3))
         return made.weight * error / made.weight.mean().clamp_min(1e-3)
 
     @property
     def sampling(self) -> Sampling:
         """Settings for sample grids: those that the model will be used with."""
-        return mode_of_own(self.row, None).sampling
+        return single_layer_mode(self.stock, None).sampling
 
     @torch.no_grad()
     def sampled(
@@ -176,7 +174,7 @@ class FrozenPipeline:
         module: nn.Module | None = None,
         *,
         shown: Tensor | None = None,
-        stock: Any = None,  # noqa: ANN401 - a diffusers pipeline
+        stock: StockPipeline | None = None,
         inputs: Sequence[Mapping[str, Any]] = ({},),
     ) -> Tensor:
         """Scaled latents that the stock pipeline samples, one a text.
@@ -195,7 +193,7 @@ class FrozenPipeline:
             parts = [rows] if len(inputs) == 1 else [[row] for row in rows]
             try:
                 found = [
-                    sample(stock or self.pipeline, part, self.sampling, {**size, **own})
+                    (stock or self.stock).sample(part, self.sampling, {**size, **own})
                     for part, own in zip(parts, inputs, strict=True)
                 ]
                 return torch.cat(found).float()

@@ -2,14 +2,13 @@
 
 import re
 from pathlib import Path
-from typing import Any
 
 from peft import LoraConfig, inject_adapter_in_model
 from peft.utils import get_peft_model_state_dict
 from torch import nn
 
 from pellucid.errors import ConfigError
-from pellucid.pipelines.families import row_of
+from pellucid.pipelines.stock import StockPipeline
 from pellucid.weights.adapter_files import InitialWeights, trained_in
 
 EMBEDDINGS = r"time_embedding\.|add_embedding\.|time_text_embed\.|adaln_single\."
@@ -94,11 +93,11 @@ def grow_inputs(net: nn.Module, channels: int) -> InitialWeights:
     return {"conv_in.weight": weight.cpu().clone()}
 
 
-def save_diffusers_lora(pipeline: Any, net: nn.Module, folder: Path) -> None:  # noqa: ANN401 - any pipeline
+def save_diffusers_lora(stock: StockPipeline, net: nn.Module, folder: Path) -> None:
     """Writes LoRAs for diffusers' own `load_lora_weights`, where the pipeline has that."""
-    save = getattr(type(pipeline), "save_lora_weights", None)
+    save = getattr(type(stock.pipeline), "save_lora_weights", None)
     if save is not None:
-        layers = {f"{row_of(pipeline).denoiser}_lora_layers": get_peft_model_state_dict(net)}
+        layers = {f"{stock.family.denoiser}_lora_layers": get_peft_model_state_dict(net)}
         save(folder, **layers, safe_serialization=True)
 
 

@@ -14,7 +14,7 @@ from PIL import Image
 from torch import Tensor, nn
 
 from pellucid.errors import ConfigError
-from pellucid.pipelines.structure_control import FOLDER, controlled
+from pellucid.pipelines.structure_control import FOLDER
 from pellucid.rgba.control_images import structure
 from pellucid.training.data.in_memory import InMemoryDataset
 from pellucid.training.data.text_image import TextImageDataset
@@ -81,7 +81,7 @@ class T2IAdapterStage:
         index, texts = self.data.spread(GRID_IMAGES)
         seen = self.structures[index, -1]
         pictures = [Image.fromarray(each) for each in seen.permute(0, 2, 3, 1).cpu().numpy()]
-        stock = controlled(self.frozen.pipeline, module)
+        stock = self.frozen.stock.with_t2i_adapter(module)
         made = self.frozen.sampled(texts, stock=stock, inputs=[{"image": each} for each in pictures])
         learned = self.data.generated(self.data.latents[index, -1])
         write_sample_grid([seen.float() / 255, learned, self.data.generated(made)], path)

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from pellucid.evaluation.metrics import nearest_rank
-from pellucid.pipelines.sampling import batches
+from pellucid.pipelines.arguments import SamplingOptions
 from pellucid.training.data.in_memory import InMemoryDataset
 from pellucid.training.data.text_image import TextImageDataset, spread
 from pellucid.training.denoiser.frozen_pipeline import FrozenPipeline
@@ -74,7 +74,7 @@ class TextToImageStage:
             bits=options.bits,
         )
         if options.method in LOW_RANK:
-            save_diffusers_lora(self.frozen.pipeline, module, folder / "diffusers-lora")
+            save_diffusers_lora(self.frozen.stock, module, folder / "diffusers-lora")
 
     def generated(self, module: nn.Module, texts: Sequence[str]) -> Tensor:
         """What the module makes of sentences, (n, 3 or 4, h, w): over grey (`base`), or transparent."""
@@ -99,7 +99,9 @@ class TextToImageStage:
         ]
         asked = [pairs[place] for place in spread(len(pairs), self.recipe.score_count)]
         texts = [data.sentences[data.captions[index, 0, choice]] for index, choice in asked]
-        found = torch.cat([self.generated(module, part) for part in batches(texts, 64)])
+        found = torch.cat(
+            [self.generated(module, part) for part in SamplingOptions(batch_size=64).batches(texts)]
+        )
         known = data.shown(data.pictures.rgba[: data.plain_count].float() / 255)
         labels = [record.label for record in data.pictures.records[: data.plain_count]]
         ranks = nearest_rank(opaque(found), opaque(known), labels, [labels[index] for index, _ in asked])

@@ -1,0 +1,67 @@
+"""Images of any kind, as callers hold them, to the one form that everything here takes."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from pellucid.errors import InputError
+from pellucid.files.images import read_rgba
+from pellucid.rgba.quantization import narrow_to_bytes, to_bytes
+from pellucid.rgba.types import RGBA8, AnyArray
+
+if TYPE_CHECKING:
+    from PIL import Image
+
+MAX_SIDE_PX = 8192
+"""Longest side that models here paint or repaint."""
+
+
+def to_rgba8(image: object) -> RGBA8:
+    """Converts an image of any kind to uint8 (h, w, 4), straight alpha, sRGB.
+
+    Args:
+        image: an array (h, w), (h, w, 1), (h, w, 3) or (h, w, 4), uint8, 16 bits or floats in [0, 1]; a PIL
+            image of any mode, turned as its EXIF orientation says; or the path of a file.
+
+    Raises:
+        InputError: none of these, or a shape that is no image.
+        FileError: a path that cannot be read.
+    """
+    if isinstance(image, (str, Path)):
+        array: AnyArray = read_rgba(image)
+    elif isinstance(image, np.ndarray):
+        array = _to_bytes(image)
+    elif hasattr(image, "convert"):
+        array = np.asarray(_upright(image))
+    else:
+        raise InputError(
+            f"Expected an image as array, PIL image or path, found {type(image).__name__}. Convert it first."
+        )
+    if max(array.shape[:2]) > MAX_SIDE_PX:
+        raise InputError(
+            f"Expected at most {MAX_SIDE_PX} pixels a side, found {array.shape[0]} x {array.shape[1]}. "
+            "Shrink it first."
+        )
+    return array
+
+
+def _upright(image: Any) -> "Image.Image":  # noqa: ANN401 - a PIL image
+    from PIL import ImageOps
+
+    return ImageOps.exif_transpose(image).convert("RGBA")
+
+
+def _to_bytes(array: AnyArray) -> AnyArray:
+    levels = to_bytes(array) if np.issubdtype(array.dtype, np.floating) else narrow_to_bytes(array)
+    if levels.ndim == 2:
+        levels = levels[..., None]
+    if levels.ndim != 3 or levels.shape[2] not in (1, 3, 4) or levels.size == 0:
+        raise InputError(
+            f"Expected an image of shape (h, w), (h, w, 3) or (h, w, 4), found {array.shape}. "
+            "Put channels last."
+        )
+    if levels.shape[2] == 4:
+        return levels
+    rgb = np.broadcast_to(levels, (*levels.shape[:2], 3))
+    return np.dstack([rgb, np.full(levels.shape[:2], 255, np.uint8)])

@@ -1,0 +1,162 @@
+"""Composes scenes of several layers: together, on an image, behind one, taken apart, one layer more.
+
+Images are uint8 (h, w, 4), straight alpha, sRGB; sizes are (height, width). Layers are listed bottom first.
+Source: paper section 3.3; SPEC d.
+"""
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+import numpy as np
+
+from pellucid.errors import InputError
+from pellucid.files.conversion import to_rgba8
+from pellucid.pipelines.arguments import LayerOptions
+from pellucid.pipelines.layer_sampler import LayerSampler, Prompt, Prompts, build_scene_states
+from pellucid.pipelines.model import TransparentModel
+from pellucid.pipelines.modes import Role, Task
+from pellucid.rgba.resizing import Pixels, check_fit, fit_pixels, fit_rgba, on_grey
+from pellucid.rgba.types import AnyArray
+from pellucid.scene.boxes import Box, crop, paste_scene
+from pellucid.scene.layer import Layer
+from pellucid.scene.scene import Scene
+
+MAX_NAME = 40
+Images = Mapping[Role, AnyArray]
+
+
+class LayerComposer:
+    """Makes scenes of several layers; every method returns a scene for each prompt and count."""
+
+    def __init__(self, model: TransparentModel) -> None:
+        self.model, self.sampler = model, LayerSampler(model)
+
+    def joint(self, prompts: Prompts, options: LayerOptions) -> list[Scene]:
+        """Makes all layers from text; see `TransparentPipeline.joint`."""
+        canvas = self.model.canvas_size(options.height, options.width, like=None)
+        states = build_scene_states(prompts, {}, options)
+        self.sampler.run("joint", states, canvas, options)
+        return [self.sampler.assemble(state, canvas) for state in states]
+
+    def beside(
+        self, task: Task, prompts: Prompts, images: Mapping[Role, object], fit: str, options: LayerOptions
+    ) -> list[Scene]:
+        """Makes what is missing beside given images; see `TransparentPipeline.foreground_on`.
+
+        Args:
+            task: what is made.
+            prompts: of the layers that are made, and of the composite.
+            images: that are given; the first one's size is the scene's unless the options say another.
+            fit: how they meet another canvas.
+            options: of the call.
+        """
+        given = _to_rgba8(images)
+        fitted, canvas = self._fit(given, fit, options)
+        states = build_scene_states(prompts, fitted, options)
+        self.sampler.run(task, states, canvas, options)
+        scenes = [self.sampler.assemble(state, canvas) for state in states]
+        if options.height is not None or options.width is not None:
+            return scenes
+        return [_at_size_of(scene, given, fit) for scene in scenes]
+
+    def in_box(
+        self, background: object, prompts: Prompts, fit: str, box: Box, options: LayerOptions
+    ) -> list[Scene]:
+        """Makes a foreground for a part of an image; see `TransparentPipeline.foreground_on`."""
+        if options.height is not None or options.width is not None:
+            raise InputError("Expected no height or width with a box, found some. Resize the image first.")
+        whole = to_rgba8(background)
+        scenes = self.beside("foreground_on", prompts, {"background": crop(whole, box)}, fit, options)
+        return [paste_scene(scene, whole, box) for scene in scenes]
+
+    def split(
+        self,
+        composite: object,
+        prompt: Prompt,
+        background: object,
+        foreground: object,
+        fit: str,
+        options: LayerOptions,
+    ) -> list[Scene]:
+        """Makes the layer that is None; see `TransparentPipeline.split`."""
+        if (background is None) == (foreground is None):
+            found = "neither" if background is None else "both"
+            raise InputError(
+                f"Expected background or foreground, found {found}. Give the one layer that you have."
+            )
+        missing: Role = "foreground" if foreground is None else "background"
+        task: Task = "split_foreground" if missing == "foreground" else "split_background"
+        images: dict[Role, object] = {"composite": composite}
+        images |= {"background": background} if foreground is None else {"foreground": foreground}
+        prompts: Prompts = {missing: prompt}
+        if task in self.model.tasks:
+            return self.beside(task, prompts, images, fit, options)
+        given = _to_rgba8(images)
+        height, width = given["composite"].shape[:2]  # arithmetic has no resolution of its own
+        sized = replace(
+            options,
+            height=height if options.height is None else options.height,
+            width=width if options.width is None else options.width,
+        )
+        fitted, canvas = self._fit(given, fit, sized)
+        states = build_scene_states(prompts, fitted, options)
+        for state in states:
+            state.separate(missing)
+        return [self.sampler.assemble(state, canvas) for state in states]
+
+    def add_layer(
+        self, scene: Scene, prompts: Prompts, name: str | None, box: Box | None, options: LayerOptions
+    ) -> list[Scene]:
+        """Makes one more foreground on top of a scene; see `TransparentPipeline.add_layer`."""
+        whole = scene.composite()
+        below: dict[Role, object] = {"background": whole if box is None else crop(whole, box)}
+        grown: list[Scene] = []
+        for each in self.beside("foreground_on", prompts, below, "stretch", options):
+            each = each if box is None else paste_scene(each, whole, box)
+            made = each.layers[-1]
+            asked = (made.provenance and made.provenance.prompt) or made.name
+            top = replace(made, name=name or asked[:MAX_NAME])
+            grown.append(replace(scene, layers=(*scene.layers, top), references=each.references))
+        return grown
+
+    def _fit(
+        self, given: Images, fit: str, options: LayerOptions
+    ) -> tuple[dict[Role, tuple[AnyArray, Pixels]], tuple[int, int]]:
+        """Returns each image as a layer and as a condition, on one canvas, and that canvas's size."""
+        check_fit(fit)
+        first = next(iter(given.values()))
+        canvas = self.model.canvas_size(options.height, options.width, like=(first.shape[0], first.shape[1]))
+        fitted: dict[Role, tuple[AnyArray, Pixels]] = {}
+        for role, rgba in given.items():
+            pixels = np.clip(fit_pixels(on_grey(rgba), *canvas, fit), 0, 1)
+            fitted[role] = fit_rgba(rgba, *canvas, fit), pixels
+        return fitted, canvas
+
+
+def _to_rgba8(images: Mapping[Role, object]) -> dict[Role, AnyArray]:
+    converted: dict[Role, AnyArray] = {}
+    for role, image in images.items():
+        converted[role] = to_rgba8(image)
+    return converted
+
+
+def _at_size_of(scene: Scene, given: Images, fit: str) -> Scene:
+    """Returns the scene as large as the first image given: that one to the byte, what was made enlarged."""
+    height, width = next(iter(given.values())).shape[:2]
+    originals: dict[str, AnyArray] = {
+        role: fit_rgba(rgba, height, width, fit) for role, rgba in given.items()
+    }
+
+    def resize(layer: Layer) -> Layer:
+        image = originals.get(layer.name)
+        return replace(
+            layer, image=fit_rgba(layer.image, height, width, "stretch") if image is None else image
+        )
+
+    return replace(
+        scene,
+        layers=tuple(resize(layer) for layer in scene.layers),
+        references=tuple(resize(layer) for layer in scene.references),
+        height=height,
+        width=width,
+    )

@@ -1,0 +1,141 @@
+"""A stock pipeline with all that makes it transparent; single layers and stacks are sampled from it.
+
+Images are uint8 (h, w, 4), straight alpha, sRGB; sizes are (height, width); latents are scaled, as pipelines
+hold them.
+"""
+
+from collections.abc import Generator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from pellucid._version import __version__
+from pellucid.errors import InputError
+from pellucid.files.metadata import Provenance
+from pellucid.models.autoencoder import RGBAAutoencoder
+from pellucid.pipelines.arguments import Request, check_passes, check_size
+from pellucid.pipelines.latents import pad_to_multiple, size_multiple, to_image8
+from pellucid.pipelines.modes import Mode, Sampling, Task
+from pellucid.pipelines.schedulers import scheduler_name
+from pellucid.pipelines.stock import StockPipeline
+from pellucid.rgba.types import RGBA8
+from pellucid.weights.adapter_manager import AdapterManager, AdapterSource
+
+
+@dataclass(slots=True, kw_only=True, eq=False)
+class TransparentModel:
+    """A stock pipeline, the codec over its VAE, the adapters of its denoiser, and the modes they make."""
+
+    stock: StockPipeline
+    autoencoder: RGBAAutoencoder
+    adapters: AdapterManager
+    tasks: Mapping[Task, tuple[Mode, ...]]
+    """The modes of each task, one after another; "foreground" is the single transparent layer."""
+    name: str
+    """Written into results."""
+    control: Path | None = None
+    """Folder of the network for `generate(control=…)`."""
+    attached: AdapterSource = None
+    """Adapter that the denoiser has between calls; None is the plain denoiser, as after `detach`."""
+
+    @property
+    def single(self) -> Mode:
+        """The mode of the single transparent layer."""
+        return self.tasks["foreground"][0]
+
+    @property
+    def size_multiple(self) -> int:
+        """What sides in pixels must divide by inside; canvases are padded to it and cropped."""
+        return size_multiple(self.stock, self.autoencoder)
+
+    @contextmanager
+    def one_call(self) -> Generator[None]:
+        """Keeps other threads off the denoiser for a call, and leaves it as `attach` did, whatever happens.
+
+        Modes of several steps grow the first convolution; the stock pipeline would not run with that.
+        """
+        with self.stock.lock:
+            try:
+                yield
+            finally:
+                self.adapters.set(self.attached)
+
+    def canvas_size(
+        self, height: int | None, width: int | None, *, like: tuple[int, int] | None
+    ) -> tuple[int, int]:
+        """Fills in a missing height or width, px.
+
+        Uses the model's native resolution. With `like`, keeps that image's proportions at the same number of
+        pixels, because the model was trained at one pixel count, not at one shape. A model of one fixed
+        resolution makes squares that are resampled anyhow, so for it the canvas is `like` itself.
+        """
+        if like is None:
+            like = self.stock.native_size
+        elif not self.single.sampling.fixed_resolution:
+            like = self.in_proportion(like)
+        canvas = like[0] if height is None else height, like[1] if width is None else width
+        check_size(*canvas)
+        return canvas
+
+    def in_proportion(self, size: tuple[int, int]) -> tuple[int, int]:
+        """Returns (height, width) in the proportions of `size`, with as many pixels as the native size."""
+        rows, columns = self.stock.native_size
+        scale = (rows * columns / (size[0] * size[1])) ** 0.5
+        return max(round(size[0] * scale), 1), max(round(size[1] * scale), 1)
+
+    @torch.no_grad()
+    def encode(self, rgba: RGBA8) -> Tensor:
+        """Encodes an image to its adjusted, scaled latent (1, c, h, w); padded with transparency."""
+        canvas = pad_to_multiple(rgba, self.size_multiple)
+        return self.autoencoder.encode_picture(canvas).to(self.stock.dtype)
+
+    @torch.no_grad()
+    def decode(
+        self, latents: Tensor, *, passes: int | None = None, crop: tuple[int, int] | None = None
+    ) -> RGBA8:
+        """Decodes one adjusted, scaled latent (1, c, h, w).
+
+        Args:
+            latents: what `encode` or the stock pipeline returns.
+            passes: orientations of the alpha decoder's median, 1, 2, 4 or 8; None takes the mode's.
+            crop: (height, width) cut from the middle, as `encode` padded; None keeps all.
+
+        Raises:
+            InputError: not one latent of the model's channels, or another number of passes.
+        """
+        passes = self.single.sampling.passes if passes is None else passes
+        check_passes(passes)
+        channels = self.stock.latent_channels
+        if latents.ndim != 4 or latents.shape[0] != 1 or latents.shape[1] != channels:
+            raise InputError(
+                f"Expected a latent of shape (1, {channels}, h, w), found {tuple(latents.shape)}. "
+                "Decode one at a time, with the model that made it."
+            )
+        return to_image8(self.autoencoder.decode(latents, passes=passes), crop)
+
+    def encode_clear(self, latent: Tensor) -> Tensor:
+        """Encodes a wholly transparent image of the size that `latent` (1, c, h, w) has."""
+        height, width = (side * self.autoencoder.pixels_per_latent for side in latent.shape[-2:])
+        return self.encode(np.zeros((height, width, 4), np.uint8))
+
+    def metadata(
+        self, request: Request, settings: Sampling, mode: str, extra: Mapping[str, object]
+    ) -> Provenance:
+        """Returns what is written into a result: all that it takes to make it again, and `extra`."""
+        values = {
+            "prompt": request.prompt,
+            "negative_prompt": request.negative_prompt,
+            "seed": request.seed,
+            "model": self.name,
+            "version": __version__,
+            "mode": mode,
+            "steps": settings.num_inference_steps,
+            "guidance": settings.guidance_scale,
+            "scheduler": scheduler_name(self.stock.pipeline.scheduler, settings.scheduler),
+            **extra,
+        }
+        return Provenance.of(values) or Provenance()

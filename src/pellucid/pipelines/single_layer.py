@@ -1,0 +1,213 @@
+"""One transparent layer: made from text, repainted, repainted inside a mask."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from torch import Tensor
+
+from pellucid.errors import InputError
+from pellucid.pipelines.arguments import CallKwargs, Request, SamplingOptions, round_up
+from pellucid.pipelines.background_check import THRESHOLD, background_distance, clear_start
+from pellucid.pipelines.inpainting import keep_outside, latent_mask, paste, step_end_callback, to_mask
+from pellucid.pipelines.model import TransparentModel
+from pellucid.pipelines.modes import Sampling
+from pellucid.pipelines.stock import StockPipeline
+from pellucid.pipelines.structure_control import load_control_network, to_control_image
+from pellucid.rgba.resizing import fit_rgba
+from pellucid.rgba.types import RGBA8, AnyArray
+from pellucid.scene.scene import Scene
+
+Prompt = str | Sequence[str]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Control:
+    """An image whose structure the result takes."""
+
+    image: object
+    kind: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Batch:
+    """What the images of one call have in common."""
+
+    stock: StockPipeline
+    settings: Sampling
+    inputs: CallKwargs
+    """What else the pipeline is called with."""
+    crop: tuple[int, int]
+    """(height, width) that the decoded canvas is cut to."""
+    latents: Tensor | None = None
+    """Scaled latents (1, c, h, w) to start from."""
+    extra_metadata: CallKwargs = field(default_factory=dict[str, object])
+    fix_background: bool = False
+
+
+class SingleLayerSampler:
+    """Samples single transparent layers; every method returns a scene for each image, prompt by prompt."""
+
+    def __init__(self, model: TransparentModel) -> None:
+        self.model = model
+
+    def generate(
+        self,
+        prompt: Prompt,
+        options: SamplingOptions,
+        *,
+        height: int | None,
+        width: int | None,
+        hires_strength: float | None,
+        fix_background: bool,
+        control: Control | None,
+    ) -> list[Scene]:
+        """Makes images from text; see `TransparentPipeline.generate`."""
+        model, requests = self.model, options.requests(prompt)
+        strength = 1.0 if hires_strength is None else hires_strength
+        settings = options.resolve(model.single.sampling, strength)
+        size = model.canvas_size(height, width, like=None)
+        # large canvases repeat the subject, so hires makes the model's own number of pixels first
+        first = size if hires_strength is None else model.in_proportion(size)
+        if settings.fixed_resolution:
+            first = model.stock.native_size
+        canvas_height, canvas_width = (round_up(side, model.size_multiple) for side in first)
+        stock, inputs = self._controlled(control, first, options.inputs)
+        batch = Batch(
+            stock=stock,
+            settings=settings,
+            inputs={"height": canvas_height, "width": canvas_width, **inputs},
+            crop=first,
+            fix_background=fix_background,
+        )
+        with model.one_call():
+            scenes = self._sample(requests, options, batch)
+            if hires_strength is not None:
+                return [
+                    self._enlarge(scene, size, request, settings, hires_strength, inputs)
+                    for scene, request in zip(scenes, requests, strict=True)
+                ]
+        if first == size:
+            return scenes
+        return [self._scene(self._resampled(scene, size), scene) for scene in scenes]
+
+    def vary(self, rgba: RGBA8, prompt: Prompt, strength: float, options: SamplingOptions) -> list[Scene]:
+        """Repaints an image; see `TransparentPipeline.vary`."""
+        requests, settings = (
+            options.requests(prompt),
+            options.resolve(self.model.single.sampling, strength),
+        )
+        inputs = {"strength": strength, **options.inputs}
+        with self.model.one_call():
+            latents = self.model.encode(rgba)
+            return self._repaint(rgba, latents, requests, settings, strength, inputs, options)
+
+    def inpaint(
+        self, rgba: RGBA8, mask: object, prompt: Prompt, strength: float, options: SamplingOptions
+    ) -> list[Scene]:
+        """Repaints an image inside a mask; see `TransparentPipeline.inpaint`."""
+        requests, settings = (
+            options.requests(prompt),
+            options.resolve(self.model.single.sampling, strength),
+        )
+        share = to_mask(mask, rgba)
+        with self.model.one_call():
+            known = self.model.encode(rgba)
+            pixels = self.model.autoencoder.pixels_per_latent
+            inside = latent_mask(share, *known.shape[-2:], pixels=pixels)
+            inputs = {"strength": strength, **options.inputs}
+            inputs["callback_on_step_end"] = keep_outside(
+                self.model.stock, known, inside, first=step_end_callback(options.inputs)
+            )
+            scenes = self._repaint(rgba, known, requests, settings, strength, inputs, options)
+        return [self._scene(paste(rgba, scene.layers[0].image, share), scene) for scene in scenes]
+
+    def _controlled(
+        self, control: Control | None, size: tuple[int, int], inputs: CallKwargs
+    ) -> tuple[StockPipeline, CallKwargs]:
+        """Returns the pipeline from text and its inputs: the one with control where that is asked for."""
+        stock = self.model.stock
+        if control is None:
+            return stock.text_to_image(), inputs
+        if self.model.control is None:
+            raise InputError(
+                f"Expected a model with a control network, found {self.model.name} without. "
+                "Take mini, or attach a pipeline with a ControlNet and pass pipeline_inputs."
+            )
+        image = to_control_image(control.image, control.kind, size)
+        network = load_control_network(self.model.control, stock.device, stock.dtype)
+        return stock.with_t2i_adapter(network), {"image": image, **inputs}
+
+    def _enlarge(
+        self,
+        scene: Scene,
+        size: tuple[int, int],
+        request: Request,
+        settings: Sampling,
+        strength: float,
+        inputs: CallKwargs,
+    ) -> Scene:
+        rgba = self._resampled(scene, size)
+        inputs = {"strength": strength, **self.model.stock.image_to_image_inputs(inputs)}
+        options = SamplingOptions()
+        return self._repaint(rgba, self.model.encode(rgba), [request], settings, strength, inputs, options)[0]
+
+    def _repaint(
+        self,
+        rgba: RGBA8,
+        latents: Tensor,
+        requests: Sequence[Request],
+        settings: Sampling,
+        strength: float,
+        inputs: CallKwargs,
+        options: SamplingOptions,
+    ) -> list[Scene]:
+        crop, extra = (rgba.shape[0], rgba.shape[1]), {"strength": strength}
+        if int(settings.num_inference_steps * strength) < 1:  # no step to take: stock pipelines refuse
+            kept = self.model.decode(latents, passes=settings.passes, crop=crop)
+            return [self._made(kept, request, settings, extra) for request in requests]
+        batch = Batch(
+            stock=self.model.stock.image_to_image(),
+            settings=settings,
+            inputs=inputs,
+            crop=crop,
+            latents=latents,
+            extra_metadata=extra,
+        )
+        return self._sample(requests, options, batch)
+
+    def _sample(self, requests: Sequence[Request], options: SamplingOptions, batch: Batch) -> list[Scene]:
+        self.model.adapters.set(self.model.single.source)
+        scenes: list[Scene] = []
+        for part in options.batches(requests):
+            start = {} if batch.latents is None else {"image": batch.latents.expand(len(part), -1, -1, -1)}
+            latents = batch.stock.sample(part, batch.settings, {**start, **batch.inputs})
+            for request, latent in zip(part, latents.split(1), strict=True):
+                extra = dict(batch.extra_metadata)
+                if batch.fix_background:
+                    latent, extra["backdrop"] = self._fix_background(latent, request, batch)
+                image = self.model.decode(latent, passes=batch.settings.passes, crop=batch.crop)
+                scenes.append(self._made(image, request, batch.settings, extra))
+        return scenes
+
+    def _fix_background(self, latent: Tensor, request: Request, batch: Batch) -> tuple[Tensor, float]:
+        """Returns the latent, or another with clear surroundings, and how far off the first one's were."""
+        distance = round(background_distance(self.model.autoencoder, latent), 4)
+        if distance < THRESHOLD:
+            return latent, distance
+        stock = self.model.stock
+        inputs = {name: value for name, value in batch.inputs.items() if name not in ("height", "width")}
+        inputs = stock.image_to_image_inputs(inputs)
+        clear = clear_start(stock, self.model.encode_clear(latent), first=step_end_callback(inputs))
+        return stock.image_to_image().sample([request], batch.settings, {**inputs, **clear}), distance
+
+    def _resampled(self, scene: Scene, size: tuple[int, int]) -> AnyArray:
+        # without a fixed resolution both sizes have the same proportions
+        how = "fit" if self.model.single.sampling.fixed_resolution else "stretch"
+        return fit_rgba(scene.layers[0].image, *size, how)
+
+    def _made(self, image: AnyArray, request: Request, settings: Sampling, extra: CallKwargs) -> Scene:
+        metadata = self.model.metadata(request, settings, self.model.single.name, extra)
+        return Scene.of(image, name="foreground", provenance=metadata)
+
+    def _scene(self, image: AnyArray, like: Scene) -> Scene:
+        return Scene.of(image, name="foreground", provenance=like.provenance)

@@ -1,0 +1,353 @@
+"""A diffusers pipeline of a known family, and everything that Pellucid needs to know about it.
+
+diffusers has no protocol that its pipelines share, so this is the one place that holds `Any`. Latents are
+scaled (b, c, h, w) on this side, whatever the pipeline's sampler holds; sides are in pixels unless said.
+"""
+
+import copy
+import inspect
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from importlib import import_module
+from types import SimpleNamespace
+from typing import Any
+from weakref import WeakKeyDictionary
+
+import torch
+from diffusers.configuration_utils import ConfigMixin, register_to_config
+from diffusers.image_processor import VaeImageProcessor
+from diffusers.models.modeling_utils import ModelMixin
+from diffusers.utils.torch_utils import randn_tensor
+from torch import Tensor, nn
+
+from pellucid.errors import InputError
+from pellucid.pipelines.arguments import CallKwargs, Request
+from pellucid.pipelines.families import CONTROL, ROWS, ClassPath, ModelFamily, PipelineVariants
+from pellucid.pipelines.modes import Sampling
+from pellucid.pipelines.schedulers import check_scheduler, scheduler_for_call
+
+# Two pipelines may be built over one denoiser, so the lock belongs to that module, not to the wrapper.
+_locks: WeakKeyDictionary[nn.Module, threading.RLock] = WeakKeyDictionary()
+_locks_guard = threading.Lock()
+
+
+class IdentityVAE(ModelMixin, ConfigMixin):
+    """Stands where an image-to-image pipeline has its VAE, and hands on latents that are already encoded.
+
+    Stock pipelines take latents instead of an image only when they have four channels; with this, any.
+    """
+
+    @register_to_config
+    def __init__(self, block_out_channels: list[int], latent_channels: int) -> None:
+        super().__init__()
+        self.config: Any
+        self.register_to_config(scaling_factor=1.0, shift_factor=0.0, force_upcast=False)
+        self.anchor: Tensor
+        self.register_buffer("anchor", torch.zeros(1), persistent=False)  # pipelines ask for device and dtype
+
+    def encode(self, latents: Tensor) -> SimpleNamespace:
+        return SimpleNamespace(latents=latents)
+
+
+class StockPipeline:
+    """A diffusers pipeline, its family, and the ways to run it up to its latents.
+
+    Calls take a lock: the denoiser's adapter is state of a module that others may hold too, so threads may
+    share one object but sample in turn. Every call gets a scheduler of its own, so the user's is never
+    touched, and neither is any other attribute of the pipeline that was given.
+    """
+
+    def __init__(self, pipeline: Any) -> None:  # noqa: ANN401 - diffusers has no common protocol
+        """Recognises the pipeline by its class.
+
+        Raises:
+            InputError: no family here has such pipelines, or one of its parts is wanting.
+        """
+        self.pipeline = pipeline
+        self.family, self.variants = family_of(pipeline)
+        with _locks_guard:
+            self.lock = _locks.setdefault(self.denoiser, threading.RLock())
+
+    @property
+    def denoiser(self) -> Any:  # noqa: ANN401 - a UNet or a transformer
+        """The module that samples, into which adapters go."""
+        return getattr(self.pipeline, self.family.denoiser)
+
+    @property
+    def vae(self) -> Any:  # noqa: ANN401 - any diffusers VAE
+        """The frozen VAE."""
+        return self.pipeline.vae
+
+    @property
+    def device(self) -> torch.device:
+        """Where inputs must be: the pipeline's device, or with offloading the one that modules move to."""
+        return self.pipeline._execution_device
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """Of the denoiser's latents."""
+        return self.denoiser.dtype
+
+    @property
+    def latent_channels(self) -> int:
+        """Channels of the latents that the denoiser was trained on."""
+        return self.denoiser.config.in_channels // self.family.patch_size**2
+
+    @property
+    def vae_scale_factor(self) -> int:
+        """Side in pixels that one latent stands for."""
+        return 2 ** (len(self.vae.config.block_out_channels) - 1)
+
+    @property
+    def latents_multiple(self) -> int:
+        """Sides in latents must divide by this: a UNet's halvings, or a transformer's patches."""
+        config = self.denoiser.config
+        if self.family.denoiser == "unet":
+            return 2 ** (len(config.block_out_channels) - 1)
+        return config.patch_size * self.family.patch_size
+
+    @property
+    def native_size(self) -> tuple[int, int]:
+        """(height, width) in pixels that the model was trained at."""
+        sample = self.denoiser.config.get("sample_size") or self.pipeline.default_sample_size
+        rows, columns = sample if isinstance(sample, (list, tuple)) else (sample, sample)
+        return int(rows * self.vae_scale_factor), int(columns * self.vae_scale_factor)
+
+    @property
+    def max_side(self) -> int | None:
+        """Pixels of the longest side that the denoiser has positions for; None where any will do."""
+        config = self.denoiser.config
+        positions = config.get("pos_embed_max_size")
+        return positions * config.patch_size * self.vae_scale_factor if positions else None
+
+    def check(self) -> None:
+        """Raises InputError where the denoiser wants more than a latent, as those made for inpainting do."""
+        channels, inputs = self.vae.config.latent_channels, self.denoiser.config.in_channels
+        if inputs != channels * self.family.patch_size**2:
+            raise InputError(
+                f"Expected a {self.family.denoiser} with as many inputs as its VAE's latents have channels, "
+                f"found {inputs / self.family.patch_size**2:g} and {channels}. "
+                "Take the base model, not one made for inpainting; `inpaint` works on it."
+            )
+
+    def pack(self, latents: Tensor) -> Tensor:
+        """Returns latents (b, c, h, w) as the pipeline's sampler holds them."""
+        if self.family.patch_size == 1:
+            return latents
+        return self.pipeline._pack_latents(latents.contiguous(), *latents.shape)
+
+    def unpack(self, latents: Tensor, height: int, width: int) -> Tensor:
+        """Undoes `pack`, for an image of `height` and `width` px."""
+        if self.family.patch_size == 1:
+            return latents
+        return self.pipeline._unpack_latents(latents, height, width, self.vae_scale_factor)
+
+    def text_to_image(self) -> "StockPipeline":
+        """Returns the pipeline over the same parts that starts from noise, this one if it does."""
+        path = self.variants.text_to_image
+        return self if _is(self.pipeline, path) else StockPipeline(_build(path, self.pipeline, {}))
+
+    def image_to_image(self) -> "StockPipeline":
+        """Returns the pipeline over the same parts that starts from scaled latents, of any channels.
+
+        diffusers has none for some families; their own then starts from noised `latents`, see `sample`.
+        """
+        path = self.variants.image_to_image
+        if path is None:
+            return self
+        channels = self.latent_channels
+        identity = IdentityVAE(list(self.vae.config.block_out_channels), channels)
+        identity.anchor = identity.anchor.to(device=self.device, dtype=self.dtype)
+        variant = _build(path, self.pipeline, {"vae": identity})
+        variant.image_processor = VaeImageProcessor(
+            vae_scale_factor=variant.vae_scale_factor, vae_latent_channels=channels
+        )
+        return StockPipeline(variant)
+
+    def with_t2i_adapter(self, adapter: nn.Module) -> "StockPipeline":
+        """Returns the pipeline over the same parts that shows its UNet what a T2I-Adapter makes of an image.
+
+        Raises:
+            InputError: diffusers has none for this family.
+        """
+        paths = [each.text_to_image for each in self.family.variants]
+        path = next((path for path in paths if path[2].endswith("AdapterPipeline")), None)
+        if path is None:
+            raise InputError(
+                f"Expected a family with T2I-Adapters, found {self.family.title}. "
+                "Attach a pipeline with a ControlNet instead, and pass pipeline_inputs."
+            )
+        return StockPipeline(_build(path, self.pipeline, {"adapter": adapter}))
+
+    def image_to_image_inputs(self, inputs: CallKwargs) -> dict[str, Any]:
+        """Renames the inputs of the text-to-image pipeline to those of `image_to_image`.
+
+        A ControlNet's image is called `control_image` there, and a T2I-Adapter's has no place.
+        """
+        others = {name: value for name, value in inputs.items() if name != "image"}
+        path = self.variants.image_to_image
+        is_control = path is not None and path[0] == CONTROL
+        return others | ({"control_image": inputs["image"]} if is_control and "image" in inputs else {})
+
+    def sample(self, requests: Sequence[Request], settings: Sampling, inputs: CallKwargs) -> Tensor:
+        """Runs one batch and returns its scaled latents (requests, c, h, w), each from its own seed's noise.
+
+        Args:
+            requests: prompts and seeds.
+            settings: steps, guidance, scheduler.
+            inputs: what else the pipeline is called with. With latents as `image` (b, c, h, w) it starts from
+                them, at `strength`.
+
+        Raises:
+            InputError: something that this family's pipelines cannot do, or NaN or infinity came out.
+        """
+        check_scheduler(settings.scheduler, self.family)
+        call_kwargs = {
+            "prompt": [request.prompt for request in requests],
+            "negative_prompt": [request.negative_prompt for request in requests],
+            "num_inference_steps": settings.num_inference_steps,
+            "guidance_scale": settings.guidance_scale,
+            "generator": [torch.Generator("cpu").manual_seed(request.seed) for request in requests],
+            **self._spread_control_image(inputs, len(requests)),
+        }
+        with self.lock:
+            latents = self._for_one_call(settings.scheduler)._call(call_kwargs)
+        if not bool(torch.isfinite(latents).all()):
+            raise InputError(
+                f"Expected numbers after {settings.num_inference_steps} steps at guidance "
+                f"{settings.guidance_scale:g}, found NaN or infinity. "
+                "Take fewer steps, less guidance, another scheduler, or float32."
+            )
+        return latents
+
+    def _spread_control_image(self, inputs: CallKwargs, rows: int) -> CallKwargs:
+        """Repeats a T2I-Adapter's image for each row, which its pipelines want, unlike all others."""
+        image = inputs.get("image")
+        if rows == 1 or image is None or isinstance(image, list) or not hasattr(self.pipeline, "adapter"):
+            return inputs
+        return {**inputs, "image": [image] * rows}
+
+    def _for_one_call(self, scheduler: str | None) -> "StockPipeline":
+        """Returns the same pipeline with a scheduler of its own.
+
+        A shallow copy: parts are shared, while what a call writes on the pipeline (guidance, timesteps, the
+        scheduler's position) stays off the user's object and off other threads' calls.
+        """
+        stock = copy.copy(self)
+        stock.pipeline = copy.copy(self.pipeline)
+        stock.pipeline.scheduler = scheduler_for_call(self.pipeline.scheduler, scheduler)
+        return stock
+
+    def _call(self, call_kwargs: CallKwargs) -> Tensor:
+        """Calls the pipeline in the words of its family."""
+        family = self.family
+        kwargs = self._with_size({**family.default_call_kwargs, **call_kwargs})
+        needs = family.negative_prompt_requires
+        if needs and kwargs.get(needs, 1.0) <= 1 and any(kwargs["negative_prompt"]):
+            raise InputError(
+                f"Expected no negative prompt with {family.title} unless {needs} is above 1, found one."
+                f' Leave it out, or pass pipeline_inputs={{"{needs}": 4.0}}, at twice the time.'
+            )
+        if "image" in kwargs and self.variants.image_to_image is None:
+            kwargs = self._started_from_latents(kwargs)
+        steps = len(kwargs["timesteps"]) if "timesteps" in kwargs else kwargs["num_inference_steps"]
+        if steps < family.min_inference_steps:
+            raise InputError(
+                f"Expected {family.min_inference_steps} steps or more with {family.title}, found {steps}. "
+                "Take more steps, or more strength."
+            )
+        if family.callback == "in_place" and "callback_on_step_end" in kwargs:
+            kwargs["callback"] = self._in_place_callback(kwargs.pop("callback_on_step_end"))
+        latents = self.pipeline(**kwargs, output_type="latent").images
+        return self.unpack(latents, kwargs.get("height", 0), kwargs.get("width", 0))
+
+    def _with_size(self, call_kwargs: Mapping[str, Any]) -> dict[str, Any]:
+        """Says the size in pixels of latents to start from, where the pipeline would take its own."""
+        kwargs = dict(call_kwargs)
+        if "image" in kwargs and self.family.denoiser == "transformer":
+            height, width = (side * self.vae_scale_factor for side in kwargs["image"].shape[-2:])
+            kwargs = {"height": height, "width": width, **kwargs}
+        most = self.max_side
+        if most is not None and max(kwargs.get("height", 0), kwargs.get("width", 0)) > most:
+            raise InputError(
+                f"Expected at most {most} pixels a side for this model, found {kwargs['height']} x "
+                f"{kwargs['width']}. Shrink it: the model knows no positions beyond."
+            )
+        return kwargs
+
+    def _started_from_latents(self, call_kwargs: dict[str, Any]) -> dict[str, Any]:
+        """Puts noised `latents` and the last `timesteps` in place of `image` and `strength`."""
+        kwargs = {name: value for name, value in call_kwargs.items() if name not in ("image", "strength")}
+        image, scheduler, steps = (
+            call_kwargs["image"],
+            self.pipeline.scheduler,
+            call_kwargs["num_inference_steps"],
+        )
+        scheduler.set_timesteps(steps)
+        begin = (steps - min(int(steps * call_kwargs["strength"]), steps)) * scheduler.order
+        timesteps = scheduler.timesteps[begin:].tolist()
+        accepted = inspect.signature(scheduler.set_timesteps).parameters
+        try:
+            if "timesteps" not in accepted:
+                raise ValueError("no timesteps of its own choice")
+            scheduler.set_timesteps(timesteps=timesteps, device=image.device)
+        except ValueError as error:
+            raise InputError(
+                f"Expected a scheduler that can start from an image with {self.family.title}, found "
+                f"{type(scheduler).__name__} ({str(error).rstrip('.')}). Take dpm++-2m or the model's own."
+            ) from None
+        noise = randn_tensor(
+            image.shape, generator=call_kwargs["generator"], device=image.device, dtype=image.dtype
+        )
+        noised = scheduler.add_noise(image, noise, scheduler.timesteps[:1].expand(len(image)))
+        return {**kwargs, "latents": noised / scheduler.init_noise_sigma, "timesteps": timesteps}
+
+    def _in_place_callback(
+        self, step_end: Callable[..., Mapping[str, Tensor]]
+    ) -> Callable[[int, Any, Tensor], None]:
+        """Adapts a `callback_on_step_end` to pipelines that only show their latents: the tensor they use."""
+
+        def callback(step: int, timestep: Any, latents: Tensor) -> None:  # noqa: ANN401 - the scheduler's own
+            latents.copy_(step_end(self.pipeline, step, timestep, {"latents": latents})["latents"])
+
+        return callback
+
+
+def family_of(pipeline: Any) -> tuple[ModelFamily, PipelineVariants]:  # noqa: ANN401 - any diffusers pipeline
+    """Finds the family of a pipeline by its class, and the pipelines that are made of the same parts.
+
+    A width of text that no family names is taken for the first that has these classes.
+
+    Raises:
+        InputError: no family here has such a class.
+    """
+    for cls in type(pipeline).__mro__:  # the nearest class first: a user's own may be a subclass
+        rows = [(row, each) for row in ROWS for each in row.variants if cls.__name__ in each.names]
+        if rows:
+            width = getattr(pipeline, rows[0][0].denoiser).config.get("cross_attention_dim")
+            return next((pair for pair in rows if pair[0].text_width == width), rows[0])
+    raise InputError(
+        f"Expected a pipeline of {', '.join(row.title for row in ROWS)}, found {type(pipeline).__name__}. "
+        "Take the text-to-image pipeline of one of these families."
+    )
+
+
+def _is(pipeline: object, path: ClassPath) -> bool:
+    return any(cls.__name__ == path[2] for cls in type(pipeline).__mro__)
+
+
+def _build(path: ClassPath, pipeline: Any, replaced: dict[str, Any]) -> Any:  # noqa: ANN401
+    """Builds the stock pipeline at `path` over the parts of `pipeline`, some of them replaced or added.
+
+    By its constructor, which moves and casts nothing, so both hold the very same modules. The scheduler is a
+    copy: constructors of diffusers mend outdated settings of the one that they are given.
+    """
+    package, module, name = path
+    cls = getattr(import_module(f"diffusers.pipelines.{package}.{module}"), name)
+    parts = {**pipeline.components, "scheduler": copy.deepcopy(pipeline.scheduler), **replaced}
+    accepted = inspect.signature(cls.__init__).parameters
+    options = {key: value for key, value in pipeline.config.items() if key in accepted and key not in parts}
+    options = {key: value for key, value in options.items() if not isinstance(value, (list, tuple))}
+    built = cls(**{key: parts[key] for key in parts if key in accepted}, **options)
+    built.set_progress_bar_config(**getattr(pipeline, "_progress_bar_config", {}))
+    return built

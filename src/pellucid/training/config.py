@@ -1,0 +1,5 @@
+"""Former name of `pellucid.training.recipe`; goes in the next release."""
+
+from pellucid._deprecation import moved_module
+
+__getattr__ = moved_module(__name__, "pellucid.training.recipe")
