@@ -18,7 +18,7 @@ from pellucid.training.data.subjects import default_images
 from pellucid.training.denoiser.frozen_pipeline import FrozenPipeline
 from pellucid.training.denoiser.predict import Conditions, rows_of
 from pellucid.training.recipe import Recipe
-from pellucid.training.stages.options import SceneOptions
+from pellucid.training.stages.layer_options import SceneOptions
 
 TEXTS_A_SCENE = 4
 PIXELS_AT_ONCE = 64 * 128 * 128

@@ -11,7 +11,7 @@ from pellucid.training.denoiser.frozen_pipeline import FrozenPipeline
 from pellucid.training.denoiser.predict import Conditions, rows_of
 from pellucid.training.recipe import Recipe
 from pellucid.training.stages.losses import blends
-from pellucid.training.stages.options import PlacedImageOptions, TextImageOptions
+from pellucid.training.stages.pipeline_options import PlacedImageOptions, TextImageOptions
 
 BACKGROUNDS = {"": 0.5, "white": 1.0, "black": 0.0}
 """Words after a caption, and the level behind the picture; no words mean the grey of transparency."""

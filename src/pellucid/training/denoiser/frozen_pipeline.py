@@ -25,7 +25,7 @@ from pellucid.training.denoiser.noise import Noising
 from pellucid.training.denoiser.predict import Conditions, condition_names, encode_texts, predict
 from pellucid.training.recipe import Recipe
 from pellucid.training.stages.components import check_size
-from pellucid.training.stages.options import FrozenPipelineOptions
+from pellucid.training.stages.pipeline_options import FrozenPipelineOptions
 from pellucid.weights.store import load_codec
 
 CODEC = "rgba"

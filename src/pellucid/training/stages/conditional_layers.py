@@ -16,7 +16,7 @@ from pellucid.training.denoiser.parameters import grow_inputs, select_parameters
 from pellucid.training.recipe import Recipe
 from pellucid.training.sample_grids import write_sample_grid
 from pellucid.training.stages.joint_layers import GRID_IMAGES, with_base_adapter
-from pellucid.training.stages.options import ConditionalLayersOptions
+from pellucid.training.stages.layer_options import ConditionalLayersOptions
 from pellucid.weights.adapter_files import save_adapter
 
 

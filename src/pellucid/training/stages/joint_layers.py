@@ -19,7 +19,7 @@ from pellucid.training.data.layer_scenes import LayerSceneDataset
 from pellucid.training.denoiser.frozen_pipeline import FrozenPipeline
 from pellucid.training.recipe import Recipe
 from pellucid.training.sample_grids import write_sample_grid
-from pellucid.training.stages.options import JointLayersOptions
+from pellucid.training.stages.layer_options import JointLayersOptions
 from pellucid.weights.adapter_files import write_adapter
 from pellucid.weights.adapters import apply_adapter
 

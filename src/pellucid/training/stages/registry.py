@@ -14,12 +14,8 @@ from pellucid.training.data.in_memory import InMemoryDataset, load_images, load_
 from pellucid.training.data.streaming import open_stream
 from pellucid.training.distributed import Processes
 from pellucid.training.recipe import Recipe, read_recipe, stages_in
-from pellucid.training.stages.options import (
-    AutoencoderOptions,
-    ConditionalLayersOptions,
-    JointLayersOptions,
-    TransparentOptions,
-)
+from pellucid.training.stages.layer_options import ConditionalLayersOptions, JointLayersOptions
+from pellucid.training.stages.options import AutoencoderOptions, TransparentOptions
 from pellucid.training.stages.protocol import Stage
 from pellucid.training.trainer import Trainer
 
