@@ -10,7 +10,7 @@ import time
 from collections.abc import Mapping
 from contextlib import AbstractContextManager, nullcontext
 from datetime import timedelta
-from typing import Any
+from typing import TypeVar, cast
 
 import torch
 from torch import Tensor, distributed, nn
@@ -19,8 +19,11 @@ from torch.optim import Optimizer
 from torch.utils import _pytree as trees
 
 from pellucid.errors import ConfigError
+from pellucid.training.checkpoints import State
 from pellucid.training.stages.protocol import Stage
 
+Tree = TypeVar("Tree")
+"""A tree of tensors and plain values, such as a state dict."""
 TIMEOUT = timedelta(hours=2)
 """How long the others wait while the main process draws a grid or writes a file."""
 
@@ -59,22 +62,24 @@ class Processes:
             self.accelerator = Accelerator(cpu=device.type == "cpu", kwargs_handlers=[patience])
             self.device = self.accelerator.device
             self.rank, self.count = self.accelerator.process_index, self.accelerator.num_processes
-            self._by_cpu: Any = distributed.new_group(backend="gloo", timeout=TIMEOUT)
+            group = distributed.new_group(backend="gloo", timeout=TIMEOUT)
+            assert isinstance(group, distributed.ProcessGroup)
+            self._by_cpu = group
             if self.sharded and not self.accelerator.is_fsdp2:
                 raise ConfigError("Expected FSDP version 2, found 1. Set `fsdp_version: 2` in its config.")
 
     @property
     def main(self) -> bool:
-        """Whether this one writes files."""
+        """Returns whether this one writes files."""
         return self.rank == 0
 
     @property
     def sharded(self) -> bool:
-        """Whether each process holds only a share of the first module."""
+        """Returns whether each process holds only a share of the first module."""
         return self.accelerator is not None and self.accelerator.distributed_type.value == "FSDP"
 
     def micro_batches(self, accumulation: int) -> range:
-        """Which of a step's forward passes this process does.
+        """Returns which of a step's forward passes this process does.
 
         Raises:
             ConfigError: they cannot be dealt out evenly.
@@ -89,7 +94,7 @@ class Processes:
     def prepared(
         self, losses: Mapping[str, Loss], optimizers: Mapping[str, Optimizer]
     ) -> dict[str, nn.Module]:
-        """The losses for all processes; under FSDP the first one's module, and its optimizer, are sharded."""
+        """Prepares the losses for all processes; under FSDP the first one's module is sharded."""
         found: dict[str, nn.Module] = dict(losses)
         if self.accelerator is None:
             return found
@@ -116,14 +121,15 @@ class Processes:
         return dict(zip(values, together.tolist(), strict=True))
 
     def all_of(self, flag: Tensor) -> Tensor:
-        """Whether `flag`, a bool on the device, is true in every process."""
+        """Returns whether `flag`, a bool on the device, is true in every process."""
         against = (~flag).int()
         if self.accelerator is not None:
             distributed.all_reduce(against)
         return against == 0
 
     def clock(self) -> float:
-        """The main process's `time.monotonic()`: all stop and save at one step; no device waits for it."""
+        """Returns the main process's `time.monotonic()`, so that all stop and save at one step."""
+        # over the CPU's group: no device has to finish its work first
         now = torch.tensor(time.monotonic(), dtype=torch.float64)
         if self.accelerator is not None:
             distributed.broadcast(now, 0, group=self._by_cpu)
@@ -134,8 +140,8 @@ class Processes:
         self.clock()
 
 
-def full_state_dict(state: Any, *, keep: bool) -> Any:  # noqa: ANN401 - a state dict is a tree of anything
-    """`state` with shared-out tensors put together on the CPU; all processes must call this together.
+def full_state_dict(state: Tree, *, keep: bool) -> Tree:
+    """Puts sharded tensors together on the CPU; all processes must call this together.
 
     Args:
         state: any tree of tensors and plain values.
@@ -155,7 +161,7 @@ def load_module(module: nn.Module, state: Mapping[str, Tensor]) -> None:
     module.load_state_dict({name: _like(own.get(name), value) for name, value in state.items()})
 
 
-def load_optimizer(optimizer: Optimizer, state: Mapping[str, Any]) -> None:
+def load_optimizer(optimizer: Optimizer, state: State) -> None:
     """Loads a whole state into an optimizer whose parameters may be shared out."""
     parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
     shared = {
@@ -174,8 +180,10 @@ def shard_like(module: nn.Module, example: nn.Module) -> None:
             setattr(module.get_submodule(owner), last, share)
 
 
-def _like(example: object, value: Any) -> Any:  # noqa: ANN401 - a tensor, or a plain value that stays
+def _like(example: object, value: Tree) -> Tree:
     if isinstance(example, DTensor) and isinstance(value, Tensor) and value.shape == example.shape:
-        value = value.to(example.device)
-        return distribute_tensor(value, example.device_mesh, example.placements, src_data_rank=None)
+        # every process holds the whole value, so none has to send it
+        whole = value.to(example.device)
+        share = distribute_tensor(whole, example.device_mesh, example.placements, src_data_rank=None)
+        return cast("Tree", share)
     return value

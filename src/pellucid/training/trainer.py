@@ -12,7 +12,6 @@ from collections.abc import Callable, Generator
 from contextlib import ExitStack, contextmanager
 from copy import deepcopy
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -33,13 +32,13 @@ from pellucid.training.stages.protocol import Stage
 
 
 def progress(recipe: Recipe, step: int, elapsed_s: float = 0.0) -> float:
-    """Share of a run that is done, 0 to 1: of its steps or, where it may take only so long, of its time."""
+    """Returns the share of a run that is done, 0 to 1: of its steps or, with `minutes`, of its time."""
     timed = elapsed_s / (60 * recipe.minutes) if recipe.minutes else 0.0
     return min(1.0, max(step / recipe.steps, timed))
 
 
 def learning_rate(recipe: Recipe, step: int, elapsed_s: float = 0.0) -> float:
-    """Linear warm-up, then a cosine down to `final_learning_rate` of the highest."""
+    """Returns the rate of a step: linear warm-up, then a cosine down to `final_learning_rate` of the highest."""
     warm = min(1.0, (step + 1) / max(1, recipe.warmup_steps))
     fall = (1 + math.cos(math.pi * progress(recipe, step, elapsed_s))) / 2
     return (
@@ -102,6 +101,7 @@ class Trainer:
             checkpoints.check_recipe(folder, recipe, state)
             with checkpoints.fitting(folder):
                 self._restore(state)
+        # after the checkpoint is loaded: compiled modules have other names in their state
         if recipe.compile:
             for network in stage.compiled:
                 network.compile()
@@ -114,7 +114,7 @@ class Trainer:
         if self.average:
             distributed.shard_like(self.average.module, self.first)
 
-    def _restore(self, state: dict[str, Any]) -> None:
+    def _restore(self, state: checkpoints.State) -> None:
         for module_name, module in self.stage.modules.items():
             distributed.load_module(module, state["modules"][module_name])
             distributed.load_optimizer(self.optimizers[module_name], state["optimizers"][module_name])
@@ -142,7 +142,7 @@ class Trainer:
             checkpoints.save(state, self.folder)
 
     def exported(self) -> nn.Module:
-        """The module that is worth keeping, averaged where there is an average; whole in the main process."""
+        """Returns what is exported: the average where there is one; whole in the main process."""
         kept = self.average.module if self.average else self.first
         if not self.processes.sharded:
             return kept
@@ -170,6 +170,7 @@ class Trainer:
             nn.utils.clip_grad_norm_(
                 module.parameters(), self.recipe.max_grad_norm, error_if_nonfinite=self._on_cpu
             )
+            # set here and not by a scheduler: the rate follows from the step, so nothing is stored for it
             for group in optimizer.param_groups:
                 group["lr"] = learning_rate(self.recipe, self.step, self.elapsed_s)
             optimizer.step()
@@ -255,11 +256,12 @@ class Trainer:
             if now - saved > self.recipe.save_every_s:
                 self.save()
                 saved = now
+        # the export comes from the weights that a later run would take up
         self.save()
 
     @property
     def done(self) -> bool:
-        """Whether the last step, or the end of the time that the recipe gives, was reached."""
+        """Returns whether the last step, or the end of the time that the recipe gives, was reached."""
         return progress(self.recipe, self.step, self.elapsed_s) >= 1
 
     def _log(self, run_log: RunLog | None, terms: dict[str, Tensor]) -> None:
@@ -274,7 +276,7 @@ class Trainer:
             run_log.write(self.step, about | values)
 
     def _data_wait(self) -> dict[str, float]:
-        """Share of the time since the last line in which a step waited for streamed pictures, 0 to 1."""
+        """Returns the share of time since the last line in which steps waited for images, 0 to 1."""
         if not self.reader:
             return {}
         (now, waited), (before, had_waited) = (time.monotonic(), self.reader.waited_s), self._last_wait

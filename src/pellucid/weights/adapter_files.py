@@ -3,7 +3,6 @@
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 from safetensors.torch import save_file
 from torch import Tensor, nn
@@ -30,7 +29,7 @@ Patches = dict[tuple[str, str, int], Tensor]
 
 
 def trained_in(net: nn.Module) -> dict[str, Tensor]:
-    """What trains, by name, on the CPU."""
+    """Returns what trains, by name, on the CPU."""
     return {name: value.detach().cpu() for name, value in net.named_parameters() if value.requires_grad}
 
 
@@ -40,7 +39,7 @@ def save_adapter(
     path: Path,
     *,
     style: str = "diffusers",
-    about: Mapping[str, Any] | None = None,
+    about: Mapping[str, object] | None = None,
     codec: str | None = None,
     bits: int = 16,
 ) -> None:
@@ -86,7 +85,7 @@ def write_adapter(
     state: Mapping[str, Tensor],
     path: Path,
     *,
-    about: Mapping[str, Any] | None = None,
+    about: Mapping[str, object] | None = None,
     codec: str | None = None,
     bits: int = 16,
 ) -> None:
@@ -110,7 +109,7 @@ def write_adapter(
 
 
 def _difference(value: Tensor, start: Tensor) -> Tensor:
-    """A convolution that has grown: what its new inputs learned stands after the old ones' difference."""
+    """Subtracts the first values; inputs that a convolution has gained stand after the others, whole."""
     if value.shape == start.shape:
         return value - start
     found = value.clone()

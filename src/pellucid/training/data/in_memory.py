@@ -42,15 +42,15 @@ class InMemoryDataset:
         return len(self.records)
 
     def at(self, index: Sequence[int]) -> "InMemoryDataset":
-        """The pictures at `index`."""
+        """Returns the pictures at `index`."""
         return InMemoryDataset(tuple(self.records[i] for i in index), self.rgba[list(index)])
 
     def to(self, device: torch.device) -> "InMemoryDataset":
-        """The same pictures on another device."""
+        """Returns the same pictures on another device."""
         return InMemoryDataset(self.records, self.rgba.to(device))
 
     def batch(self, size: int, generator: torch.Generator, *, augment: bool) -> Float[Tensor, "b 4 h w"]:
-        """Pictures drawn with equal chance, straight alpha in [0, 1]; changed by `augmented` on request."""
+        """Draws images with equal chance: straight alpha in [0, 1]; changed by `augmented` on request."""
         drawn = torch.randint(len(self.records), (size,), generator=generator, device=self.rgba.device)
         rgba = self.rgba[drawn].float().div_(255)
         return augmented(rgba, generator) if augment else rgba
@@ -93,7 +93,7 @@ def _label_hash(label: str) -> bytes:
 
 
 def augmented(rgba: Float[Tensor, "b 4 h w"], generator: torch.Generator) -> Float[Tensor, "b 4 h w"]:
-    """Pictures flipped, with channels exchanged, and half of them moved; without a device sync.
+    """Flips images, exchanges channels and moves half of them, without a device sync.
 
     By whole pixels only: what is resampled has softer edges than what the decoder will meet.
     """
@@ -102,6 +102,7 @@ def augmented(rgba: Float[Tensor, "b 4 h w"], generator: torch.Generator) -> Flo
     def draw(low: float, high: float) -> Tensor:
         return torch.rand(count, generator=generator, device=device) * (high - low) + low
 
+    # one draw for each kind of change, so that a batch's numbers do not depend on what is applied
     flip = torch.where(draw(0, 1) < 0.5, -1.0, 1.0)
     moved = draw(0, 1) < 0.5
     one, zero = torch.ones_like(flip), torch.zeros_like(flip)
@@ -109,6 +110,7 @@ def augmented(rgba: Float[Tensor, "b 4 h w"], generator: torch.Generator) -> Flo
     x, y = (torch.where(moved, draw(-side / 8, side / 8).round() * 2 / side, zero) for side in sides)
     rows = [torch.stack([flip, zero, x], 1), torch.stack([zero, one, y], 1)]
     grid = functional.affine_grid(torch.stack(rows, 1), list(rgba.shape), align_corners=False)
+    # nearest, since interpolated edges are softer than those of images that a user decodes
     rgba = functional.grid_sample(rgba, grid, mode="nearest", align_corners=False)
     order = torch.rand(count, 3, generator=generator, device=device).argsort(dim=1)
     order = torch.where((draw(0, 1) < 0.3)[:, None], order, torch.arange(3, device=device))
@@ -117,12 +119,12 @@ def augmented(rgba: Float[Tensor, "b 4 h w"], generator: torch.Generator) -> Flo
 
 
 def shards(recipe: Recipe) -> list[str]:
-    """All shards of a recipe."""
+    """Returns all shards of a recipe."""
     return [shard for name in recipe.data for shard in shards_of(name)]
 
 
 def wanted(recipe: Recipe, group: str) -> bool:
-    """Whether a recipe takes pictures of a group."""
+    """Tells whether a recipe takes pictures of a group."""
     return not recipe.groups or group in recipe.groups
 
 
@@ -157,7 +159,7 @@ def load_samples(recipe: Recipe) -> list[Sample]:
 
 
 def _calm(samples: list[Sample], recipe: Recipe) -> list[Sample]:
-    """All but the backgrounds with much fine detail, where the recipe leaves these out."""
+    """Returns all but the backgrounds with much fine detail, where the recipe leaves these out."""
     if recipe.low_detail_fraction == 1:
         return samples
     grounds = [sample for sample in samples if sample[0].group == BACKGROUND]

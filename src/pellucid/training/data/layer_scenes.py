@@ -63,6 +63,7 @@ class LayerSceneDataset:
         )
         self.latents = torch.stack([self.latents_of(role) for role in self.roles], dim=1)
         rng = np.random.default_rng(recipe.seed)
+        # row 0 is the empty caption, which dropout puts in place of others
         known: dict[str, int] = {"": 0}
         spoken = [[each.texts(rng, plain=True) for _ in range(TEXTS_A_SCENE)] for each in self.triples]
         rows = [
@@ -88,7 +89,7 @@ class LayerSceneDataset:
 
     @torch.no_grad()
     def latents_of(self, role: str) -> Tensor:
-        """Scaled latents (n, c, h, w): adjusted ones of foregrounds, the VAE's mean of opaque pictures."""
+        """Returns scaled latents (n, c, h, w): adjusted ones of foregrounds, else the VAE's mean."""
         codec = self.frozen.codec
         parts: list[Tensor] = []
         for some in self._parts():
@@ -102,7 +103,7 @@ class LayerSceneDataset:
 
     @torch.no_grad()
     def conditions_of(self, role: str) -> Tensor:
-        """Scaled latents (n, c, h, w) of pictures on grey, as conditions enter by channel."""
+        """Returns scaled latents (n, c, h, w) of pictures on grey, as conditions enter by channel."""
         return torch.cat(
             [
                 self.frozen.codec.encode_opaque(self._on_grey(some, role).float() / 255)
@@ -111,7 +112,7 @@ class LayerSceneDataset:
         )
 
     def pictures_of(self, role: str) -> Tensor:
-        """Pictures on grey, uint8 (n, 3, h, w), as conditions enter by hint."""
+        """Returns pictures on grey, uint8 (n, 3, h, w), as conditions enter by hint."""
         return torch.cat([self._on_grey(some, role) for some in self._parts()])
 
     def _parts(self) -> list[list[Triple]]:
@@ -123,7 +124,7 @@ class LayerSceneDataset:
         return torch.from_numpy(np.stack(grey)).permute(0, 3, 1, 2).to(self.device)
 
     def batch(self, generator: torch.Generator) -> tuple[Tensor, Tensor, Conditions]:
-        """Which scenes (b,), and scaled latents and conditions of their frames, frame index fastest."""
+        """Returns which scenes (b,), and scaled latents and conditions of their layers, layer index fastest."""
         size = self.recipe.batch_size
         drawn = torch.randint(len(self.latents), (size,), generator=generator, device=self.device)
         spoken = torch.randint(TEXTS_A_SCENE, (size,), generator=generator, device=self.device)
@@ -132,10 +133,10 @@ class LayerSceneDataset:
         return drawn, self.latents[drawn].flatten(0, 1), rows_of(self.texts, rows)
 
     def texts_of(self, count: int) -> list[str]:
-        """Captions of the frames of the first scenes, frame index fastest."""
+        """Returns captions of the layers of the first scenes, layer index fastest."""
         return [self.sentences[row] for row in self.captions[:count, 0].flatten()]
 
     def shown(self, latents: Tensor, role: str) -> Tensor:
-        """Pictures of latents: (n, 4, h, w) of foregrounds, else (n, 3, h, w)."""
+        """Returns pictures of latents: (n, 4, h, w) of foregrounds, else (n, 3, h, w)."""
         codec = self.frozen.codec
         return codec.decode(latents, passes=1) if role == "foreground" else codec.decode_opaque(latents)

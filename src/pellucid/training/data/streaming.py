@@ -63,7 +63,7 @@ class ShardSampler:
     _ends: list[int] = field(default_factory=lambda: [0])
 
     def groups(self, epoch: int) -> list[Group]:
-        """The groups of an epoch, in order."""
+        """Returns the groups of an epoch, in order."""
         mine = np.random.default_rng([self.seed, epoch]).permutation(len(self.counts))[
             self.part :: self.parts
         ]
@@ -76,7 +76,7 @@ class ShardSampler:
         return rng.permutation(self.size(group))
 
     def size(self, group: Group) -> int:
-        """Pictures of a group."""
+        """Counts the images of a group."""
         return sum(self.counts[shard] for shard in group.shards)
 
     def at(self, position: int, count: int) -> Iterator[tuple[Group, np.ndarray]]:
@@ -126,7 +126,7 @@ class Prefetcher:
         self._lock = Lock()
 
     def take(self, place: BatchIndex, size: int) -> UInt8[Tensor, "b 4 h w"]:
-        """The pictures of a batch; those of the next ones are read meanwhile."""
+        """Returns the pictures of a batch; those of the next ones are read meanwhile."""
         started = time.monotonic()
         future = self._ahead.pop(place, None) or self._submit(place, size)
         if place.part >= 0:
@@ -159,7 +159,7 @@ class Prefetcher:
         return torch.from_numpy(np.stack(pictures))
 
     def _group(self, part: int, group: Group) -> list[Future[list[bytes]]]:
-        """The picture files of a group's shards; the group after it is fetched too, and old ones let go."""
+        """Returns the image files of a group's shards; fetches the next group and drops old ones."""
         with self._lock:
             for each in (group, self._next(part, group)):
                 if (part, each) not in self._groups:
@@ -168,6 +168,7 @@ class Prefetcher:
                     ]
                 self._groups.move_to_end((part, each))
             found = self._groups[part, group]
+            # three for each part: the present group, the next, and one that a late batch still reads
             while len(self._groups) > 3 * (len(self.parts) + 1):
                 self._groups.popitem(last=False)
         return found
@@ -206,15 +207,15 @@ class StreamingDataset(InMemoryDataset):
         return sum(self.reader.counts)
 
     def only(self, *, held_out: bool) -> InMemoryDataset:
-        """The held-out ones, in memory; or all others."""
+        """Returns the held-out ones, in memory; or all others."""
         return InMemoryDataset(self.records, self.rgba) if held_out else self
 
     def to(self, device: torch.device) -> "StreamingDataset":
-        """The same, with batches on another device."""
+        """Returns the same, with batches on another device."""
         return StreamingDataset(self.records, self.rgba.to(device), self.reader, self.asked)
 
     def batch(self, size: int, generator: torch.Generator, *, augment: bool) -> Float[Tensor, "b 4 h w"]:
-        """The pictures of a place in the order, straight alpha in [0, 1], `augmented` on request."""
+        """Returns the images at an index of the order, straight alpha in [0, 1], `augmented` on request."""
         if isinstance(generator, StepGenerator):
             place = BatchIndex(generator.step, generator.part, generator.batches)
             generator.batches += 1
@@ -223,13 +224,14 @@ class StreamingDataset(InMemoryDataset):
             self.asked[0] += 1
         found = self.reader.take(place, size)
         if self.rgba.device.type == "cuda":
+            # pinned memory is copied while the GPU goes on
             found = found.pin_memory()
         rgba = found.to(self.rgba.device, non_blocking=True).float().div_(255)
         return augmented(rgba, generator) if augment else rgba
 
 
 def open_stream(recipe: Recipe) -> StreamingDataset:
-    """A recipe's shards as a stream.
+    """Returns a recipe's shards as a stream.
 
     Raises:
         ConfigError: there are fewer shards with pictures than forward passes in a step.
@@ -266,6 +268,6 @@ def _held_out(recipe: Recipe, names: Sequence[str]) -> Iterator[tuple[Record, by
 
 
 def prefetcher_of(stage: object) -> Prefetcher | None:
-    """What reads a stage's pictures, where they are streamed."""
+    """Returns what reads a stage's pictures, where they are streamed."""
     pictures = getattr(stage, "pictures", None)
     return pictures.reader if isinstance(pictures, StreamingDataset) else None

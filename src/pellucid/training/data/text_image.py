@@ -39,7 +39,7 @@ class TextImageDataset:
         self._cache()
 
     def _chosen(self, pictures: InMemoryDataset, *, all_of_them: bool) -> tuple[int, InMemoryDataset]:
-        """How many pictures can be meant without naming a style, and these, before the others."""
+        """Returns how many pictures can be meant without naming a style, and these, before the others."""
         recipe = self.recipe
         plain = (
             list(range(len(pictures.records)))
@@ -62,6 +62,7 @@ class TextImageDataset:
             [self.ways, self.opaque, self.settings],
             lambda: torch.cat([encode(part.float() / 255) for part in self.ways.split(at_once)]),
         )
+        # row 0 is the empty caption, which dropout puts in place of others
         sentences = {"": 0}
         choices = [
             [self._sentences(record, index < self.plain_count, word, sentences) for word in self.settings]
@@ -95,7 +96,7 @@ class TextImageDataset:
         return [known.setdefault(text + ending, len(known)) for text in captions(record, plain=plain)]
 
     def batch(self, generator: torch.Generator) -> tuple[tuple[Tensor, Tensor], Tensor, Conditions]:
-        """Which pictures in which setting, (b,) each; scaled latents (b, c, h, w); conditions."""
+        """Returns which pictures in which setting, (b,) each; scaled latents (b, c, h, w); conditions."""
 
         def draw() -> Tensor:
             return torch.rand(self.recipe.batch_size, generator=generator, device=self.device)
@@ -110,23 +111,23 @@ class TextImageDataset:
         return (index, setting), self.latents[index, setting], rows_of(self.texts, row)
 
     def shown(self, rgba: Tensor) -> Tensor:
-        """Pictures as they are learned: over grey where they are opaque."""
+        """Returns pictures as they are learned: over grey where they are opaque."""
         return blends(rgba, rgba.new_full((1, 3, 1, 1), 0.5)) if self.opaque else rgba
 
     def generated(self, latents: Tensor) -> Tensor:
-        """Pictures (n, 3 or 4, h, w) of latents."""
+        """Returns pictures (n, 3 or 4, h, w) of latents."""
         if self.opaque:
             return self.frozen.vae.decode_opaque(latents)
         return self.frozen.codec.decode(latents, passes=1)
 
     def spread(self, count: int) -> tuple[Tensor, list[str]]:
-        """Indices of `count` pictures evenly spread over the plain ones, and their first captions."""
+        """Returns indices of `count` pictures evenly spread over the plain ones, and their first captions."""
         index = torch.tensor(spread(self.plain_count, count))
         return index, [self.sentences[row] for row in self.captions[index, 0, 0]]
 
 
 def placed(rgba: Tensor, generator: torch.Generator) -> Tensor:
-    """Pictures (n, 4, h, w), straight alpha, half of them mirrored, all smaller (`SMALLEST`) and moved."""
+    """Mirrors half of the images (n, 4, h, w), straight alpha, makes all smaller (`SMALLEST`) and moves them."""
     count = len(rgba)
 
     def draw(low: float, high: float) -> Tensor:
@@ -139,6 +140,7 @@ def placed(rgba: Tensor, generator: torch.Generator) -> Tensor:
     rows = [torch.stack([mirror / scale, zero, x], 1), torch.stack([zero, 1 / scale, y], 1)]
     grid = functional.affine_grid(torch.stack(rows, 1), list(rgba.shape), align_corners=False)
     alpha = rgba[:, 3:]
+    # interpolated premultiplied, or the colour of clear pixels would bleed into edges
     premultiplied = torch.cat([rgba[:, :3] * alpha, alpha], dim=1)
     found = functional.grid_sample(premultiplied, grid, mode="bilinear", align_corners=False)
     alpha = found[:, 3:]

@@ -59,7 +59,7 @@ class Noising:
         self.alphas_cumprod: Tensor = ancestral.alphas_cumprod.to(device)
 
     def __call__(self, latents: Latents, generator: torch.Generator, *, rows_together: int = 1) -> Noised:
-        """Latents with noise of random levels.
+        """Noises latents at random levels.
 
         Args:
             latents: scaled.

@@ -108,7 +108,7 @@ def _attention_in(net: nn.Module) -> list[str]:
 
 
 def _layers_in(net: nn.Module, pattern: str) -> list[str]:
-    """Names of all linear layers and convolutions like `pattern` but those of `EMBEDDINGS`."""
+    """Returns names of all linear layers and convolutions like `pattern` but those of `EMBEDDINGS`."""
     names = [name for name, module in net.named_modules() if isinstance(module, nn.Linear | nn.Conv2d)]
     found = [name for name in names if re.search(pattern, name) and not re.match(EMBEDDINGS, name)]
     if not found:

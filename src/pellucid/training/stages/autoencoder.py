@@ -101,7 +101,7 @@ class AutoencoderStage:
         self._last: dict[int, tuple[Tensor, Tensor]] = {}
 
     def networks(self) -> RGBAParts:
-        """What trains, new."""
+        """Returns what trains, new."""
         options, channels = self.options, int(self.vae.config["latent_channels"])
         extra = options.extra_channels if options.alpha_encoding == "channels" else 0
         encoder = {
@@ -120,7 +120,7 @@ class AutoencoderStage:
         return parts
 
     def codec(self, module: nn.Module) -> RGBAAutoencoder:
-        """The networks as they are used, over the frozen VAE."""
+        """Returns the networks as they are used, over the frozen VAE."""
         assert isinstance(module, RGBAParts)
         return RGBAAutoencoder(self.vae, module.offset_encoder, module.alpha_decoder, **self.convention)
 
@@ -140,8 +140,9 @@ class AutoencoderStage:
             parameter.requires_grad_(name in wanted)
 
     def loss(self, module_name: str, generator: torch.Generator) -> dict[str, Tensor]:
-        """The paper's three terms, L1s on blends over random colours and on edges; or the discriminator's."""
+        """Returns the paper's terms, and L1s on blends over random colours and edges; or the discriminator's."""
         if module_name == "discriminator":
+            # what the parts' loss of the same generator left, so that the decoder runs once a step
             real, fake = self._last.pop(generator.initial_seed())
             return {"hinge": discriminator_hinge(self.discriminator(real), self.discriminator(fake))}
         rgba = self.pictures.batch(self.recipe.batch_size, generator, augment=True)
@@ -159,7 +160,7 @@ class AutoencoderStage:
         return {name: self.weights[name] * term for name, term in terms.items()}
 
     def forward(self, rgba: Tensor, generator: torch.Generator) -> tuple[Tensor, dict[str, Tensor]]:
-        """The networks' pictures of a batch, and the terms that are about its latents."""
+        """Returns the networks' pictures of a batch, and the terms that are about its latents."""
         with torch.no_grad():
             plain = self.vae_latents(rgba)
         offset = self.parts.offset_encoder(rgba).float()
@@ -171,6 +172,7 @@ class AutoencoderStage:
         )
         noisy = adjusted + level * torch.randn(adjusted.shape, generator=generator, device=generator.device)
         shown = picture if not self.latent_noise else self.picture(noisy)
+        # by the seed and not by a draw, which would shift the draws of all runs without augmentation
         flip, turns = ORIENTATIONS[8][
             generator.initial_seed() % 8 if self.options.orientation_augmentation else 0
         ]
@@ -186,12 +188,12 @@ class AutoencoderStage:
         return found, terms
 
     def vae_latents(self, rgba: Tensor) -> Tensor:
-        """Scaled latents of the pictures over grey, without an offset."""
+        """Returns scaled latents of the pictures over grey, without an offset."""
         posterior = self.vae.encode(blends(rgba, rgba.new_full((1, 3, 1, 1), 0.5)) * 2 - 1).latent_dist  # type: ignore[union-attr]
         return (posterior.mean.float() - self.shift) * self.vae.config["scaling_factor"]
 
     def picture(self, scaled: Tensor) -> Tensor:
-        """The frozen decoder's picture of scaled latents, about [0, 1]."""
+        """Returns the frozen decoder's picture of scaled latents, about [0, 1]."""
         raw = scaled[:, : self.vae.config["latent_channels"]] / self.vae.config["scaling_factor"] + self.shift
         return self.vae.decode(raw).sample.float() / 2 + 0.5  # type: ignore[union-attr]
 
@@ -203,7 +205,7 @@ class AutoencoderStage:
 
     @torch.no_grad()
     def _through(self, module: nn.Module, rgba: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """One pass: pictures again, and the frozen decoder's pictures of unadjusted and adjusted latents."""
+        """Decodes in one pass: images, and the frozen decoder's of unadjusted and adjusted latents."""
         codec = self.codec(module)
         adjusted, plain = codec.encode(rgba), codec.encode(rgba, use_offset=False)
         return codec.decode(adjusted, passes=1), codec.decode_opaque(plain), codec.decode_opaque(adjusted)
@@ -214,7 +216,7 @@ class AutoencoderStage:
         write_sample_grid([rgba, *self._through(module, rgba)], path)
 
     def validation_metrics(self, module: nn.Module) -> dict[str, float]:
-        """Held-out pictures in one pass: mean PSNR on nine colours, alpha error, identity."""
+        """Measures held-out images in one pass: mean PSNR on nine colours, alpha error, identity."""
         rgba = self.held_out.rgba[: self.recipe.score_count].float() / 255
         found, plain, picture = self._through(module, rgba)
         return {

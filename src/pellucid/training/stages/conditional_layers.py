@@ -41,7 +41,7 @@ class ConditionalLayersStage:
         self.compiled: Sequence[nn.Module] = (net,)
 
     def loss(self, module_name: str, generator: torch.Generator) -> dict[str, Tensor]:
-        """Squared error of the frame, weighted by min-SNR."""
+        """Returns the squared error of the frame, weighted by min-SNR."""
         drawn, latents, texts = self.scenes.batch(generator)
         errors = self.frozen.loss_per_sample(latents, texts, generator, shown=self.seen[drawn])
         return {self.options.roles[0]: errors.mean()}
@@ -70,6 +70,6 @@ class ConditionalLayersStage:
         write_sample_grid([*seen, scenes.shown(scenes.latents[:n, 0], role), scenes.shown(made, role)], path)
 
     def validation_metrics(self, module: nn.Module) -> dict[str, float]:
-        """Loss of the first batches at fixed noise: comparable between steps."""
+        """Returns the loss of the first batches at fixed noise: comparable between steps."""
         with self.frozen.using(module):
             return self.frozen.fixed_noise_loss(partial(self.loss, "unet"))

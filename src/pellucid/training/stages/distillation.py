@@ -39,7 +39,7 @@ class DistillationStage(AutoencoderStage):
         self.parts.offset_encoder.eval().requires_grad_(False)
 
     def forward(self, rgba: Tensor, generator: torch.Generator) -> tuple[Tensor, dict[str, Tensor]]:
-        """One pass of the student, and its distance from the teacher's median."""
+        """Returns one pass of the student, and its distance from the teacher's median."""
         with torch.no_grad():
             adjusted = self.teacher.encode(rgba)
             level = self.latent_noise * torch.rand(
@@ -53,7 +53,7 @@ class DistillationStage(AutoencoderStage):
 
     @torch.no_grad()
     def validation_metrics(self, module: nn.Module) -> dict[str, float]:
-        """Held-out pictures: one pass of the student and of the teacher against the median and the truth.
+        """Measures one pass of student and teacher on held-out images, against the median and the truth.
 
         Mean PSNR on nine colours, dB, and mean absolute errors of alpha.
         """

@@ -50,7 +50,7 @@ class JointLayersStage:
         self.compiled: Sequence[nn.Module] = ()
 
     def loss(self, module_name: str, generator: torch.Generator) -> dict[str, torch.Tensor]:
-        """Squared error of each frame, weighted by min-SNR; one noise level a scene."""
+        """Returns the squared error of each frame, weighted by min-SNR; one noise level a scene."""
         drawn, latents, texts = self.scenes.batch(generator)
         if self.hints is not None:
             self.sharing.encode_hint(self.hints[drawn].float() / 255)
@@ -99,13 +99,13 @@ class JointLayersStage:
             own.attach(self.unet)
 
     def validation_metrics(self, module: nn.Module) -> dict[str, float]:
-        """Loss of the first batches at fixed noise: comparable between steps."""
+        """Returns the loss of the first batches at fixed noise: comparable between steps."""
         with self._using(module):
             return self.frozen.fixed_noise_loss(partial(self.loss, "sharing"))
 
 
 def with_base_adapter(recipe: Recipe, device: torch.device, adapter: str) -> FrozenPipeline:
-    """The pipeline with one of its folder's adapters merged; "" is none.
+    """Returns the pipeline with one of its folder's adapters merged; "" is none.
 
     Raises:
         ConfigError: there is no such file.

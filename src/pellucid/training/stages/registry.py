@@ -32,7 +32,7 @@ MODEL = "model"
 
 
 def usable_device(name: str | None) -> torch.device:
-    """The device of that name; without one, a GPU if torch sees any, else the CPU.
+    """Returns the device of that name; without one, a GPU if torch sees any, else the CPU.
 
     Raises:
         ConfigError: torch cannot compute there.
@@ -50,7 +50,7 @@ def usable_device(name: str | None) -> torch.device:
 
 
 def make_stage(recipe: Recipe, device: torch.device, pictures: InMemoryDataset | None = None) -> Stage:
-    """The stage that a recipe trains, with its data loaded."""
+    """Returns the stage that a recipe trains, with its data loaded."""
     if recipe.stage == "layers":
         if isinstance(recipe.model, ConditionalLayersOptions):
             from pellucid.training.stages.conditional_layers import ConditionalLayersStage

@@ -19,7 +19,7 @@ class RGBAVAEStage(AutoencoderStage):
     """
 
     def networks(self) -> RGBAParts:
-        """The grown VAE, as encoder and as decoder."""
+        """Returns the grown VAE, as encoder and as decoder."""
         vae = inflated(self.vae)
         return RGBAParts(InflatedEncoder(vae), InflatedDecoder(vae))
 
@@ -27,7 +27,7 @@ class RGBAVAEStage(AutoencoderStage):
         fill(self.parts.alpha_decoder.vae, folder / "vae" / "diffusion_pytorch_model.safetensors")
 
     def forward(self, rgba: Tensor, generator: torch.Generator) -> tuple[Tensor, dict[str, Tensor]]:
-        """Pictures of latents drawn from the posteriors, and the posteriors' KL."""
+        """Returns pictures of latents drawn from the posteriors, and the posteriors' KL."""
         encoder = self.parts.offset_encoder
         assert isinstance(encoder, InflatedEncoder)
         posterior = encoder.posterior(rgba)

@@ -62,7 +62,7 @@ class T2IAdapterStage:
         self.compiled: Sequence[nn.Module] = (self.frozen.net,)
 
     def loss(self, module_name: str, generator: torch.Generator) -> dict[str, Tensor]:
-        """Squared error of what the UNet predicts when it is shown the structure, weighted by min-SNR."""
+        """Returns the UNet's squared error when it is shown the structure, weighted by min-SNR."""
         drawn, latents, texts = self.data.batch(generator)
         chance = torch.rand(len(latents), generator=generator, device=self.device)
         seen = self.structures[drawn].float() / 255
@@ -87,7 +87,7 @@ class T2IAdapterStage:
         write_sample_grid([seen.float() / 255, learned, self.data.generated(made)], path)
 
     def validation_metrics(self, module: nn.Module) -> dict[str, float]:
-        """Loss at fixed noise: comparable between steps."""
+        """Returns the loss at fixed noise: comparable between steps."""
         assert isinstance(module, T2IAdapter)
         own, self.adapter = self.adapter, module
         try:
@@ -97,6 +97,6 @@ class T2IAdapterStage:
 
 
 def control_images_of(rgba: Tensor) -> Tensor:
-    """Both structures of pictures, uint8 (n, 4, h, w), as (n, 3, h, w)."""
+    """Returns both structures of pictures, uint8 (n, 4, h, w), as (n, 3, h, w)."""
     pictures = np.ascontiguousarray(rgba.permute(0, 2, 3, 1).cpu().numpy())
     return torch.from_numpy(np.stack([structure(each) for each in pictures])).permute(0, 3, 1, 2)

@@ -54,7 +54,7 @@ class TextToImageStage:
         self.compiled: Sequence[nn.Module] = (net,)
 
     def loss(self, module_name: str, generator: torch.Generator) -> dict[str, Tensor]:
-        """Squared error of what the model predicts, weighted by min-SNR."""
+        """Returns the squared error of what the model predicts, weighted by min-SNR."""
         _, latents, texts = self.data.batch(generator)
         return {self.frozen.noising.objective: self.frozen.loss_per_sample(latents, texts, generator).mean()}
 
@@ -77,7 +77,7 @@ class TextToImageStage:
             save_diffusers_lora(self.frozen.stock, module, folder / "diffusers-lora")
 
     def generated(self, module: nn.Module, texts: Sequence[str]) -> Tensor:
-        """What the module makes of sentences, (n, 3 or 4, h, w): over grey (`base`), or transparent."""
+        """Generates images of sentences, (n, 3 or 4, h, w): over grey (`base`), or transparent."""
         return self.data.generated(self.frozen.sampled(texts, module))
 
     @torch.no_grad()
@@ -90,7 +90,7 @@ class TextToImageStage:
 
     @torch.no_grad()
     def validation_metrics(self, module: nn.Module) -> dict[str, float]:
-        """Prompt fidelity: how often the nearest training picture has the asked label (top 1, top 5)."""
+        """Measures how often the nearest training image has the asked label (top 1, top 5)."""
         data = self.data
         pairs = [
             (index, choice)
@@ -110,5 +110,5 @@ class TextToImageStage:
 
 
 def opaque(picture: Tensor) -> Tensor:
-    """RGBA of pictures that may lack alpha."""
+    """Returns RGBA of pictures that may lack alpha."""
     return picture if picture.shape[1] == 4 else torch.cat([picture, torch.ones_like(picture[:, :1])], dim=1)

@@ -22,7 +22,7 @@ DEFAULTS = {"reconstruction": 1.0, "gradient": 1.0, "kl": 2e-3}
 
 
 def backgrounds(count: int, generator: torch.Generator) -> Tensor:
-    """One solid colour a picture, (count, 3, 1, 1) in [0, 1]; half are the grey of transparency."""
+    """Returns one solid colour a picture, (count, 3, 1, 1) in [0, 1]; half are the grey of transparency."""
     device = generator.device
     colours = torch.rand(count, 3, 1, 1, generator=generator, device=device)
     plain = torch.rand(count, 1, 1, 1, generator=generator, device=device) < 0.5
@@ -50,6 +50,7 @@ class VAEStage:
     def _start_from_principal_components(self, generator: torch.Generator) -> None:
         """Sets the linear share of the code to the patches' principal components, at unit variance."""
         patch = self.vae.pixels_per_latent
+        # enough patches for a covariance, whatever the batch size
         rounds = range(1024 // self.recipe.batch_size + 1)
         pictures = torch.cat([self.batch(generator.manual_seed(seed)).cpu() for seed in rounds])
         patches = functional.unfold(pictures, patch, stride=patch).transpose(1, 2).flatten(0, 1)
@@ -64,7 +65,7 @@ class VAEStage:
         self.vae.patch_out.bias.copy_(mean.view(3, -1).mean(dim=1))  # type: ignore[union-attr]
 
     def batch(self, generator: torch.Generator) -> Tensor:
-        """Opaque pictures in [-1, 1]; a quarter shows one object before another."""
+        """Returns opaque pictures in [-1, 1]; a quarter shows one object before another."""
         size = self.recipe.batch_size
         front = self.pictures.batch(size, generator, augment=True)
         back = blends(self.pictures.batch(size, generator, augment=True), backgrounds(size, generator))
@@ -103,7 +104,7 @@ class VAEStage:
 
     @torch.no_grad()
     def validation_metrics(self, module: nn.Module) -> dict[str, float]:
-        """PSNR of held-out pictures over grey, dB."""
+        """Returns PSNR of held-out pictures over grey, dB."""
         rgba = self.held_out.rgba[: self.recipe.score_count].float() / 255
         picture = blends(rgba, rgba.new_full((1, 3, 1, 1), GREY))
         found = (module(picture * 2 - 1) + 1) / 2
