@@ -2,6 +2,7 @@
 
 import json
 import shutil
+import threading
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -297,3 +298,9 @@ def test_packing_names_the_broken_file(tmp_path: Path) -> None:
         assert "out.tar" not in str(done.exception)
         (folder / "bad.png").unlink(missing_ok=True)
         (folder / "good.txt").write_bytes(b"\xff\xfe\xff")
+
+
+def test_a_run_leaves_the_process_as_it_was(tmp_path: Path) -> None:
+    before = threading.excepthook
+    run(tmp_path, steps=1).train()
+    assert threading.excepthook is before

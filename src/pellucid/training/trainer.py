@@ -9,7 +9,7 @@ import json
 import math
 import time
 from collections.abc import Callable, Generator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, nullcontext
 from copy import deepcopy
 from pathlib import Path
 
@@ -27,7 +27,7 @@ from pellucid.training.distributed import Loss, Processes
 from pellucid.training.optimizers import optimizer_of
 from pellucid.training.recipe import Recipe
 from pellucid.training.rng import StepGenerator
-from pellucid.training.run_log import RunLog
+from pellucid.training.run_log import RunLog, open_log
 from pellucid.training.stages.protocol import Stage
 
 
@@ -38,7 +38,7 @@ def progress(recipe: Recipe, step: int, elapsed_s: float = 0.0) -> float:
 
 
 def learning_rate(recipe: Recipe, step: int, elapsed_s: float = 0.0) -> float:
-    """Returns the rate of a step: linear warm-up, then a cosine down to `final_learning_rate` of the highest."""
+    """Returns a step's rate: linear warm-up, then a cosine to `final_learning_rate` of the highest."""
     warm = min(1.0, (step + 1) / max(1, recipe.warmup_steps))
     fall = (1 + math.cos(math.pi * progress(recipe, step, elapsed_s))) / 2
     return (
@@ -227,7 +227,8 @@ class Trainer:
             RuntimeError: the run is broken (see `one_step`); the last checkpoint stays.
         """
         with checkpoints.kept(self.folder):
-            self._train(RunLog(self.folder) if self.processes.main else None, budget_s)
+            with open_log(self.folder) if self.processes.main else nullcontext() as run_log:
+                self._train(run_log, budget_s)
             exported = self.exported()
             if self.processes.main:
                 with torch.compiler.set_stance("force_eager"):

@@ -124,7 +124,7 @@ class LayerSceneDataset:
         return torch.from_numpy(np.stack(grey)).permute(0, 3, 1, 2).to(self.device)
 
     def batch(self, generator: torch.Generator) -> tuple[Tensor, Tensor, Conditions]:
-        """Returns which scenes (b,), and scaled latents and conditions of their layers, layer index fastest."""
+        """Draws scenes (b,); returns these, latents and conditions of their layers, layer index fastest."""
         size = self.recipe.batch_size
         drawn = torch.randint(len(self.latents), (size,), generator=generator, device=self.device)
         spoken = torch.randint(TEXTS_A_SCENE, (size,), generator=generator, device=self.device)

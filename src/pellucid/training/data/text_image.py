@@ -127,7 +127,7 @@ class TextImageDataset:
 
 
 def placed(rgba: Tensor, generator: torch.Generator) -> Tensor:
-    """Mirrors half of the images (n, 4, h, w), straight alpha, makes all smaller (`SMALLEST`) and moves them."""
+    """Mirrors half of the images (n, 4, h, w), straight alpha, makes all smaller and moves them."""
     count = len(rgba)
 
     def draw(low: float, high: float) -> Tensor:

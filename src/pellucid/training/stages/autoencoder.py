@@ -140,7 +140,7 @@ class AutoencoderStage:
             parameter.requires_grad_(name in wanted)
 
     def loss(self, module_name: str, generator: torch.Generator) -> dict[str, Tensor]:
-        """Returns the paper's terms, and L1s on blends over random colours and edges; or the discriminator's."""
+        """Returns the paper's terms, and L1s on blends over colours and on edges; or the discriminator's."""
         if module_name == "discriminator":
             # what the parts' loss of the same generator left, so that the decoder runs once a step
             real, fake = self._last.pop(generator.initial_seed())
