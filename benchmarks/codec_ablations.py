@@ -30,11 +30,11 @@ from pellucid.evaluation.metrics import alpha_mae
 from pellucid.evaluation.reconstruction import score_codec
 from pellucid.files.atomic import write_atomically
 from pellucid.models.autoencoder import RGBAAutoencoder
-from pellucid.training.data.in_memory import Pictures, load_pictures
+from pellucid.training.data.in_memory import InMemoryDataset, load_images
 from pellucid.training.recipe import read_recipe
 from pellucid.training.stages.components import load_vae
 from pellucid.training.stages.registry import make_stage
-from pellucid.training.trainer import Run
+from pellucid.training.trainer import Trainer
 from pellucid.weights.store import load_codec
 
 ROOT = Path(__file__).parents[1]
@@ -45,12 +45,12 @@ VARIANTS = {
     "paper": {},
     "no identity loss": {"weights.identity": "0"},
     "no discriminator": {"weights.discriminator": "0"},
-    "extra channels": {"model.carrier": "channels"},
-    "inflated VAE": {"model.carrier": "inflated"},
+    "extra channels": {"model.alpha_encoding": "channels"},
+    "inflated VAE": {"model.alpha_encoding": "inflated"},
 }
 """What each one sets in the recipe."""
 PASSES = {
-    "all orientations": {"model.turned": "true"},
+    "all orientations": {"model.orientation_augmentation": "true"},
     "distilled": {"model.distill": "true", "steps": "100", "learning_rate": "3e-4", "sample_every": "0"},
 }
 """Codecs for the question whether one pass can be as good as the median of eight."""
@@ -78,7 +78,7 @@ def frechet(one: torch.Tensor, other: torch.Tensor) -> float:
 
 
 @torch.no_grad()
-def measured(codec: RGBAAutoencoder, held_out: Pictures) -> dict[str, Any]:
+def measured(codec: RGBAAutoencoder, held_out: InMemoryDataset) -> dict[str, Any]:
     """Scores of an exported codec, and how far its latents are from those of the frozen VAE."""
     pictures = list(held_out.rgba.permute(0, 2, 3, 1).contiguous().numpy())
     scores = score_codec(codec, pictures, multiple=16, all_passes=True)
@@ -99,7 +99,7 @@ def measured(codec: RGBAAutoencoder, held_out: Pictures) -> dict[str, Any]:
 
 
 @torch.no_grad()
-def chance(model: Path, pictures: Pictures) -> float:
+def chance(model: Path, pictures: InMemoryDataset) -> float:
     """Fréchet distance between the frozen VAE's latents of the held-out and of as many other pictures."""
     codec = RGBAAutoencoder(load_vae(model, torch.device("cpu")), None, None)
     known, others = (pictures.only(held_out=held_out).rgba for held_out in (True, False))
@@ -130,9 +130,9 @@ def train(folder: Path, seeds: int, ends: float) -> None:
     torch.set_num_threads(1)
     device, model = torch.device("cpu"), folder / "model"
     recipe = read_recipe(RECIPE, "vae")
-    pictures = load_pictures(recipe)
+    pictures = load_images(recipe)
     if not (model / "vae").is_dir():
-        run = Run(recipe, make_stage(recipe, device, pictures), folder / "vae")
+        run = Trainer(recipe, make_stage(recipe, device, pictures), folder / "vae")
         if not run.train(budget_s=ends - time.monotonic()):
             return
         shutil.copytree(folder / "vae" / "export", model)
@@ -165,12 +165,14 @@ def started_from(folder: Path, variant: str, seed: int) -> Path:
     return start / "model"
 
 
-def one(folder: Path, variant: str, seed: int, pictures: Pictures, ends: float) -> dict[str, Any] | None:
+def one(
+    folder: Path, variant: str, seed: int, pictures: InMemoryDataset, ends: float
+) -> dict[str, Any] | None:
     """Trains and scores a variant; None if the time was up first."""
     device, place = torch.device("cpu"), place_of(folder, variant, seed)
     recipe = read_recipe(RECIPE, "autoencoder", {**(VARIANTS | PASSES)[variant], "seed": str(seed)})
     recipe = dataclasses.replace(recipe, init=str(started_from(folder, variant, seed)))
-    run = Run(recipe, make_stage(recipe, device, pictures), place)
+    run = Trainer(recipe, make_stage(recipe, device, pictures), place)
     if not run.train(budget_s=ends - time.monotonic()):
         return None
     codec = load_codec(place / "export" / "rgba", load_vae(folder / "model", device))

@@ -25,11 +25,12 @@ from scipy import stats
 
 from pellucid.data.datasets import shards_of
 from pellucid.data.shards import Sample, read_shard
-from pellucid.training.data.in_memory import Pictures, load_pictures
+from pellucid.training.data.in_memory import InMemoryDataset, load_images
 from pellucid.training.recipe import Recipe
-from pellucid.training.stages.joint_layers import LayersStage
-from pellucid.training.stages.text_to_image import DiffusionStage
-from pellucid.training.trainer import Run
+from pellucid.training.stages.joint_layers import JointLayersStage
+from pellucid.training.stages.options import TransparentOptions
+from pellucid.training.stages.text_to_image import TextToImageStage
+from pellucid.training.trainer import Trainer
 
 mpl.use("Agg")
 HERE = Path(__file__).parent
@@ -44,7 +45,7 @@ COMMON: dict[str, Any] = {
     "init": str(HERE.parent / "src" / "pellucid" / "mini"), "size_px": 128, "batch_size": 12,
     "warmup_steps": 10, "ema_decay": 0.0, "sample_every": 0, "log_every": 5,
 }  # fmt: skip
-SHARED = {"frames": ("foreground", "composite"), "rank": 16, "scenes": 512}
+SHARED = {"roles": ("foreground", "composite"), "rank": 16, "scenes": 512}
 VARIANTS: dict[str, dict[str, Any]] = {
     "LoRA, rank 32": {"steps": 80, "learning_rate": 1e-3, "model": {"method": "lora", "rank": 32}},
     "all but q, k, v": {"steps": 80, "learning_rate": 4e-4, "model": {"method": "conv"}},
@@ -63,12 +64,12 @@ Losses = dict[str, float]
 class Methods:
     """Adjusted latents, learned by the base model; and what it still knows of opaque pictures."""
 
-    def __init__(self, recipe: Recipe, pictures: Pictures) -> None:
-        self.stage = DiffusionStage(recipe, pictures.only(held_out=False), CPU)
+    def __init__(self, recipe: Recipe, pictures: InMemoryDataset) -> None:
+        self.stage = TextToImageStage(recipe, pictures.only(held_out=False), CPU)
         kept = pictures.only(held_out=True)
-        self.adjusted = DiffusionStage(recipe, kept, CPU)
-        opaque = replace(recipe, model={**recipe.model, "opaque": True})
-        self.opaque = DiffusionStage(opaque, kept, CPU)
+        self.adjusted = TextToImageStage(recipe, kept, CPU)
+        opaque = replace(recipe, model=replace(recipe.options(TransparentOptions), opaque=True))
+        self.opaque = TextToImageStage(opaque, kept, CPU)
 
     def losses(self) -> Losses:
         """Of held-out pictures."""
@@ -79,10 +80,12 @@ class Sharing:
     """Foreground and composite of a scene, made together."""
 
     def __init__(self, recipe: Recipe, samples: Sequence[Any], variant: str) -> None:
-        self.stage = LayersStage(
+        self.stage = JointLayersStage(
             recipe, [each for each in samples if not each[0].held_out or _ground(each)], CPU
         )
-        self.kept = LayersStage(recipe, [each for each in samples if each[0].held_out or _ground(each)], CPU)
+        self.kept = JointLayersStage(
+            recipe, [each for each in samples if each[0].held_out or _ground(each)], CPU
+        )
         if variant == "no shared attention":
             for name, parameter in self.stage.sharing.named_parameters():
                 parameter.requires_grad_("temporal" not in name)
@@ -92,7 +95,7 @@ class Sharing:
 
     def losses(self) -> Losses:
         """Of held-out scenes."""
-        found = self.kept.score(self.stage.sharing)
+        found = self.kept.validation_metrics(self.stage.sharing)
         return {name.removeprefix("fixed_"): 2 * value for name, value in found.items()}
 
 
@@ -107,9 +110,9 @@ def _ground(sample: Sample) -> bool:
 
 
 @torch.no_grad()
-def _fixed(scored: DiffusionStage, trained: DiffusionStage) -> float:
+def _fixed(scored: TextToImageStage, trained: TextToImageStage) -> float:
     generator = torch.Generator().manual_seed(0)
-    with scored.denoising.using(trained.denoising.net):
+    with scored.frozen.using(trained.frozen.net):
         return sum(float(*scored.loss("", generator).values()) for _ in range(BATCHES)) / BATCHES
 
 
@@ -124,8 +127,8 @@ def run(variant: str, seed: int, folder: Path) -> list[dict[str, Any]]:
         samples = [each for name in data for shard in shards_of(name) for each in read_shard(shard)]
         trial: Methods | Sharing = Sharing(recipe, samples, variant)
     else:
-        trial = Methods(recipe, load_pictures(recipe))
-    training, curve = Run(recipe, trial.stage, folder), [{"step": 0, **trial.losses()}]
+        trial = Methods(recipe, load_images(recipe))
+    training, curve = Trainer(recipe, trial.stage, folder), [{"step": 0, **trial.losses()}]
     while training.step < steps:
         training.one_step()
         if training.step * 4 % steps == 0:

@@ -39,7 +39,7 @@ from pellucid.models.mini_vae import MiniVAE
 from pellucid.rgba.resizing import resize_rgba
 from pellucid.training.recipe import Recipe
 from pellucid.training.stages.registry import make_stage
-from pellucid.training.trainer import Run
+from pellucid.training.trainer import Trainer
 
 RESULTS = Path(__file__).parent / "results" / "training-speed.json"
 MINI = Path(__file__).parents[1] / "src" / "pellucid" / "mini"
@@ -137,7 +137,7 @@ class Ours:
             return found
 
         stage.batch = batch  # type: ignore[attr-defined]
-        self.run = Run(recipe, stage, folder)
+        self.run = Trainer(recipe, stage, folder)
 
     def step(self) -> None:
         """One optimizer step."""

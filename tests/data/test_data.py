@@ -16,7 +16,7 @@ from pellucid.data.records import Record, captions, softness
 from pellucid.data.shards import read_shard, write_shard
 from pellucid.errors import FileError, InputError
 from pellucid.rgba.resizing import resize_rgba
-from pellucid.training.data.subjects import plain_pictures
+from pellucid.training.data.subjects import default_images
 
 
 def record(label: str = "red apple", soft: float = 0.0, group: str = "food") -> Record:
@@ -77,14 +77,14 @@ def test_captions_name_the_style_unless_it_is_plain() -> None:
 
 def test_a_transparent_picture_stands_for_its_subject() -> None:
     records = [record("ice"), record("lemon"), record("ice", soft=0.4), record("key", group="objects")]
-    assert plain_pictures(records, ["food", "objects"], 0) == [2, 3, 1]
-    assert plain_pictures(records, ["food", "objects"], 2, first=["lemon"]) == [1, 2]
+    assert default_images(records, ["food", "objects"], 0) == [2, 3, 1]
+    assert default_images(records, ["food", "objects"], 2, first=["lemon"]) == [1, 2]
 
 
 def test_without_groups_every_picture_counts() -> None:
     records = [record("red apple", group="food"), record("cat", group=""), record("owl", group="birds")]
-    assert sorted(plain_pictures(records, (), 0)) == [0, 1, 2]
-    assert plain_pictures(records, ("birds",), 0) == [2]
+    assert sorted(default_images(records, (), 0)) == [0, 1, 2]
+    assert default_images(records, ("birds",), 0) == [2]
 
 
 def test_an_unknown_set_and_a_wrong_file_are_refused(tmp_path: Path) -> None:

@@ -20,13 +20,14 @@ from pellucid.errors import ConfigError, InputError, WeightsError
 from pellucid.pipelines.families import FAMILIES
 from pellucid.pipelines.loading import load_stock_pipeline
 from pellucid.pipelines.stock import StockPipeline
-from pellucid.training.denoiser.parameters import choose, save_adapter, trained_in
+from pellucid.training.denoiser.parameters import select_parameters
 from pellucid.training.denoiser.predict import condition_names
 from pellucid.training.recipe import Recipe
-from pellucid.training.stages.conditional_layers import ConcatStage
+from pellucid.training.stages.conditional_layers import ConditionalLayersStage
 from pellucid.training.stages.registry import make_stage
-from pellucid.training.stages.text_to_image import DiffusionStage
-from pellucid.training.trainer import Run
+from pellucid.training.stages.text_to_image import TextToImageStage
+from pellucid.training.trainer import Trainer
+from pellucid.weights.adapter_files import save_adapter, trained_in
 from pellucid.weights.adapters import apply_adapter
 
 MADE = {
@@ -81,30 +82,32 @@ def recipe(stage: str, init: Path, model: Mapping[str, object], **values: object
     return Recipe(stage=stage, init=str(init), model=model, **(usual | values))  # type: ignore[arg-type]
 
 
-def loss(stage: DiffusionStage | ConcatStage) -> float:
+def loss(stage: TextToImageStage | ConditionalLayersStage) -> float:
     with torch.no_grad():
         generator = torch.Generator().manual_seed(SEED)
         return sum(float(term) for _ in range(12) for term in stage.loss("", generator).values())
 
 
-def half_loss(stage: DiffusionStage) -> float:
+def half_loss(stage: TextToImageStage) -> float:
     with torch.autocast("cpu", torch.bfloat16):  # none around the training: it would keep the weights' casts
         return loss(stage)
 
 
-def before_and_after(stage: DiffusionStage | ConcatStage, made: Recipe, folder: Path) -> set[str]:
+def before_and_after(
+    stage: TextToImageStage | ConditionalLayersStage, made: Recipe, folder: Path
+) -> set[str]:
     """Trains, demands that the loss at fixed noise falls, and returns the names of what moved."""
-    net = stage.denoising.net
+    net = stage.frozen.net
     start, first = {name: value.clone() for name, value in net.state_dict().items()}, loss(stage)
-    assert Run(made, stage, folder).train()
+    assert Trainer(made, stage, folder).train()
     assert loss(stage) < first
     return {name for name, value in net.state_dict().items() if not torch.equal(value, start[name])}
 
 
-def prediction(stage: DiffusionStage, net: nn.Module) -> Tensor:
-    with torch.no_grad(), stage.denoising.using(net):
+def prediction(stage: TextToImageStage, net: nn.Module) -> Tensor:
+    with torch.no_grad(), stage.frozen.using(net):
         _, latents, texts = stage.data.batch(torch.Generator().manual_seed(SEED))
-        return stage.denoising.errors(latents, texts, torch.Generator().manual_seed(SEED))
+        return stage.frozen.loss_per_sample(latents, texts, torch.Generator().manual_seed(SEED))
 
 
 def reloaded(folder: Path, adapter: Path) -> nn.Module:
@@ -140,10 +143,10 @@ def test_a_family_learns_adjusted_latents(
 ) -> None:
     made = recipe("transparent", folders[name], {"method": method, "rank": 4})
     stage = make_stage(made, CPU)
-    assert isinstance(stage, DiffusionStage)
-    assert stage.denoising.noising.objective == OBJECTIVE[name]
+    assert isinstance(stage, TextToImageStage)
+    assert stage.frozen.noising.objective == OBJECTIVE[name]
     moved = before_and_after(stage, made, tmp_path)
-    net = stage.denoising.net
+    net = stage.frozen.net
     assert moved <= wanted(net, method)
     still = {n for n, p in net.named_parameters() if n in wanted(net, method) - moved and p.numel() > 64}
     assert not {each for each in still if "embed" not in each}, "text and place embeddings may lie unused"
@@ -151,7 +154,7 @@ def test_a_family_learns_adjusted_latents(
     torch.testing.assert_close(prediction(stage, found), prediction(stage, net), rtol=2e-2, atol=2e-3)
     lora = tmp_path / "export" / "diffusers-lora"
     assert lora.exists() == (
-        method in ("lora", "locon") and hasattr(type(stage.denoising.pipeline), "load_lora_weights")
+        method in ("lora", "locon") and hasattr(type(stage.frozen.pipeline), "load_lora_weights")
     )
     if lora.exists():
         stock = load_stock_pipeline(folders[name], torch.float32)
@@ -170,11 +173,11 @@ def test_sdxl_is_written_as_the_released_files(
         "transparent", folders["sdxl"], {"method": method, "rank": 2, "format": "released"}, steps=2
     )
     stage = make_stage(made, CPU)
-    Run(made, stage, tmp_path).train()
+    Trainer(made, stage, tmp_path).train()
     path = tmp_path / "export" / "adapter" / "transparent.safetensors"
     assert set(load_file(path)) == set(keys(file))
     torch.testing.assert_close(
-        prediction(stage, reloaded(folders["sdxl"], path)), prediction(stage, stage.denoising.net),
+        prediction(stage, reloaded(folders["sdxl"], path)), prediction(stage, stage.frozen.net),
         rtol=2e-2, atol=2e-3,
     )  # fmt: skip
 
@@ -182,7 +185,7 @@ def test_sdxl_is_written_as_the_released_files(
 def test_loras_are_written_as_differences_of_whole_matrices(folders: dict[str, Path], tmp_path: Path) -> None:
     made = recipe("transparent", folders["sdxl"], {"rank": 2, "format": "merged"}, steps=2)
     stage = make_stage(made, CPU)
-    Run(made, stage, tmp_path).train()
+    Trainer(made, stage, tmp_path).train()
     found = load_file(tmp_path / "export" / "adapter" / "transparent.safetensors")
     assert set(found) == set(keys("ld_diffusers_sdxl_attn"))
     assert {value.ndim for value in found.values()} == {2}
@@ -194,12 +197,12 @@ def test_convolutions_of_low_rank_are_differences_in_released_files(
     table = {"method": "locon", "rank": 2, "format": "released", "trainable": "resnets|attn1"}
     made = recipe("transparent", folders["sdxl"], table, steps=3)
     stage = make_stage(made, CPU)
-    Run(made, stage, tmp_path).train()
+    Trainer(made, stage, tmp_path).train()
     path = tmp_path / "export" / "adapter" / "transparent.safetensors"
     kinds = {(name.split("::")[1], value.ndim) for name, value in load_file(path).items()}
     assert kinds == {("diff", 4), ("lora", 2)}
     torch.testing.assert_close(
-        prediction(stage, reloaded(folders["sdxl"], path)), prediction(stage, stage.denoising.net),
+        prediction(stage, reloaded(folders["sdxl"], path)), prediction(stage, stage.frozen.net),
         rtol=2e-2, atol=2e-3,
     )  # fmt: skip
 
@@ -208,7 +211,7 @@ def test_a_file_says_which_released_codec_it_was_trained_with(
     folders: dict[str, Path], tmp_path: Path
 ) -> None:
     path, net = tmp_path / "own.safetensors", tiny.sdxl_unet()
-    start = choose(net, "lora", rank=2)
+    start = select_parameters(net, "lora", rank=2)
     save_adapter(net, start, path, codec="sdxl-attn")
     with pytest.raises(WeightsError, match=r"sdxl-encoder|vae_transparent_encoder"):
         pellucid.attach(load_stock_pipeline(folders["sdxl"], torch.float32), path)
@@ -230,9 +233,9 @@ def test_a_layer_is_made_from_others_as_channels(
     table = {"roles": [frames], "condition_roles": concat, "scenes": 8, "format": "released"}
     made = recipe("layers", folders["sdxl"], table)
     stage = make_stage(made, CPU)
-    assert isinstance(stage, ConcatStage)
+    assert isinstance(stage, ConditionalLayersStage)
     moved = before_and_after(stage, made, tmp_path)
-    names = {name for name, _ in stage.denoising.net.named_parameters()}
+    names = {name for name, _ in stage.frozen.net.named_parameters()}
     assert "conv_in.weight" in moved
     assert not {each for each in moved if ".attentions." in each or "embedding" in each}
     assert {each for each in names if ".resnets." in each and each.endswith("conv1.weight")} <= moved
@@ -243,7 +246,7 @@ def test_a_layer_is_made_from_others_as_channels(
     assert found[first].shape[1] == 4 * (1 + len(concat))
     net = reloaded(folders["sdxl"], path)
     torch.testing.assert_close(
-        net.get_parameter("conv_in.weight"), stage.denoising.net.get_parameter("conv_in.weight"),
+        net.get_parameter("conv_in.weight"), stage.frozen.net.get_parameter("conv_in.weight"),
         rtol=1e-2, atol=1e-3,
     )  # fmt: skip
 
@@ -258,13 +261,13 @@ def test_frozen_weights_in_half_precision_train_the_same_adapter(
         table = {"method": "lora", "rank": 4}
         made = recipe("transparent", folders[name], table, precision="bfloat16", half_frozen=half, steps=25)
         stage = make_stage(made, CPU)
-        assert isinstance(stage, DiffusionStage)
-        kept = {p.dtype for n, p in stage.denoising.net.named_parameters() if not p.requires_grad}
+        assert isinstance(stage, TextToImageStage)
+        kept = {p.dtype for n, p in stage.frozen.net.named_parameters() if not p.requires_grad}
         assert kept == {torch.bfloat16 if half else torch.float32}
-        assert {value.dtype for value in trained_in(stage.denoising.net).values()} == {torch.float32}
-        assert next(stage.denoising.pipeline.vae.parameters()).dtype == torch.float32
+        assert {value.dtype for value in trained_in(stage.frozen.net).values()} == {torch.float32}
+        assert next(stage.frozen.pipeline.vae.parameters()).dtype == torch.float32
         first = half_loss(stage)
-        assert Run(made, stage, tmp_path / str(half)).train()
+        assert Trainer(made, stage, tmp_path / str(half)).train()
         losses.append(half_loss(stage))
         assert losses[-1] < first
     assert losses[1] == pytest.approx(losses[0], rel=0.03)
@@ -280,8 +283,8 @@ def test_layers_learn_over_frozen_weights_in_half_precision(folders: dict[str, P
     stage = make_stage(made, CPU)
     scores: list[dict[str, float]] = []
     for train in (False, True):
-        assert not train or Run(made, stage, tmp_path).train()
-        scores.append(stage.score(stage.turns["sharing"]))
+        assert not train or Trainer(made, stage, tmp_path).train()
+        scores.append(stage.validation_metrics(stage.modules["sharing"]))
     before, after = scores
     assert sum(after.values()) < sum(before.values())
 
@@ -302,13 +305,13 @@ def test_a_layer_by_channel_of_low_rank_comes_back(folders: dict[str, Path], tmp
     }
     made = recipe("layers", folders["sd15"], table | {"method": "locon", "rank": 2}, steps=5)
     stage = make_stage(made, CPU)
-    assert isinstance(stage, ConcatStage)
-    Run(made, stage, tmp_path).train()
+    assert isinstance(stage, ConditionalLayersStage)
+    Trainer(made, stage, tmp_path).train()
     net = reloaded(folders["sd15"], next((tmp_path / "export" / "adapter").iterdir()))
     assert net.get_parameter("conv_in.weight").shape[1] == 8
     given = torch.rand(1, 8, 8, 8), torch.tensor([400]), torch.rand(1, 7, net.config.cross_attention_dim)
     with torch.no_grad():
-        learned, found = (each(*given).sample for each in (stage.denoising.net, net))
+        learned, found = (each(*given).sample for each in (stage.frozen.net, net))
     torch.testing.assert_close(found, learned, rtol=5e-2, atol=5e-3)
 
 
@@ -316,7 +319,7 @@ def test_a_layer_by_channel_of_low_rank_comes_back(folders: dict[str, Path], tmp
 @pytest.mark.parametrize("name", ["sd15", "sd21", "sd3"])
 def test_noise_levels_and_weights(folders: dict[str, Path], name: str, timesteps: str) -> None:
     table = {"timesteps": timesteps, "logit_mean": 1.0, "min_snr_gamma": 5.0, "rank": 2}
-    noising = make_stage(recipe("transparent", folders[name], table), CPU).denoising.noising
+    noising = make_stage(recipe("transparent", folders[name], table), CPU).frozen.noising
     latents = torch.randn(4096, 1, 1, 1, generator=torch.Generator().manual_seed(0))
     made = noising(latents, torch.Generator().manual_seed(1))
     times = made.timesteps.float()
@@ -347,10 +350,10 @@ def test_cached_latents_and_checkpointed_gradients_change_nothing(
         table = {"method": "lora", "rank": 2, "cache": cache}
         made = recipe("transparent", folders[name], table, steps=2, gradient_checkpointing=checkpointing)
         stage = make_stage(made, CPU)
-        Run(made, stage, tmp_path / str(number)).train()
-        weights.append({key: value.clone() for key, value in trained_in(stage.denoising.net).items()})
+        Trainer(made, stage, tmp_path / str(number)).train()
+        weights.append({key: value.clone() for key, value in trained_in(stage.frozen.net).items()})
     kept = sorted(path.name.rpartition("-")[0] for path in (tmp_path / "pellucid" / "latents").iterdir())
-    conditions = [f"texts-{each}" for each in condition_names(stage.denoising.stock)]
+    conditions = [f"texts-{each}" for each in condition_names(stage.frozen.stock)]
     assert kept == sorted(["latents", *conditions])
     for other in weights[1:]:
         for key, value in weights[0].items():
@@ -371,4 +374,4 @@ def test_mistakes_in_a_recipe_are_explained(folders: dict[str, Path]) -> None:
             make_stage(recipe(stage, folders[name], table | few), CPU)
     made = recipe("transparent", folders["sd3"], {"rank": 2, "format": "released"}, steps=1)
     with pytest.raises(ConfigError, match="released files have no name"):
-        Run(made, make_stage(made, CPU), folders["sd3"] / "run").train()
+        Trainer(made, make_stage(made, CPU), folders["sd3"] / "run").train()

@@ -17,12 +17,12 @@ from pellucid.evaluation.metrics import alpha_mae
 from pellucid.evaluation.reconstruction import score_codec, score_reconstruction
 from pellucid.models.mini_vae import MiniVAE
 from pellucid.models.rgba_vae import InflatedDecoder, InflatedEncoder, inflated
-from pellucid.training.data.in_memory import Pictures
+from pellucid.training.data.in_memory import InMemoryDataset
 from pellucid.training.recipe import Recipe
 from pellucid.training.stages.autoencoder import AutoencoderStage
-from pellucid.training.stages.distillation import DistillStage, clipped_l1
+from pellucid.training.stages.distillation import DistillationStage, clipped_l1
 from pellucid.training.stages.registry import make_stage
-from pellucid.training.trainer import Run
+from pellucid.training.trainer import Trainer
 from pellucid.weights.store import load_codec, read
 
 SIZE_PX = 32
@@ -50,7 +50,7 @@ def kl_vae(channels: int, pixels: int) -> AutoencoderKL:
     )
 
 
-def discs() -> Pictures:
+def discs() -> InMemoryDataset:
     """A disc of one colour each, every third half transparent; two of eight are held out."""
     labels = "xyzwxycj"
     records = [
@@ -66,7 +66,7 @@ def discs() -> Pictures:
     alpha = (x[:, None] ** 2 + x**2 < radius**2).float()
     alpha[::3] *= 0.5
     rgba = torch.cat([torch.rand(len(labels), 3, 1, 1).expand(-1, -1, SIZE_PX, SIZE_PX), alpha[:, None]], 1)
-    return Pictures(tuple(records), (rgba * 255).round().byte())
+    return InMemoryDataset(tuple(records), (rgba * 255).round().byte())
 
 
 def recipe(pixels: int, carrier: str, **values: object) -> Recipe:
@@ -96,12 +96,12 @@ def pixel_error(terms: dict[str, torch.Tensor]) -> float:
     return float(terms["parts/reconstruction"] + terms["parts/blend"])
 
 
-def begun(folder: Path, channels: int, pixels: int, carrier: str) -> tuple[AutoencoderStage, Run]:
+def begun(folder: Path, channels: int, pixels: int, carrier: str) -> tuple[AutoencoderStage, Trainer]:
     init = saved(kl_vae(channels, pixels), folder)
     made = recipe(pixels, carrier, init=init, ema_decay=0.0)
     stage = make_stage(made, CPU, discs())
     assert isinstance(stage, AutoencoderStage)
-    return stage, Run(made, stage, folder / "run")
+    return stage, Trainer(made, stage, folder / "run")
 
 
 @pytest.mark.parametrize("carrier", CARRIERS)
@@ -148,7 +148,7 @@ def test_what_is_exported_gives_the_same_pictures_and_scores(
     if carrier == "channels":
         assert torch.equal(latents[:, :channels], loaded.encode(rgba, use_offset=False))
     held_out = [*stage.held_out.rgba.permute(0, 2, 3, 1).contiguous().numpy()]
-    scores, scored = score_codec(loaded, held_out, multiple=pixels), stage.score(stage.parts)
+    scores, scored = score_codec(loaded, held_out, multiple=pixels), stage.validation_metrics(stage.parts)
     assert scores["psnr_db"]["mean"] == pytest.approx(scored["held_out_psnr_db"], abs=0.1)
     assert scores["alpha"]["mae"] == pytest.approx(scored["alpha_mae"], abs=1e-3)
     assert (scores["identity_psnr_db"] > 100) == (carrier == "channels")
@@ -173,7 +173,7 @@ def start(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A model with a trained codec."""
     folder = tmp_path_factory.mktemp("start")
     made = recipe(8, "offset", init=saved(kl_vae(4, 8), folder))
-    run = Run(made, make_stage(made, CPU, discs()), folder / "run")
+    run = Trainer(made, make_stage(made, CPU, discs()), folder / "run")
     run.train()
     (folder / "run" / "export" / "rgba").rename(folder / "rgba")
     return folder
@@ -183,7 +183,7 @@ def test_a_decoder_that_saw_all_orientations_has_the_better_median(start: Path, 
     made = recipe(8, "offset", init=str(start), model={"orientation_augmentation": True})
     stage = make_stage(made, CPU, discs())
     assert isinstance(stage, AutoencoderStage)
-    run = Run(made, stage, tmp_path)
+    run = Trainer(made, stage, tmp_path)
     run.train()
     rgba = stage.held_out.rgba.float() / 255
     errors = [
@@ -196,9 +196,9 @@ def test_a_decoder_that_saw_all_orientations_has_the_better_median(start: Path, 
 def test_one_pass_learns_the_median_of_eight_and_latents_stay(start: Path, tmp_path: Path) -> None:
     made = recipe(8, "offset", init=str(start), model={"distill": True}, steps=15, batch_size=2)
     stage = make_stage(made, CPU, discs())
-    assert isinstance(stage, DistillStage)
+    assert isinstance(stage, DistillationStage)
     before = deepcopy(stage.parts.state_dict())
-    run = Run(made, stage, tmp_path)
+    run = Trainer(made, stage, tmp_path)
     run.train()
     moved = {name for name, value in stage.parts.state_dict().items() if not torch.equal(value, before[name])}
     assert moved == {name for name in before if name.startswith("alpha_decoder.")}
@@ -207,7 +207,7 @@ def test_one_pass_learns_the_median_of_eight_and_latents_stay(start: Path, tmp_p
     assert all(
         torch.equal(value, before[f"alpha_decoder.{name}"]) for name, value in taught.state_dict().items()
     )
-    scores = stage.score(run.exported())
+    scores = stage.validation_metrics(run.exported())
     assert scores["one_pass/to_median_alpha_mae"] < 0.8 * scores["before/to_median_alpha_mae"]
     assert scores["one_pass/to_median_psnr_db"] > scores["before/to_median_psnr_db"]
     name = "offset_encoder/diffusion_pytorch_model.safetensors"
@@ -219,7 +219,7 @@ def test_a_grown_vae_is_the_codec_of_a_pipeline_and_more_channels_are_refused(tm
     model = tiny.save_mini(tmp_path / "model")
     for carrier in ("inflated", "channels"):
         made = recipe(8, carrier, init=str(model), steps=1)
-        Run(made, make_stage(made, CPU, discs()), tmp_path / carrier).train()
+        Trainer(made, make_stage(made, CPU, discs()), tmp_path / carrier).train()
     shutil.rmtree(model / "rgba")
     shutil.copytree(tmp_path / "inflated" / "export" / "rgba", model / "rgba")
     pipe = pellucid.load(model)

@@ -17,11 +17,11 @@ from torch import Tensor, nn
 from pellucid.data.records import Record
 from pellucid.errors import ConfigError, FileError
 from pellucid.training import checkpoints
-from pellucid.training.data.in_memory import Pictures
+from pellucid.training.data.in_memory import InMemoryDataset
 from pellucid.training.recipe import STAGES, Recipe, read_recipe
 from pellucid.training.stages.options import VaeOptions
 from pellucid.training.stages.vae import VAEStage
-from pellucid.training.trainer import Run, learning_rate
+from pellucid.training.trainer import Trainer, learning_rate
 
 TINY = {"block_out_channels": (3, 12, 8, 16), "layers_per_block": 1, "latent_channels": 4}
 
@@ -31,7 +31,7 @@ def recipe(steps: int = 6, **values: object) -> Recipe:
     return Recipe(stage="vae", data=(), steps=steps, **(usual | {"model": TINY} | values))  # type: ignore[arg-type]
 
 
-def pictures() -> Pictures:
+def pictures() -> InMemoryDataset:
     generator = torch.Generator().manual_seed(7)
     records = [
         Record(
@@ -42,15 +42,15 @@ def pictures() -> Pictures:
     ]  # fmt: skip
     assert [record.label for record in records if record.held_out] == list("cjcj")
     rgba = torch.randint(0, 256, (12, 4, 16, 16), generator=generator, dtype=torch.uint8)
-    return Pictures(tuple(records), rgba)
+    return InMemoryDataset(tuple(records), rgba)
 
 
-def run(folder: Path, steps: int = 6, **values: object) -> Run:
+def run(folder: Path, steps: int = 6, **values: object) -> Trainer:
     made = recipe(steps, **values)
-    return Run(made, VAEStage(made, pictures(), torch.device("cpu")), folder)
+    return Trainer(made, VAEStage(made, pictures(), torch.device("cpu")), folder)
 
 
-def weights(each: Run) -> Mapping[str, Tensor]:
+def weights(each: Trainer) -> Mapping[str, Tensor]:
     return each.exported().state_dict()
 
 
@@ -77,18 +77,18 @@ def test_accumulation_is_part_of_a_step(tmp_path: Path) -> None:
 
 def test_the_loss_falls_and_every_parameter_moves(tmp_path: Path) -> None:
     each = run(tmp_path, steps=60)
-    before = {name: value.clone() for name, value in each.stage.turns["vae"].named_parameters()}
+    before = {name: value.clone() for name, value in each.stage.modules["vae"].named_parameters()}
     first = sum(float(term) for term in each.one_step().values())
     for _ in range(59):
         last = sum(float(term) for term in each.one_step().values())
     assert last < 0.9 * first
-    moved = {n for n, p in each.stage.turns["vae"].named_parameters() if not torch.equal(p, before[n])}
+    moved = {n for n, p in each.stage.modules["vae"].named_parameters() if not torch.equal(p, before[n])}
     assert moved == set(before)
 
 
 def test_a_nan_leaves_the_parameters_alone(tmp_path: Path) -> None:
     each = run(tmp_path)
-    module = each.stage.turns["vae"]
+    module = each.stage.modules["vae"]
     with torch.no_grad():
         module.patch_out.bias.fill_(float("nan"))  # type: ignore[union-attr,operator]
     before = {name: value.clone() for name, value in module.named_parameters()}
@@ -188,5 +188,5 @@ def test_kill_9_then_resume_is_bit_equal(tmp_path: Path) -> None:
 
 def test_modules_are_in_train_mode(tmp_path: Path) -> None:
     assert all(
-        isinstance(module, nn.Module) and module.training for module in run(tmp_path).stage.turns.values()
+        isinstance(module, nn.Module) and module.training for module in run(tmp_path).stage.modules.values()
     )

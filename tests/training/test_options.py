@@ -10,13 +10,13 @@ from test_loop import TINY, pictures
 from pellucid.errors import ConfigError
 from pellucid.training.recipe import Recipe, read_recipe
 from pellucid.training.stages.vae import VAEStage
-from pellucid.training.trainer import Run
+from pellucid.training.trainer import Trainer
 
 
-def run(folder: Path, **values: object) -> Run:
+def run(folder: Path, **values: object) -> Trainer:
     usual = {"steps": 4, "sample_every": 0, "batch_size": 4, "size_px": 16}
     made = Recipe(stage="vae", data=(), model=TINY, **(usual | values))  # type: ignore[arg-type]
-    return Run(made, VAEStage(made, pictures(), torch.device("cpu")), folder)
+    return Trainer(made, VAEStage(made, pictures(), torch.device("cpu")), folder)
 
 
 @pytest.mark.parametrize(
@@ -50,12 +50,12 @@ def test_eight_bits_need_a_gpu(tmp_path: Path) -> None:
 def test_eight_bits_train_and_resume(tmp_path: Path) -> None:
     pytest.importorskip("bitsandbytes")
 
-    def made() -> Run:
+    def made() -> Trainer:
         recipe = Recipe(
             stage="vae", data=(), model=TINY, steps=8, batch_size=4, size_px=16, sample_every=0,
             optimizer="adamw-8bit",
         )  # fmt: skip
-        return Run(recipe, VAEStage(recipe, pictures(), torch.device("cuda")), tmp_path)
+        return Trainer(recipe, VAEStage(recipe, pictures(), torch.device("cuda")), tmp_path)
 
     first = made()
     first.one_step()

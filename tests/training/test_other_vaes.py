@@ -14,7 +14,7 @@ from pellucid.training.recipe import read_recipe
 from pellucid.training.stages.autoencoder import AutoencoderStage
 from pellucid.training.stages.components import load_vae
 from pellucid.training.stages.registry import make_stage
-from pellucid.training.trainer import Run
+from pellucid.training.trainer import Trainer
 
 RECIPE = """
 data = [{data!r}]
@@ -57,7 +57,7 @@ def test_a_codec_trained_over_a_familys_vae_is_attached_to_its_pipeline(tmp_path
         torch.testing.assert_close(stage.vae_latents(rgba), latents, rtol=1e-4, atol=1e-5)
         shown = codec.decode_opaque(latents)
         torch.testing.assert_close(stage.picture(latents).clamp(0, 1), shown, rtol=1e-4, atol=1e-5)
-    Run(found, stage, tmp_path / "run").train()
+    Trainer(found, stage, tmp_path / "run").train()
     (tmp_path / "run" / "export" / "rgba").rename(tmp_path / "model" / "rgba")
     pipe = pellucid.load(tmp_path / "model")
     scene = pipe.generate("a cat", seed=1, num_inference_steps=2, height=40, width=33)

@@ -23,7 +23,7 @@ from pellucid.errors import ConfigError
 from pellucid.training.distributed import Processes
 from pellucid.training.recipe import read_recipe
 from pellucid.training.stages.registry import make_stage
-from pellucid.training.trainer import Run
+from pellucid.training.trainer import Trainer
 
 RECIPES = Path(__file__).parents[2] / "recipes"
 RECIPE = """
@@ -104,7 +104,7 @@ def folder(tmp_path: Path) -> Path:
     write_shard(samples("food", 16, 60), tmp_path / "pictures.tar")
     (tmp_path / "recipe.toml").write_text(RECIPE.format(folder=tmp_path))
     recipe = read_recipe(tmp_path / "recipe.toml", "vae")
-    Run(recipe, make_stage(recipe, torch.device("cpu")), tmp_path / "one").train()
+    Trainer(recipe, make_stage(recipe, torch.device("cpu")), tmp_path / "one").train()
     return tmp_path
 
 
@@ -198,7 +198,7 @@ def test_a_sharded_model_trains_as_a_whole_one_and_goes_on_in_any_number_of_proc
     assert done.returncode == 0, done.stderr
     same(folder / "one", folder / "shared")
     longer = read_recipe(folder / "recipe.toml", "vae", {"steps": "10"})
-    alone = Run(longer, make_stage(longer, torch.device("cpu")), folder / "shared")
+    alone = Trainer(longer, make_stage(longer, torch.device("cpu")), folder / "shared")
     assert alone.step == 8
     assert alone.train()
 
@@ -212,7 +212,7 @@ def test_stages_with_frozen_networks(tmp_path: Path, stage: str, config: str) ->
     mini = Path(pellucid.__file__).parent / "mini"
     (tmp_path / "recipe.toml").write_text(OTHERS.format(folder=tmp_path, mini=mini))
     recipe = read_recipe(tmp_path / "recipe.toml", stage)
-    Run(recipe, make_stage(recipe, torch.device("cpu")), tmp_path / "one").train()
+    Trainer(recipe, make_stage(recipe, torch.device("cpu")), tmp_path / "one").train()
     done = launch(tmp_path, "two", config.replace("ResidualBlock", "BasicTransformerBlock"), stage=stage)
     assert done.returncode == 0, done.stderr
     same(tmp_path / "one", tmp_path / "two")
@@ -227,7 +227,7 @@ def test_four_nodes_by_the_file_in_recipes(folder: Path) -> None:
     port = free_port()
     (folder / "recipe.toml").write_text(RECIPE.format(folder=folder).replace("lation = 2", "lation = 4"))
     recipe = read_recipe(folder / "recipe.toml", "vae")
-    Run(recipe, make_stage(recipe, torch.device("cpu")), folder / "alone").train()
+    Trainer(recipe, make_stage(recipe, torch.device("cpu")), folder / "alone").train()
     nodes = [
         start(folder, "four", text, "--machine_rank", str(rank), "--main_process_ip", "127.0.0.1", port=port)
         for rank in range(4)
@@ -247,6 +247,6 @@ def test_accelerate_knows_the_files_in_recipes(path: Path) -> None:
 def test_parts_that_cannot_be_dealt_out_are_refused() -> None:
     processes = Processes(torch.device("cpu"))
     processes.rank, processes.count = 1, 2
-    assert list(processes.parts(6)) == [1, 3, 5]
+    assert list(processes.micro_batches(6)) == [1, 3, 5]
     with pytest.raises(ConfigError, match="multiple of the 2 processes"):
-        processes.parts(3)
+        processes.micro_batches(3)

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+import threading
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -19,14 +20,14 @@ from pellucid.apps.commands.train import train_command
 from pellucid.data.records import Record
 from pellucid.errors import ConfigError, FileError, WeightsError
 from pellucid.training import checkpoints
-from pellucid.training.data.in_memory import Pictures, held_out_flags
+from pellucid.training.data.in_memory import InMemoryDataset, held_out_flags
 from pellucid.training.recipe import STAGES, Recipe, read_recipe
 from pellucid.training.recipe_help import TABLES, field_docs
 from pellucid.training.stages.autoencoder import AutoencoderStage
 from pellucid.training.stages.options import AutoencoderOptions, TransparentOptions
 from pellucid.training.stages.registry import make_stage, train_all
 from pellucid.training.stages.vae import VAEStage
-from pellucid.training.trainer import Run as Trainer
+from pellucid.training.trainer import Trainer
 from pellucid.training.validation import OLD_NAMES, field_names
 
 CPU = torch.device("cpu")
@@ -239,7 +240,7 @@ def test_two_captions_are_enough_to_train_and_to_measure(labels: str) -> None:
 
 
 def test_pictures_of_one_caption_are_refused_before_the_run(tmp_path: Path) -> None:
-    one = Pictures(labelled("xxxx"), torch.zeros(4, 4, 16, 16, dtype=torch.uint8))
+    one = InMemoryDataset(labelled("xxxx"), torch.zeros(4, 4, 16, 16, dtype=torch.uint8))
     with pytest.raises(ConfigError, match=r"two captions or more.*found 4 to train on and 0 held out"):
         VAEStage(recipe(sample_every=2), one, CPU)
     VAEStage(recipe(sample_every=0), one, CPU)
@@ -265,7 +266,7 @@ def test_the_released_codecs_shape_is_what_a_vae_of_eight_pixels_gets() -> None:
 
 
 def test_a_size_that_cannot_be_halved_is_one_clear_error(tmp_path: Path) -> None:
-    found = Pictures(pictures().records, torch.zeros(12, 4, 60, 60, dtype=torch.uint8))
+    found = InMemoryDataset(pictures().records, torch.zeros(12, 4, 60, 60, dtype=torch.uint8))
     made = recipe(size_px=60)
     with pytest.raises(ConfigError, match=r"multiple of 8 for these networks, got 60. Set it to 56 or 64"):
         VAEStage(made, found, CPU)
@@ -297,3 +298,9 @@ def test_packing_names_the_broken_file(tmp_path: Path) -> None:
         assert "out.tar" not in str(done.exception)
         (folder / "bad.png").unlink(missing_ok=True)
         (folder / "good.txt").write_bytes(b"\xff\xfe\xff")
+
+
+def test_a_run_leaves_the_process_as_it_was(tmp_path: Path) -> None:
+    before = threading.excepthook
+    run(tmp_path, steps=1).train()
+    assert threading.excepthook is before

@@ -14,14 +14,14 @@ import pellucid
 from pellucid.data.records import Record
 from pellucid.data.shards import pack, read_shard, write_shard
 from pellucid.errors import ConfigError, InputError
-from pellucid.training.data.in_memory import load_pictures, load_samples
+from pellucid.training.data.in_memory import load_images, load_samples
 from pellucid.training.recipe import STAGES, read_recipe
 from pellucid.training.stages.components import load_vae
-from pellucid.training.stages.joint_layers import LayersStage
+from pellucid.training.stages.joint_layers import JointLayersStage
 from pellucid.training.stages.options import AutoencoderOptions
 from pellucid.training.stages.registry import PARTS, make_stage, train_all, usable_device
-from pellucid.training.stages.t2i_adapter import ControlStage
-from pellucid.training.trainer import Run
+from pellucid.training.stages.t2i_adapter import T2IAdapterStage
+from pellucid.training.trainer import Trainer
 from pellucid.weights.store import load_codec, read
 
 LABELS = ("lemon", "apple", "c", "j", "cat", "jar")
@@ -164,15 +164,15 @@ def test_layers_are_trained_on_a_frozen_unet_and_found_by_the_model(
     table |= {"model.roles": json.dumps(frames), "model.name": "own", "sample_every": "0", "batch_size": "4"}
     found = read_recipe(recipe, "layers", table)
     stage = make_stage(found, device)
-    assert isinstance(stage, LayersStage)
+    assert isinstance(stage, JointLayersStage)
     unet, units = copies(stage.unet), copies(stage.sharing)
-    before = stage.score(stage.sharing)
-    assert Run(found, stage, tmp_path / "own").train()
+    before = stage.validation_metrics(stage.sharing)
+    assert Trainer(found, stage, tmp_path / "own").train()
     assert not changed(stage.unet, unet)
     moved = changed(stage.sharing, units)
     assert {name for name in units if "_lora" in name or "temporal_o" in name} <= moved
     assert bool(hint) == any(name.startswith("kwargs_encoder") for name in moved)
-    assert sum(stage.score(stage.sharing).values()) < sum(before.values())
+    assert sum(stage.validation_metrics(stage.sharing).values()) < sum(before.values())
     shutil.copy(tmp_path / "own" / "export" / "adapter" / "own.safetensors", model / "adapter")
     check_layers(model, frames, hint, task)
 
@@ -205,9 +205,9 @@ def test_layers_made_from_others_as_channels_are_found_by_the_model(
     table |= {"model.name": "own", "model.method": "lora", "learning_rate": "0.01"}
     found = read_recipe(recipe, "layers", table)
     stage = make_stage(found, device)
-    net = stage.turns["unet"]
+    net = stage.modules["unet"]
     before = copies(net)
-    assert Run(found, stage, tmp_path / "own").train()
+    assert Trainer(found, stage, tmp_path / "own").train()
     assert changed(net, before) == {name for name in before if "lora_" in name} | {"conv_in.weight"}
     shutil.copy(tmp_path / "own" / "export" / "adapter" / "own.safetensors", model / "adapter")
     pipe = pellucid.load(model)
@@ -256,9 +256,9 @@ def test_loras_learn_backgrounds_on_the_plain_unet(recipe: Path, whole: Path, tm
     table |= {"model.name": "background", "learning_rate": "0.01", "ema_decay": "0.0", "batch_size": "8"}
     found = read_recipe(recipe, "transparent", table)
     stage = make_stage(found, device)
-    unet = copies(stage.turns["unet"])
-    assert Run(found, stage, tmp_path / "own").train()
-    moved = changed(stage.turns["unet"], unet)
+    unet = copies(stage.modules["unet"])
+    assert Trainer(found, stage, tmp_path / "own").train()
+    moved = changed(stage.modules["unet"], unet)
     assert moved == {name for name in unet if ".lora_" in name}
     values = read(tmp_path / "own" / "export" / "adapter" / "background.safetensors")
     assert {name.rpartition("::")[0].rpartition("::")[2] for name in values} == {"lora"}
@@ -311,7 +311,7 @@ def test_busy_backgrounds_can_be_left_out(recipe: Path, whole: Path) -> None:
     assert {name.partition("-")[2] for name in left_out} == {"beach", "hills"}
     assert len(left_out) == 2
     table |= {"data": json.dumps([str(recipe.parent / "lands.tar")]), "groups": '["background"]'}
-    assert len(load_pictures(read_recipe(recipe, "transparent", table)).records) == 2
+    assert len(load_images(read_recipe(recipe, "transparent", table)).records) == 2
     with pytest.raises(ConfigError, match="Expected low_detail_fraction of"):
         read_recipe(recipe, "layers", {"low_detail_fraction": "0.0"})
 
@@ -329,14 +329,14 @@ def test_control_moves_its_network_alone_and_reaches_pictures(
     table = {"init": str(whole), "steps": "25", "ema_decay": "0.0", "learning_rate": "0.003"}
     found = read_recipe(recipe, "control", table | {"sample_every": "25", "batch_size": "4"})
     stage = make_stage(found, device)
-    assert isinstance(stage, ControlStage)
-    unet, before = copies(stage.denoising.net), stage.score(stage.adapter)["fixed_control"]
+    assert isinstance(stage, T2IAdapterStage)
+    unet, before = copies(stage.frozen.net), stage.validation_metrics(stage.adapter)["fixed_control"]
     start = copies(stage.adapter)
-    assert Run(found, stage, tmp_path / "run").train()
-    assert not changed(stage.denoising.net, unet)
+    assert Trainer(found, stage, tmp_path / "run").train()
+    assert not changed(stage.frozen.net, unet)
     # the network has a third, coarser level for larger UNets
     assert {name for name in start if "body.2" not in name} <= changed(stage.adapter, start)
-    assert stage.score(stage.adapter)["fixed_control"] < before
+    assert stage.validation_metrics(stage.adapter)["fixed_control"] < before
     model = shutil.copytree(whole, tmp_path / "model")
     shutil.rmtree(model / "control")
     shutil.copytree(tmp_path / "run" / "export" / "control", model / "control")
@@ -375,9 +375,9 @@ def test_a_decoder_can_go_on_alone(recipe: Path, whole: Path, tmp_path: Path) ->
     found = replace(found, model=replace(options, alpha_decoder=finer))
     stage = make_stage(found, device)
     assert stage.loss("parts", torch.Generator().manual_seed(0))["gradient"] > 0
-    before = {name: value.clone() for name, value in stage.turns["parts"].state_dict().items()}
-    Run(found, stage, tmp_path / "more").train()
-    after = stage.turns["parts"].state_dict()
+    before = {name: value.clone() for name, value in stage.modules["parts"].state_dict().items()}
+    Trainer(found, stage, tmp_path / "more").train()
+    after = stage.modules["parts"].state_dict()
     kept = {name for name in before if torch.equal(before[name], after[name])}
     assert {name for name in before if name.startswith("offset_encoder")} == kept
     exported = load_codec(model / "rgba", load_vae(model, device)).alpha_decoder

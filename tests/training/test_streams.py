@@ -15,12 +15,12 @@ from pellucid.data.records import Record
 from pellucid.data.shard_index import counts_of
 from pellucid.data.shards import expanded, read_shard, resized, write_parts, write_shard
 from pellucid.errors import ConfigError, FileError
-from pellucid.training.data.in_memory import load_pictures
-from pellucid.training.data.streaming import Order, streamed
+from pellucid.training.data.in_memory import load_images
+from pellucid.training.data.streaming import ShardSampler, open_stream
 from pellucid.training.recipe import Recipe, read_recipe
-from pellucid.training.rng import Draw
+from pellucid.training.rng import StepGenerator
 from pellucid.training.stages.registry import make_stage
-from pellucid.training.trainer import Run
+from pellucid.training.trainer import Trainer
 
 TINY = {"block_out_channels": (3, 12, 8, 16), "layers_per_block": 1, "latent_channels": 4}
 
@@ -63,9 +63,9 @@ def numbers(rgba: torch.Tensor) -> list[int]:
 
 def test_an_epoch_has_every_picture_once_and_the_next_another_order() -> None:
     counts = [5, 3, 9, 1, 7]
-    order = Order(counts, seed=1, together=2)
+    order = ShardSampler(counts, seed=1, together=2)
 
-    def named(position: int, count: int, order: Order = order) -> list[tuple[int, int]]:
+    def named(position: int, count: int, order: ShardSampler = order) -> list[tuple[int, int]]:
         found: list[tuple[int, int]] = []
         for group, indices in order.at(position, count):
             every = [(shard, i) for shard in group.shards for i in range(counts[shard])]
@@ -77,29 +77,29 @@ def test_an_epoch_has_every_picture_once_and_the_next_another_order() -> None:
     assert epochs[0] != epochs[1]
     pieces = [each for start in range(0, 50, 4) for each in named(start, 4)]
     assert pieces[:50] == epochs[0] + epochs[1]
-    assert named(30, 7, Order(counts, seed=1, together=2)) == named(30, 7)  # of a new process
-    shares = [{shard for shard, _ in named(0, 8, Order(counts, 1, part, 2))} for part in (0, 1)]
+    assert named(30, 7, ShardSampler(counts, seed=1, together=2)) == named(30, 7)  # of a new process
+    shares = [{shard for shard, _ in named(0, 8, ShardSampler(counts, 1, part, 2))} for part in (0, 1)]
     assert not shares[0] & shares[1]
 
 
 def test_a_stream_gives_every_training_picture_and_none_held_out(shards: str) -> None:
-    stream = streamed(recipe(shards))
+    stream = open_stream(recipe(shards))
     trained = [int(record.name[1:]) for record, _ in samples() if not record.held_out]
     held_out = [int(record.name[1:]) for record, _ in samples() if record.held_out]
     assert sorted(numbers(stream.rgba.float() / 255)) == held_out != []
     assert [record.held_out for record in stream.records] == [True] * len(held_out)
     seen: Counter[int] = Counter()
     for step in range(len(trained)):  # two batches of four: eight epochs
-        draw = Draw(torch.device("cpu"), 0, step, 0)
+        draw = StepGenerator(torch.device("cpu"), 0, step, 0)
         for _ in range(2):
             seen.update(numbers(stream.only(held_out=False).batch(4, draw, augment=False)))
     assert seen == {number: 8 for number in trained}
 
 
 def test_pictures_are_those_of_a_set_in_memory(shards: str) -> None:
-    stream, known = streamed(recipe(shards, groups=())), load_pictures(recipe(shards, stream=False))
+    stream, known = open_stream(recipe(shards, groups=())), load_images(recipe(shards, stream=False))
     for step in range(4):
-        found = stream.batch(4, Draw(torch.device("cpu"), 0, step, 0), augment=False)
+        found = stream.batch(4, StepGenerator(torch.device("cpu"), 0, step, 0), augment=False)
         wanted = known.rgba[numbers(found)].float() / 255
         assert torch.equal(found, wanted)
 
@@ -107,8 +107,8 @@ def test_pictures_are_those_of_a_set_in_memory(shards: str) -> None:
 def test_a_streamed_run_that_is_taken_up_again_is_bit_equal(shards: str, tmp_path: Path) -> None:
     made = recipe(shards, accumulation=2)
 
-    def run(name: str) -> Run:
-        return Run(made, make_stage(made, torch.device("cpu")), tmp_path / name)
+    def run(name: str) -> Trainer:
+        return Trainer(made, make_stage(made, torch.device("cpu")), tmp_path / name)
 
     whole = run("whole")
     whole.train()
@@ -128,7 +128,7 @@ def test_a_streamed_run_that_is_taken_up_again_is_bit_equal(shards: str, tmp_pat
 
 def test_too_few_shards_and_stages_that_keep_latents_are_refused(shards: str) -> None:
     with pytest.raises(ConfigError, match="Expected 9 or more shards"):
-        streamed(recipe(shards, accumulation=9))
+        open_stream(recipe(shards, accumulation=9))
     with pytest.raises(ConfigError, match="only in stages vae, autoencoder"):
         Recipe(stage="base", data=(shards,), steps=1, stream=True)
 
@@ -151,15 +151,15 @@ def test_shards_are_read_from_any_file_system(shards: str) -> None:
     for path in expanded(shards):
         memory.pipe(f"/set/{Path(path).name}", Path(path).read_bytes())
     there = "memory://set/some-{000000..000007}.tar"
-    made = [streamed(recipe(data)) for data in (shards, there, expanded(shards)[0].replace("000000", "*"))]
-    batches = [each.batch(4, Draw(torch.device("cpu"), 0, 2, 0), augment=False) for each in made]
+    made = [open_stream(recipe(data)) for data in (shards, there, expanded(shards)[0].replace("000000", "*"))]
+    batches = [each.batch(4, StepGenerator(torch.device("cpu"), 0, 2, 0), augment=False) for each in made]
     assert torch.equal(batches[0], batches[1])
     assert torch.equal(batches[0], batches[2])
-    assert len(load_pictures(recipe(there, stream=False)).records) == 60
+    assert len(load_images(recipe(there, stream=False)).records) == 60
     with pytest.raises(FileError, match="nothing-"):
         expanded("/nowhere/nothing-*.tar")
     with pytest.raises(FileError, match=r"memory://set/absent\.tar cannot be read: FileNotFoundError"):
-        streamed(recipe("memory://set/absent.tar"))
+        open_stream(recipe("memory://set/absent.tar"))
 
 
 @pytest.mark.filterwarnings("ignore::ResourceWarning", "ignore::pytest.PytestUnraisableExceptionWarning")

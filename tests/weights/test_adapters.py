@@ -8,7 +8,7 @@ from goldens.loading import Golden, close, keys, table
 from models.test_attention_sharing import predict, tiny_unet
 from pellucid.errors import InputError, WeightsError
 from pellucid.models.attention_sharing import AttentionSharing
-from pellucid.training.denoiser.parameters import BITS, write_adapter
+from pellucid.weights.adapter_files import BITS, write_adapter
 from pellucid.weights.adapters import apply_adapter, merge_delta, merge_lora, remove_adapter
 from pellucid.weights.key_maps import attention_layers, ldm_to_diffusers
 from pellucid.weights.store import in_eight_bits, read

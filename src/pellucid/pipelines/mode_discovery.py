@@ -10,11 +10,8 @@ from safetensors import SafetensorError, safe_open
 
 from pellucid.errors import WeightsError
 from pellucid.pipelines.modes import MODES, Codec, Condition, Mode, Output, Role, Task
+from pellucid.weights.adapter_files import ABOUT, CODEC
 
-ABOUT = "pellucid"
-"""Key of the file's metadata: JSON with `frames`, the roles shown by `hint` or `concat`, and `over`."""
-CODEC = "pellucid-codec"
-"""Key of the metadata: the released mode whose codec a single layer's adapter was trained with."""
 Roles = frozenset[Role]
 Ability = tuple[Roles, Roles]
 """Roles that a file makes, and roles that it is shown."""

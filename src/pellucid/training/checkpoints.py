@@ -16,6 +16,8 @@ from pellucid.errors import ConfigError, FileError, PellucidError, WeightsError,
 from pellucid.files.atomic import open_atomically
 from pellucid.training.recipe import Recipe
 
+State = dict[str, Any]
+"""Tensors and plain values in tables, as `torch.save` takes them."""
 NAME = "checkpoint.pt"
 MAY_CHANGE = frozenset({
     # how long, and how often something is written down
@@ -30,7 +32,7 @@ SHOWN = 5
 """Differing fields that an error names."""
 
 
-def save(state: dict[str, Any], folder: Path) -> Path:
+def save(state: State, folder: Path) -> Path:
     """Writes `state` to the folder's checkpoint, atomically.
 
     Raises:
@@ -68,7 +70,7 @@ def kept(folder: Path) -> Generator[None]:
         ) from error
 
 
-def load(folder: Path) -> dict[str, Any] | None:
+def load(folder: Path) -> State | None:
     """Returns the folder's checkpoint, or None where there is none. Tensors and plain values only, no code.
 
     Raises:
@@ -77,7 +79,7 @@ def load(folder: Path) -> dict[str, Any] | None:
     return _read(folder, mapped=False)
 
 
-def check_recipe(folder: Path, recipe: Recipe, state: Mapping[str, Any] | None = None) -> None:
+def check_recipe(folder: Path, recipe: Recipe, state: State | None = None) -> None:
     """Refuses a recipe that is not the one by which a folder's checkpoint was trained.
 
     Args:
@@ -105,7 +107,7 @@ def check_recipe(folder: Path, recipe: Recipe, state: Mapping[str, Any] | None =
 
 
 def differences(
-    old: Mapping[str, Any], new: Mapping[str, Any], prefix: str = ""
+    old: Mapping[str, object], new: Mapping[str, object], prefix: str = ""
 ) -> Iterator[tuple[str, str]]:
     """Yields the dotted name of each field that differs, and a text with both values.
 
@@ -135,7 +137,7 @@ def fitting(folder: Path) -> Generator[None]:
         raise _damaged(folder, first_line(error)) from error
 
 
-def _read(folder: Path, *, mapped: bool) -> dict[str, Any] | None:
+def _read(folder: Path, *, mapped: bool) -> State | None:
     path = folder / NAME
     if not path.exists():
         return None

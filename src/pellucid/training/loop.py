@@ -2,4 +2,4 @@
 
 from pellucid._deprecation import moved_module
 
-__getattr__ = moved_module(__name__, "pellucid.training.trainer")
+__getattr__ = moved_module(__name__, "pellucid.training.trainer", {"Run": "Trainer"})

@@ -11,7 +11,7 @@ from pellucid.training.recipe import Recipe
 
 
 def optimizer_of(recipe: Recipe, module: nn.Module, device: torch.device, *, sharded: bool) -> Optimizer:
-    """A new optimizer of the module's parameters that train.
+    """Returns a new optimizer of the module's parameters that train.
 
     Args:
         recipe: its optimizer, learning rate and weight decay.

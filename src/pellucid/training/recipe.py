@@ -5,7 +5,7 @@ import tomllib
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, TypeVar, get_args, get_type_hints
+from typing import TYPE_CHECKING, Literal, TypeVar, cast, get_args, get_type_hints
 
 from pellucid.errors import ConfigError
 from pellucid.training.stages.options import ModelOptions, Table, read_options
@@ -143,7 +143,7 @@ class Recipe:
         """Returns whether forward passes run in bfloat16 there."""
         return self.precision == "bfloat16" or (self.precision == "auto" and device.type == "cuda")
 
-    def plain(self) -> dict[str, Any]:
+    def plain(self) -> dict[str, object]:
         """Returns all fields as JSON's own types: what a checkpoint and `recipe.json` keep."""
         return json.loads(json.dumps(asdict(self), default=dict))
 
@@ -161,11 +161,12 @@ def read_recipe(path: Path, stage: str, overrides: Mapping[str, str] | None = No
             another type or out of range.
     """
     tables = _tables(path)
-    if not isinstance(tables.get(stage), dict):
+    own = tables.get(stage)
+    if not isinstance(own, dict):
         has = [name for name in STAGES if name in tables]
         raise ConfigError(f"Expected a table [{stage}] in {path}, found {has}. Choose one of those stages.")
     values = {name: value for name, value in tables.items() if name not in STAGES}
-    values |= {"stage": stage} | tables[stage]
+    values |= {"stage": stage} | own
     for key, text in (overrides or {}).items():
         _override(values, key, _literal(text))
     known = field_names(Recipe)
@@ -187,8 +188,8 @@ def stages_in(path: Path) -> tuple[Stage, ...]:
     return tuple(stage for stage in STAGES if stage not in ("layers", "control") or stage in tables)
 
 
-def _override(values: dict[str, Any], key: str, value: object) -> None:
-    """Sets a value in nested tables, which are copied on the way, since stages share the outer ones."""
+def _override(values: dict[str, object], key: str, value: object) -> None:
+    """Sets a value in nested tables."""
     *tables, name = key.split(".")
     for table in tables:
         inner = values.get(table, {})
@@ -196,19 +197,20 @@ def _override(values: dict[str, Any], key: str, value: object) -> None:
             raise ConfigError(
                 f"Expected {table} of --set {key} to be a table, found {inner!r}. Set {table} itself."
             )
-        values[table] = dict(inner)
-        values = values[table]
+        # copied, since all stages share the tables that stand outside theirs
+        values[table] = copy = cast("dict[str, object]", dict(inner))
+        values = copy
     values[name] = value
 
 
-def _tables(path: Path) -> dict[str, Any]:
+def _tables(path: Path) -> dict[str, object]:
     try:
         return tomllib.loads(path.read_text())
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise ConfigError(f"{path} is no readable recipe: {error}. See recipes/ for working ones.") from error
 
 
-def _literal(text: str) -> Any:  # noqa: ANN401 - TOML's own types
+def _literal(text: str) -> object:
     try:
         return tomllib.loads(f"x = {text}")["x"]
     except tomllib.TOMLDecodeError:

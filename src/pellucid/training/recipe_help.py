@@ -6,12 +6,11 @@ import textwrap
 from dataclasses import MISSING, Field, fields
 
 from pellucid.training.recipe import ONLY_IN, Recipe
+from pellucid.training.stages.layer_options import ConditionalLayersOptions, JointLayersOptions
 from pellucid.training.stages.options import (
     AutoencoderOptions,
     BaseOptions,
-    ConditionalLayersOptions,
     ControlOptions,
-    JointLayersOptions,
     TransparentOptions,
     VaeOptions,
 )

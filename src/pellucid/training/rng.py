@@ -3,7 +3,7 @@
 import torch
 
 
-class Draw(torch.Generator):
+class StepGenerator(torch.Generator):
     """All randomness of one part of one step."""
 
     step: int
@@ -11,7 +11,7 @@ class Draw(torch.Generator):
     batches: int
     """How many batches were drawn by it."""
 
-    def __new__(cls, device: torch.device, seed: int, step: int, part: int) -> "Draw":
+    def __new__(cls, device: torch.device, seed: int, step: int, part: int) -> "StepGenerator":
         """Seeds it.
 
         Args:

@@ -2,6 +2,8 @@
 
 import json
 import threading
+from collections.abc import Generator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +12,7 @@ from PIL import Image
 from pellucid.files.atomic import write_atomically
 
 
-class Journal:
+class RunLog:
     """Appends to the log of one run's folder."""
 
     def __init__(self, folder: Path) -> None:
@@ -22,8 +24,12 @@ class Journal:
         except ImportError:
             self._board = None
         else:
-            threading.excepthook = _but_for_full_disks
             self._board = SummaryWriter(str(folder / "tensorboard"))
+
+    def close(self) -> None:
+        """Waits for TensorBoard's thread to write what is left."""
+        if self._board:
+            self._board.close()
 
     def _drop_torn_line(self) -> None:
         """Cuts off what a full disk left of a line."""
@@ -38,14 +44,36 @@ class Journal:
             for name, value in values.items():
                 self._board.add_scalar(name, value, step)
 
-    def show(self, step: int, sheet: Path) -> None:
-        """Adds a sample sheet that is already on disk."""
+    def show(self, step: int, grid: Path) -> None:
+        """Adds a sample grid that is already on disk."""
         if self._board:
-            self._board.add_image("samples", np.asarray(Image.open(sheet)), step, dataformats="HWC")
+            self._board.add_image("samples", np.asarray(Image.open(grid)), step, dataformats="HWC")
             self._board.flush()
 
 
-def _but_for_full_disks(raised: threading.ExceptHookArgs) -> None:
-    """Says nothing of a full disk in TensorBoard's thread: the next line of the log ends the run with it."""
-    if not isinstance(raised.exc_value, OSError):
-        threading.__excepthook__(raised)
+@contextmanager
+def open_log(folder: Path) -> Generator[RunLog]:
+    """Opens the log of a run's folder, and keeps TensorBoard's thread quiet about a full disk meanwhile.
+
+    The next line of the log ends such a run with one error. The hook for threads is the process's, so what
+    was there before is called for all else, and is put back at the end.
+    """
+    before, disk_failed = threading.excepthook, False
+
+    def ignore_full_disks(raised: threading.ExceptHookArgs) -> None:
+        if not isinstance(raised.exc_value, OSError):
+            before(raised)
+
+    threading.excepthook = ignore_full_disks
+    log: RunLog | None = None
+    try:
+        log = RunLog(folder)
+        yield log
+    except OSError:
+        disk_failed = True  # the thread has yet to fail as well, and there is nothing to wait for
+        raise
+    finally:
+        if not disk_failed:
+            if log:
+                log.close()
+            threading.excepthook = before

@@ -1,4 +1,4 @@
-"""Sample sheets: rows of pictures in one PNG."""
+"""Sample grids: rows of pictures in one PNG."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -11,7 +11,7 @@ from torch.nn import functional
 from pellucid.rgba.preview import checkerboard
 
 
-def write_sheet(rows: Sequence[Tensor], path: Path) -> None:
+def write_sample_grid(rows: Sequence[Tensor], path: Path) -> None:
     """Writes rows of pictures, each (n, 3 or 4, h, w) in [0, 1]; RGBA is laid over a checkerboard."""
     strips = [torch.cat([_opaque(picture.float().cpu()) for picture in row], dim=-1) for row in rows]
     sheet = torch.cat(strips, dim=-2)

@@ -8,11 +8,10 @@ does it matter how many processes share the parts of a step.
 import json
 import math
 import time
-from collections.abc import Callable, Generator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Generator
+from contextlib import ExitStack, contextmanager, nullcontext
 from copy import deepcopy
 from pathlib import Path
-from typing import Any, Protocol, runtime_checkable
 
 import torch
 from torch import Tensor, nn
@@ -22,49 +21,24 @@ from torch.optim.swa_utils import AveragedModel
 from pellucid.errors import ConfigError
 from pellucid.files.atomic import write_atomically
 from pellucid.progress import track
-from pellucid.training import checkpoints, sharding
-from pellucid.training.data.streaming import reader_of
+from pellucid.training import checkpoints, distributed
+from pellucid.training.data.streaming import prefetcher_of
 from pellucid.training.distributed import Loss, Processes
 from pellucid.training.optimizers import optimizer_of
 from pellucid.training.recipe import Recipe
-from pellucid.training.rng import Draw
-from pellucid.training.run_log import Journal
-
-
-@runtime_checkable
-class Stage(Protocol):
-    """What differs between stages: the modules, the loss, and what is written at the end."""
-
-    turns: Mapping[str, nn.Module]
-    """Modules by the name of the turn in which they train, in order; the first is averaged and exported."""
-    compiled: Sequence[nn.Module]
-    """Networks that the loss calls, for torch.compile."""
-
-    def loss(self, turn: str, generator: torch.Generator) -> dict[str, Tensor]:
-        """Weighted loss terms of one batch drawn from `generator`, which is on the modules' device."""
-        ...
-
-    def export(self, module: nn.Module, folder: Path) -> None:
-        """Writes the trained module where the next stage reads it."""
-        ...
-
-    def sheet(self, module: nn.Module, path: Path) -> None:
-        """Draws sample pictures to a PNG."""
-        ...
-
-    def score(self, module: nn.Module) -> dict[str, float]:
-        """Measures the module on what the recipe's `score_count` asks for."""
-        ...
+from pellucid.training.rng import StepGenerator
+from pellucid.training.run_log import RunLog, open_log
+from pellucid.training.stages.protocol import Stage
 
 
 def progress(recipe: Recipe, step: int, elapsed_s: float = 0.0) -> float:
-    """Share of a run that is done, 0 to 1: of its steps or, where it may take only so long, of its time."""
+    """Returns the share of a run that is done, 0 to 1: of its steps or, with `minutes`, of its time."""
     timed = elapsed_s / (60 * recipe.minutes) if recipe.minutes else 0.0
     return min(1.0, max(step / recipe.steps, timed))
 
 
 def learning_rate(recipe: Recipe, step: int, elapsed_s: float = 0.0) -> float:
-    """Linear warm-up, then a cosine down to `final_learning_rate` of the highest."""
+    """Returns a step's rate: linear warm-up, then a cosine to `final_learning_rate` of the highest."""
     warm = min(1.0, (step + 1) / max(1, recipe.warmup_steps))
     fall = (1 + math.cos(math.pi * progress(recipe, step, elapsed_s))) / 2
     return (
@@ -87,7 +61,7 @@ def warmed_average(decay: float, steps_done: Callable[[], int]) -> Average:
     return update
 
 
-class Run:
+class Trainer:
     """One training run in one folder: made new, or taken up where its checkpoint stopped.
 
     Args:
@@ -101,50 +75,51 @@ class Run:
         self, recipe: Recipe, stage: Stage, folder: Path, processes: Processes | None = None
     ) -> None:
         self.recipe, self.stage, self.folder = recipe, stage, folder
-        self.first = next(iter(stage.turns.values()))
+        self.first = next(iter(stage.modules.values()))
         self.device = next(self.first.parameters()).device
         self.processes = processes or Processes(self.device)
         if recipe.half_frozen and self.processes.sharded:
             raise ConfigError("Expected half_frozen without FSDP, found both. Take one of them.")
-        self.parts = self.processes.parts(recipe.accumulation)
+        self.micro_batches = self.processes.micro_batches(recipe.accumulation)
         self.step, self.elapsed_s = 0, 0.0
-        self.reader = reader_of(stage)
-        self._told = (time.monotonic(), self.reader.waited_s if self.reader else 0.0)
+        self.reader = prefetcher_of(stage)
+        self._last_wait = (time.monotonic(), self.reader.waited_s if self.reader else 0.0)
         if self.reader:
-            self.reader.parts = self.parts
+            self.reader.parts = self.micro_batches
         self._finite = torch.ones((), dtype=torch.bool, device=self.device)
         if recipe.channels_last:
-            for module in (*stage.turns.values(), *stage.compiled):
+            for module in (*stage.modules.values(), *stage.compiled):
                 module.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue] - a stub's
         self.optimizers = {
-            turn: optimizer_of(recipe, module, self.device, sharded=self.processes.sharded)
-            for turn, module in stage.turns.items()
+            module_name: optimizer_of(recipe, module, self.device, sharded=self.processes.sharded)
+            for module_name, module in stage.modules.items()
         }
         update = warmed_average(recipe.ema_decay, lambda: self.step)
         self.average = AveragedModel(self.first, multi_avg_fn=update) if recipe.ema_decay else None
-        self._share_out()
+        self._prepare()
         if state := checkpoints.load(folder):
             checkpoints.check_recipe(folder, recipe, state)
             with checkpoints.fitting(folder):
                 self._restore(state)
+        # after the checkpoint is loaded: compiled modules have other names in their state
         if recipe.compile:
             for network in stage.compiled:
                 network.compile()
 
-    def _share_out(self) -> None:
+    def _prepare(self) -> None:
         """Readies modules and optimizers for all processes."""
         self._plain = deepcopy(self.first) if self.processes.sharded and self.processes.main else None
-        losses = {turn: Loss(self.stage, turn) for turn in self.stage.turns}
+        losses = {module_name: Loss(self.stage, module_name) for module_name in self.stage.modules}
         self.losses = self.processes.prepared(losses, self.optimizers)
         if self.average:
-            sharding.share_like(self.average.module, self.first)
+            distributed.shard_like(self.average.module, self.first)
 
-    def _restore(self, state: dict[str, Any]) -> None:
-        for turn, module in self.stage.turns.items():
-            sharding.load_module(module, state["modules"][turn])
-            sharding.load_optimizer(self.optimizers[turn], state["optimizers"][turn])
+    def _restore(self, state: checkpoints.State) -> None:
+        for module_name, module in self.stage.modules.items():
+            distributed.load_module(module, state["modules"][module_name])
+            distributed.load_optimizer(self.optimizers[module_name], state["optimizers"][module_name])
         if self.average:
-            sharding.load_module(self.average, state["average"])
+            distributed.load_module(self.average, state["average"])
         self.step, self.elapsed_s = int(state["step"]), float(state["elapsed_s"])
 
     def save(self) -> None:
@@ -153,48 +128,49 @@ class Run:
         Raises:
             RuntimeError: the run is broken (see `one_step`); the last checkpoint stays.
         """
-        self._demand_finite_everywhere()
+        self._check_finite_everywhere()
         state = {
-            "modules": {turn: module.state_dict() for turn, module in self.stage.turns.items()},
-            "optimizers": {turn: optimizer.state_dict() for turn, optimizer in self.optimizers.items()},
+            "modules": {name: module.state_dict() for name, module in self.stage.modules.items()},
+            "optimizers": {name: optimizer.state_dict() for name, optimizer in self.optimizers.items()},
             "average": self.average.state_dict() if self.average else {},
             "step": self.step,
             "elapsed_s": self.elapsed_s,
             "recipe": self.recipe.plain(),
         }
-        state = sharding.whole(state, keep=self.processes.main)
+        state = distributed.full_state_dict(state, keep=self.processes.main)
         if self.processes.main:
             checkpoints.save(state, self.folder)
 
     def exported(self) -> nn.Module:
-        """The module that is worth keeping, averaged where there is an average; whole in the main process."""
+        """Returns what is exported: the average where there is one; whole in the main process."""
         kept = self.average.module if self.average else self.first
         if not self.processes.sharded:
             return kept
-        state = sharding.whole(kept.state_dict(), keep=self.processes.main)
+        state = distributed.full_state_dict(kept.state_dict(), keep=self.processes.main)
         if self._plain is None:
             return kept
         self._plain.load_state_dict(state)
         return self._plain
 
     def one_step(self) -> dict[str, Tensor]:
-        """One optimizer step of every turn; returns this process's loss terms, still on their device.
+        """Takes an optimizer step of every module; returns this process's loss terms, still on their device.
 
         Raises:
             RuntimeError: the loss or a gradient is not finite. On a CPU the parameters are then still those
                 of before; a GPU, which asking would stall, is asked when something is logged or saved.
         """
         terms: dict[str, Tensor] = {}
-        for turn, module in self.stage.turns.items():
-            optimizer = self.optimizers[turn]
+        for module_name, module in self.stage.modules.items():
+            optimizer = self.optimizers[module_name]
             optimizer.zero_grad(set_to_none=True)
-            for part in self.parts:
-                for name, value in self._backward(turn, part).items():
-                    mean = value.detach() / len(self.parts)
-                    terms[f"{turn}/{name}"] = terms.get(f"{turn}/{name}", 0) + mean
+            for part in self.micro_batches:
+                for name, value in self._backward(module_name, part).items():
+                    mean = value.detach() / len(self.micro_batches)
+                    terms[f"{module_name}/{name}"] = terms.get(f"{module_name}/{name}", 0) + mean
             nn.utils.clip_grad_norm_(
                 module.parameters(), self.recipe.max_grad_norm, error_if_nonfinite=self._on_cpu
             )
+            # set here and not by a scheduler: the rate follows from the step, so nothing is stored for it
             for group in optimizer.param_groups:
                 group["lr"] = learning_rate(self.recipe, self.step, self.elapsed_s)
             optimizer.step()
@@ -203,16 +179,16 @@ class Run:
         self.step += 1
         return terms
 
-    def _backward(self, turn: str, part: int) -> dict[str, Tensor]:
+    def _backward(self, module_name: str, part: int) -> dict[str, Tensor]:
         """Adds the gradients of one part; its loss terms."""
-        loss = self.losses[turn]
-        with self.processes.apart(loss, last=part == self.parts[-1]):
+        loss = self.losses[module_name]
+        with self.processes.no_sync(loss, last=part == self.micro_batches[-1]):
             with self._precision():
-                found: dict[str, Tensor] = loss(Draw(self.device, self.recipe.seed, self.step, part))
-            total = torch.stack(list(found.values())).sum() / len(self.parts)
+                found: dict[str, Tensor] = loss(StepGenerator(self.device, self.recipe.seed, self.step, part))
+            total = torch.stack(list(found.values())).sum() / len(self.micro_batches)
             self._finite &= torch.isfinite(total)  # an L1 of NaN has a finite gradient
             if self._on_cpu:
-                self._demand_finite()
+                self._check_finite()
             total.backward()
         return found
 
@@ -230,15 +206,15 @@ class Run:
     def _on_cpu(self) -> bool:
         return self.device.type == "cpu"
 
-    def _demand_finite(self) -> None:
+    def _check_finite(self) -> None:
         if not self._finite:
             raise RuntimeError(
                 f"The loss at or before step {self.step} is non-finite. Lower the learning rate."
             )
 
-    def _demand_finite_everywhere(self) -> None:
+    def _check_finite_everywhere(self) -> None:
         self._finite = self.processes.all_of(self._finite)
-        self._demand_finite()
+        self._check_finite()
 
     def train(self, *, budget_s: float = math.inf) -> bool:
         """Trains to the last step or the end of the time budget; writes all that a run leaves behind.
@@ -251,7 +227,8 @@ class Run:
             RuntimeError: the run is broken (see `one_step`); the last checkpoint stays.
         """
         with checkpoints.kept(self.folder):
-            self._train(Journal(self.folder) if self.processes.main else None, budget_s)
+            with open_log(self.folder) if self.processes.main else nullcontext() as run_log:
+                self._train(run_log, budget_s)
             exported = self.exported()
             if self.processes.main:
                 with torch.compiler.set_stance("force_eager"):
@@ -259,8 +236,8 @@ class Run:
             self.processes.wait()
         return self.done
 
-    def _train(self, journal: Journal | None, budget_s: float) -> None:
-        if journal:
+    def _train(self, run_log: RunLog | None, budget_s: float) -> None:
+        if run_log:
             write_atomically(self.folder / "recipe.json", json.dumps(self.recipe.plain(), indent=1).encode())
         started = saved = last = self.processes.clock()
         steps = range(self.step, self.recipe.steps)
@@ -271,49 +248,50 @@ class Run:
                 break
             terms = self.one_step()
             if self.step % self.recipe.log_every == 0 or self.step == self.recipe.steps:
-                self._log(journal, terms)
+                self._log(run_log, terms)
             if self.recipe.sample_every and self.step % self.recipe.sample_every == 0:
-                self._look(journal)
+                self._evaluate(run_log)
             now = self.processes.clock()
             self.elapsed_s += now - last
             last = now
             if now - saved > self.recipe.save_every_s:
                 self.save()
                 saved = now
+        # the export comes from the weights that a later run would take up
         self.save()
 
     @property
     def done(self) -> bool:
-        """Whether the last step, or the end of the time that the recipe gives, was reached."""
+        """Returns whether the last step, or the end of the time that the recipe gives, was reached."""
         return progress(self.recipe, self.step, self.elapsed_s) >= 1
 
-    def _log(self, journal: Journal | None, terms: dict[str, Tensor]) -> None:
-        self._demand_finite_everywhere()
+    def _log(self, run_log: RunLog | None, terms: dict[str, Tensor]) -> None:
+        self._check_finite_everywhere()
         values = {name: round(value, 6) for name, value in self.processes.mean(terms).items()}
         about = {
             "seconds": round(self.elapsed_s, 1),
             "learning_rate": learning_rate(self.recipe, self.step, self.elapsed_s),
             **self._data_wait(),
         }
-        if journal:
-            journal.write(self.step, about | values)
+        if run_log:
+            run_log.write(self.step, about | values)
 
     def _data_wait(self) -> dict[str, float]:
-        """Share of the time since the last line in which a step waited for streamed pictures, 0 to 1."""
+        """Returns the share of time since the last line in which steps waited for images, 0 to 1."""
         if not self.reader:
             return {}
-        (now, waited), (before, had_waited) = (time.monotonic(), self.reader.waited_s), self._told
-        self._told = (now, waited)
+        (now, waited), (before, had_waited) = (time.monotonic(), self.reader.waited_s), self._last_wait
+        self._last_wait = (now, waited)
         return {"data_wait": round((waited - had_waited) / (now - before), 4)}
 
     @torch.no_grad()
     @torch.compiler.set_stance("force_eager")  # other batch sizes are not worth compiling for
-    def _look(self, journal: Journal | None) -> None:
+    def _evaluate(self, run_log: RunLog | None) -> None:
         exported = self.exported()
-        if not journal:
+        if not run_log:
             return
-        sheet = self.folder / f"sample-{self.step:07d}.png"
-        self.stage.sheet(exported, sheet)
-        journal.show(self.step, sheet)
+        grid = self.folder / f"sample-{self.step:07d}.png"
+        self.stage.sample_grid(exported, grid)
+        run_log.show(self.step, grid)
         if self.recipe.score_count:
-            journal.write(self.step, self.stage.score(exported))
+            run_log.write(self.step, self.stage.validation_metrics(exported))

@@ -152,13 +152,13 @@ def generation(
     clear corners, and the width of edges in pixels, of the generated and of the training images.
     """
     from pellucid.evaluation.eval_data import read_samples
-    from pellucid.training.data.subjects import plain_pictures
+    from pellucid.training.data.subjects import default_images
 
     _check_outputs(output, sheet)
     vocab = _vocabulary(choice.name, vocabulary, sets=sets, groups=groups, subjects=subjects)
     samples = read_samples(vocab)
     records = [record for record, _ in samples]
-    chosen = plain_pictures(records, vocab.groups, vocab.subjects, vocab.first_subjects)
+    chosen = default_images(records, vocab.groups, vocab.subjects, vocab.first_subjects)
     pipe = choice.load()
     pipe.pipeline.set_progress_bar_config(disable=True)  # one bar, over batches
     from pellucid.evaluation.generation import sample_sheet, score_generation

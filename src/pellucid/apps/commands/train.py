@@ -77,7 +77,7 @@ def train_command(
     from pellucid.errors import ConfigError
     from pellucid.training.distributed import Processes
     from pellucid.training.stages.registry import make_stage, train_all, usable_device
-    from pellucid.training.trainer import Run
+    from pellucid.training.trainer import Trainer
 
     if bad := [pair for pair in overrides if "=" not in pair]:
         raise ConfigError(f"Expected --set KEY=VALUE, got {bad[0]!r}. Write for example --set steps=100.")
@@ -94,7 +94,7 @@ def train_command(
     else:
         recipe = read_recipe(config, stage, values)
         made = make_stage(recipe, processes.device)
-        Run(recipe, made, folder, processes).train(budget_s=budget_s or math.inf)
+        Trainer(recipe, made, folder, processes).train(budget_s=budget_s or math.inf)
         said = folder / "export"
     if processes.main:
         click.echo(said)

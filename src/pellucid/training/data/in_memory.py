@@ -24,14 +24,14 @@ from pellucid.training.recipe import Recipe
 
 
 @dataclass(frozen=True, slots=True)
-class Pictures:
+class InMemoryDataset:
     """All pictures of a run at its size."""
 
     records: tuple[Record, ...]
     rgba: UInt8[Tensor, "n 4 h w"]
     """Straight alpha, colour as `extend_colour` leaves it."""
 
-    def only(self, *, held_out: bool) -> "Pictures":
+    def only(self, *, held_out: bool) -> "InMemoryDataset":
         """Returns those that `held_out_flags` holds out for measuring, or the others."""
         flags = held_out_flags(self.records)
         return self.at([index for index, flag in enumerate(flags) if flag == held_out])
@@ -41,16 +41,16 @@ class Pictures:
         """Returns how many there are to draw batches from."""
         return len(self.records)
 
-    def at(self, index: Sequence[int]) -> "Pictures":
-        """The pictures at `index`."""
-        return Pictures(tuple(self.records[i] for i in index), self.rgba[list(index)])
+    def at(self, index: Sequence[int]) -> "InMemoryDataset":
+        """Returns the pictures at `index`."""
+        return InMemoryDataset(tuple(self.records[i] for i in index), self.rgba[list(index)])
 
-    def to(self, device: torch.device) -> "Pictures":
-        """The same pictures on another device."""
-        return Pictures(self.records, self.rgba.to(device))
+    def to(self, device: torch.device) -> "InMemoryDataset":
+        """Returns the same pictures on another device."""
+        return InMemoryDataset(self.records, self.rgba.to(device))
 
     def batch(self, size: int, generator: torch.Generator, *, augment: bool) -> Float[Tensor, "b 4 h w"]:
-        """Pictures drawn with equal chance, straight alpha in [0, 1]; changed by `augmented` on request."""
+        """Draws images with equal chance: straight alpha in [0, 1]; changed by `augmented` on request."""
         drawn = torch.randint(len(self.records), (size,), generator=generator, device=self.rgba.device)
         rgba = self.rgba[drawn].float().div_(255)
         return augmented(rgba, generator) if augment else rgba
@@ -93,7 +93,7 @@ def _label_hash(label: str) -> bytes:
 
 
 def augmented(rgba: Float[Tensor, "b 4 h w"], generator: torch.Generator) -> Float[Tensor, "b 4 h w"]:
-    """Pictures flipped, with channels exchanged, and half of them moved; without a device sync.
+    """Flips images, exchanges channels and moves half of them, without a device sync.
 
     By whole pixels only: what is resampled has softer edges than what the decoder will meet.
     """
@@ -102,6 +102,7 @@ def augmented(rgba: Float[Tensor, "b 4 h w"], generator: torch.Generator) -> Flo
     def draw(low: float, high: float) -> Tensor:
         return torch.rand(count, generator=generator, device=device) * (high - low) + low
 
+    # one draw for each kind of change, so that a batch's numbers do not depend on what is applied
     flip = torch.where(draw(0, 1) < 0.5, -1.0, 1.0)
     moved = draw(0, 1) < 0.5
     one, zero = torch.ones_like(flip), torch.zeros_like(flip)
@@ -109,6 +110,7 @@ def augmented(rgba: Float[Tensor, "b 4 h w"], generator: torch.Generator) -> Flo
     x, y = (torch.where(moved, draw(-side / 8, side / 8).round() * 2 / side, zero) for side in sides)
     rows = [torch.stack([flip, zero, x], 1), torch.stack([zero, one, y], 1)]
     grid = functional.affine_grid(torch.stack(rows, 1), list(rgba.shape), align_corners=False)
+    # nearest, since interpolated edges are softer than those of images that a user decodes
     rgba = functional.grid_sample(rgba, grid, mode="nearest", align_corners=False)
     order = torch.rand(count, 3, generator=generator, device=device).argsort(dim=1)
     order = torch.where((draw(0, 1) < 0.3)[:, None], order, torch.arange(3, device=device))
@@ -117,16 +119,16 @@ def augmented(rgba: Float[Tensor, "b 4 h w"], generator: torch.Generator) -> Flo
 
 
 def shards(recipe: Recipe) -> list[str]:
-    """All shards of a recipe."""
+    """Returns all shards of a recipe."""
     return [shard for name in recipe.data for shard in shards_of(name)]
 
 
 def wanted(recipe: Recipe, group: str) -> bool:
-    """Whether a recipe takes pictures of a group."""
+    """Tells whether a recipe takes pictures of a group."""
     return not recipe.groups or group in recipe.groups
 
 
-def load_pictures(recipe: Recipe) -> Pictures:
+def load_images(recipe: Recipe) -> InMemoryDataset:
     """Reads a recipe's sets at its size.
 
     Raises:
@@ -142,7 +144,7 @@ def load_pictures(recipe: Recipe) -> Pictures:
     with ThreadPoolExecutor() as pool:
         made = partial(prepared, size_px=recipe.size_px)
         rgba = list(pool.map(made, (picture for _, picture in found)))
-    return Pictures(tuple(record for record, _ in found), torch.from_numpy(np.stack(rgba)))
+    return InMemoryDataset(tuple(record for record, _ in found), torch.from_numpy(np.stack(rgba)))
 
 
 def load_samples(recipe: Recipe) -> list[Sample]:
@@ -157,7 +159,7 @@ def load_samples(recipe: Recipe) -> list[Sample]:
 
 
 def _calm(samples: list[Sample], recipe: Recipe) -> list[Sample]:
-    """All but the backgrounds with much fine detail, where the recipe leaves these out."""
+    """Returns all but the backgrounds with much fine detail, where the recipe leaves these out."""
     if recipe.low_detail_fraction == 1:
         return samples
     grounds = [sample for sample in samples if sample[0].group == BACKGROUND]

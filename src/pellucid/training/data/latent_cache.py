@@ -25,7 +25,7 @@ FORMAT = 1
 def cached(
     folder: Path | None, key_parts: Sequence[object], make: Callable[[], Tensor], *, label: str = "latents"
 ) -> Tensor:
-    """The tensor that `make` returns, from disk where it was made before.
+    """Returns the tensor that `make` returns, from disk where it was made before.
 
     It is mapped into memory, not read: pages come in as rows are taken, and processes of one machine share
     them. A file that is not whole is made again. Of two processes that make the same at once each writes a
@@ -74,7 +74,7 @@ def _mapped(path: Path) -> Tensor | None:
 
 
 def file_key(path: Path) -> str:
-    """What decides a file's content: its hash, read once in a process for each size and time."""
+    """Returns what decides a file's content: its hash, read once in a process for each size and time."""
     about = path.stat()
     return _hash(path.resolve(), about.st_size, about.st_mtime_ns)
 
@@ -93,5 +93,5 @@ def folder_key(folder: Path) -> list[tuple[str, str]]:
 
 
 def shard_keys(shards: Sequence[str]) -> list[str]:
-    """What tells shards from earlier ones of their names: names, sizes, and times or tags."""
+    """Returns what tells shards from earlier ones of their names: names, sizes, and times or tags."""
     return [stamp(shard) for shard in shards]

@@ -14,36 +14,36 @@ from pellucid.errors import ConfigError
 from pellucid.rgba.padding import extend_colour
 from pellucid.rgba.resizing import on_grey
 from pellucid.rgba.types import AnyArray
-from pellucid.training.data.subjects import plain_pictures
-from pellucid.training.denoiser.frozen_pipeline import Denoising
+from pellucid.training.data.subjects import default_images
+from pellucid.training.denoiser.frozen_pipeline import FrozenPipeline
 from pellucid.training.denoiser.predict import Conditions, rows_of
 from pellucid.training.recipe import Recipe
-from pellucid.training.stages.options import SceneOptions
+from pellucid.training.stages.layer_options import SceneOptions
 
 TEXTS_A_SCENE = 4
 PIXELS_AT_ONCE = 64 * 128 * 128
 
 
-class Scenes:
+class LayerSceneDataset:
     """What a stage of layers draws its batches from.
 
     Of the recipe's options it reads `SceneOptions`.
     """
 
-    def __init__(self, recipe: Recipe, samples: Sequence[Sample], denoising: Denoising) -> None:
+    def __init__(self, recipe: Recipe, samples: Sequence[Sample], frozen: FrozenPipeline) -> None:
         """`samples`: transparent pictures, and opaque ones of the group "background".
 
         Raises:
             ConfigError: there are no pictures of one kind.
         """
-        self.recipe, self.denoising, self.device = recipe, denoising, denoising.device
+        self.recipe, self.frozen, self.device = recipe, frozen, frozen.device
         self.options = recipe.options(SceneOptions)
         self.roles = self.options.roles
         backs = [sample for sample in samples if sample[0].group == BACKGROUND]
         fronts = [sample for sample in samples if sample[0].group != BACKGROUND]
         if recipe.groups:  # as in the model of single layers: one picture a subject
             records = [record for record, _ in fronts]
-            plain = plain_pictures(records, recipe.groups, recipe.subjects, recipe.priority_subjects)
+            plain = default_images(records, recipe.groups, recipe.subjects, recipe.priority_subjects)
             fronts = [fronts[index] for index in plain]
         if not backs or not fronts:
             raise ConfigError(
@@ -63,6 +63,7 @@ class Scenes:
         )
         self.latents = torch.stack([self.latents_of(role) for role in self.roles], dim=1)
         rng = np.random.default_rng(recipe.seed)
+        # row 0 is the empty caption, which dropout puts in place of others
         known: dict[str, int] = {"": 0}
         spoken = [[each.texts(rng, plain=True) for _ in range(TEXTS_A_SCENE)] for each in self.triples]
         rows = [
@@ -71,7 +72,7 @@ class Scenes:
         ]
         self.captions = torch.tensor(rows, device=self.device)
         self.sentences = list(known)
-        self.texts = denoising.encode_texts(self.sentences)
+        self.texts = frozen.encode_texts(self.sentences)
 
     @torch.no_grad()
     def _chances(self, fronts: Sequence[Sample], backs: Sequence[Sample], strength: float) -> AnyArray | None:
@@ -81,15 +82,15 @@ class Scenes:
         meanings: list[Tensor] = []
         for samples in (fronts, backs):
             labels = list(dict.fromkeys(record.label for record, _ in samples))
-            states = next(iter(self.denoising.encode_texts(labels).values()))[:, 0].float().cpu()
+            states = next(iter(self.frozen.encode_texts(labels).values()))[:, 0].float().cpu()
             found = dict(zip(labels, functional.normalize(states - states.mean(dim=0), dim=1), strict=True))
             meanings.append(torch.stack([found[record.label] for record, _ in samples]))
         return (strength * meanings[0] @ meanings[1].T).exp().double().numpy()
 
     @torch.no_grad()
     def latents_of(self, role: str) -> Tensor:
-        """Scaled latents (n, c, h, w): adjusted ones of foregrounds, the VAE's mean of opaque pictures."""
-        codec = self.denoising.codec
+        """Returns scaled latents (n, c, h, w): adjusted ones of foregrounds, else the VAE's mean."""
+        codec = self.frozen.codec
         parts: list[Tensor] = []
         for some in self._parts():
             if role == "foreground":
@@ -102,16 +103,16 @@ class Scenes:
 
     @torch.no_grad()
     def conditions_of(self, role: str) -> Tensor:
-        """Scaled latents (n, c, h, w) of pictures on grey, as conditions enter by channel."""
+        """Returns scaled latents (n, c, h, w) of pictures on grey, as conditions enter by channel."""
         return torch.cat(
             [
-                self.denoising.codec.encode_opaque(self._on_grey(some, role).float() / 255)
+                self.frozen.codec.encode_opaque(self._on_grey(some, role).float() / 255)
                 for some in self._parts()
             ]
         )
 
     def pictures_of(self, role: str) -> Tensor:
-        """Pictures on grey, uint8 (n, 3, h, w), as conditions enter by hint."""
+        """Returns pictures on grey, uint8 (n, 3, h, w), as conditions enter by hint."""
         return torch.cat([self._on_grey(some, role) for some in self._parts()])
 
     def _parts(self) -> list[list[Triple]]:
@@ -123,7 +124,7 @@ class Scenes:
         return torch.from_numpy(np.stack(grey)).permute(0, 3, 1, 2).to(self.device)
 
     def batch(self, generator: torch.Generator) -> tuple[Tensor, Tensor, Conditions]:
-        """Which scenes (b,), and scaled latents and conditions of their frames, frame index fastest."""
+        """Draws scenes (b,); returns these, latents and conditions of their layers, layer index fastest."""
         size = self.recipe.batch_size
         drawn = torch.randint(len(self.latents), (size,), generator=generator, device=self.device)
         spoken = torch.randint(TEXTS_A_SCENE, (size,), generator=generator, device=self.device)
@@ -132,10 +133,10 @@ class Scenes:
         return drawn, self.latents[drawn].flatten(0, 1), rows_of(self.texts, rows)
 
     def texts_of(self, count: int) -> list[str]:
-        """Captions of the frames of the first scenes, frame index fastest."""
+        """Returns captions of the layers of the first scenes, layer index fastest."""
         return [self.sentences[row] for row in self.captions[:count, 0].flatten()]
 
     def shown(self, latents: Tensor, role: str) -> Tensor:
-        """Pictures of latents: (n, 4, h, w) of foregrounds, else (n, 3, h, w)."""
-        codec = self.denoising.codec
+        """Returns pictures of latents: (n, 4, h, w) of foregrounds, else (n, 3, h, w)."""
+        codec = self.frozen.codec
         return codec.decode(latents, passes=1) if role == "foreground" else codec.decode_opaque(latents)

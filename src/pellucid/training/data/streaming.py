@@ -23,9 +23,9 @@ from pellucid.data.records import Record
 from pellucid.data.shard_index import counts_of
 from pellucid.data.shards import decoded, read_packed
 from pellucid.errors import ConfigError, FileError
-from pellucid.training.data.in_memory import Pictures, augmented, prepared, shards, wanted
+from pellucid.training.data.in_memory import InMemoryDataset, augmented, prepared, shards, wanted
 from pellucid.training.recipe import Recipe
-from pellucid.training.rng import Draw
+from pellucid.training.rng import StepGenerator
 
 TOGETHER = 4
 """Shards whose pictures are shuffled together."""
@@ -47,7 +47,7 @@ class Group:
 
 
 @dataclass
-class Order:
+class ShardSampler:
     """The order of one part's pictures, without end.
 
     In every epoch the shards are shuffled and dealt out to the parts; a part's shards are taken `together` at
@@ -63,7 +63,7 @@ class Order:
     _ends: list[int] = field(default_factory=lambda: [0])
 
     def groups(self, epoch: int) -> list[Group]:
-        """The groups of an epoch, in order."""
+        """Returns the groups of an epoch, in order."""
         mine = np.random.default_rng([self.seed, epoch]).permutation(len(self.counts))[
             self.part :: self.parts
         ]
@@ -76,7 +76,7 @@ class Order:
         return rng.permutation(self.size(group))
 
     def size(self, group: Group) -> int:
-        """Pictures of a group."""
+        """Counts the images of a group."""
         return sum(self.counts[shard] for shard in group.shards)
 
     def at(self, position: int, count: int) -> Iterator[tuple[Group, np.ndarray]]:
@@ -97,7 +97,7 @@ class Order:
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class BatchIndex:
     """Which batch: its step, its part, and its number within that forward pass; part -1 is no training."""
 
     step: int
@@ -105,7 +105,7 @@ class Place:
     number: int
 
 
-class Reader:
+class Prefetcher:
     """Reads batches of uint8 pictures, ahead of those who ask for them."""
 
     def __init__(self, recipe: Recipe, names: Sequence[str], counts: Sequence[int]) -> None:
@@ -116,16 +116,17 @@ class Reader:
         self.waited_s = 0.0
         """Seconds in which the training waited for pictures."""
         self.orders = {
-            part: Order(counts, recipe.seed, part, recipe.accumulation) for part in range(recipe.accumulation)
-        } | {-1: Order(counts, recipe.seed + 1)}
+            part: ShardSampler(counts, recipe.seed, part, recipe.accumulation)
+            for part in range(recipe.accumulation)
+        } | {-1: ShardSampler(counts, recipe.seed + 1)}
         self._decoders = ThreadPoolExecutor(WORKERS, "decode")
         self._fetchers = ThreadPoolExecutor(TOGETHER, "fetch")
-        self._ahead: dict[Place, Future[Tensor]] = {}
+        self._ahead: dict[BatchIndex, Future[Tensor]] = {}
         self._groups: OrderedDict[tuple[int, Group], list[Future[list[bytes]]]] = OrderedDict()
         self._lock = Lock()
 
-    def take(self, place: Place, size: int) -> UInt8[Tensor, "b 4 h w"]:
-        """The pictures of a batch; those of the next ones are read meanwhile."""
+    def take(self, place: BatchIndex, size: int) -> UInt8[Tensor, "b 4 h w"]:
+        """Returns the pictures of a batch; those of the next ones are read meanwhile."""
         started = time.monotonic()
         future = self._ahead.pop(place, None) or self._submit(place, size)
         if place.part >= 0:
@@ -135,17 +136,17 @@ class Reader:
         self.waited_s += time.monotonic() - started
         return found
 
-    def _after(self, place: Place) -> Iterator[Place]:
+    def _after(self, place: BatchIndex) -> Iterator[BatchIndex]:
         """The places after one, in the order in which the training comes to them."""
         step = place.step
         while step < self.recipe.steps:
             for part in self.parts:
                 for number in range(self.batches):
                     if (step, part, number) > (place.step, place.part, place.number):
-                        yield Place(step, part, number)
+                        yield BatchIndex(step, part, number)
             step += 1
 
-    def _submit(self, place: Place, size: int) -> Future[Tensor]:
+    def _submit(self, place: BatchIndex, size: int) -> Future[Tensor]:
         position = (place.step * self.batches + place.number) * size
         picks = list(self.orders[place.part].at(position, size))
         return self._decoders.submit(self._batch, place.part, picks)
@@ -158,7 +159,7 @@ class Reader:
         return torch.from_numpy(np.stack(pictures))
 
     def _group(self, part: int, group: Group) -> list[Future[list[bytes]]]:
-        """The picture files of a group's shards; the group after it is fetched too, and old ones let go."""
+        """Returns the image files of a group's shards; fetches the next group and drops old ones."""
         with self._lock:
             for each in (group, self._next(part, group)):
                 if (part, each) not in self._groups:
@@ -167,6 +168,7 @@ class Reader:
                     ]
                 self._groups.move_to_end((part, each))
             found = self._groups[part, group]
+            # three for each part: the present group, the next, and one that a late batch still reads
             while len(self._groups) > 3 * (len(self.parts) + 1):
                 self._groups.popitem(last=False)
         return found
@@ -192,10 +194,10 @@ class Reader:
 
 
 @dataclass(frozen=True, slots=True)
-class Streamed(Pictures):
+class StreamingDataset(InMemoryDataset):
     """Pictures in shards, with the interface of those in memory; `records` and `rgba` are held-out ones."""
 
-    reader: Reader
+    reader: Prefetcher
     asked: list[int] = field(default_factory=lambda: [0])
     """How many batches were drawn beside the training: for the first weights, and in exports."""
 
@@ -204,31 +206,32 @@ class Streamed(Pictures):
         """Returns how many there are in the shards to draw batches from."""
         return sum(self.reader.counts)
 
-    def only(self, *, held_out: bool) -> Pictures:
-        """The held-out ones, in memory; or all others."""
-        return Pictures(self.records, self.rgba) if held_out else self
+    def only(self, *, held_out: bool) -> InMemoryDataset:
+        """Returns the held-out ones, in memory; or all others."""
+        return InMemoryDataset(self.records, self.rgba) if held_out else self
 
-    def to(self, device: torch.device) -> "Streamed":
-        """The same, with batches on another device."""
-        return Streamed(self.records, self.rgba.to(device), self.reader, self.asked)
+    def to(self, device: torch.device) -> "StreamingDataset":
+        """Returns the same, with batches on another device."""
+        return StreamingDataset(self.records, self.rgba.to(device), self.reader, self.asked)
 
     def batch(self, size: int, generator: torch.Generator, *, augment: bool) -> Float[Tensor, "b 4 h w"]:
-        """The pictures of a place in the order, straight alpha in [0, 1], `augmented` on request."""
-        if isinstance(generator, Draw):
-            place = Place(generator.step, generator.part, generator.batches)
+        """Returns the images at an index of the order, straight alpha in [0, 1], `augmented` on request."""
+        if isinstance(generator, StepGenerator):
+            place = BatchIndex(generator.step, generator.part, generator.batches)
             generator.batches += 1
         else:
-            place = Place(self.asked[0], -1, 0)
+            place = BatchIndex(self.asked[0], -1, 0)
             self.asked[0] += 1
         found = self.reader.take(place, size)
         if self.rgba.device.type == "cuda":
+            # pinned memory is copied while the GPU goes on
             found = found.pin_memory()
         rgba = found.to(self.rgba.device, non_blocking=True).float().div_(255)
         return augmented(rgba, generator) if augment else rgba
 
 
-def streamed(recipe: Recipe) -> Streamed:
-    """A recipe's shards as a stream.
+def open_stream(recipe: Recipe) -> StreamingDataset:
+    """Returns a recipe's shards as a stream.
 
     Raises:
         ConfigError: there are fewer shards with pictures than forward passes in a step.
@@ -253,8 +256,8 @@ def streamed(recipe: Recipe) -> Streamed:
     rgba = [prepared(decoded(packed), recipe.size_px) for _, packed in found]
     shape = (0, 4, recipe.size_px, recipe.size_px)
     kept = np.stack(rgba) if rgba else np.zeros(shape, np.uint8)
-    reader = Reader(recipe, [names[index] for index in filled], [sizes[index] for index in filled])
-    return Streamed(records, torch.from_numpy(kept), reader)
+    reader = Prefetcher(recipe, [names[index] for index in filled], [sizes[index] for index in filled])
+    return StreamingDataset(records, torch.from_numpy(kept), reader)
 
 
 def _held_out(recipe: Recipe, names: Sequence[str]) -> Iterator[tuple[Record, bytes]]:
@@ -264,7 +267,7 @@ def _held_out(recipe: Recipe, names: Sequence[str]) -> Iterator[tuple[Record, by
                 yield record, packed
 
 
-def reader_of(stage: object) -> Reader | None:
-    """What reads a stage's pictures, where they are streamed."""
+def prefetcher_of(stage: object) -> Prefetcher | None:
+    """Returns what reads a stage's pictures, where they are streamed."""
     pictures = getattr(stage, "pictures", None)
-    return pictures.reader if isinstance(pictures, Streamed) else None
+    return pictures.reader if isinstance(pictures, StreamingDataset) else None

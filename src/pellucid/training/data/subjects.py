@@ -9,7 +9,7 @@ SOFT = 0.01
 """From this `Record.soft` on, a picture shows true partial transparency."""
 
 
-def plain_pictures(
+def default_images(
     records: Sequence[Record], groups: Sequence[str], subjects: int, first: Sequence[str] = ()
 ) -> list[int]:
     """Chooses subjects and the one picture of each that is meant when nobody names a style.

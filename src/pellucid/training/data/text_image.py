@@ -5,13 +5,13 @@ from torch import Tensor
 from torch.nn import functional
 
 from pellucid.data.records import Record, captions
-from pellucid.training.data.in_memory import Pictures
-from pellucid.training.data.subjects import plain_pictures
-from pellucid.training.denoiser.frozen_pipeline import Denoising
+from pellucid.training.data.in_memory import InMemoryDataset
+from pellucid.training.data.subjects import default_images
+from pellucid.training.denoiser.frozen_pipeline import FrozenPipeline
 from pellucid.training.denoiser.predict import Conditions, rows_of
 from pellucid.training.recipe import Recipe
 from pellucid.training.stages.losses import blends
-from pellucid.training.stages.options import PlacedImageOptions, TextImageOptions
+from pellucid.training.stages.pipeline_options import PlacedImageOptions, TextImageOptions
 
 BACKGROUNDS = {"": 0.5, "white": 1.0, "black": 0.0}
 """Words after a caption, and the level behind the picture; no words mean the grey of transparency."""
@@ -22,14 +22,14 @@ SHIFT = 0.1
 """How far a placed picture may leave the canvas, over half its side."""
 
 
-class Captioned:
+class TextImageDataset:
     """What a text-to-image stage draws its batches from.
 
     Of the recipe's options it reads `TextImageOptions` and, but for stage `base`, `PlacedImageOptions`.
     """
 
-    def __init__(self, recipe: Recipe, pictures: Pictures, denoising: Denoising) -> None:
-        self.recipe, self.denoising, self.device = recipe, denoising, denoising.device
+    def __init__(self, recipe: Recipe, pictures: InMemoryDataset, frozen: FrozenPipeline) -> None:
+        self.recipe, self.frozen, self.device = recipe, frozen, frozen.device
         self.options, base = recipe.options(TextImageOptions), recipe.stage == "base"
         placing = None if base else recipe.options(PlacedImageOptions)
         self.opaque = placing is None or placing.opaque
@@ -38,13 +38,13 @@ class Captioned:
         self.plain_count, self.pictures = self._chosen(pictures, all_of_them=self.opaque and not base)
         self._cache()
 
-    def _chosen(self, pictures: Pictures, *, all_of_them: bool) -> tuple[int, Pictures]:
-        """How many pictures can be meant without naming a style, and these, before the others."""
+    def _chosen(self, pictures: InMemoryDataset, *, all_of_them: bool) -> tuple[int, InMemoryDataset]:
+        """Returns how many pictures can be meant without naming a style, and these, before the others."""
         recipe = self.recipe
         plain = (
             list(range(len(pictures.records)))
             if all_of_them
-            else plain_pictures(pictures.records, recipe.groups, recipe.subjects, recipe.priority_subjects)
+            else default_images(pictures.records, recipe.groups, recipe.subjects, recipe.priority_subjects)
         )
         subjects, taken = {pictures.records[index].label for index in plain}, set(plain)
         styled = [i for i, each in enumerate(pictures.records) if each.label in subjects and i not in taken]
@@ -57,11 +57,12 @@ class Captioned:
         encode = self._opaque_latents if self.opaque else self._adjusted_latents
         self.ways = self._placed()
         at_once = max(1, PIXELS_AT_ONCE // self.recipe.size_px**2)
-        self.latents = self.denoising.kept(
+        self.latents = self.frozen.kept(
             "latents",
             [self.ways, self.opaque, self.settings],
             lambda: torch.cat([encode(part.float() / 255) for part in self.ways.split(at_once)]),
         )
+        # row 0 is the empty caption, which dropout puts in place of others
         sentences = {"": 0}
         choices = [
             [self._sentences(record, index < self.plain_count, word, sentences) for word in self.settings]
@@ -72,7 +73,7 @@ class Captioned:
         self.captions = torch.tensor(padded, device=self.device)
         self.caption_counts = torch.tensor([[len(c) for c in row] for row in choices], device=self.device)
         self.sentences = list(sentences)
-        self.texts = self.denoising.encode_texts(self.sentences)
+        self.texts = self.frozen.encode_texts(self.sentences)
 
     def _placed(self) -> Tensor:
         """Every picture in every way in which it lies on the canvas, uint8 (n, ways, 4, h, w)."""
@@ -85,17 +86,17 @@ class Captioned:
         pictures = [
             blends(rgba[:, 0], rgba.new_full((1, 3, 1, 1), BACKGROUNDS[word])) for word in self.settings
         ]
-        return torch.stack([self.denoising.vae.encode_opaque(picture) for picture in pictures], dim=1)
+        return torch.stack([self.frozen.vae.encode_opaque(picture) for picture in pictures], dim=1)
 
     def _adjusted_latents(self, rgba: Tensor) -> Tensor:
-        return torch.stack([self.denoising.codec.encode(way) for way in rgba.unbind(1)], dim=1)
+        return torch.stack([self.frozen.codec.encode(way) for way in rgba.unbind(1)], dim=1)
 
     def _sentences(self, record: Record, plain: bool, word: str, known: dict[str, int]) -> list[int]:
         ending = f", {word} background" if word else ""
         return [known.setdefault(text + ending, len(known)) for text in captions(record, plain=plain)]
 
     def batch(self, generator: torch.Generator) -> tuple[tuple[Tensor, Tensor], Tensor, Conditions]:
-        """Which pictures in which setting, (b,) each; scaled latents (b, c, h, w); conditions."""
+        """Returns which pictures in which setting, (b,) each; scaled latents (b, c, h, w); conditions."""
 
         def draw() -> Tensor:
             return torch.rand(self.recipe.batch_size, generator=generator, device=self.device)
@@ -110,23 +111,23 @@ class Captioned:
         return (index, setting), self.latents[index, setting], rows_of(self.texts, row)
 
     def shown(self, rgba: Tensor) -> Tensor:
-        """Pictures as they are learned: over grey where they are opaque."""
+        """Returns pictures as they are learned: over grey where they are opaque."""
         return blends(rgba, rgba.new_full((1, 3, 1, 1), 0.5)) if self.opaque else rgba
 
     def generated(self, latents: Tensor) -> Tensor:
-        """Pictures (n, 3 or 4, h, w) of latents."""
+        """Returns pictures (n, 3 or 4, h, w) of latents."""
         if self.opaque:
-            return self.denoising.vae.decode_opaque(latents)
-        return self.denoising.codec.decode(latents, passes=1)
+            return self.frozen.vae.decode_opaque(latents)
+        return self.frozen.codec.decode(latents, passes=1)
 
     def spread(self, count: int) -> tuple[Tensor, list[str]]:
-        """Indices of `count` pictures evenly spread over the plain ones, and their first captions."""
+        """Returns indices of `count` pictures evenly spread over the plain ones, and their first captions."""
         index = torch.tensor(spread(self.plain_count, count))
         return index, [self.sentences[row] for row in self.captions[index, 0, 0]]
 
 
 def placed(rgba: Tensor, generator: torch.Generator) -> Tensor:
-    """Pictures (n, 4, h, w), straight alpha, half of them mirrored, all smaller (`SMALLEST`) and moved."""
+    """Mirrors half of the images (n, 4, h, w), straight alpha, makes all smaller and moves them."""
     count = len(rgba)
 
     def draw(low: float, high: float) -> Tensor:
@@ -139,6 +140,7 @@ def placed(rgba: Tensor, generator: torch.Generator) -> Tensor:
     rows = [torch.stack([mirror / scale, zero, x], 1), torch.stack([zero, 1 / scale, y], 1)]
     grid = functional.affine_grid(torch.stack(rows, 1), list(rgba.shape), align_corners=False)
     alpha = rgba[:, 3:]
+    # interpolated premultiplied, or the colour of clear pixels would bleed into edges
     premultiplied = torch.cat([rgba[:, :3] * alpha, alpha], dim=1)
     found = functional.grid_sample(premultiplied, grid, mode="bilinear", align_corners=False)
     alpha = found[:, 3:]

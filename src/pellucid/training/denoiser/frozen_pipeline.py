@@ -5,7 +5,6 @@ from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import cached_property, partial
 from pathlib import Path
-from typing import Any
 
 import torch
 from diffusers.models.unets.unet_2d_condition import UNet2DConditionModel
@@ -25,7 +24,9 @@ from pellucid.training.denoiser.noise import Noising
 from pellucid.training.denoiser.predict import Conditions, condition_names, encode_texts, predict
 from pellucid.training.recipe import Recipe
 from pellucid.training.stages.components import check_size
-from pellucid.training.stages.options import FrozenPipelineOptions
+from pellucid.training.stages.networks import build
+from pellucid.training.stages.options import Table
+from pellucid.training.stages.pipeline_options import FrozenPipelineOptions
 from pellucid.weights.store import load_codec
 
 CODEC = "rgba"
@@ -33,15 +34,13 @@ SCORED = 8
 """Batches at fixed noise of which a score is made."""
 
 
-class Denoising:
+class FrozenPipeline:
     """The frozen parts of a pipeline around the denoiser, and what is asked of that in training.
 
     Of the recipe's options it reads `FrozenPipelineOptions`.
     """
 
-    def __init__(
-        self, recipe: Recipe, device: torch.device, *, architecture: Mapping[str, Any] | None = None
-    ) -> None:
+    def __init__(self, recipe: Recipe, device: torch.device, *, architecture: Table | None = None) -> None:
         """`architecture`: of a new UNet, where the folder has none yet.
 
         Raises:
@@ -52,7 +51,7 @@ class Denoising:
         self.options = recipe.options(FrozenPipelineOptions)
         unet = None
         if architecture and not (self.folder / "unet").is_dir():
-            unet = UNet2DConditionModel(**architecture)
+            unet = build(UNet2DConditionModel, architecture)
         self.pipeline = load_stock_pipeline(recipe.init, torch.float32, unet=unet)
         self.stock = StockPipeline(self.pipeline)
         self.pipeline.set_progress_bar_config(disable=True)
@@ -72,17 +71,17 @@ class Denoising:
 
     @property
     def row(self) -> ModelFamily:
-        """The family."""
+        """Returns the family."""
         return self.stock.family
 
     @property
     def net(self) -> nn.Module:
-        """The denoiser."""
+        """Returns the denoiser."""
         return self.stock.denoiser
 
     @cached_property
     def codec(self) -> RGBAAutoencoder:
-        """The RGBA autoencoder over the pipeline's VAE.
+        """Returns the RGBA autoencoder over the pipeline's VAE.
 
         Raises:
             ConfigError: `codec` names no released mode.
@@ -101,7 +100,7 @@ class Denoising:
 
     @cached_property
     def vae(self) -> RGBAAutoencoder:
-        """The VAE with its scaling, for opaque pictures."""
+        """Returns the VAE with its scaling, for opaque pictures."""
         return RGBAAutoencoder(self.pipeline.vae, None, None)
 
     def encode_texts(self, texts: Sequence[str]) -> Conditions:
@@ -117,7 +116,7 @@ class Denoising:
         return {name: self.kept(f"texts-{name}", list(texts), partial(make, name)) for name in names}
 
     def kept(self, label: str, content: Sequence[object], make: Callable[[], Tensor]) -> Tensor:
-        """What `make` makes, or with `cache` what it made in an earlier run.
+        """Returns what `make` makes, or with `cache` what it made in an earlier run.
 
         Args:
             label: what it is.
@@ -136,7 +135,7 @@ class Denoising:
         key = [self.recipe.init, parts, self.options.codec, *hashed]
         return cached(None, key, make, label=label).to(self.device)
 
-    def errors(
+    def loss_per_sample(
         self,
         latents: Tensor,
         conditions: Conditions,
@@ -144,7 +143,7 @@ class Denoising:
         *,
         rows_together: int = 1,
         shown: Tensor | None = None,
-        more: Mapping[str, Any] | None = None,
+        more: Mapping[str, object] | None = None,
     ) -> Tensor:
         """Weighted squared error of each row at a random noise level, (b,); its mean is the loss.
 
@@ -164,7 +163,7 @@ class Denoising:
 
     @property
     def sampling(self) -> Sampling:
-        """Settings for sample sheets: those that the model will be used with."""
+        """Returns the settings of sample grids: those that the model will be used with."""
         return single_layer_mode(self.stock, None).sampling
 
     @torch.no_grad()
@@ -175,9 +174,9 @@ class Denoising:
         *,
         shown: Tensor | None = None,
         stock: StockPipeline | None = None,
-        inputs: Sequence[Mapping[str, Any]] = ({},),
+        inputs: Sequence[Mapping[str, object]] = ({},),
     ) -> Tensor:
-        """Scaled latents that the stock pipeline samples, one a text.
+        """Samples scaled latents with the stock pipeline, one a text.
 
         Args:
             texts: captions.
@@ -201,8 +200,8 @@ class Denoising:
                 if handle is not None:
                     handle.remove()
 
-    def fixed_score(self, loss: Callable[[torch.Generator], Mapping[str, Tensor]]) -> dict[str, float]:
-        """Means of loss terms over the first batches at fixed noise: comparable between steps."""
+    def fixed_noise_loss(self, loss: Callable[[torch.Generator], Mapping[str, Tensor]]) -> dict[str, float]:
+        """Returns the means of loss terms over the first batches at fixed noise: comparable between steps."""
         with self.autocast(), torch.no_grad():
             generator = torch.Generator(self.device).manual_seed(0)
             found = [loss(generator) for _ in range(SCORED)]

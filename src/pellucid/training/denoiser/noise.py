@@ -11,7 +11,7 @@ from torch import Tensor
 
 from pellucid.errors import ConfigError
 from pellucid.training.stages.losses import min_snr_weight
-from pellucid.training.stages.options import NoiseOptions
+from pellucid.training.stages.pipeline_options import NoiseOptions
 
 Latents = Float[Tensor, "b c h w"]
 Objective = Literal["epsilon", "v_prediction", "flow_matching"]
@@ -59,7 +59,7 @@ class Noising:
         self.alphas_cumprod: Tensor = ancestral.alphas_cumprod.to(device)
 
     def __call__(self, latents: Latents, generator: torch.Generator, *, rows_together: int = 1) -> Noised:
-        """Latents with noise of random levels.
+        """Noises latents at random levels.
 
         Args:
             latents: scaled.

@@ -1,21 +1,15 @@
-"""Which of a denoiser's parameters train, and the adapter files that hold what they learned."""
+"""Which of a denoiser's parameters train."""
 
-import json
 import re
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 from peft import LoraConfig, inject_adapter_in_model
 from peft.utils import get_peft_model_state_dict
-from safetensors.torch import save_file
-from torch import Tensor, nn
+from torch import nn
 
 from pellucid.errors import ConfigError
-from pellucid.pipelines.mode_discovery import ABOUT, CODEC
 from pellucid.pipelines.stock import StockPipeline
-from pellucid.weights.key_maps import PREFIX, diffusers_to_ldm
-from pellucid.weights.store import in_eight_bits
+from pellucid.weights.adapter_files import InitialWeights, trained_in
 
 EMBEDDINGS = r"time_embedding\.|add_embedding\.|time_text_embed\.|adaln_single\."
 """Of the noise level and of what is said once for the whole picture."""
@@ -37,16 +31,9 @@ ATTENTION = (
 """Matrices that LoRAs go into, as the released ones; the last four exist where texts have their own."""
 LOW_RANK = ("lora", "locon")
 RANK = 256
-BITS = (16, 8)
-"""Of a value in an adapter's file: half precision, which any program reads, or
-`pellucid.weights.store.in_eight_bits`."""
-FORMATS = ("diffusers", "released", "merged")
-"""Names of diffusers; names and slots of the released files (SPEC a.2); differences of whole matrices, which
-any program can add (SPEC a.1, `ld_diffusers_sdxl_attn`)."""
-Start = Mapping[str, Tensor]
 
 
-def choose(net: nn.Module, method: str, *, rank: int = RANK, pattern: str = "") -> Start:
+def select_parameters(net: nn.Module, method: str, *, rank: int = RANK, pattern: str = "") -> InitialWeights:
     """Lets exactly the parameters of a method train, in float32.
 
     Args:
@@ -83,16 +70,11 @@ def choose(net: nn.Module, method: str, *, rank: int = RANK, pattern: str = "") 
     return {} if method in LOW_RANK else {name: value.clone() for name, value in trained.items()}
 
 
-def trained_in(net: nn.Module) -> dict[str, Tensor]:
-    """What trains, by name, on the CPU."""
-    return {name: value.detach().cpu() for name, value in net.named_parameters() if value.requires_grad}
-
-
-def grow_inputs(net: nn.Module, channels: int) -> Start:
+def grow_inputs(net: nn.Module, channels: int) -> InitialWeights:
     """Lets a UNet's first convolution read `channels` more, which it ignores at first; it trains whole.
 
     Returns:
-        Its value before, see `choose`.
+        Its value before, see `select_parameters`.
 
     Raises:
         ConfigError: the denoiser has no such convolution.
@@ -111,81 +93,6 @@ def grow_inputs(net: nn.Module, channels: int) -> Start:
     return {"conv_in.weight": weight.cpu().clone()}
 
 
-def save_adapter(
-    net: nn.Module,
-    start: Start,
-    path: Path,
-    *,
-    style: str = "diffusers",
-    about: Mapping[str, Any] | None = None,
-    codec: str | None = None,
-    bits: int = 16,
-) -> None:
-    """Writes what was learned as `pellucid.weights.adapters` reads it.
-
-    Args:
-        net: denoiser whose parameters `choose` chose.
-        start: their values before; convolutions may have grown.
-        path: the file.
-        style: one of `FORMATS`.
-        about: what the file is for, in its metadata.
-        codec: name of the released mode whose latents were learned, also there.
-        bits: of a value, see `write_adapter`.
-
-    Raises:
-        ConfigError: no such style, or names that the released files have none for.
-    """
-    if style not in FORMATS:
-        raise ConfigError(
-            f"Expected format to be one of {', '.join(FORMATS)}, got {style!r}. Choose one of them."
-        )
-    patches: dict[tuple[str, str, int], Tensor] = {}
-    for name, value in trained_in(net).items():
-        if ".lora_" in name:
-            target, _, kind = name.removesuffix(".default.weight").rpartition(".lora_")
-            patches[f"{target}.weight", "lora", 0 if kind == "B" else 1] = value.flatten(1)
-        else:
-            patches[name, "diff", 0] = _difference(value, start[name])
-    if style == "merged":
-        patches = _merged(patches, net)
-    if style == "released":
-        patches = _merged(patches, net, dimensions=4)  # its LoRAs are of matrices alone
-        names = _released_names({name for name, _, _ in patches}, net)
-        patches = {(names[name], kind, slot): value for (name, kind, slot), value in patches.items()}
-    state = {
-        name if kind == "diff" and style != "released" else f"{name}::{kind}::{slot}": value
-        for (name, kind, slot), value in patches.items()
-    }
-    write_adapter(state, path, about=about, codec=codec, bits=bits)
-
-
-def write_adapter(
-    state: Mapping[str, Tensor],
-    path: Path,
-    *,
-    about: Mapping[str, Any] | None = None,
-    codec: str | None = None,
-    bits: int = 16,
-) -> None:
-    """Writes an adapter's tensors.
-
-    Args:
-        state: by their names in the file.
-        path: the file.
-        about: what it is for, in its metadata.
-        codec: see `save_adapter`.
-        bits: of `BITS`.
-    """
-    said = {ABOUT: json.dumps(about) if about else None, CODEC: codec}
-    metadata = {name: text for name, text in said.items() if text}
-    half = {name: value.half().cpu().contiguous() for name, value in state.items()}
-    if bits == 8:
-        half, exponents = in_eight_bits(half)
-        metadata |= exponents
-    path.parent.mkdir(parents=True, exist_ok=True)
-    save_file(half, path, metadata or None)
-
-
 def save_diffusers_lora(stock: StockPipeline, net: nn.Module, folder: Path) -> None:
     """Writes LoRAs for diffusers' own `load_lora_weights`, where the pipeline has that."""
     save = getattr(type(stock.pipeline), "save_lora_weights", None)
@@ -201,42 +108,9 @@ def _attention_in(net: nn.Module) -> list[str]:
 
 
 def _layers_in(net: nn.Module, pattern: str) -> list[str]:
-    """Names of all linear layers and convolutions like `pattern` but those of `EMBEDDINGS`."""
+    """Returns names of all linear layers and convolutions like `pattern` but those of `EMBEDDINGS`."""
     names = [name for name, module in net.named_modules() if isinstance(module, nn.Linear | nn.Conv2d)]
     found = [name for name in names if re.search(pattern, name) and not re.match(EMBEDDINGS, name)]
     if not found:
         raise ConfigError(f"Expected layers like {pattern!r}, found none. Change it.")
     return found
-
-
-def _difference(value: Tensor, start: Tensor) -> Tensor:
-    """A convolution that has grown: what its new inputs learned stands after the old ones' difference."""
-    if value.shape == start.shape:
-        return value - start
-    found = value.clone()
-    found[:, : start.shape[1]] -= start
-    return found
-
-
-def _merged(
-    patches: Mapping[tuple[str, str, int], Tensor], net: nn.Module, *, dimensions: int = 0
-) -> dict[tuple[str, str, int], Tensor]:
-    """LoRAs as differences: all, or those of weights with so many dimensions."""
-    found = dict(patches)
-    for name, kind, slot in patches:
-        if kind == "lora" and slot == 0:
-            weight = net.get_parameter(f"{name.removesuffix('.weight')}.base_layer.weight")
-            if dimensions in (0, weight.ndim):
-                up, down = found.pop((name, "lora", 0)), found.pop((name, "lora", 1))
-                found[name, "diff", 0] = (up.float() @ down.float()).view(weight.shape)
-    return found
-
-
-def _released_names(names: set[str], net: nn.Module) -> Mapping[str, str]:
-    known = diffusers_to_ldm(names | {name for name, _ in net.named_parameters()})
-    if missing := sorted(names - known.keys()):
-        raise ConfigError(
-            f"The released files have no name for {missing[0]} and {len(missing) - 1} more. "
-            'Take format = "diffusers".'
-        )
-    return {name: f"{PREFIX}{known[name]}" for name in names}

@@ -28,7 +28,7 @@ class _Denoiser:
 
 @torch.no_grad()
 def encode_texts(stock: StockPipeline, texts: Sequence[str]) -> Conditions:
-    """Conditions of every text, as the stock pipeline computes them; float16, on the pipeline's device."""
+    """Encodes every text as the stock pipeline does; float16, on the pipeline's device."""
     encode = _DENOISERS[stock.family.name].encode
     parts = [
         encode(stock, list(texts[start : start + TEXTS_AT_ONCE]))
@@ -38,12 +38,12 @@ def encode_texts(stock: StockPipeline, texts: Sequence[str]) -> Conditions:
 
 
 def condition_names(stock: StockPipeline) -> tuple[str, ...]:
-    """Names of the conditions of the pipeline's family."""
+    """Returns names of the conditions of the pipeline's family."""
     return _DENOISERS[stock.family.name].names
 
 
 def rows_of(conditions: Conditions, rows: Tensor) -> Conditions:
-    """The conditions of a batch, float32."""
+    """Returns the conditions of a batch, float32."""
     return {name: values[rows].float() for name, values in conditions.items()}
 
 
@@ -54,7 +54,7 @@ def predict(
     conditions: Conditions,
     more: Mapping[str, object],
 ) -> Tensor:
-    """What the pipeline's denoiser predicts, (b, c, h, w): noise, v or velocity, as it was trained.
+    """Returns what the pipeline's denoiser predicts, (b, c, h, w): noise, v or velocity, as it was trained.
 
     Args:
         stock: its denoiser is called, with gradients.
@@ -88,7 +88,7 @@ def _encode_pooled(stock: StockPipeline, texts: list[str], *, n_prompts: int) ->
 
 
 def _predict_xl(stock: StockPipeline, noisy: Tensor, timesteps: Tensor, conditions: Conditions) -> Tensor:
-    """The picture was of this very size, and nothing of it was cut off."""
+    """Predicts for an image that had this very size, of which nothing was cut off."""
     height, width = (side * stock.vae_scale_factor for side in noisy.shape[-2:])
     sizes = noisy.new_tensor([[height, width, 0, 0, height, width]]).expand(len(noisy), -1)
     added = {"text_embeds": conditions["pooled"], "time_ids": sizes}
@@ -139,7 +139,7 @@ def _encode_pixart(stock: StockPipeline, texts: list[str]) -> Mapping[str, Tenso
 
 
 def _predict_pixart(stock: StockPipeline, noisy: Tensor, timesteps: Tensor, conditions: Conditions) -> Tensor:
-    """The first half of the channels; the other is a variance, which these pipelines do not sample with."""
+    """Predicts with half of the channels; the other is a variance, which these pipelines do not use."""
     net = stock.denoiser
     height, width = (side * stock.vae_scale_factor for side in noisy.shape[-2:])
     added: dict[str, Tensor | None] = {"resolution": None, "aspect_ratio": None}

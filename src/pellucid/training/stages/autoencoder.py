@@ -20,9 +20,9 @@ from pellucid.models.mini_vae import MiniVAE
 from pellucid.models.offset_encoder import OffsetEncoder
 from pellucid.models.rgba_vae import InflatedDecoder, InflatedEncoder
 from pellucid.models.test_time_augmentation import ORIENTATIONS, orient, restore
-from pellucid.training.data.in_memory import Pictures, check_split
+from pellucid.training.data.in_memory import InMemoryDataset, check_split
 from pellucid.training.recipe import Recipe
-from pellucid.training.sample_grids import write_sheet
+from pellucid.training.sample_grids import write_sample_grid
 from pellucid.training.stages.components import check_size, load_vae, save_half
 from pellucid.training.stages.losses import blends, discriminator_hinge, gradient_l1, identity, weighted
 from pellucid.training.stages.networks import build, decoder_defaults, encoder_defaults
@@ -68,7 +68,7 @@ class AutoencoderStage:
     """
 
     def __init__(
-        self, recipe: Recipe, pictures: Pictures, device: torch.device, vae: MiniVAE | None = None
+        self, recipe: Recipe, pictures: InMemoryDataset, device: torch.device, vae: MiniVAE | None = None
     ) -> None:
         self.recipe = recipe
         self.options = recipe.options(AutoencoderOptions)
@@ -91,17 +91,17 @@ class AutoencoderStage:
         if self.options.start == "init":
             self._start_from(Path(recipe.init) / "rgba")
         self._freeze(self.options.trainable)
-        turns: dict[str, nn.Module] = {"parts": self.parts}
+        modules: dict[str, nn.Module] = {"parts": self.parts}
         if self.weights["discriminator"]:
             self.discriminator = build(PatchDiscriminator, self.options.discriminator)
             self.discriminator.to(device)  # pyright: ignore[reportArgumentType]
-            turns["discriminator"] = self.discriminator
-        self.turns: Mapping[str, nn.Module] = turns
+            modules["discriminator"] = self.discriminator
+        self.modules: Mapping[str, nn.Module] = modules
         self.compiled: Sequence[nn.Module] = (*self.parts.children(), self.vae.encoder, self.vae.decoder)
         self._last: dict[int, tuple[Tensor, Tensor]] = {}
 
     def networks(self) -> RGBAParts:
-        """What trains, new."""
+        """Returns what trains, new."""
         options, channels = self.options, int(self.vae.config["latent_channels"])
         extra = options.extra_channels if options.alpha_encoding == "channels" else 0
         encoder = {
@@ -120,7 +120,7 @@ class AutoencoderStage:
         return parts
 
     def codec(self, module: nn.Module) -> RGBAAutoencoder:
-        """The networks as they are used, over the frozen VAE."""
+        """Returns the networks as they are used, over the frozen VAE."""
         assert isinstance(module, RGBAParts)
         return RGBAAutoencoder(self.vae, module.offset_encoder, module.alpha_decoder, **self.convention)
 
@@ -139,9 +139,10 @@ class AutoencoderStage:
         for name, parameter in self.parts.named_parameters():
             parameter.requires_grad_(name in wanted)
 
-    def loss(self, turn: str, generator: torch.Generator) -> dict[str, Tensor]:
-        """The paper's three terms, L1s on blends over random colours and on edges; or the discriminator's."""
-        if turn == "discriminator":
+    def loss(self, module_name: str, generator: torch.Generator) -> dict[str, Tensor]:
+        """Returns the paper's terms, and L1s on blends over colours and on edges; or the discriminator's."""
+        if module_name == "discriminator":
+            # what the parts' loss of the same generator left, so that the decoder runs once a step
             real, fake = self._last.pop(generator.initial_seed())
             return {"hinge": discriminator_hinge(self.discriminator(real), self.discriminator(fake))}
         rgba = self.pictures.batch(self.recipe.batch_size, generator, augment=True)
@@ -159,7 +160,7 @@ class AutoencoderStage:
         return {name: self.weights[name] * term for name, term in terms.items()}
 
     def forward(self, rgba: Tensor, generator: torch.Generator) -> tuple[Tensor, dict[str, Tensor]]:
-        """The networks' pictures of a batch, and the terms that are about its latents."""
+        """Returns the networks' pictures of a batch, and the terms that are about its latents."""
         with torch.no_grad():
             plain = self.vae_latents(rgba)
         offset = self.parts.offset_encoder(rgba).float()
@@ -171,6 +172,7 @@ class AutoencoderStage:
         )
         noisy = adjusted + level * torch.randn(adjusted.shape, generator=generator, device=generator.device)
         shown = picture if not self.latent_noise else self.picture(noisy)
+        # by the seed and not by a draw, which would shift the draws of all runs without augmentation
         flip, turns = ORIENTATIONS[8][
             generator.initial_seed() % 8 if self.options.orientation_augmentation else 0
         ]
@@ -186,12 +188,12 @@ class AutoencoderStage:
         return found, terms
 
     def vae_latents(self, rgba: Tensor) -> Tensor:
-        """Scaled latents of the pictures over grey, without an offset."""
+        """Returns scaled latents of the pictures over grey, without an offset."""
         posterior = self.vae.encode(blends(rgba, rgba.new_full((1, 3, 1, 1), 0.5)) * 2 - 1).latent_dist  # type: ignore[union-attr]
         return (posterior.mean.float() - self.shift) * self.vae.config["scaling_factor"]
 
     def picture(self, scaled: Tensor) -> Tensor:
-        """The frozen decoder's picture of scaled latents, about [0, 1]."""
+        """Returns the frozen decoder's picture of scaled latents, about [0, 1]."""
         raw = scaled[:, : self.vae.config["latent_channels"]] / self.vae.config["scaling_factor"] + self.shift
         return self.vae.decode(raw).sample.float() / 2 + 0.5  # type: ignore[union-attr]
 
@@ -203,18 +205,18 @@ class AutoencoderStage:
 
     @torch.no_grad()
     def _through(self, module: nn.Module, rgba: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """One pass: pictures again, and the frozen decoder's pictures of unadjusted and adjusted latents."""
+        """Decodes in one pass: images, and the frozen decoder's of unadjusted and adjusted latents."""
         codec = self.codec(module)
         adjusted, plain = codec.encode(rgba), codec.encode(rgba, use_offset=False)
         return codec.decode(adjusted, passes=1), codec.decode_opaque(plain), codec.decode_opaque(adjusted)
 
-    def sheet(self, module: nn.Module, path: Path) -> None:
+    def sample_grid(self, module: nn.Module, path: Path) -> None:
         """Held-out pictures above their reconstructions and the frozen decoder's two views."""
         rgba = self.held_out.rgba[:16].float() / 255
-        write_sheet([rgba, *self._through(module, rgba)], path)
+        write_sample_grid([rgba, *self._through(module, rgba)], path)
 
-    def score(self, module: nn.Module) -> dict[str, float]:
-        """Held-out pictures in one pass: mean PSNR on nine colours, alpha error, identity."""
+    def validation_metrics(self, module: nn.Module) -> dict[str, float]:
+        """Measures held-out images in one pass: mean PSNR on nine colours, alpha error, identity."""
         rgba = self.held_out.rgba[: self.recipe.score_count].float() / 255
         found, plain, picture = self._through(module, rgba)
         return {

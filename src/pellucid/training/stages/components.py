@@ -49,7 +49,7 @@ def save_half(module: ModelMixin, folder: Path) -> None:
 
 @lru_cache(maxsize=2)
 def load_vae(source: str | Path, device: torch.device) -> Any:  # noqa: ANN401 - ours or any `AutoencoderKL`
-    """The frozen VAE of a folder, or of a model on the hub.
+    """Returns the frozen VAE of a folder, or of a model on the hub.
 
     Raises:
         ConfigError: there is none.

@@ -11,15 +11,16 @@ import torch
 from torch import Tensor, nn
 
 from pellucid.data.shards import Sample
-from pellucid.training.data.layer_scenes import Scenes
-from pellucid.training.denoiser.parameters import choose, grow_inputs, save_adapter
+from pellucid.training.data.layer_scenes import LayerSceneDataset
+from pellucid.training.denoiser.parameters import grow_inputs, select_parameters
 from pellucid.training.recipe import Recipe
-from pellucid.training.sample_grids import write_sheet
-from pellucid.training.stages.joint_layers import SHEET, wearing
-from pellucid.training.stages.options import ConditionalLayersOptions
+from pellucid.training.sample_grids import write_sample_grid
+from pellucid.training.stages.joint_layers import GRID_IMAGES, with_base_adapter
+from pellucid.training.stages.layer_options import ConditionalLayersOptions
+from pellucid.weights.adapter_files import save_adapter
 
 
-class ConcatStage:
+class ConditionalLayersStage:
     """Trains a UNet with further inputs to make one frame of scenes of which it sees other pictures.
 
     Of the recipe's options it reads `ConditionalLayersOptions`.
@@ -29,20 +30,20 @@ class ConcatStage:
         self.recipe, self.device = recipe, device
         self.options = options = recipe.options(ConditionalLayersOptions)
         torch.manual_seed(recipe.seed)
-        self.denoising = wearing(recipe, device, options.merged_adapter)
-        self.scenes = Scenes(recipe, samples, self.denoising)
+        self.frozen = with_base_adapter(recipe, device, options.merged_adapter)
+        self.scenes = LayerSceneDataset(recipe, samples, self.frozen)
         self.seen = torch.cat([self.scenes.conditions_of(role) for role in options.condition_roles], dim=1)
-        net = self.denoising.net
-        chosen = choose(net, options.method, rank=options.rank, pattern=options.pattern)
+        net = self.frozen.net
+        chosen = select_parameters(net, options.method, rank=options.rank, pattern=options.pattern)
         self.start = {**chosen, **grow_inputs(net, self.seen.shape[1])}
         net.to(device)
-        self.turns: Mapping[str, nn.Module] = {"unet": net}
+        self.modules: Mapping[str, nn.Module] = {"unet": net}
         self.compiled: Sequence[nn.Module] = (net,)
 
-    def loss(self, turn: str, generator: torch.Generator) -> dict[str, Tensor]:
-        """Squared error of the frame, weighted by min-SNR."""
+    def loss(self, module_name: str, generator: torch.Generator) -> dict[str, Tensor]:
+        """Returns the squared error of the frame, weighted by min-SNR."""
         drawn, latents, texts = self.scenes.batch(generator)
-        errors = self.denoising.errors(latents, texts, generator, shown=self.seen[drawn])
+        errors = self.frozen.loss_per_sample(latents, texts, generator, shown=self.seen[drawn])
         return {self.options.roles[0]: errors.mean()}
 
     def export(self, module: nn.Module, folder: Path) -> None:
@@ -58,17 +59,17 @@ class ConcatStage:
         save_adapter(module, self.start, path, style=options.format, about=about, bits=options.bits)
 
     @torch.no_grad()
-    def sheet(self, module: nn.Module, path: Path) -> None:
+    def sample_grid(self, module: nn.Module, path: Path) -> None:
         """Scenes of the training captions: what is seen, what was learned, and what is made."""
         scenes, role = self.scenes, self.options.roles[0]
-        n = min(SHEET, len(scenes.latents))
+        n = min(GRID_IMAGES, len(scenes.latents))
         seen = [
             scenes.shown(each, "") for each in self.seen[:n].chunk(len(self.options.condition_roles), dim=1)
         ]
-        made = self.denoising.sampled(scenes.texts_of(n), module, shown=self.seen[:n])
-        write_sheet([*seen, scenes.shown(scenes.latents[:n, 0], role), scenes.shown(made, role)], path)
+        made = self.frozen.sampled(scenes.texts_of(n), module, shown=self.seen[:n])
+        write_sample_grid([*seen, scenes.shown(scenes.latents[:n, 0], role), scenes.shown(made, role)], path)
 
-    def score(self, module: nn.Module) -> dict[str, float]:
-        """Loss of the first batches at fixed noise: comparable between steps."""
-        with self.denoising.using(module):
-            return self.denoising.fixed_score(partial(self.loss, "unet"))
+    def validation_metrics(self, module: nn.Module) -> dict[str, float]:
+        """Returns the loss of the first batches at fixed noise: comparable between steps."""
+        with self.frozen.using(module):
+            return self.frozen.fixed_noise_loss(partial(self.loss, "unet"))

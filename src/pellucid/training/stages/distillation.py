@@ -11,7 +11,7 @@ from torch.nn import functional
 from pellucid.evaluation.metrics import alpha_mae, blended_metrics
 from pellucid.models.autoencoder import RGBAAutoencoder
 from pellucid.models.mini_vae import MiniVAE
-from pellucid.training.data.in_memory import Pictures
+from pellucid.training.data.in_memory import InMemoryDataset
 from pellucid.training.recipe import Recipe
 from pellucid.training.stages.autoencoder import AutoencoderStage
 
@@ -19,7 +19,7 @@ WEIGHTS = {"reconstruction": 0.0, "blend": 0.0, "discriminator": 0.0}
 PASSES = 8
 
 
-class DistillStage(AutoencoderStage):
+class DistillationStage(AutoencoderStage):
     """Trains the alpha decoder of `init` towards its own median over eight orientations.
 
     Latents stay as they are, so that adapters trained on them stay right. By default the median is the only
@@ -27,7 +27,7 @@ class DistillStage(AutoencoderStage):
     """
 
     def __init__(
-        self, recipe: Recipe, pictures: Pictures, device: torch.device, vae: MiniVAE | None = None
+        self, recipe: Recipe, pictures: InMemoryDataset, device: torch.device, vae: MiniVAE | None = None
     ) -> None:
         weights = WEIGHTS | dict(recipe.weights)
         super().__init__(replace(recipe, weights=weights), pictures, device, vae)
@@ -39,7 +39,7 @@ class DistillStage(AutoencoderStage):
         self.parts.offset_encoder.eval().requires_grad_(False)
 
     def forward(self, rgba: Tensor, generator: torch.Generator) -> tuple[Tensor, dict[str, Tensor]]:
-        """One pass of the student, and its distance from the teacher's median."""
+        """Returns one pass of the student, and its distance from the teacher's median."""
         with torch.no_grad():
             adjusted = self.teacher.encode(rgba)
             level = self.latent_noise * torch.rand(
@@ -52,8 +52,8 @@ class DistillStage(AutoencoderStage):
         return found, {"median": clipped_l1(found, median)}
 
     @torch.no_grad()
-    def score(self, module: nn.Module) -> dict[str, float]:
-        """Held-out pictures: one pass of the student and of the teacher against the median and the truth.
+    def validation_metrics(self, module: nn.Module) -> dict[str, float]:
+        """Measures one pass of student and teacher on held-out images, against the median and the truth.
 
         Mean PSNR on nine colours, dB, and mean absolute errors of alpha.
         """

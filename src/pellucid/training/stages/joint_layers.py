@@ -15,18 +15,18 @@ from torch import nn
 from pellucid.data.shards import Sample
 from pellucid.errors import ConfigError
 from pellucid.models.attention_sharing import AttentionSharing
-from pellucid.training.data.layer_scenes import Scenes
-from pellucid.training.denoiser.frozen_pipeline import Denoising
-from pellucid.training.denoiser.parameters import write_adapter
+from pellucid.training.data.layer_scenes import LayerSceneDataset
+from pellucid.training.denoiser.frozen_pipeline import FrozenPipeline
 from pellucid.training.recipe import Recipe
-from pellucid.training.sample_grids import write_sheet
-from pellucid.training.stages.options import JointLayersOptions
+from pellucid.training.sample_grids import write_sample_grid
+from pellucid.training.stages.layer_options import JointLayersOptions
+from pellucid.weights.adapter_files import write_adapter
 from pellucid.weights.adapters import apply_adapter
 
-SHEET = 6
+GRID_IMAGES = 6
 
 
-class LayersStage:
+class JointLayersStage:
     """Trains `AttentionSharing` to predict the noise, or v, of all frames of a scene.
 
     Of the recipe's options it reads `JointLayersOptions`.
@@ -37,25 +37,25 @@ class LayersStage:
         self.options = recipe.options(JointLayersOptions)
         hint = self.options.hint_role
         torch.manual_seed(recipe.seed)
-        self.denoising = wearing(recipe, device, self.options.base_adapter)
-        self.scenes = Scenes(recipe, samples, self.denoising)
-        self.unet = self.denoising.net
+        self.frozen = with_base_adapter(recipe, device, self.options.base_adapter)
+        self.scenes = LayerSceneDataset(recipe, samples, self.frozen)
+        self.unet = self.frozen.net
         self.sharing = AttentionSharing.for_unet(
             self.unet, frames=len(self.scenes.roles), rank=self.options.rank, control=bool(hint)
         )
         nn.Module.to(self.sharing, device)
         self.sharing.attach(self.unet)
         self.hints = self.scenes.pictures_of(hint) if hint else None
-        self.turns: Mapping[str, nn.Module] = {"sharing": self.sharing}
+        self.modules: Mapping[str, nn.Module] = {"sharing": self.sharing}
         self.compiled: Sequence[nn.Module] = ()
 
-    def loss(self, turn: str, generator: torch.Generator) -> dict[str, torch.Tensor]:
-        """Squared error of each frame, weighted by min-SNR; one noise level a scene."""
+    def loss(self, module_name: str, generator: torch.Generator) -> dict[str, torch.Tensor]:
+        """Returns the squared error of each frame, weighted by min-SNR; one noise level a scene."""
         drawn, latents, texts = self.scenes.batch(generator)
         if self.hints is not None:
             self.sharing.encode_hint(self.hints[drawn].float() / 255)
         frames = self.scenes.roles
-        errors = self.denoising.errors(latents, texts, generator, rows_together=len(frames))
+        errors = self.frozen.loss_per_sample(latents, texts, generator, rows_together=len(frames))
         each = errors.view(len(drawn), len(frames)).mean(dim=0)
         return {role: each[i] / len(frames) for i, role in enumerate(frames)}
 
@@ -72,22 +72,22 @@ class LayersStage:
         write_adapter(state, path, about=about, bits=options.bits)
 
     @torch.no_grad()
-    def sheet(self, module: nn.Module, path: Path) -> None:
+    def sample_grid(self, module: nn.Module, path: Path) -> None:
         """Scenes of the training captions: the layers that were learned, then each frame that is made."""
         scenes = self.scenes
-        n, n_frames = min(SHEET, len(scenes.latents)), len(scenes.roles)
-        with self._wearing(module):
+        n, n_frames = min(GRID_IMAGES, len(scenes.latents)), len(scenes.roles)
+        with self._using(module):
             if self.hints is not None:
                 self.sharing.encode_hint(self.hints[:n].float() / 255)
-            made = self.denoising.sampled(scenes.texts_of(n))
+            made = self.frozen.sampled(scenes.texts_of(n))
         made = made.view(n, n_frames, *made.shape[1:])
         pairs = [
             (role, some[:n, i]) for i, role in enumerate(scenes.roles) for some in (scenes.latents, made)
         ]
-        write_sheet([scenes.shown(latents, role) for role, latents in pairs], path)
+        write_sample_grid([scenes.shown(latents, role) for role, latents in pairs], path)
 
     @contextmanager
-    def _wearing(self, module: nn.Module) -> Generator[None]:
+    def _using(self, module: nn.Module) -> Generator[None]:
         """Lets the UNet run with other units, such as averaged ones, for a while."""
         assert isinstance(module, AttentionSharing)
         own, self.sharing = self.sharing, module
@@ -98,24 +98,24 @@ class LayersStage:
             self.sharing = own
             own.attach(self.unet)
 
-    def score(self, module: nn.Module) -> dict[str, float]:
-        """Loss of the first batches at fixed noise: comparable between steps."""
-        with self._wearing(module):
-            return self.denoising.fixed_score(partial(self.loss, "sharing"))
+    def validation_metrics(self, module: nn.Module) -> dict[str, float]:
+        """Returns the loss of the first batches at fixed noise: comparable between steps."""
+        with self._using(module):
+            return self.frozen.fixed_noise_loss(partial(self.loss, "sharing"))
 
 
-def wearing(recipe: Recipe, device: torch.device, adapter: str) -> Denoising:
-    """The pipeline with one of its folder's adapters merged; "" is none.
+def with_base_adapter(recipe: Recipe, device: torch.device, adapter: str) -> FrozenPipeline:
+    """Returns the pipeline with one of its folder's adapters merged; "" is none.
 
     Raises:
         ConfigError: there is no such file.
     """
-    denoising = Denoising(recipe, device)
-    path = denoising.folder / "adapter" / f"{adapter}.safetensors"
+    frozen = FrozenPipeline(recipe, device)
+    path = frozen.folder / "adapter" / f"{adapter}.safetensors"
     if adapter and not path.is_file():
         raise ConfigError(
             f"Expected {path}, found none. Train it first, or set base_adapter to what is there."
         )
     if adapter:
-        apply_adapter(denoising.net, path)
-    return denoising
+        apply_adapter(frozen.net, path)
+    return frozen

@@ -14,7 +14,7 @@ Picture = Float[Tensor, "b c h w"]
 
 
 def weighted(defaults: Mapping[str, float], given: Mapping[str, float]) -> dict[str, float]:
-    """A stage's weights of loss terms with those of a recipe in their place.
+    """Returns a stage's weights of loss terms with those of a recipe in their place.
 
     Raises:
         ConfigError: a name that the stage does not have.
@@ -30,7 +30,7 @@ def gradient_l1(found: Picture, wanted: Picture) -> Scalar:
 
 
 def identity(picture: Picture, unadjusted: Picture) -> Scalar:
-    """Squared distance between the frozen decoder's pictures of the adjusted and the unadjusted latent.
+    """Compares the frozen decoder's images of the adjusted and the unadjusted latent, squared.
 
     Source: LayerDiffuse section 3.1, "identity loss". Differs: against the decoder's own picture instead of
     the input, so that the frozen VAE's reconstruction error is not charged to the offset.
@@ -41,13 +41,13 @@ def identity(picture: Picture, unadjusted: Picture) -> Scalar:
 def blends(
     rgba: Float[Tensor, "b 4 h w"], backgrounds: Float[Tensor, "#b 3 1 1"]
 ) -> Float[Tensor, "b 3 h w"]:
-    """Straight RGBA laid over solid colours, all in [0, 1]."""
+    """Returns straight RGBA laid over solid colours, all in [0, 1]."""
     alpha = rgba[:, 3:]
     return rgba[:, :3] * alpha + backgrounds * (1 - alpha)
 
 
 def discriminator_hinge(real: Tensor, fake: Tensor) -> Scalar:
-    """What the discriminator minimises (hinge; LayerDiffuse section 3.1 names a PatchGAN)."""
+    """Returns what the discriminator minimises (hinge; LayerDiffuse section 3.1 names a PatchGAN)."""
     return (functional.relu(1 - real).mean() + functional.relu(1 + fake).mean()) / 2
 
 

@@ -1,7 +1,6 @@
 """Networks built from a recipe's tables, and what follows from the VAE where a table leaves it out."""
 
-from collections.abc import Mapping
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from torch import nn
 
@@ -15,7 +14,7 @@ DECODER_WIDTHS = (32, 32, 64, 128, 256, 512, 512)
 """Channels of the released alpha decoder, whose latent enters after three halvings."""
 
 
-def build(network: type[Network], table: Mapping[str, Any]) -> Network:
+def build(network: type[Network], table: Table) -> Network:
     """Returns a new network.
 
     Raises:
@@ -32,7 +31,7 @@ def build(network: type[Network], table: Mapping[str, Any]) -> Network:
         ) from None
 
 
-def encoder_defaults(table: Table, pixels_per_latent: int) -> dict[str, Any]:
+def encoder_defaults(table: Table, pixels_per_latent: int) -> dict[str, object]:
     """Returns the arguments of an offset encoder whose levels reach the VAE's latents.
 
     Args:
@@ -43,7 +42,7 @@ def encoder_defaults(table: Table, pixels_per_latent: int) -> dict[str, Any]:
     return {"widths": _widths(ENCODER_WIDTHS, levels), **table}
 
 
-def decoder_defaults(table: Table, pixels_per_latent: int, size_px: int) -> dict[str, Any]:
+def decoder_defaults(table: Table, pixels_per_latent: int, size_px: int) -> dict[str, object]:
     """Returns the arguments of an alpha decoder that meets the latent where the VAE has it.
 
     Args:

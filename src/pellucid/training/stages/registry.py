@@ -10,17 +10,14 @@ import torch
 
 from pellucid.errors import ConfigError
 from pellucid.training import checkpoints
-from pellucid.training.data.in_memory import Pictures, load_pictures, load_samples
-from pellucid.training.data.streaming import streamed
+from pellucid.training.data.in_memory import InMemoryDataset, load_images, load_samples
+from pellucid.training.data.streaming import open_stream
 from pellucid.training.distributed import Processes
 from pellucid.training.recipe import Recipe, read_recipe, stages_in
-from pellucid.training.stages.options import (
-    AutoencoderOptions,
-    ConditionalLayersOptions,
-    JointLayersOptions,
-    TransparentOptions,
-)
-from pellucid.training.trainer import Run, Stage
+from pellucid.training.stages.layer_options import ConditionalLayersOptions, JointLayersOptions
+from pellucid.training.stages.options import AutoencoderOptions, TransparentOptions
+from pellucid.training.stages.protocol import Stage
+from pellucid.training.trainer import Trainer
 
 PARTS = {
     "vae": "vae",
@@ -35,7 +32,7 @@ MODEL = "model"
 
 
 def usable_device(name: str | None) -> torch.device:
-    """The device of that name; without one, a GPU if torch sees any, else the CPU.
+    """Returns the device of that name; without one, a GPU if torch sees any, else the CPU.
 
     Raises:
         ConfigError: torch cannot compute there.
@@ -52,17 +49,17 @@ def usable_device(name: str | None) -> torch.device:
     return device
 
 
-def make_stage(recipe: Recipe, device: torch.device, pictures: Pictures | None = None) -> Stage:
-    """The stage that a recipe trains, with its data loaded."""
+def make_stage(recipe: Recipe, device: torch.device, pictures: InMemoryDataset | None = None) -> Stage:
+    """Returns the stage that a recipe trains, with its data loaded."""
     if recipe.stage == "layers":
         if isinstance(recipe.model, ConditionalLayersOptions):
-            from pellucid.training.stages.conditional_layers import ConcatStage
+            from pellucid.training.stages.conditional_layers import ConditionalLayersStage
 
-            return ConcatStage(recipe, load_samples(recipe), device)
-        from pellucid.training.stages.joint_layers import LayersStage
+            return ConditionalLayersStage(recipe, load_samples(recipe), device)
+        from pellucid.training.stages.joint_layers import JointLayersStage
 
-        return LayersStage(recipe, load_samples(recipe), device)
-    pictures = pictures or (streamed(recipe) if recipe.stream else load_pictures(recipe))
+        return JointLayersStage(recipe, load_samples(recipe), device)
+    pictures = pictures or (open_stream(recipe) if recipe.stream else load_images(recipe))
     if recipe.stage == "vae":
         from pellucid.training.stages.vae import VAEStage
 
@@ -70,23 +67,23 @@ def make_stage(recipe: Recipe, device: torch.device, pictures: Pictures | None =
     if recipe.stage == "autoencoder":
         return _autoencoder(recipe)(recipe, pictures, device)
     if recipe.stage == "control":
-        from pellucid.training.stages.t2i_adapter import ControlStage
+        from pellucid.training.stages.t2i_adapter import T2IAdapterStage
 
-        return ControlStage(recipe, pictures, device)
-    from pellucid.training.stages.text_to_image import DiffusionStage
+        return T2IAdapterStage(recipe, pictures, device)
+    from pellucid.training.stages.text_to_image import TextToImageStage
 
-    return DiffusionStage(recipe, pictures, device)
+    return TextToImageStage(recipe, pictures, device)
 
 
-def _autoencoder(recipe: Recipe) -> Callable[[Recipe, Pictures, torch.device], Stage]:
+def _autoencoder(recipe: Recipe) -> Callable[[Recipe, InMemoryDataset, torch.device], Stage]:
     from pellucid.training.stages.autoencoder import AutoencoderStage
-    from pellucid.training.stages.distillation import DistillStage
-    from pellucid.training.stages.rgba_vae import InflatedStage
+    from pellucid.training.stages.distillation import DistillationStage
+    from pellucid.training.stages.rgba_vae import RGBAVAEStage
 
     options = recipe.options(AutoencoderOptions)
     if options.distill:
-        return DistillStage
-    return InflatedStage if options.alpha_encoding == "inflated" else AutoencoderStage
+        return DistillationStage
+    return RGBAVAEStage if options.alpha_encoding == "inflated" else AutoencoderStage
 
 
 def train_all(
@@ -125,7 +122,7 @@ def train_all(
             checkpoints.check_recipe(folder / recipe.stage, recipe)
             continue
         stage = make_stage(recipe, processes.device, datasets.of(recipe))
-        run = Run(recipe, stage, folder / recipe.stage, processes)
+        run = Trainer(recipe, stage, folder / recipe.stage, processes)
         if not run.train(budget_s=budget_s - (processes.clock() - started)):
             return None
         if processes.main:
@@ -139,9 +136,9 @@ class Datasets:
 
     def __init__(self) -> None:
         self._key: tuple[object, ...] = ()
-        self._pictures: Pictures | None = None
+        self._pictures: InMemoryDataset | None = None
 
-    def of(self, recipe: Recipe) -> Pictures | None:
+    def of(self, recipe: Recipe) -> InMemoryDataset | None:
         """Returns a stage's images; None for a stage that reads them itself, from a stream or as scenes."""
         if recipe.stage == "layers" or recipe.stream:
             return None
@@ -149,7 +146,7 @@ class Datasets:
         key = (recipe.data, recipe.groups, recipe.size_px, recipe.low_detail_fraction)
         if self._pictures is None or self._key != key:
             self._pictures = None  # so that two sets are not in memory at once
-            self._key, self._pictures = key, load_pictures(recipe)
+            self._key, self._pictures = key, load_images(recipe)
         return self._pictures
 
 

@@ -12,14 +12,14 @@ from pellucid.training.stages.components import save_half
 from pellucid.weights.store import CONVENTION, fill
 
 
-class InflatedStage(AutoencoderStage):
+class RGBAVAEStage(AutoencoderStage):
     """Trains all of a VAE that was grown to four channels, by the same terms but identity, and KL.
 
     The frozen VAE of `init` stays beside it: `identity` scores how far the new latents have left it.
     """
 
     def networks(self) -> RGBAParts:
-        """The grown VAE, as encoder and as decoder."""
+        """Returns the grown VAE, as encoder and as decoder."""
         vae = inflated(self.vae)
         return RGBAParts(InflatedEncoder(vae), InflatedDecoder(vae))
 
@@ -27,7 +27,7 @@ class InflatedStage(AutoencoderStage):
         fill(self.parts.alpha_decoder.vae, folder / "vae" / "diffusion_pytorch_model.safetensors")
 
     def forward(self, rgba: Tensor, generator: torch.Generator) -> tuple[Tensor, dict[str, Tensor]]:
-        """Pictures of latents drawn from the posteriors, and the posteriors' KL."""
+        """Returns pictures of latents drawn from the posteriors, and the posteriors' KL."""
         encoder = self.parts.offset_encoder
         assert isinstance(encoder, InflatedEncoder)
         posterior = encoder.posterior(rgba)

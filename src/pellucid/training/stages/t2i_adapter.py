@@ -16,37 +16,37 @@ from torch import Tensor, nn
 from pellucid.errors import ConfigError
 from pellucid.pipelines.structure_control import FOLDER
 from pellucid.rgba.control_images import structure
-from pellucid.training.data.in_memory import Pictures
-from pellucid.training.data.text_image import Captioned
+from pellucid.training.data.in_memory import InMemoryDataset
+from pellucid.training.data.text_image import TextImageDataset
 from pellucid.training.recipe import Recipe
-from pellucid.training.sample_grids import write_sheet
+from pellucid.training.sample_grids import write_sample_grid
 from pellucid.training.stages.components import save_half
-from pellucid.training.stages.joint_layers import wearing
+from pellucid.training.stages.joint_layers import with_base_adapter
 from pellucid.training.stages.networks import build
 from pellucid.training.stages.options import ControlOptions
 
-SHEET = 16
+GRID_IMAGES = 16
 
 
-class ControlStage:
+class T2IAdapterStage:
     """Trains a T2I-Adapter on silhouettes and edges of the training pictures, one of them left out at times.
 
     Of the recipe's options it reads `ControlOptions`.
     """
 
-    def __init__(self, recipe: Recipe, pictures: Pictures, device: torch.device) -> None:
+    def __init__(self, recipe: Recipe, pictures: InMemoryDataset, device: torch.device) -> None:
         self.recipe, self.device = recipe, device
         torch.manual_seed(recipe.seed)
         options = recipe.options(ControlOptions)
-        self.denoising = wearing(recipe, device, options.base_adapter)
-        config = getattr(self.denoising.net, "config", {})
-        if self.denoising.row.text_width is None or "block_out_channels" not in config:
+        self.frozen = with_base_adapter(recipe, device, options.base_adapter)
+        config = getattr(self.frozen.net, "config", {})
+        if self.frozen.row.text_width is None or "block_out_channels" not in config:
             raise ConfigError(
-                f"Expected Stable Diffusion's UNet, found {type(self.denoising.net).__name__}. "
+                f"Expected Stable Diffusion's UNet, found {type(self.frozen.net).__name__}. "
                 "Train a ControlNet of that family with diffusers instead."
             )
-        self.data = Captioned(recipe, pictures, self.denoising)
-        self.structures = torch.stack([structures_of(way) for way in self.data.ways.unbind(1)], dim=1).to(
+        self.data = TextImageDataset(recipe, pictures, self.frozen)
+        self.structures = torch.stack([control_images_of(way) for way in self.data.ways.unbind(1)], dim=1).to(
             device
         )
         self.adapter = build(
@@ -58,45 +58,45 @@ class ControlStage:
             },
         )
         self.adapter.to(device)  # pyright: ignore[reportArgumentType]
-        self.turns: Mapping[str, nn.Module] = {"adapter": self.adapter}
-        self.compiled: Sequence[nn.Module] = (self.denoising.net,)
+        self.modules: Mapping[str, nn.Module] = {"adapter": self.adapter}
+        self.compiled: Sequence[nn.Module] = (self.frozen.net,)
 
-    def loss(self, turn: str, generator: torch.Generator) -> dict[str, Tensor]:
-        """Squared error of what the UNet predicts when it is shown the structure, weighted by min-SNR."""
+    def loss(self, module_name: str, generator: torch.Generator) -> dict[str, Tensor]:
+        """Returns the UNet's squared error when it is shown the structure, weighted by min-SNR."""
         drawn, latents, texts = self.data.batch(generator)
         chance = torch.rand(len(latents), generator=generator, device=self.device)
         seen = self.structures[drawn].float() / 255
         kept = torch.stack([chance > 0.4, chance < 0.8, chance < 0], dim=1)  # 40 % miss one, 20 % the other
         features = self.adapter(seen * kept[:, :, None, None])
         more = {"down_intrablock_additional_residuals": features}
-        return {"control": self.denoising.errors(latents, texts, generator, more=more).mean()}
+        return {"control": self.frozen.loss_per_sample(latents, texts, generator, more=more).mean()}
 
     def export(self, module: nn.Module, folder: Path) -> None:
         """Writes the network in diffusers' layout."""
         save_half(module, folder / FOLDER)  # type: ignore[arg-type]
 
     @torch.no_grad()
-    def sheet(self, module: nn.Module, path: Path) -> None:
+    def sample_grid(self, module: nn.Module, path: Path) -> None:
         """Structures, the pictures they are of, and what is made of their captions with them."""
-        index, texts = self.data.spread(SHEET)
+        index, texts = self.data.spread(GRID_IMAGES)
         seen = self.structures[index, -1]
         pictures = [Image.fromarray(each) for each in seen.permute(0, 2, 3, 1).cpu().numpy()]
-        stock = self.denoising.stock.with_t2i_adapter(module)
-        made = self.denoising.sampled(texts, stock=stock, inputs=[{"image": each} for each in pictures])
+        stock = self.frozen.stock.with_t2i_adapter(module)
+        made = self.frozen.sampled(texts, stock=stock, inputs=[{"image": each} for each in pictures])
         learned = self.data.generated(self.data.latents[index, -1])
-        write_sheet([seen.float() / 255, learned, self.data.generated(made)], path)
+        write_sample_grid([seen.float() / 255, learned, self.data.generated(made)], path)
 
-    def score(self, module: nn.Module) -> dict[str, float]:
-        """Loss at fixed noise: comparable between steps."""
+    def validation_metrics(self, module: nn.Module) -> dict[str, float]:
+        """Returns the loss at fixed noise: comparable between steps."""
         assert isinstance(module, T2IAdapter)
         own, self.adapter = self.adapter, module
         try:
-            return self.denoising.fixed_score(partial(self.loss, "adapter"))
+            return self.frozen.fixed_noise_loss(partial(self.loss, "adapter"))
         finally:
             self.adapter = own
 
 
-def structures_of(rgba: Tensor) -> Tensor:
-    """Both structures of pictures, uint8 (n, 4, h, w), as (n, 3, h, w)."""
+def control_images_of(rgba: Tensor) -> Tensor:
+    """Returns both structures of pictures, uint8 (n, 4, h, w), as (n, 3, h, w)."""
     pictures = np.ascontiguousarray(rgba.permute(0, 2, 3, 1).cpu().numpy())
     return torch.from_numpy(np.stack([structure(each) for each in pictures])).permute(0, 3, 1, 2)

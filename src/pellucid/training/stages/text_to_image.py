@@ -12,56 +12,56 @@ from torch import Tensor, nn
 
 from pellucid.evaluation.metrics import nearest_rank
 from pellucid.pipelines.arguments import SamplingOptions
-from pellucid.training.data.in_memory import Pictures
-from pellucid.training.data.text_image import Captioned, spread
-from pellucid.training.denoiser.frozen_pipeline import Denoising
+from pellucid.training.data.in_memory import InMemoryDataset
+from pellucid.training.data.text_image import TextImageDataset, spread
+from pellucid.training.denoiser.frozen_pipeline import FrozenPipeline
 from pellucid.training.denoiser.parameters import (
     LOW_RANK,
-    choose,
-    save_adapter,
     save_diffusers_lora,
+    select_parameters,
 )
 from pellucid.training.recipe import Recipe
-from pellucid.training.sample_grids import write_sheet
+from pellucid.training.sample_grids import write_sample_grid
 from pellucid.training.stages.components import save_half
 from pellucid.training.stages.options import BaseOptions, TransparentOptions
+from pellucid.weights.adapter_files import save_adapter
 
 OPAQUE = {"frames": ["background"], "hint": "", "over": ""}
 """What an adapter of opaque pictures says of itself: alone, on the plain model."""
-SHEET = 16
+GRID_IMAGES = 16
 
 
-class DiffusionStage:
+class TextToImageStage:
     """Trains a denoiser to predict noise, v or a flow, as its scheduler says, from latents and captions.
 
     Of the recipe's options it reads `BaseOptions` or `TransparentOptions`.
     """
 
-    def __init__(self, recipe: Recipe, pictures: Pictures, device: torch.device) -> None:
+    def __init__(self, recipe: Recipe, pictures: InMemoryDataset, device: torch.device) -> None:
         self.recipe, self.device = recipe, device
         torch.manual_seed(recipe.seed)
         base = recipe.options(BaseOptions) if recipe.stage == "base" else None
-        self.denoising = Denoising(recipe, device, architecture=base.unet if base else None)
-        self.data = Captioned(recipe, pictures, self.denoising)
-        net = self.denoising.net
+        self.frozen = FrozenPipeline(recipe, device, architecture=base.unet if base else None)
+        self.data = TextImageDataset(recipe, pictures, self.frozen)
+        net = self.frozen.net
         if base:
-            self.start = choose(net, "full", pattern=base.trainable)
+            self.start = select_parameters(net, "full", pattern=base.trainable)
         else:
             options = recipe.options(TransparentOptions)
-            self.start = choose(net, options.method, rank=options.rank, pattern=options.trainable)
+            self.start = select_parameters(net, options.method, rank=options.rank, pattern=options.trainable)
         net.to(device)
-        self.turns: Mapping[str, nn.Module] = {self.denoising.row.denoiser: net}
+        self.modules: Mapping[str, nn.Module] = {self.frozen.row.denoiser: net}
         self.compiled: Sequence[nn.Module] = (net,)
 
-    def loss(self, turn: str, generator: torch.Generator) -> dict[str, Tensor]:
-        """Squared error of what the model predicts, weighted by min-SNR."""
+    def loss(self, module_name: str, generator: torch.Generator) -> dict[str, Tensor]:
+        """Returns the squared error of what the model predicts, weighted by min-SNR."""
         _, latents, texts = self.data.batch(generator)
-        return {self.denoising.noising.objective: self.denoising.errors(latents, texts, generator).mean()}
+        return {self.frozen.noising.objective: self.frozen.loss_per_sample(latents, texts, generator).mean()}
 
     def export(self, module: nn.Module, folder: Path) -> None:
         """Writes the UNet in diffusers' layout (`base`), or an adapter; LoRAs for diffusers too."""
         if self.recipe.stage == "base":
-            save_half(module, folder / self.denoising.row.denoiser)  # type: ignore[arg-type]
+            save_half(module, folder / self.frozen.row.denoiser)  # type: ignore[arg-type]
             return
         options = self.recipe.options(TransparentOptions)
         save_adapter(
@@ -74,23 +74,23 @@ class DiffusionStage:
             bits=options.bits,
         )
         if options.method in LOW_RANK:
-            save_diffusers_lora(self.denoising.stock, module, folder / "diffusers-lora")
+            save_diffusers_lora(self.frozen.stock, module, folder / "diffusers-lora")
 
     def generated(self, module: nn.Module, texts: Sequence[str]) -> Tensor:
-        """What the module makes of sentences, (n, 3 or 4, h, w): over grey (`base`), or transparent."""
-        return self.data.generated(self.denoising.sampled(texts, module))
+        """Generates images of sentences, (n, 3 or 4, h, w): over grey (`base`), or transparent."""
+        return self.data.generated(self.frozen.sampled(texts, module))
 
     @torch.no_grad()
-    def sheet(self, module: nn.Module, path: Path) -> None:
+    def sample_grid(self, module: nn.Module, path: Path) -> None:
         """Generated pictures of sixteen subjects under the pictures that were learned."""
         data = self.data
-        index, texts = data.spread(SHEET)
+        index, texts = data.spread(GRID_IMAGES)
         learned = data.shown(data.pictures.rgba[index].float() / 255)
-        write_sheet([learned, self.generated(module, texts)], path)
+        write_sample_grid([learned, self.generated(module, texts)], path)
 
     @torch.no_grad()
-    def score(self, module: nn.Module) -> dict[str, float]:
-        """Prompt fidelity: how often the nearest training picture has the asked label (top 1, top 5)."""
+    def validation_metrics(self, module: nn.Module) -> dict[str, float]:
+        """Measures how often the nearest training image has the asked label (top 1, top 5)."""
         data = self.data
         pairs = [
             (index, choice)
@@ -110,5 +110,5 @@ class DiffusionStage:
 
 
 def opaque(picture: Tensor) -> Tensor:
-    """RGBA of pictures that may lack alpha."""
+    """Returns RGBA of pictures that may lack alpha."""
     return picture if picture.shape[1] == 4 else torch.cat([picture, torch.ones_like(picture[:, :1])], dim=1)

@@ -10,9 +10,9 @@ from torch.nn import functional
 
 from pellucid.evaluation.metrics import psnr
 from pellucid.models.mini_vae import MiniVAE
-from pellucid.training.data.in_memory import Pictures, check_split
+from pellucid.training.data.in_memory import InMemoryDataset, check_split
 from pellucid.training.recipe import Recipe
-from pellucid.training.sample_grids import write_sheet
+from pellucid.training.sample_grids import write_sample_grid
 from pellucid.training.stages.components import check_size, save_half
 from pellucid.training.stages.losses import blends, gradient_l1, weighted
 from pellucid.training.stages.options import VaeOptions
@@ -22,7 +22,7 @@ DEFAULTS = {"reconstruction": 1.0, "gradient": 1.0, "kl": 2e-3}
 
 
 def backgrounds(count: int, generator: torch.Generator) -> Tensor:
-    """One solid colour a picture, (count, 3, 1, 1) in [0, 1]; half are the grey of transparency."""
+    """Returns one solid colour a picture, (count, 3, 1, 1) in [0, 1]; half are the grey of transparency."""
     device = generator.device
     colours = torch.rand(count, 3, 1, 1, generator=generator, device=device)
     plain = torch.rand(count, 1, 1, 1, generator=generator, device=device) < 0.5
@@ -32,7 +32,7 @@ def backgrounds(count: int, generator: torch.Generator) -> Tensor:
 class VAEStage:
     """Trains a `MiniVAE` on pictures laid over solid colours and over one another."""
 
-    def __init__(self, recipe: Recipe, pictures: Pictures, device: torch.device) -> None:
+    def __init__(self, recipe: Recipe, pictures: InMemoryDataset, device: torch.device) -> None:
         self.recipe = recipe
         self.pictures = pictures.only(held_out=False).to(device)
         self.held_out = pictures.only(held_out=True).to(device)
@@ -43,13 +43,14 @@ class VAEStage:
         check_size(recipe, self.vae.pixels_per_latent)
         self._start_from_principal_components(torch.Generator(device))
         self.vae.to(device)  # pyright: ignore[reportArgumentType]
-        self.turns: Mapping[str, nn.Module] = {"vae": self.vae}
+        self.modules: Mapping[str, nn.Module] = {"vae": self.vae}
         self.compiled: Sequence[nn.Module] = (self.vae.encoder, self.vae.decoder)
 
     @torch.no_grad()
     def _start_from_principal_components(self, generator: torch.Generator) -> None:
         """Sets the linear share of the code to the patches' principal components, at unit variance."""
         patch = self.vae.pixels_per_latent
+        # enough patches for a covariance, whatever the batch size
         rounds = range(1024 // self.recipe.batch_size + 1)
         pictures = torch.cat([self.batch(generator.manual_seed(seed)).cpu() for seed in rounds])
         patches = functional.unfold(pictures, patch, stride=patch).transpose(1, 2).flatten(0, 1)
@@ -64,7 +65,7 @@ class VAEStage:
         self.vae.patch_out.bias.copy_(mean.view(3, -1).mean(dim=1))  # type: ignore[union-attr]
 
     def batch(self, generator: torch.Generator) -> Tensor:
-        """Opaque pictures in [-1, 1]; a quarter shows one object before another."""
+        """Returns opaque pictures in [-1, 1]; a quarter shows one object before another."""
         size = self.recipe.batch_size
         front = self.pictures.batch(size, generator, augment=True)
         back = blends(self.pictures.batch(size, generator, augment=True), backgrounds(size, generator))
@@ -72,7 +73,7 @@ class VAEStage:
         ground = torch.where(crowd, back, backgrounds(size, generator).expand_as(back))
         return (front[:, :3] * front[:, 3:] + ground * (1 - front[:, 3:])) * 2 - 1
 
-    def loss(self, turn: str, generator: torch.Generator) -> dict[str, Tensor]:
+    def loss(self, module_name: str, generator: torch.Generator) -> dict[str, Tensor]:
         """L1, gradient L1 and KL of one batch."""
         picture = self.batch(generator)
         posterior = self.vae.encode(picture).latent_dist  # type: ignore[union-attr]
@@ -95,15 +96,15 @@ class VAEStage:
         save_half(module, folder / "vae")
 
     @torch.no_grad()
-    def sheet(self, module: nn.Module, path: Path) -> None:
+    def sample_grid(self, module: nn.Module, path: Path) -> None:
         """Held-out pictures over grey, above their reconstructions."""
         rgba = self.held_out.rgba[:16].float() / 255
         picture = blends(rgba, rgba.new_full((1, 3, 1, 1), GREY))
-        write_sheet([picture, (module(picture * 2 - 1) + 1) / 2], path)
+        write_sample_grid([picture, (module(picture * 2 - 1) + 1) / 2], path)
 
     @torch.no_grad()
-    def score(self, module: nn.Module) -> dict[str, float]:
-        """PSNR of held-out pictures over grey, dB."""
+    def validation_metrics(self, module: nn.Module) -> dict[str, float]:
+        """Returns PSNR of held-out pictures over grey, dB."""
         rgba = self.held_out.rgba[: self.recipe.score_count].float() / 255
         picture = blends(rgba, rgba.new_full((1, 3, 1, 1), GREY))
         found = (module(picture * 2 - 1) + 1) / 2
