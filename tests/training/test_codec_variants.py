@@ -81,7 +81,7 @@ def recipe(pixels: int, carrier: str, **values: object) -> Recipe:
         "discriminator": {"width": 8},
         **values.pop("model", {}),  # type: ignore[dict-item]
     }  # fmt: skip
-    usual = {"steps": 50, "batch_size": 4, "size_px": SIZE_PX, "warmup_steps": 1, "learning_rate": 3e-3}
+    usual = {"steps": 25, "batch_size": 4, "size_px": SIZE_PX, "warmup_steps": 1, "learning_rate": 3e-3}
     return Recipe(
         stage="autoencoder", data=(), sample_every=0, score_count=2, model=model, **(usual | values)
     )  # type: ignore[arg-type]
@@ -250,7 +250,7 @@ def test_an_unknown_carrier_is_named(start: Path) -> None:
 @pytest.mark.parametrize(
     ("values", "message"),
     [
-        ({"weights": {"idenity": 1.0}}, "got 'idenity'"),
+        ({"weights": {"idenity": 1.0}}, "no field 'idenity'"),
         ({"model": {"trainable": "^decoder"}}, "match a param"),
     ],
 )

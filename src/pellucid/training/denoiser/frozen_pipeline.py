@@ -27,6 +27,7 @@ from pellucid.training.stages.components import check_size
 from pellucid.training.stages.networks import build
 from pellucid.training.stages.options import Table
 from pellucid.training.stages.pipeline_options import FrozenPipelineOptions
+from pellucid.weights.adapters import apply_adapter
 from pellucid.weights.store import load_codec
 
 CODEC = "rgba"
@@ -225,3 +226,20 @@ class FrozenPipeline:
 
 def _digest(values: Tensor) -> str:
     return hashlib.sha256(values.cpu().numpy().tobytes()).hexdigest()
+
+
+def with_base_adapter(recipe: Recipe, device: torch.device, adapter: str) -> FrozenPipeline:
+    """Returns the pipeline with one of its folder's adapters merged; "" is none.
+
+    Raises:
+        ConfigError: there is no such file.
+    """
+    frozen = FrozenPipeline(recipe, device)
+    path = frozen.folder / "adapter" / f"{adapter}.safetensors"
+    if adapter and not path.is_file():
+        raise ConfigError(
+            f"Expected {path}, found none. Train it first, or set base_adapter to what is there."
+        )
+    if adapter:
+        apply_adapter(frozen.net, path)
+    return frozen

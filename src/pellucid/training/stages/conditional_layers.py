@@ -12,10 +12,11 @@ from torch import Tensor, nn
 
 from pellucid.data.shards import Sample
 from pellucid.training.data.layer_scenes import LayerSceneDataset
+from pellucid.training.denoiser.frozen_pipeline import with_base_adapter
 from pellucid.training.denoiser.parameters import grow_inputs, select_parameters
 from pellucid.training.recipe import Recipe
 from pellucid.training.sample_grids import write_sample_grid
-from pellucid.training.stages.joint_layers import GRID_IMAGES, with_base_adapter
+from pellucid.training.stages.joint_layers import GRID_IMAGES
 from pellucid.training.stages.layer_options import ConditionalLayersOptions
 from pellucid.weights.adapter_files import save_adapter
 

@@ -13,15 +13,13 @@ import torch
 from torch import nn
 
 from pellucid.data.shards import Sample
-from pellucid.errors import ConfigError
 from pellucid.models.attention_sharing import AttentionSharing
 from pellucid.training.data.layer_scenes import LayerSceneDataset
-from pellucid.training.denoiser.frozen_pipeline import FrozenPipeline
+from pellucid.training.denoiser.frozen_pipeline import with_base_adapter
 from pellucid.training.recipe import Recipe
 from pellucid.training.sample_grids import write_sample_grid
 from pellucid.training.stages.layer_options import JointLayersOptions
 from pellucid.weights.adapter_files import write_adapter
-from pellucid.weights.adapters import apply_adapter
 
 GRID_IMAGES = 6
 
@@ -102,20 +100,3 @@ class JointLayersStage:
         """Returns the loss of the first batches at fixed noise: comparable between steps."""
         with self._using(module):
             return self.frozen.fixed_noise_loss(partial(self.loss, "sharing"))
-
-
-def with_base_adapter(recipe: Recipe, device: torch.device, adapter: str) -> FrozenPipeline:
-    """Returns the pipeline with one of its folder's adapters merged; "" is none.
-
-    Raises:
-        ConfigError: there is no such file.
-    """
-    frozen = FrozenPipeline(recipe, device)
-    path = frozen.folder / "adapter" / f"{adapter}.safetensors"
-    if adapter and not path.is_file():
-        raise ConfigError(
-            f"Expected {path}, found none. Train it first, or set base_adapter to what is there."
-        )
-    if adapter:
-        apply_adapter(frozen.net, path)
-    return frozen

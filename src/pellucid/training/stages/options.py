@@ -136,6 +136,8 @@ class TransparentOptions(PlacedImageOptions):
     """Names in the file: diffusers', the `released` files', or `merged` differences of whole matrices."""
     name: str = TRANSPARENT
     """Name of the file in `adapter/`, without its ending."""
+    base_adapter: str = ""
+    """Name of the adapter of `init` that is merged first, under the one that is trained. Empty is none."""
     bits: Literal[16, 8] = 16
     """Bits of a value in the file: half precision, or 8, which Pellucid alone reads."""
 

@@ -18,10 +18,10 @@ from pellucid.pipelines.structure_control import FOLDER
 from pellucid.rgba.control_images import structure
 from pellucid.training.data.in_memory import InMemoryDataset
 from pellucid.training.data.text_image import TextImageDataset
+from pellucid.training.denoiser.frozen_pipeline import with_base_adapter
 from pellucid.training.recipe import Recipe
 from pellucid.training.sample_grids import write_sample_grid
 from pellucid.training.stages.components import save_half
-from pellucid.training.stages.joint_layers import with_base_adapter
 from pellucid.training.stages.networks import build
 from pellucid.training.stages.options import ControlOptions
 

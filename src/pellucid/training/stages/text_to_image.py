@@ -14,7 +14,7 @@ from pellucid.evaluation.metrics import nearest_rank
 from pellucid.pipelines.arguments import SamplingOptions
 from pellucid.training.data.in_memory import InMemoryDataset
 from pellucid.training.data.text_image import TextImageDataset, spread
-from pellucid.training.denoiser.frozen_pipeline import FrozenPipeline
+from pellucid.training.denoiser.frozen_pipeline import FrozenPipeline, with_base_adapter
 from pellucid.training.denoiser.parameters import (
     LOW_RANK,
     save_diffusers_lora,
@@ -41,7 +41,10 @@ class TextToImageStage:
         self.recipe, self.device = recipe, device
         torch.manual_seed(recipe.seed)
         base = recipe.options(BaseOptions) if recipe.stage == "base" else None
-        self.frozen = FrozenPipeline(recipe, device, architecture=base.unet if base else None)
+        if base:
+            self.frozen = FrozenPipeline(recipe, device, architecture=base.unet)
+        else:
+            self.frozen = with_base_adapter(recipe, device, recipe.options(TransparentOptions).base_adapter)
         self.data = TextImageDataset(recipe, pictures, self.frozen)
         net = self.frozen.net
         if base:
