@@ -1,7 +1,12 @@
-"""Every test starts from the same seed and on few threads."""
+"""Every test starts from the same seed, and its process computes on one thread.
+
+Several processes with several threads each, as `pytest -n auto` and whatever else the machine does, would
+stall one another: torch's threads spin while they wait.
+"""
 
 import os
 
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # before torch is imported, which reads it once
 os.environ.setdefault("HF_HUB_OFFLINE", "1")  # no test may reach a hub
 
 import numpy as np

@@ -95,6 +95,64 @@ def pack(sets: tuple[str, ...], size_px: int, shard_length: int | None, output: 
     click.echo(f"{names}: {count} pictures, {size} bytes")
 
 
+@data_command.command("recolour", short_help="Give images other colours, with captions that say so.")
+@click.argument("sets", nargs=-1, required=True)
+@option(
+    "Images",
+    "--each",
+    "n_colours",
+    type=click.IntRange(1, 12),
+    default=4,
+    show_default=True,
+    help="Colours that each image is given, drawn from 12.",
+)
+@option("Images", "--without", multiple=True, metavar="GROUP", help="Group to leave out, such as people.")
+@option(
+    "Images",
+    "--size-px",
+    type=click.IntRange(8),
+    default=128,
+    show_default=True,
+    help="Height and width in pixels.",
+)
+@option(
+    "Images",
+    "--seed",
+    type=click.IntRange(0),
+    default=0,
+    show_default=True,
+    help="The same seed gives the same colours.",
+)
+@option(
+    "Output",
+    "-o",
+    "--output",
+    type=click.Path(path_type=Path, dir_okay=False),
+    required=True,
+    help="Shard to write.",
+)
+def recolour(
+    sets: tuple[str, ...], n_colours: int, without: tuple[str, ...], size_px: int, seed: int, output: Path
+) -> None:
+    """Recolour one image of each subject in SETS and pack them: "blue apple", "grey cat".
+
+    A tenth of all pairs of subject and colour is never written, so that it can measure what was learned.
+    """
+    from itertools import chain
+
+    from pellucid.data.datasets import shards_of
+    from pellucid.data.recolouring import recolour_all
+    from pellucid.data.shards import resized, write_shard
+    from pellucid.training.data.subjects import default_images
+
+    samples = list(chain.from_iterable(resized(shards_of(name), size_px) for name in sets))
+    records = [record for record, _ in samples]
+    groups = tuple(sorted({record.group for record in records} - set(without)))
+    chosen = [samples[index] for index in default_images(records, groups, 0)]
+    count = write_shard(recolour_all(chosen, n_colours, seed), output, small=True)
+    click.echo(f"{output}: {count} images, {output.stat().st_size} bytes")
+
+
 @data_command.command("layers")
 @click.argument("sets", nargs=-1, required=True)
 @option("Scenes", "--backgrounds", default="land-photos", show_default=True, help="Set of the opaque images.")
