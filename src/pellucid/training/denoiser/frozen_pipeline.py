@@ -69,6 +69,8 @@ class FrozenPipeline:
             self.net.enable_gradient_checkpointing()  # type: ignore[operator]
         self.noising = Noising(self.pipeline.scheduler, self.options, device)
         check_size(recipe, self.stock.vae_scale_factor)
+        # networks that are made from here on do not depend on how many numbers loading has drawn
+        torch.manual_seed(recipe.seed)
 
     @property
     def row(self) -> ModelFamily:
