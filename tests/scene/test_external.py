@@ -3,9 +3,11 @@
 Pixels are compared premultiplied, so that colour under alpha 0 does not count.
 """
 
+import fcntl
 import os
 import shutil
 import subprocess
+import tempfile
 from pathlib import Path
 
 import numpy as np
@@ -81,7 +83,10 @@ def test_imagemagick_lists_the_layers_of_a_tiff(scene: Scene, tmp_path: Path) ->
 
 def krita(folder: Path, file: str) -> None:
     words = [found("xvfb-run"), "-a", found("krita"), "--export", "--export-filename", "out.png", file]
-    run(folder, *words)
+    # tests run in several processes, and two screens that start at once would take the same number
+    with (Path(tempfile.gettempdir()) / "pellucid-screen.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        run(folder, *words)
 
 
 @pytest.mark.parametrize("ending", ["ora", "psd"])

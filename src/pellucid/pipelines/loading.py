@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 from diffusers.pipelines.stable_diffusion.pipeline_stable_diffusion import StableDiffusionPipeline
+from huggingface_hub import try_to_load_from_cache
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import nn
@@ -264,19 +265,27 @@ def _stock(source: str | Path, dtype: torch.dtype, parts: dict[str, nn.Module]) 
 
     options: dict[str, Any] = {"torch_dtype": dtype, "low_cpu_mem_usage": False, "use_safetensors": True}
     try:
-        index: Any = DiffusionPipeline.load_config(source)  # its type names what it gives with other options
         pipeline = DiffusionPipeline.from_pretrained(source, safety_checker=None, **options, **parts)
     except DAMAGED as error:
         raise WeightsError(
             f"Expected a pipeline at {source}, found {first_line(error)}. "
             "Check the name and the network, or give a folder that `save_pretrained` wrote, in safetensors."
         ) from None
-    if (index.get("safety_checker") or [None])[0] is not None:
+    if (_read_index(source).get("safety_checker") or [None])[0] is not None:
         log.warning(
             "The safety checker of %s is left out: it judges finished images, and sampling ends at latents.",
             source,
         )
     return pipeline
+
+
+def _read_index(source: str | Path) -> dict[str, Any]:
+    """Reads the `model_index.json` of a pipeline that was just loaded, from its folder or the hub's cache."""
+    path = Path(source) / "model_index.json"
+    if not path.is_file():
+        cached = try_to_load_from_cache(str(source), "model_index.json")
+        path = Path(cached) if isinstance(cached, str) else path
+    return _read_json(path) if path.is_file() else {}
 
 
 def _from_hub(name: str, dtype: torch.dtype, parts: dict[str, nn.Module]) -> "DiffusionPipeline":
