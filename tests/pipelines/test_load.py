@@ -20,6 +20,7 @@ import pellucid
 import tiny
 from pellucid.errors import InputError, WeightsError
 from pellucid.pipelines.families import FAMILIES
+from pellucid.pipelines.modes import MODES
 from pellucid.rgba.resizing import fit_rgba
 
 
@@ -203,3 +204,12 @@ def test_the_embedded_model_makes_other_sizes_at_its_own() -> None:
     wide = pipe.foreground_on(below, "a red apple", **settings)
     assert (wide.layers[0].image == below).all()
     assert np.abs(wide.layers[1].image.astype(int) - front).mean() < 1
+
+
+def test_an_adapter_of_ones_own_on_the_embedded_kind_keeps_its_settings(folder: Path, tmp_path: Path) -> None:
+    net = pellucid.load(folder).pipeline.unet
+    tiny.delta_file(tmp_path / "own.safetensors", net, net.config.in_channels)
+    pipe = pellucid.load(folder, adapter=tmp_path / "own.safetensors")
+    assert pipe.model.single.sampling == MODES["mini"].sampling
+    assert pipe.model.attached == tmp_path / "own.safetensors"
+    assert pipe.generate("a", seed=1, num_inference_steps=2).layers[0].image.shape == (64, 64, 4)

@@ -17,7 +17,7 @@ class AlphaDecoder(ModelMixin, ConfigMixin):
     """UNet that reads colour and alpha out of a decoded picture and its latent.
 
     The default arguments are the released network of 104,104,804 parameters, tensor names included.
-    Source: paper section 3.1; SPEC b.2.
+    Source: paper section 3.1; docs/released-format.md b.2.
     """
 
     config_name = "config.json"

@@ -1,7 +1,7 @@
 """Lets the layers of one scene attend to each other, by LoRAs and frame attention in every attention.
 
 A "frame" is one layer of the scene, and its index is fastest in a batch: row i is of frame i mod frames.
-Source: paper section 3.3; SPEC d.1.
+Source: paper section 3.3; docs/released-format.md d.1.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -95,7 +95,7 @@ def attend(q: Tensor, k: Tensor, v: Tensor, heads: int) -> Float[Tensor, "b n d"
 
 
 class AttentionSharingUnit(nn.Module):
-    """Replaces one attention of the UNet. Source: SPEC d.1, steps 1 to 6."""
+    """Replaces one attention of the UNet. Source: docs/released-format.md d.1, steps 1 to 6."""
 
     def __init__(
         self, width: int, context: int, *, frames: int, rank: int, heads: int, control: bool

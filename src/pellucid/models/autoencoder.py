@@ -26,7 +26,7 @@ Offset = Literal["posterior_std", "additive", "channels", "replaced"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Convention:
-    """How a family of checkpoints joins latent and offset. Source: SPEC b.1 and b.3."""
+    """How a family of checkpoints joins latent and offset. Source: docs/released-format.md b.1 and b.3."""
 
     offset: Offset
     """Replaces the posterior's noise (released), is added to the scaled latent (the paper's x + x_eps), comes
@@ -51,7 +51,8 @@ CONVENTIONS = {
 class RGBAAutoencoder(nn.Module):
     """Encodes RGBA to the latents of a frozen VAE and back.
 
-    Source: paper section 3.1; SPEC b. Differs from the released code by any height and width, and by rounding
+    Source: paper section 3.1; docs/released-format.md b.
+    Differs from the released code by any height and width, and by rounding
     to bytes unless `exact`.
     """
 

@@ -31,7 +31,7 @@ def _whole(parts: list[Tensor], norm: nn.GroupNorm, conv: nn.Conv2d) -> Tensor:
 
 
 class ResBlock(nn.Module):
-    """Two normalised 3x3 convolutions around a skip. Source: SPEC b.2."""
+    """Two normalised 3x3 convolutions around a skip. Source: docs/released-format.md b.2."""
 
     def __init__(self, inner: int, outer: int, groups: int) -> None:
         """Maps `inner` channels to `outer`; both must divide by `groups`."""
@@ -67,7 +67,7 @@ class ResBlock(nn.Module):
 
 
 class AttentionBlock(nn.Module):
-    """Self-attention over all positions with a skip. Source: SPEC b.2."""
+    """Self-attention over all positions with a skip. Source: docs/released-format.md b.2."""
 
     def __init__(self, width: int, head_dim: int, groups: int) -> None:
         """`width` channels in heads of `head_dim`."""

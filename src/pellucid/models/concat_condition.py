@@ -1,6 +1,6 @@
 """Shows clean latents to a UNet as extra input channels, in any pipeline that runs it.
 
-Source: SPEC d.4 ("SDXL concat modes"); the paper's conditioned variants.
+Source: docs/released-format.md d.4 ("SDXL concat modes"); the paper's conditioned variants.
 """
 
 from collections.abc import Mapping

@@ -1,4 +1,4 @@
-"""Turns a control image into features for attention sharing. Source: SPEC d.3."""
+"""Turns a control image into features for attention sharing. Source: docs/released-format.md d.3."""
 
 from jaxtyping import Float
 from torch import Tensor, nn

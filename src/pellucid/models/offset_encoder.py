@@ -15,7 +15,7 @@ class OffsetEncoder(ModelMixin, ConfigMixin):
     """Plain stack of convolutions that predicts how alpha moves the latent.
 
     The default arguments are the released network of 1,181,764 parameters, tensor names included.
-    Source: paper section 3.1; SPEC b.1.
+    Source: paper section 3.1; docs/released-format.md b.1.
     """
 
     config_name = "config.json"

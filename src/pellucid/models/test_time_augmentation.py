@@ -1,6 +1,7 @@
 """Decoding in several orientations, padded to the network's multiple, optionally in tiles.
 
-Released decoding predicts all eight orientations of the square and keeps the lower median. Source: SPEC b.3.
+Released decoding predicts all eight orientations of the square and keeps the lower median.
+Source: docs/released-format.md b.3.
 """
 
 from collections.abc import Callable
@@ -71,7 +72,7 @@ def decode_augmented(
         latent: its latent.
         passes: orientations to average over: 1, 2, 4 or 8.
 
-    Source: SPEC b.3.3, one orientation at a time, which needs the least memory.
+    Source: docs/released-format.md b.3.3, one orientation at a time, which needs the least memory.
     """
     if passes not in ORIENTATIONS:
         raise InputError(

@@ -179,7 +179,10 @@ def one_or_all(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SamplingOptions:
-    """What every public method may say about sampling; None takes the mode's own value."""
+    """What every public method may say about sampling.
+
+    None takes the mode's own value; a mode without a scheduler has the pipeline's.
+    """
 
     count: int = 1
     seed: int | Sequence[int] | None = None

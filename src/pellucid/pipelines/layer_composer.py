@@ -1,7 +1,7 @@
 """Composes scenes of several layers: together, on an image, behind one, taken apart, one layer more.
 
 Images are uint8 (h, w, 4), straight alpha, sRGB; sizes are (height, width). Layers are listed bottom first.
-Source: paper section 3.3; SPEC d.
+Source: paper section 3.3; docs/released-format.md d.
 """
 
 from collections.abc import Mapping

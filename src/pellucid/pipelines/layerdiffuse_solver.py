@@ -8,7 +8,8 @@ class LayerDiffuseDPMSolver(DPMSolverMultistepScheduler):
 
     That is noise * sigma_0 before division by sqrt(1 + sigma_0^2), so of deviation 0.998 for the usual
     schedule, not 1. Everything else (noise levels, timesteps, steps, an image's noise) is stock. Samples are
-    those of diffusers, x / sqrt(1 + sigma^2), where k-diffusion holds x itself. Source: SPEC e.
+    those of diffusers, x / sqrt(1 + sigma^2), where k-diffusion holds x itself.
+    Source: docs/released-format.md e.
     """
 
     def set_timesteps(self, *args: object, **options: object) -> None:

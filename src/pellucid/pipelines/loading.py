@@ -26,6 +26,7 @@ from pellucid.pipelines.pipeline import TransparentPipeline
 from pellucid.pipelines.stock import StockPipeline
 from pellucid.pipelines.structure_control import FOLDER
 from pellucid.weights.adapter_manager import AdapterManager
+from pellucid.weights.hub import is_path
 from pellucid.weights.store import load_codec
 
 if TYPE_CHECKING:
@@ -101,11 +102,12 @@ def _make_transparent(
     stock = StockPipeline(pipeline)
     codec_folder = folder / CODEC_FOLDER if folder else None
     codec = load_codec(codec_folder, stock.vae) if codec_folder and codec_folder.is_dir() else None
-    if folder is None or codec is None or adapter is not None:
+    is_mode = adapter is not None and not is_path(adapter)
+    if folder is None or codec is None or is_mode:
         return attach(pipeline, adapter or AUTO, strength=strength, autoencoder=codec, model=name)
     adapters_folder = folder / ADAPTER_FOLDER
-    file = adapters_folder / SINGLE_LAYER_FILE
-    mode = single_layer_mode(stock, file if file.is_file() else None, codec)
+    file = adapters_folder / SINGLE_LAYER_FILE if adapter is None else Path(adapter)
+    mode = single_layer_mode(stock, file if adapter is not None or file.is_file() else None, codec)
     layers = discover_tasks(adapters_folder, mode)
     check_modes_fit(stock.family, None, layers)
     adapters = AdapterManager(stock.denoiser, strength)

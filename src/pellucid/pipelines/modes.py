@@ -85,8 +85,8 @@ class Mode:
     outputs: tuple[Output, ...] = (Output(role="foreground", transparent=True),)
     """Layers in the order of the batch; several are sampled together and attend to each other."""
     adapter_end: float = 1.0
-    """Share of the noise schedule after which the plain UNet goes on alone, as a ControlNet's
-    `control_guidance_end`; 1 keeps the adapter to the last step."""
+    """Share of the noise schedule during which the adapter is active; the base UNet finishes without it, as
+    with a ControlNet's `control_guidance_end`. 1 keeps the adapter to the last step."""
     sampling: Sampling = Sampling()
 
     @property
@@ -255,7 +255,7 @@ ROWS: tuple[Mode, ...] = (
     ),
 )
 MODES = {mode.name: mode for mode in ROWS}
-"""Public name -> mode. Sources: SPEC d.4 and e."""
+"""Public name -> mode. Sources: docs/released-format.md d.4 and e."""
 
 TASKS: dict[Family, dict[Task, tuple[str, ...]]] = {
     "mini": {

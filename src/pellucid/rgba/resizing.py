@@ -1,6 +1,6 @@
 """Pictures of any size onto a canvas of another: cropped, fitted with a border, or stretched.
 
-Source: SPEC d.3. Enlarging may leave [0, 1] by a little, as the released code does.
+Source: docs/released-format.md d.3. Enlarging may leave [0, 1] by a little, as the released code does.
 """
 
 import cv2

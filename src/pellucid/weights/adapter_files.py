@@ -20,8 +20,9 @@ BITS = (16, 8)
 """Of a value in an adapter's file: half precision, which any program reads, or
 `pellucid.weights.store.in_eight_bits`."""
 FORMATS = ("diffusers", "released", "merged")
-"""Names of diffusers; names and slots of the released files (SPEC a.2); differences of whole matrices, which
-any program can add (SPEC a.1, `ld_diffusers_sdxl_attn`)."""
+"""Names of diffusers; names and slots of the released files
+(docs/released-format.md a.2); differences of whole matrices, which
+any program can add (docs/released-format.md a.1, `ld_diffusers_sdxl_attn`)."""
 InitialWeights = Mapping[str, Tensor]
 """Values of parameters before training, by name, on the CPU."""
 Patches = dict[tuple[str, str, int], Tensor]

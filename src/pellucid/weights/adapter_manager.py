@@ -27,7 +27,7 @@ AdapterSource = str | Path | tuple[str | Path, ...] | None
 class AdapterManager:
     """Sets adapters on a denoiser and takes them off; the last one stays until another is set.
 
-    What is set is remembered of the denoiser, not of the manager, so that several pipelines may share one.
+    State is kept for each denoiser, so pipelines that share a UNet see the same adapter.
     Every change happens wholly or not at all, whatever interrupts it. LoRAs that diffusers loads stay in
     force, whichever came first. Not safe for threads by itself: the pipeline that samples holds the lock.
     """
@@ -160,7 +160,7 @@ def _key(source: AdapterSource, strength: float) -> tuple[object, ...]:
 def last_timestep(end: float) -> float:
     """Returns the lowest of the timesteps, 0 to 999, at which an adapter with this `end` still works.
 
-    Source: SPEC d.4 ("stop at"), where the same share is told as a noise level.
+    Source: docs/released-format.md d.4 ("stop at"), where the same share is told as a noise level.
     """
     return (1 - end) * (TRAINING_TIMESTEPS - 1) if end > 0 else float("inf")
 

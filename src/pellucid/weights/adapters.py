@@ -1,4 +1,7 @@
-"""Applies adapters to a diffusers denoiser and takes them off, bit for bit. Source: SPEC a.2 to a.4."""
+"""Applies adapters to a diffusers denoiser and takes them off, bit for bit.
+
+Source: docs/released-format.md a.2 to a.4.
+"""
 
 import math
 from collections.abc import Iterable, Mapping
@@ -43,7 +46,9 @@ Shape = tuple[int, ...]
 
 
 def merge_lora(weight: Tensor, up: Tensor, down: Tensor, strength: float) -> Tensor:
-    """Computes W + strength * up @ down in float32, in the dtype of `weight`. Source: SPEC a.3.
+    """Computes W + strength * up @ down in float32, in the dtype of `weight`.
+
+    Source: docs/released-format.md a.3.
 
     Of a convolution, a row of `down` is a whole kernel (LoCon).
     """
@@ -52,7 +57,9 @@ def merge_lora(weight: Tensor, up: Tensor, down: Tensor, strength: float) -> Ten
 
 
 def merge_delta(weight: Tensor, delta: Tensor, strength: float) -> Tensor:
-    """Computes W + strength * delta in float32; a convolution grows, padded with 0. Source: SPEC a.3.
+    """Computes W + strength * delta in float32; a convolution grows, padded with 0.
+
+    Source: docs/released-format.md a.3.
 
     Raises:
         InputError: the shapes differ and are no convolution's.

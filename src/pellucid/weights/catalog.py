@@ -1,4 +1,7 @@
-"""Every known published checkpoint as data. Source: SPEC a.1; some sizes are predictions."""
+"""Every known published checkpoint as data; some sizes are predictions.
+
+Source: docs/released-format.md a.1.
+"""
 
 from dataclasses import dataclass
 from typing import Literal

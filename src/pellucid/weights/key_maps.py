@@ -1,4 +1,4 @@
-"""Names of UNet tensors: LDM (as released) to diffusers. Source: SPEC a.1, a.2 and a.4."""
+"""Names of UNet tensors: LDM (as released) to diffusers. Source: docs/released-format.md a.1, a.2 and a.4."""
 
 import re
 from collections.abc import Collection

@@ -22,7 +22,8 @@ METHODS = {
 }
 """Method -> expression of the parameters that train.
 
-"conv" is everything but q, k and v; "outside-attention" what lies outside the transformer blocks (SPEC a.1);
+"conv" is everything but q, k and v; "outside-attention" what lies outside the transformer blocks
+(docs/released-format.md a.1);
 "lora" the matrices of `ATTENTION`, at low rank; "locon" all linear layers and convolutions but embeddings, at
 low rank, for what lies far from what the model knows."""
 ATTENTION = (

@@ -1,6 +1,7 @@
 """Stage `layers` with `model.condition_roles`: one layer, made while others are seen as further channels.
 
-How the released models for Stable Diffusion XL work, two of them in a row (paper section 3.3; SPEC d.4).
+How the released models for Stable Diffusion XL work, two of them in a row
+(paper section 3.3; docs/released-format.md d.4).
 """
 
 from collections.abc import Mapping, Sequence

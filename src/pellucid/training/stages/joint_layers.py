@@ -58,7 +58,7 @@ class JointLayersStage:
         return {role: each[i] / len(frames) for i, role in enumerate(frames)}
 
     def export(self, module: nn.Module, folder: Path) -> None:
-        """Writes the released layout (SPEC a.4); its metadata say what it is for."""
+        """Writes the released layout (docs/released-format.md a.4); its metadata say what it is for."""
         options = self.options
         state = {
             key if key.startswith("kwargs_encoder.") else f"hookers.{key}": value
