@@ -14,6 +14,8 @@ from pellucid.pipelines.schedulers import check_scheduler
 from pellucid.scene.scene import Scene
 
 T = TypeVar("T")
+Prompt = str | Sequence[str]
+"""A text, or one for each image or scene."""
 CallKwargs = Mapping[str, object]
 """What a stock pipeline is called with, by diffusers' usual names."""
 

@@ -11,8 +11,8 @@ import numpy as np
 
 from pellucid.errors import InputError
 from pellucid.files.conversion import to_rgba8
-from pellucid.pipelines.arguments import LayerOptions
-from pellucid.pipelines.layer_sampler import LayerSampler, Prompt, Prompts, build_scene_states
+from pellucid.pipelines.arguments import LayerOptions, Prompt
+from pellucid.pipelines.layer_sampler import LayerSampler, Prompts, build_scene_states
 from pellucid.pipelines.model import TransparentModel
 from pellucid.pipelines.modes import Role, Task
 from pellucid.rgba.resizing import Pixels, check_fit, fit_pixels, fit_rgba, on_grey

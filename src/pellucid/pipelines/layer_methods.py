@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Unpack, overload
 
 from pellucid._deprecation import renamed_arguments
-from pellucid.pipelines.arguments import CallKwargs, LayerOptions, one_or_all
+from pellucid.pipelines.arguments import CallKwargs, LayerOptions, Prompt, one_or_all
 from pellucid.pipelines.keywords import (
     AddLayerKeywords,
     FittedKeywords,
@@ -16,7 +16,6 @@ from pellucid.pipelines.keywords import (
     SplitKeywords,
 )
 from pellucid.pipelines.layer_composer import LayerComposer
-from pellucid.pipelines.layer_sampler import Prompt
 from pellucid.pipelines.model import TransparentModel
 from pellucid.pipelines.modes import Role
 from pellucid.scene.boxes import Box

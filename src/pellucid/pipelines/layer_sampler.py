@@ -11,7 +11,15 @@ import torch
 from torch import Tensor
 
 from pellucid.errors import InputError
-from pellucid.pipelines.arguments import MAX_SEED, LayerOptions, Request, as_number, as_text_list, round_up
+from pellucid.pipelines.arguments import (
+    MAX_SEED,
+    LayerOptions,
+    Prompt,
+    Request,
+    as_number,
+    as_text_list,
+    round_up,
+)
 from pellucid.pipelines.latents import centre_crop, centre_offset
 from pellucid.pipelines.model import TransparentModel
 from pellucid.pipelines.modes import Mode, Role, Sampling, Task
@@ -24,7 +32,6 @@ from pellucid.scene.scene import Scene
 
 LAYER_SEED_STRIDE = 2**32
 """Layer i of a scene takes noise of seed + i times this, so that no two scenes of a count share any."""
-Prompt = str | Sequence[str]
 Prompts = Mapping[Role, Prompt | None]
 Given = Mapping[Role, tuple[AnyArray, Pixels]]
 """Of each image that was given: uint8 (h, w, 4), and the same (h, w, 3) on grey, in [0, 1]."""

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from torch import Tensor
 
 from pellucid.errors import InputError
-from pellucid.pipelines.arguments import CallKwargs, Request, SamplingOptions, round_up
+from pellucid.pipelines.arguments import CallKwargs, Prompt, Request, SamplingOptions, round_up
 from pellucid.pipelines.background_check import THRESHOLD, background_distance, clear_start
 from pellucid.pipelines.inpainting import keep_outside, latent_mask, paste, step_end_callback, to_mask
 from pellucid.pipelines.model import TransparentModel
@@ -16,8 +16,6 @@ from pellucid.pipelines.structure_control import load_control_network, to_contro
 from pellucid.rgba.resizing import fit_rgba
 from pellucid.rgba.types import RGBA8, AnyArray
 from pellucid.scene.scene import Scene
-
-Prompt = str | Sequence[str]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

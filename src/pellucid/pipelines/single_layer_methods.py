@@ -9,7 +9,14 @@ from typing import Unpack, overload
 from pellucid._deprecation import renamed_arguments
 from pellucid.errors import InputError
 from pellucid.files.conversion import to_rgba8
-from pellucid.pipelines.arguments import CallKwargs, SamplingOptions, as_number, check_size, one_or_all
+from pellucid.pipelines.arguments import (
+    CallKwargs,
+    Prompt,
+    SamplingOptions,
+    as_number,
+    check_size,
+    one_or_all,
+)
 from pellucid.pipelines.keywords import GenerateKeywords, RepaintKeywords, UpscaleKeywords
 from pellucid.pipelines.model import TransparentModel
 from pellucid.pipelines.single_layer import Control, SingleLayerSampler
@@ -37,7 +44,7 @@ class SingleLayerMethods:
     @renamed_arguments(mend_backdrop="fix_background")
     def generate(
         self,
-        prompt: str | Sequence[str],
+        prompt: Prompt,
         *,
         count: int = 1,
         seed: int | Sequence[int] | None = None,
@@ -131,7 +138,7 @@ class SingleLayerMethods:
     def vary(
         self,
         image: object,
-        prompt: str | Sequence[str],
+        prompt: Prompt,
         *,
         strength: float = 0.6,
         count: int = 1,
@@ -195,7 +202,7 @@ class SingleLayerMethods:
         self,
         image: object,
         mask: object,
-        prompt: str | Sequence[str],
+        prompt: Prompt,
         *,
         strength: float = 1.0,
         count: int = 1,
@@ -256,7 +263,7 @@ class SingleLayerMethods:
     def upscale(
         self,
         image: object,
-        prompt: str | Sequence[str] = "",
+        prompt: Prompt = "",
         *,
         scale: float = 2.0,
         strength: float | None = None,

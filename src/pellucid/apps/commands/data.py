@@ -1,12 +1,46 @@
 """`pellucid data`: fetches, packs and counts training images."""
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 import click
 
-from pellucid.apps.commands.options import JSON
+from pellucid.apps.commands.options import JSON, Command
 from pellucid.apps.sections import SectionedGroup, option
+
+SHARD = option(
+    "Output",
+    "-o",
+    "--output",
+    type=click.Path(path_type=Path, dir_okay=False),
+    required=True,
+    help="Shard to write.",
+)
+
+
+def size_px_option(section: str, usual: int) -> Callable[[Command], Command]:
+    """Declares --size-px, the side of the square images that a command writes."""
+    return option(
+        section,
+        "--size-px",
+        type=click.IntRange(8),
+        default=usual,
+        show_default=True,
+        help="Height and width in pixels.",
+    )
+
+
+def seed_option(section: str, what: str) -> Callable[[Command], Command]:
+    """Declares --seed, of which a command makes the same `what` again."""
+    return option(
+        section,
+        "--seed",
+        type=click.IntRange(0),
+        default=0,
+        show_default=True,
+        help=f"The same seed gives the same {what}.",
+    )
 
 
 @click.group("data", cls=SectionedGroup)
@@ -40,14 +74,7 @@ def pull(name: str, archives: Path | None, output: Path | None, as_json: bool) -
 
 @data_command.command("pack")
 @click.argument("sets", nargs=-1, required=True)
-@option(
-    "Images",
-    "--size-px",
-    type=click.IntRange(8),
-    default=128,
-    show_default=True,
-    help="Height and width in pixels.",
-)
+@size_px_option("Images", 128)
 @option(
     "Output",
     "--each",
@@ -55,14 +82,7 @@ def pull(name: str, archives: Path | None, output: Path | None, as_json: bool) -
     type=click.IntRange(1),
     help="Images in a shard; several are written, NAME-000000.tar and so on.  [default: one shard]",
 )
-@option(
-    "Output",
-    "-o",
-    "--output",
-    type=click.Path(path_type=Path, dir_okay=False),
-    required=True,
-    help="Shard to write.",
-)
+@SHARD
 @option(
     "Images",
     "--group",
@@ -107,30 +127,9 @@ def pack(sets: tuple[str, ...], size_px: int, shard_length: int | None, output: 
     help="Colours that each image is given, drawn from 12.",
 )
 @option("Images", "--without", multiple=True, metavar="GROUP", help="Group to leave out, such as people.")
-@option(
-    "Images",
-    "--size-px",
-    type=click.IntRange(8),
-    default=128,
-    show_default=True,
-    help="Height and width in pixels.",
-)
-@option(
-    "Images",
-    "--seed",
-    type=click.IntRange(0),
-    default=0,
-    show_default=True,
-    help="The same seed gives the same colours.",
-)
-@option(
-    "Output",
-    "-o",
-    "--output",
-    type=click.Path(path_type=Path, dir_okay=False),
-    required=True,
-    help="Shard to write.",
-)
+@size_px_option("Images", 128)
+@seed_option("Images", "colours")
+@SHARD
 def recolour(
     sets: tuple[str, ...], n_colours: int, without: tuple[str, ...], size_px: int, seed: int, output: Path
 ) -> None:
@@ -159,30 +158,9 @@ def recolour(
 @option(
     "Scenes", "--count", type=click.IntRange(1), default=1000, show_default=True, help="Number of scenes."
 )
-@option(
-    "Scenes",
-    "--size-px",
-    type=click.IntRange(8),
-    default=256,
-    show_default=True,
-    help="Height and width in pixels.",
-)
-@option(
-    "Scenes",
-    "--seed",
-    type=click.IntRange(0),
-    default=0,
-    show_default=True,
-    help="The same seed gives the same scenes.",
-)
-@option(
-    "Output",
-    "-o",
-    "--output",
-    type=click.Path(path_type=Path, dir_okay=False),
-    required=True,
-    help="Shard to write.",
-)
+@size_px_option("Scenes", 256)
+@seed_option("Scenes", "scenes")
+@SHARD
 def layers(
     sets: tuple[str, ...], backgrounds: str, count: int, size_px: int, seed: int, output: Path
 ) -> None:

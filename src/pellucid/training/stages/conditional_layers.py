@@ -31,7 +31,6 @@ class ConditionalLayersStage:
     def __init__(self, recipe: Recipe, samples: Sequence[Sample], device: torch.device) -> None:
         self.recipe, self.device = recipe, device
         self.options = options = recipe.options(ConditionalLayersOptions)
-        torch.manual_seed(recipe.seed)
         self.frozen = with_base_adapter(recipe, device, options.merged_adapter)
         self.scenes = LayerSceneDataset(recipe, samples, self.frozen)
         self.seen = torch.cat([self.scenes.conditions_of(role) for role in options.condition_roles], dim=1)

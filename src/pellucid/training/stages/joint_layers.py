@@ -34,7 +34,6 @@ class JointLayersStage:
         self.recipe, self.device = recipe, device
         self.options = recipe.options(JointLayersOptions)
         hint = self.options.hint_role
-        torch.manual_seed(recipe.seed)
         self.frozen = with_base_adapter(recipe, device, self.options.base_adapter)
         self.scenes = LayerSceneDataset(recipe, samples, self.frozen)
         self.unet = self.frozen.net

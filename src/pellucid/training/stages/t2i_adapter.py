@@ -36,7 +36,6 @@ class T2IAdapterStage:
 
     def __init__(self, recipe: Recipe, pictures: InMemoryDataset, device: torch.device) -> None:
         self.recipe, self.device = recipe, device
-        torch.manual_seed(recipe.seed)
         options = recipe.options(ControlOptions)
         self.frozen = with_base_adapter(recipe, device, options.base_adapter)
         config = getattr(self.frozen.net, "config", {})
