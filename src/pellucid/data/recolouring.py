@@ -138,6 +138,8 @@ def recolour_all(
     for record, rgba in samples:
         drawn = [names[i] for i in rng.permutation(len(names))]
         for name in [name for name in drawn if not held_out(record.label, name)][:each]:
-            label = f"{name} {record.label}"
+            article = "an" if name[0] in "aeiou" else "a"
+            asked = (name, f"{article} {name}")[int(rng.integers(2))]  # people ask in both ways
+            label = f"{asked} {record.label}"
             changed = replace(record, name=f"{record.name}-{name}", label=label, keywords=(), style="")
             yield changed, recolour(rgba, COLOURS[name])
