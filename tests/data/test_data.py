@@ -127,3 +127,11 @@ def test_a_folder_of_pictures_keeps_their_captions_and_alpha(tmp_path: Path) -> 
     (tmp_path / "empty").mkdir()
     with pytest.raises(InputError, match="Expected pictures"):
         list(folder_samples(tmp_path / "empty", 64))
+
+
+def test_a_record_keeps_what_is_known_and_says_nothing_else() -> None:
+    plain = Record(name="a", label="cat")
+    assert not {"weight", "scores", "prompt", "seed", "round"} & plain.to_json().keys()
+    full = Record(name="a", label="cat", weight=2.0, prompt="a cat", seed=3, round=1, scores={"soft": 0.5})
+    assert Record.from_json(full.to_json()) == full
+    assert hash(full) != hash(plain)

@@ -1,13 +1,18 @@
 """One training picture and what is known of it."""
 
 import hashlib
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
 
 import cv2
 import numpy as np
 
 HELD_OUT_SHARE = 0.05
 """Share of pictures that no recipe may train on."""
+
+
+LATER_FIELDS = frozenset({"weight", "url", "prompt", "seed", "model", "round", "scores"})
+"""Fields that the shards of version 0.1 do not have."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,6 +32,19 @@ class Record:
     licence: str = ""
     attribution: str = ""
     soft: float = 0.0
+    weight: float = 1.0
+    """How often training draws this image, relative to one of weight 1; above 0."""
+    url: str = ""
+    """Where it was fetched."""
+    prompt: str = ""
+    """The sentence from which a model made it, with `seed` and `model`."""
+    seed: int = -1
+    model: str = ""
+    """Name and hash of that model."""
+    round: int = 0
+    """Round of screening in which people kept it; 0 for images of the base set."""
+    scores: Mapping[str, float] = field(default_factory=dict, hash=False)
+    """What filters and plug-ins measured, by name."""
 
     @property
     def held_out(self) -> bool:
@@ -36,8 +54,14 @@ class Record:
         return int.from_bytes(digest[:4], "little") < HELD_OUT_SHARE * 2**32
 
     def to_json(self) -> dict[str, object]:
-        """Returns the record as plain JSON values."""
-        return asdict(self)
+        """Returns the record as plain JSON values; later fields stand in it only where they say something."""
+        # shards of earlier versions keep their bytes, and readers of those versions can read new ones
+        unset = asdict(Record(name="", label=""))
+        return {
+            name: value
+            for name, value in asdict(self).items()
+            if name not in LATER_FIELDS or value != unset[name]
+        }
 
     @classmethod
     def from_json(cls, values: dict[str, object]) -> "Record":
