@@ -140,7 +140,9 @@ def test_photographs_of_others_are_left_out() -> None:
     Image.new("RGB", (72, 36), "green").save(content, "JPEG")
     names = ("beach0", "beach7-sfiera", "bwerner1", "station2", "fog10")
     files = {f"./x/images/land/{name}.jpg": content.getvalue() for name in names}
-    common = {"source": "s", "style": "photograph", "licence": "public domain", "attribution": "a"}
+    common = Record(
+        name="", label="", source="s", style="photograph", licence="public domain", attribution="a"
+    )
     found = list(land_samples(common, "land", [files]))
     assert [each.name for each, _ in found] == [
         "land-beach0-left", "land-beach0-right", "land-fog10-left", "land-fog10-right",

@@ -1,5 +1,7 @@
 """Recoloured images: the asked hue, the same alpha, the same shading, and nothing that is held out."""
 
+import re
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -89,7 +91,7 @@ def test_held_out_pairs_are_never_made_and_a_seed_gives_the_same() -> None:
     made = list(recolour_all(samples, 12, seed=1))
     pairs = {(colour, f"thing {i}") for i in range(40) for colour in COLOURS}
     kept = {pair for pair in pairs if not held_out(pair[1], pair[0])}
-    assert {tuple(each.label.split(" ", 1)) for each, _ in made} == kept
+    assert {tuple(re.sub("^an? ", "", record.label).split(" ", 1)) for record, _ in made} == kept
     assert 0.05 < 1 - len(kept) / len(pairs) < 0.15
     assert all(each.style == "" and each.keywords == () for each, _ in made)
     again = list(recolour_all(samples, 12, seed=1))

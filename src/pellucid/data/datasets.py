@@ -9,6 +9,7 @@ from pathlib import Path
 from pellucid.data.emoji import KEYWORDS, NAMES, emoji_samples, fluent, noto
 from pellucid.data.land_photos import land_samples
 from pellucid.data.package_archives import Archive, fetch, read_archive
+from pellucid.data.records import Record
 from pellucid.data.shards import Sample, expanded, write_shard
 from pellucid.errors import InputError
 
@@ -32,8 +33,8 @@ class Source:
     style: str
     licence: str
     attribution: str
-    samples: Callable[[dict[str, str], str, list[dict[str, bytes]]], Iterator[Sample]]
-    """What all records have in common, name of the set, files of its archives -> samples of 256 px."""
+    samples: Callable[[Record, str, list[dict[str, bytes]]], Iterator[Sample]]
+    """A record with what all have in common, name of the set, files of its archives -> samples of 256 px."""
 
 
 SOURCES: dict[str, Source] = {
@@ -89,12 +90,14 @@ def pull(name: str, *, archives: Path | None = None, folder: Path | None = None)
     if shard.exists():
         return shard
     files = [read_archive(fetch(archive, archives or folder)) for archive in source.archives]
-    common = {
-        "source": f"{main.package}@{main.version}",
-        "style": source.style,
-        "licence": source.licence,
-        "attribution": source.attribution,
-    }
+    common = Record(
+        name="",
+        label="",
+        source=f"{main.package}@{main.version}",
+        style=source.style,
+        licence=source.licence,
+        attribution=source.attribution,
+    )
     write_shard(source.samples(common, name, files), shard)
     return shard
 

@@ -3,6 +3,7 @@
 import io
 import json
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -92,13 +93,13 @@ def _names(emojibase: dict[str, bytes], emojilib: dict[str, bytes]) -> Names:
 
 
 def emoji_samples(
-    pictures_of: Callable[[Files], Pictures], common: dict[str, str], name: str, files: list[Files]
+    pictures_of: Callable[[Files], Pictures], common: Record, name: str, files: list[Files]
 ) -> Iterator[Sample]:
     """Yields every emoji that shows an object, with its record.
 
     Args:
         pictures_of: what is in the set's own archive.
-        common: of every record: source, style, licence, attribution.
+        common: a record with what all have in common: source, style, licence, attribution.
         name: of the set.
         files: its archive, `NAMES` and `KEYWORDS`.
     """
@@ -108,13 +109,13 @@ def emoji_samples(
         label, keywords, group = table[_bare(code)]
         rgba = render()
         yield (
-            Record(
+            replace(
+                common,
                 name=f"{name}-{_bare(code)}",
                 label=label,
                 keywords=keywords,
                 group=group,
                 soft=softness(rgba),
-                **common,
             ),
             rgba,
         )

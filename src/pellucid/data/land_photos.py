@@ -4,6 +4,7 @@ import io
 import math
 import re
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
 import cv2
 import numpy as np
@@ -28,11 +29,11 @@ SEEN_AT_PX = 128
 """Side at which fine detail is judged."""
 
 
-def land_samples(common: dict[str, str], name: str, files: list[dict[str, bytes]]) -> Iterator[Sample]:
+def land_samples(common: Record, name: str, files: list[dict[str, bytes]]) -> Iterator[Sample]:
     """Yields two squares of each photograph, left and right, 256 px.
 
     Args:
-        common: of every record: source, style, licence, attribution.
+        common: a record with what all have in common: source, style, licence, attribution.
         name: of the set.
         files: the package.
     """
@@ -50,9 +51,7 @@ def land_samples(common: dict[str, str], name: str, files: list[dict[str, bytes]
         side = min(photograph.shape[:2])
         for part, start in (("left", 0), ("right", photograph.shape[1] - side)):
             square = photograph[:side, start : start + side]
-            record = Record(
-                name=f"{name}-{stem}-{part}", label=scene, keywords=(), group="background", soft=0.0, **common
-            )
+            record = replace(common, name=f"{name}-{stem}-{part}", label=scene, group="background")
             yield record, cv2.resize(square, (CROP_PX, CROP_PX), interpolation=cv2.INTER_AREA)
 
 
