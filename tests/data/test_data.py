@@ -26,12 +26,12 @@ def record(label: str = "red apple", soft: float = 0.0, group: str = "food") -> 
     )  # fmt: skip
 
 
-def picture(seed: int = 0) -> np.ndarray:
+def image(seed: int = 0) -> np.ndarray:
     return np.random.default_rng(seed).integers(0, 256, (24, 20, 4), dtype=np.uint8)
 
 
 def test_a_shard_comes_back_as_it_was_and_in_the_same_bytes(tmp_path: Path) -> None:
-    samples = [(record("red apple"), picture(1)), (record("ice", 0.4), picture(2))]
+    samples = [(record("red apple"), image(1)), (record("ice", 0.4), image(2))]
     paths = [tmp_path / "a.tar", tmp_path / "b.tar"]
     assert [write_shard(samples, path) for path in paths] == [2, 2]
     assert paths[0].read_bytes() == paths[1].read_bytes()
@@ -75,13 +75,13 @@ def test_captions_name_the_style_unless_it_is_plain() -> None:
     assert {"red apple", "a red apple"} <= set(captions(record(), plain=True))
 
 
-def test_a_transparent_picture_stands_for_its_subject() -> None:
+def test_a_transparent_image_stands_for_its_subject() -> None:
     records = [record("ice"), record("lemon"), record("ice", soft=0.4), record("key", group="objects")]
     assert default_images(records, ["food", "objects"], 0) == [2, 3, 1]
     assert default_images(records, ["food", "objects"], 2, first=["lemon"]) == [1, 2]
 
 
-def test_without_groups_every_picture_counts() -> None:
+def test_without_groups_every_image_counts() -> None:
     records = [record("red apple", group="food"), record("cat", group=""), record("owl", group="birds")]
     assert sorted(default_images(records, (), 0)) == [0, 1, 2]
     assert default_images(records, ("birds",), 0) == [2]
@@ -96,7 +96,7 @@ def test_an_unknown_set_and_a_wrong_file_are_refused(tmp_path: Path) -> None:
         fetch(archive, tmp_path)
 
 
-def test_a_folder_of_pictures_keeps_their_captions_and_alpha(tmp_path: Path) -> None:
+def test_a_folder_of_images_keeps_their_captions_and_alpha(tmp_path: Path) -> None:
     (tmp_path / "glass").mkdir()
     rgba = np.zeros((30, 60, 4), np.uint8)
     rgba[:, 20:40] = (200, 10, 10, 128)
@@ -107,10 +107,10 @@ def test_a_folder_of_pictures_keeps_their_captions_and_alpha(tmp_path: Path) -> 
     assert [each.label for each, _ in found] == ["a jar of red glass, half full", "red glass jar"]
     assert captions(found[1][0], plain=False) == ["red glass jar"]
     assert found[0][0].soft > 0.5
-    for _, picture in found:
-        assert picture.shape == (64, 64, 4)
-        assert picture[32, 32, 3] == 128
-        assert not picture[0].any(), "shown whole, with a clear border"
+    for _, rgba in found:
+        assert rgba.shape == (64, 64, 4)
+        assert rgba[32, 32, 3] == 128
+        assert not rgba[0].any(), "shown whole, with a clear border"
     cropped = next(folder_samples(tmp_path, 30, group="background"))[1]
     assert (cropped[:, 15, 3] == 128).all()
     path = tmp_path / "own.tar"
@@ -125,7 +125,7 @@ def test_a_folder_of_pictures_keeps_their_captions_and_alpha(tmp_path: Path) -> 
     ]
     assert labels == [record.label for record, _ in found]
     (tmp_path / "empty").mkdir()
-    with pytest.raises(InputError, match="Expected pictures"):
+    with pytest.raises(InputError, match="Expected images"):
         list(folder_samples(tmp_path / "empty", 64))
 
 

@@ -26,15 +26,15 @@ def record(label: str, group: str, soft: float = 0.0) -> Record:
 
 def ball(soft: float = 0.0) -> Sample:
     rows, columns = np.mgrid[:64, :64] - 31.5
-    picture = np.zeros((64, 64, 4), np.uint8)
-    picture[np.hypot(rows, columns) < 28] = (200, 40, 40, 255)
-    return record("ball", "objects", soft), picture
+    rgba = np.zeros((64, 64, 4), np.uint8)
+    rgba[np.hypot(rows, columns) < 28] = (200, 40, 40, 255)
+    return record("ball", "objects", soft), rgba
 
 
 def land(label: str = "beach") -> Sample:
-    picture = np.full((64, 64, 4), 255, np.uint8)
-    picture[..., 0] = np.arange(64)
-    return record(label, "background"), picture
+    rgba = np.full((64, 64, 4), 255, np.uint8)
+    rgba[..., 0] = np.arange(64)
+    return record(label, "background"), rgba
 
 
 def triples(count: int = 40, *, soft: float = 0.0, seed: int = 0) -> list[Triple]:
@@ -106,7 +106,7 @@ def test_an_arrangement_that_cannot_be_is_refused(wrong: dict[str, object]) -> N
         Arrangement(**wrong)  # type: ignore[arg-type]
 
 
-def test_captions_name_what_each_picture_shows() -> None:
+def test_captions_name_what_each_image_shows() -> None:
     (triple,) = layer_triples([ball()], [land("hills")], 1, size_px=16)
     texts = triple.texts(np.random.default_rng(0), plain=True)
     assert "ball" in texts["foreground"]
@@ -147,7 +147,7 @@ def test_photographs_of_others_are_left_out() -> None:
     assert [each.name for each, _ in found] == [
         "land-beach0-left", "land-beach0-right", "land-fog10-left", "land-fog10-right",
     ]  # fmt: skip
-    assert {picture.shape for _, picture in found} == {(256, 256, 4)}
+    assert {rgba.shape for _, rgba in found} == {(256, 256, 4)}
 
 
 def test_the_command_packs_triples(tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ import torch
 from PIL import Image
 
 from pellucid.data.records import Record
-from pellucid.data.shard_index import counts_of
+from pellucid.data.shard_index import count_shards
 from pellucid.data.shards import expanded, read_shard, resized, write_parts, write_shard
 from pellucid.errors import ConfigError, FileError
 from pellucid.training.data.in_memory import load_images
@@ -135,7 +135,7 @@ def test_too_few_shards_and_stages_that_keep_latents_are_refused(shards: str) ->
 
 def test_counts_are_kept_until_a_shard_changes(shards: str, tmp_path: Path) -> None:
     paths = expanded(shards)
-    found = counts_of(paths, tmp_path / "counts")
+    found = count_shards(paths, tmp_path / "counts")
     assert (
         sum(each.training["food"] for each in found) + sum(each.held_out.get("food", 0) for each in found)
         == 60
@@ -143,7 +143,7 @@ def test_counts_are_kept_until_a_shard_changes(shards: str, tmp_path: Path) -> N
     kept = sorted((tmp_path / "counts").iterdir())
     assert len(kept) == 8
     write_shard(samples(3), Path(paths[0]))
-    assert counts_of(paths, tmp_path / "counts")[0].training == {"food": 3}
+    assert count_shards(paths, tmp_path / "counts")[0].training == {"food": 3}
 
 
 def test_shards_are_read_from_any_file_system(shards: str) -> None:

@@ -1,1 +1,1 @@
-"""Training pictures: sources, records, shards."""
+"""Training images: sources, records, shards."""

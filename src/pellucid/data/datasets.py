@@ -13,6 +13,7 @@ from pellucid.data.records import Record
 from pellucid.data.shards import Sample, expanded, write_shard
 from pellucid.errors import InputError
 
+# Pinned by hash, since scores of two runs compare only if both saw the same images.
 FLUENT = Archive(
     "@lobehub/fluent-emoji-3d", "1.1.0", "c1bb7eee7de090205a232518a9ab4adb3df458bfbe8a1f78232991194c8b2e58"
 )
@@ -26,7 +27,7 @@ LAND = Archive(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Source:
-    """A set of labelled pictures."""
+    """A set of labelled images."""
 
     archives: tuple[Archive, ...]
     """The set's own first."""
@@ -61,7 +62,7 @@ SOURCES: dict[str, Source] = {
     ),
 }
 TRANSPARENT = ("fluent-3d", "noto")
-"""Those of transparent pictures; land-photos are backgrounds for them."""
+"""Those of transparent images; land-photos are backgrounds for them."""
 
 
 def cache_folder() -> Path:
@@ -87,6 +88,7 @@ def pull(name: str, *, archives: Path | None = None, folder: Path | None = None)
     source = SOURCES[name]
     main = source.archives[0]  # the version of the set itself names the shard; name tables follow it
     shard = folder / f"{name}-{main.version}.tar"
+    # shards are written atomically: one that exists is whole
     if shard.exists():
         return shard
     files = [read_archive(fetch(archive, archives or folder)) for archive in source.archives]
@@ -104,4 +106,5 @@ def pull(name: str, *, archives: Path | None = None, folder: Path | None = None)
 
 def shards_of(name: str) -> list[str]:
     """Returns the shards of a set by its name, or of a path, pattern or URL; see `shards.expanded`."""
+    # a set's name wins over a file of that name; write ./noto for the file
     return [str(pull(name))] if name in SOURCES else expanded(name)

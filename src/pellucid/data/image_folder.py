@@ -1,4 +1,4 @@
-"""Pictures of one's own: a folder of files, each with its caption."""
+"""Images of one's own: a folder of files, each with its caption."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,9 +15,9 @@ ENDINGS = (".png", ".webp", ".avif", ".tiff", ".tif", ".jpg", ".jpeg")
 
 
 def folder_samples(folder: Path, size_px: int, *, group: str = "") -> Iterator[Sample]:
-    """Yields every picture below a folder as a square, in the order of their paths.
+    """Yields every image below a folder as a square, in the order of their paths.
 
-    The caption is what stands in a `.txt` of the same name, else the words of the name. Transparent pictures
+    The caption is what stands in a `.txt` of the same name, else the words of the name. Transparent images
     are shown whole, with a clear border; those of the group "background" are cropped.
 
     Args:
@@ -29,13 +29,12 @@ def folder_samples(folder: Path, size_px: int, *, group: str = "") -> Iterator[S
         InputError: there is none.
         FileError: one cannot be read.
     """
+    # sorted, since a record's name holds its number, and file systems list in any order
     paths = sorted(path for path in folder.rglob("*") if path.suffix.lower() in ENDINGS)
     if not paths:
-        raise InputError(
-            f"Expected pictures in {folder}, found none. Known endings are {', '.join(ENDINGS)}."
-        )
+        raise InputError(f"Expected images in {folder}, found none. Known endings are {', '.join(ENDINGS)}.")
     fit = "crop" if group == BACKGROUND else "fit"
-    for number, path in enumerate(track(paths, total=len(paths), label="packing", unit="picture")):
+    for number, path in enumerate(track(paths, total=len(paths), label="packing", unit="image")):
         rgba = fit_rgba(read_rgba(path), size_px, size_px, fit)
         record = Record(
             name=f"{folder.name}-{number:07d}",
@@ -50,10 +49,12 @@ def folder_samples(folder: Path, size_px: int, *, group: str = "") -> Iterator[S
 def _caption(path: Path) -> str:
     text = path.with_suffix(".txt")
     try:
-        written = text.read_text(encoding="utf-8") if text.is_file() else None
+        caption = text.read_text(encoding="utf-8") if text.is_file() else None
     except (OSError, UnicodeDecodeError) as error:
         raise FileError(
             f"Expected a caption as UTF-8 text in {text}, found {first_line(error)}. Save it again."
         ) from None
-    said = path.stem.replace("-", " ").replace("_", " ") if written is None else written
-    return " ".join(said.split()) or "picture"
+    # underscores and hyphens stand for spaces in names of files, but may be meant in a written caption
+    words = path.stem.replace("-", " ").replace("_", " ") if caption is None else caption
+    # a name such as "--.png" leaves no words, and an empty caption would train the unconditional case
+    return " ".join(words.split()) or "picture"

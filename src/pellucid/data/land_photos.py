@@ -40,11 +40,12 @@ def land_samples(common: Record, name: str, files: list[dict[str, bytes]]) -> It
     photographs: list[tuple[str, str, bytes]] = []
     for path, content in sorted(files[0].items()):
         stem = path.rpartition("/")[2].removesuffix(".jpg")
+        # sea3.jpg is one more photograph of the sea
         scene = SCENES.get(stem.rstrip("0123456789"))
         if FOLDER in path and scene and not OTHERS.search(stem):
             photographs.append((stem, scene, content))
     for stem, scene, content in track(
-        photographs, total=len(photographs), label=f"packing {name}", unit="picture"
+        photographs, total=len(photographs), label=f"packing {name}", unit="image"
     ):
         photograph = np.asarray(Image.open(io.BytesIO(content)).convert("RGBA"))
         # photographs are wider than high: two squares show more of one than its middle does
@@ -59,15 +60,17 @@ def calmest(samples: Sequence[Sample], share: float) -> list[Sample]:
     """Returns the images of each label with the least fine detail, which a small model learns first.
 
     Args:
-        samples: pictures of any size.
+        samples: images of any size.
         share: of each label, rounded up; 1 keeps all.
     """
     by_label: dict[str, list[tuple[float, int]]] = {}
     for index, (record, rgba) in enumerate(samples):
+        # all at one size: the larger a photograph, the less its detail changes from pixel to pixel
         small = cv2.resize(rgba[..., :3], (SEEN_AT_PX, SEEN_AT_PX), interpolation=cv2.INTER_AREA)
         detail = float(np.abs(cv2.Laplacian(small.astype(np.float32), cv2.CV_32F)).mean())
         by_label.setdefault(record.label, []).append((detail, index))
+    # by label, since one bound for all would leave out whole scenes, such as cities
     kept = {
-        index for found in by_label.values() for _, index in sorted(found)[: math.ceil(len(found) * share)]
+        index for ranked in by_label.values() for _, index in sorted(ranked)[: math.ceil(len(ranked) * share)]
     }
     return [sample for index, sample in enumerate(samples) if index in kept]

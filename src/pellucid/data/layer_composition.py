@@ -1,6 +1,6 @@
-"""Layer triples: a transparent picture placed on a background, and exactly what both make together.
+"""Layer triples: a transparent image placed on a background, and exactly what both make together.
 
-Pictures are uint8 (h, w, 4), straight alpha. Source: paper section 3.3, with placed pictures instead of
+Images are uint8 (h, w, 4), straight alpha. Source: paper section 3.3, with placed images instead of
 generated ones.
 """
 
@@ -26,9 +26,9 @@ from pellucid.rgba.types import AnyArray
 
 SHADOW_ALPHA = 0.45
 SHADOW_HEIGHT = 0.16
-"""Over the height of what throws it."""
+"""Height of a shadow over the height of what throws it."""
 SOFT = 0.2
-"""`Record.soft` from which a thing, such as smoke, throws none."""
+"""`Record.soft` from which a thing, such as smoke, throws no shadow."""
 PLACES = ("{} on {}", "{} in front of {}", "{}, {}")
 NO_GROUND = frozenset({"sky", "space station", "fog"})
 """Scenes in which things float: they throw no shadow, and are anywhere."""
@@ -45,7 +45,7 @@ class Arrangement:
     scale: tuple[float, float] = (0.45, 0.85)
     """Side of the foreground over that of the canvas, the least and the most."""
     stands_at: tuple[float, float] = (0.72, 0.97)
-    """Where its lowest pixel lies, as a share of the canvas's height."""
+    """Where the foreground's lowest pixel lies, as a share of the canvas's height."""
     overhang: float = 0.125
     """Share of its side that may be cut off at the left, the right and the top."""
     shadow_share: float = 0.5
@@ -79,8 +79,8 @@ class Triple:
 
     def texts(self, rng: np.random.Generator, *, plain: bool) -> dict[str, str]:
         """Draws a caption for each image; `plain` as in `captions`."""
-        said = captions(self.front, plain=plain)
-        front, scene = said[rng.integers(len(said))], self.back.label
+        front_captions = captions(self.front, plain=plain)
+        front, scene = front_captions[rng.integers(len(front_captions))], self.back.label
         article = "" if scene.endswith("s") or scene in ("fog", "lava", "snow", "water") else "a "
         place = PLACES[rng.integers(len(PLACES))].format(front, article + scene)
         return {"foreground": front, "background": article + scene, "composite": place}
@@ -99,7 +99,7 @@ def layer_triples(
     """Yields `count` scenes; the same seed gives the same.
 
     Args:
-        foregrounds: transparent pictures of any size.
+        foregrounds: transparent images of any size.
         backgrounds: opaque ones.
         count: how many scenes.
         size_px: side of the canvas.
@@ -112,40 +112,46 @@ def layer_triples(
         # a generator of its own for each scene: scene 7 is the same however many are made
         rng = np.random.default_rng((seed, number))
         chosen = int(rng.integers(len(foregrounds)))
-        front, picture = foregrounds[chosen]
+        front, front_rgba = foregrounds[chosen]
         if chances is None:
-            back, ground = backgrounds[int(rng.integers(len(backgrounds)))]
+            back, back_rgba = backgrounds[int(rng.integers(len(backgrounds)))]
         else:
-            back, ground = backgrounds[
+            back, back_rgba = backgrounds[
                 int(rng.choice(len(backgrounds), p=chances[chosen] / chances[chosen].sum()))
             ]
-        below = resize_rgba(ground, size_px, size_px)
+        below = resize_rgba(back_rgba, size_px, size_px)
         if rng.random() < 0.5:
+            # mirrored, since photographs are few; copied, since torch takes no negative strides
             below = np.ascontiguousarray(below[:, ::-1])
-        layer = _arranged(picture, front, below, back, arrangement, rng)
+        layer = _arranged(front_rgba, front, below, back, arrangement, rng)
         yield Triple(foreground=layer, background=below, composite=over(layer, below), front=front, back=back)
 
 
 def _arranged(
-    picture: AnyArray,
+    rgba: AnyArray,
     front: Record,
     below: AnyArray,
     back: Record,
-    how: Arrangement,
+    arrangement: Arrangement,
     rng: np.random.Generator,
 ) -> AnyArray:
-    """The foreground's layer: placed, lit by what is behind it, with its shadow."""
+    """Makes the foreground's layer: placed, lit by what is behind it, with its shadow."""
     size_px, floats = len(below), back.label in NO_GROUND
-    side = max(round(size_px * rng.uniform(*how.scale)), 1)
-    thing = resize_rgba(picture, side, side)
+    side = max(round(size_px * rng.uniform(*arrangement.scale)), 1)
+    # at least one pixel, for canvases of tests
+    thing = resize_rgba(rgba, side, side)
+    # images have clear margins: what stands on the ground is the lowest visible pixel, not the image's edge
     rows = np.flatnonzero(thing[..., 3].max(axis=1))
     lowest = int(rows[-1]) + 1 if len(rows) else side
-    out = int(side * how.overhang)
-    top = max(round(size_px * rng.uniform(*how.stands_at)) - lowest, -out)
+    # only the sides and the top may be cut off; a thing without its foot would seem to float
+    out = int(side * arrangement.overhang)
+    top = max(round(size_px * rng.uniform(*arrangement.stands_at)) - lowest, -out)
+    # drawn even for things that stand, so that what is drawn below does not depend on the scene
     anywhere = int(rng.integers(-out, size_px - side + out + 1))
     left = int(rng.integers(-out, size_px - side + out + 1))
-    layer = lit(_pasted(thing, size_px, anywhere if floats else top, left), below, how.light)
-    shadow = rng.random() < how.shadow_share and front.soft < SOFT and not floats
+    layer = lit(_pasted(thing, size_px, anywhere if floats else top, left), below, arrangement.light)
+    shadow = rng.random() < arrangement.shadow_share and front.soft < SOFT and not floats
+    # the shadow is part of the foreground's layer: the composite stays *over* of two layers, exactly
     return over(layer, _shadow(layer)) if shadow else layer
 
 
@@ -154,6 +160,7 @@ def lit(layer: AnyArray, below: AnyArray, light: float) -> AnyArray:
     weight = layer[..., 3].astype(np.float64)
     if not light or not weight.any():
         return layer
+    # weighted by alpha: glass takes as much of the light as it covers
     mean = np.tensordot(weight, below[..., :3] / 255, axes=2) / weight.sum()
     # 0.01 keeps a black background from making the power 0 or undefined
     gains = np.clip((np.maximum(mean, 0.01) / MID_LIGHT) ** light, *GAINS)
@@ -174,7 +181,7 @@ def _pasted(thing: AnyArray, size_px: int, top: int, left: int) -> AnyArray:
 
 
 def _shadow(layer: AnyArray) -> AnyArray:
-    """A soft dark ellipse where the thing meets the ground: its lowest fifth, flattened and blurred."""
+    """Draws a soft dark ellipse where the thing meets the ground: its lowest fifth, flattened and blurred."""
     alpha = layer[..., 3]
     rows = np.flatnonzero(alpha.max(axis=1))
     shadow = np.zeros_like(layer)
@@ -185,8 +192,10 @@ def _shadow(layer: AnyArray) -> AnyArray:
     columns = np.flatnonzero(foot > 127)
     if not len(columns):
         return shadow
+    # the ellipse is a tenth wider than the foot (11/20 on each side) and lies on the lowest row
     centre = (int(columns[0]) + int(columns[-1])) // 2, int(rows[-1])
     axes = max((int(columns[-1]) - int(columns[0])) * 11 // 20, 1), max(round(height * SHADOW_HEIGHT / 2), 1)
+    # one radius of 0 would draw a line, hence at least 1 above
     mask = np.zeros(alpha.shape, np.uint8)
     cv2.ellipse(mask, centre, axes, 0, 0, 360, 255, -1)
     sigma = max(axes[1] / 1.5, 0.8)
@@ -205,10 +214,11 @@ def write_triples(triples: Iterable[Triple], path: Path, *, seed: int = 0) -> in
         for number, triple in enumerate(triples):
             name, count = f"scene-{number:05d}", number + 1
             for role in ("foreground", "background", "composite"):
-                picture = io.BytesIO()
-                Image.fromarray(getattr(triple, role), "RGBA").save(picture, "png")
-                add_member(tar, f"{name}.{role}.png", picture.getvalue())
+                png = io.BytesIO()
+                Image.fromarray(getattr(triple, role), "RGBA").save(png, "png")
+                add_member(tar, f"{name}.{role}.png", png.getvalue())
             about = {
+                # the scene's own generator again: its captions do not depend on how many scenes went before
                 "texts": triple.texts(np.random.default_rng((seed, number)), plain=True),
                 "of": [triple.front.name, triple.back.name],
                 "licences": [triple.front.licence, triple.back.licence],

@@ -23,16 +23,17 @@ class Archive:
 
     @property
     def file(self) -> str:
-        """The name that `npm pack` or `apt-get download` gives it."""
+        """Returns the name that `npm pack` or `apt-get download` gives it."""
         if self.registry == "deb":
             return f"{self.package}_{self.version}_all.deb"
         return f"{self.package.removeprefix('@').replace('/', '-')}-{self.version}.tgz"
 
     @property
     def command(self) -> list[str]:
-        """Fetches it into the folder in which it runs."""
+        """Returns the command that fetches it into the folder in which it runs."""
         if self.registry == "deb":
             return ["apt-get", "download", "-qq", f"{self.package}={self.version}"]
+        # npm and apt know the user's mirror and proxy, which a plain download would not
         return ["npm", "pack", "--silent", f"{self.package}@{self.version}"]
 
 
@@ -78,6 +79,7 @@ def read_archive(path: Path) -> dict[str, bytes]:
 
 def _data_of(package: Path) -> bytes:
     try:
+        # a .deb is an ar archive whose inner compression differs by age (gz, xz, zstd); dpkg knows them all
         command = ["dpkg-deb", "--fsys-tarfile", str(package)]
         return subprocess.run(command, check=True, capture_output=True, timeout=600).stdout
     except (OSError, subprocess.SubprocessError) as error:

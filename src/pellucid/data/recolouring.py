@@ -17,6 +17,7 @@ from pellucid.rgba.types import RGBA8
 
 Floats = NDArray[np.float64]
 
+# From linear sRGB: Ottosson's two matrices, colour space and cones, multiplied.
 TO_LMS = np.array(
     [
         [0.4122214708, 0.5363325363, 0.0514459929],
@@ -97,17 +98,20 @@ def recolour(rgba: RGBA8, colour: Colour) -> RGBA8:
     if not visible.any():
         return rgba.copy()
     lab = to_oklab(rgba[visible][:, :3].astype(np.float64) / 255)
+    # rounding may leave black a little below 0, and a negative number has no power
     lightness, chroma = lab[:, 0].clip(1e-4, 1), np.hypot(lab[:, 1], lab[:, 2])
     weight = rgba[visible][:, 3] / 255
     coloured = chroma >= GREY_CHROMA
     tinted = weight[coloured].sum() < 0.25 * weight.sum()  # mostly grey: a wheel, a ghost, a spoon
     chosen = np.ones_like(coloured) if tinted else coloured
+    # clipped: a median of 1 would divide by 0, and one of 0 would send the power to it
     power = np.log(colour.lightness) / np.log(np.median(lightness[chosen]).clip(0.02, 0.98))
     new_lightness = np.where(chosen, lightness**power, lightness)
     if tinted:  # most colour at middle lightness, none at black and white
         new_chroma = colour.chroma * (4 * new_lightness * (1 - new_lightness)).clip(0, 1) ** 0.5
     else:
         new_chroma = chroma * colour.chroma / max(float(np.median(chroma[chosen])), GREY_CHROMA)
+        # 0.32 is about the strongest colour of sRGB (magenta); more would only be cut off channel by channel
         new_chroma = np.minimum(new_chroma, 0.32)
     new_chroma = np.where(chosen, new_chroma, chroma)
     hue = np.where(chosen, np.radians(colour.hue), np.arctan2(lab[:, 2], lab[:, 1]))
@@ -119,6 +123,7 @@ def recolour(rgba: RGBA8, colour: Colour) -> RGBA8:
 
 def held_out(subject: str, colour: str) -> bool:
     """Tells whether a pair is kept for measuring: fixed by a hash of both words, the same in every set."""
+    # not hash(), which differs from process to process
     digest = hashlib.sha256(f"{colour} {subject}".encode()).digest()
     return int.from_bytes(digest[:4], "little") < HELD_OUT_SHARE * 2**32
 
@@ -141,5 +146,6 @@ def recolour_all(
             article = "an" if name[0] in "aeiou" else "a"
             asked = (name, f"{article} {name}")[int(rng.integers(2))]  # people ask in both ways
             label = f"{asked} {record.label}"
+            # keywords may name the former colour ("red fruit"), and a style would add captions without the new
             changed = replace(record, name=f"{record.name}-{name}", label=label, keywords=(), style="")
             yield changed, recolour(rgba, COLOURS[name])

@@ -1,4 +1,4 @@
-"""One training picture and what is known of it."""
+"""One training image and what is known of it."""
 
 import hashlib
 from collections.abc import Mapping
@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 
 HELD_OUT_SHARE = 0.05
-"""Share of pictures that no recipe may train on."""
+"""Share of images that no recipe may train on."""
 
 
 LATER_FIELDS = frozenset({"weight", "url", "prompt", "seed", "model", "round", "scores"})
@@ -17,7 +17,7 @@ LATER_FIELDS = frozenset({"weight", "url", "prompt", "seed", "model", "round", "
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Record:
-    """What a shard says of one picture.
+    """What a shard says of one image.
 
     `name` is unique in its set. `soft` is the share of the visible area that is partly transparent at least
     five pixels deep: glass, smoke or glow, not an anti-aliased edge.
@@ -48,9 +48,11 @@ class Record:
 
     @property
     def held_out(self) -> bool:
-        """Whether this picture is kept for measuring: fixed by a hash of the label, the same in every set."""
+        """Tells whether this image is kept for measuring: by a hash of its label, the same in every set."""
         # by label and not by name, so that the same thing is never trained on in another style
+        # not hash(), which differs from process to process
         digest = hashlib.sha256(self.label.encode()).digest()
+        # four bytes of a digest are a uniform number below 2^32
         return int.from_bytes(digest[:4], "little") < HELD_OUT_SHARE * 2**32
 
     def to_json(self) -> dict[str, object]:
@@ -70,11 +72,11 @@ class Record:
 
 
 def captions(record: Record, *, plain: bool) -> list[str]:
-    """Sentences that ask for this picture; each names its style unless `plain` says that it is the default.
+    """Makes sentences that ask for this image; they name its style unless `plain` says it is the default.
 
     Args:
-        record: the picture.
-        plain: whether this picture is the one meant when nobody asks for a style.
+        record: of the image.
+        plain: whether this image is the one meant when nobody asks for a style.
     """
     if not record.style:  # a caption of one's own
         return [record.label]
@@ -82,6 +84,7 @@ def captions(record: Record, *, plain: bool) -> list[str]:
     if not plain:
         return styled
     article = "an" if record.label[0].lower() in "aeiou" else "a"
+    # six words make three captions; later keywords are remote associations
     words = [word for word in record.keywords if word != record.label][:6]
     lists = [
         f"{record.label}, {first}, {second}" for first, second in zip(words[::2], words[1::2], strict=False)
@@ -99,5 +102,6 @@ def softness(rgba: np.ndarray) -> float:
     """
     alpha = rgba[..., 3]
     partly = ((alpha > 12) & (alpha < 243)).astype(np.uint8)
+    # a pixel stays if all of the 5 x 5 around it are partly transparent; outlines are thinner than that
     deep = cv2.erode(partly, np.ones((5, 5), np.uint8))
     return float(deep.sum() / max(1, int((alpha > 0).sum())))

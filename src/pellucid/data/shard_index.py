@@ -1,4 +1,4 @@
-"""How many pictures shards hold, so that their order can be known without reading them."""
+"""How many images shards hold, so that their order can be known without reading them."""
 
 import hashlib
 import json
@@ -19,13 +19,13 @@ from pellucid.files.atomic import write_atomically
 
 @dataclass(frozen=True, slots=True)
 class Counts:
-    """Pictures of one shard by their group: those to train on, and those held out."""
+    """Images of one shard by their group: those to train on, and those held out."""
 
     training: dict[str, int]
     held_out: dict[str, int]
 
 
-def counts_of(shards: Sequence[str], folder: Path) -> list[Counts]:
+def count_shards(shards: Sequence[str], folder: Path) -> list[Counts]:
     """Counts the images of shards, in the order of the shards.
 
     A shard that was not counted yet is read once, whole. It is counted again when its size or its time
@@ -40,37 +40,41 @@ def counts_of(shards: Sequence[str], folder: Path) -> list[Counts]:
     """
     # threads, because a remote shard is waited for, not computed
     with ThreadPoolExecutor(min(16, 2 * (os.cpu_count() or 1))) as pool:
-        return list(pool.map(partial(_counts_of, folder), shards))
+        return list(pool.map(partial(_count_shard, folder), shards))
 
 
 def count(groups: Iterable[tuple[str, bool]]) -> Counts:
     """Counts images, given the group of each and whether it is held out."""
-    found = Counter(groups)
+    numbers = Counter(groups)
     training, held_out = (
-        {group: number for (group, held), number in found.items() if held == wanted}
+        {group: number for (group, held), number in numbers.items() if held == wanted}
         for wanted in (False, True)
     )
     return Counts(training, held_out)
 
 
-def _counts_of(folder: Path, shard: str) -> Counts:
+def _count_shard(folder: Path, shard: str) -> Counts:
+    # named by a hash: a URL is no file name, and half of the digest keeps paths short
     path = folder / f"{hashlib.sha256(stamp(shard).encode()).hexdigest()[:32]}.json"
     if path.exists():
         return Counts(**json.loads(path.read_text()))
-    found = count((record.group, record.held_out) for record, _ in read_packed(shard))
+    counts = count((record.group, record.held_out) for record, _ in read_packed(shard))
     folder.mkdir(parents=True, exist_ok=True)
-    write_atomically(path, json.dumps(asdict(found)).encode())
-    return found
+    # several processes may count one shard at once; each writes the same
+    write_atomically(path, json.dumps(asdict(counts)).encode())
+    return counts
 
 
 def stamp(shard: str) -> str:
-    """Returns what tells a shard from an earlier one of its name: its size, and its time or tag if known."""
+    """Returns what distinguishes a shard from an earlier one of its name: its size, and its time or tag."""
     try:
         about = filesystem(get_protocol(shard)).info(shard)
     except Exception:  # noqa: BLE001 - file systems have errors of their own, and reading it tells what is wrong
         return shard
     name = str(about.get("name", shard))
     parts = [
-        about.get(key) for key in ("size", "mtime", "ETag", "etag", "LastModified", "created", "updated")
+        # named differently by file systems: mtime locally, ETag and LastModified in S3, updated at Google
+        about.get(key)
+        for key in ("size", "mtime", "ETag", "etag", "LastModified", "created", "updated")
     ]
     return json.dumps([name, *map(str, parts)])

@@ -21,7 +21,7 @@ from pellucid.files.atomic import open_atomically
 from pellucid.rgba.resizing import resize_rgba
 
 Sample = tuple[Record, np.ndarray]
-"""A record and its picture: uint8 (h, w, 4), straight alpha."""
+"""A record and its image: uint8 (h, w, 4), straight alpha."""
 
 
 def write_shard(samples: Iterable[Sample], path: Path, *, small: bool = False) -> int:
@@ -42,10 +42,11 @@ def write_shard(samples: Iterable[Sample], path: Path, *, small: bool = False) -
     with open_atomically(path) as file, tarfile.open(fileobj=file, mode="w") as tar:
         for record, rgba in samples:
             count += 1
-            picture, kind = io.BytesIO(), "webp" if small else "png"
-            Image.fromarray(rgba, "RGBA").save(picture, kind, lossless=True)
+            packed, kind = io.BytesIO(), "webp" if small else "png"
+            # WebP forgets colours under an alpha of 0 without exact=True; padding replaces them anyway
+            Image.fromarray(rgba, "RGBA").save(packed, kind, lossless=True)
             name = record.name.replace(".", "_")  # WebDataset takes all after the first dot for a kind
-            add_member(tar, f"{name}.{kind}", picture.getvalue())
+            add_member(tar, f"{name}.{kind}", packed.getvalue())
             add_member(tar, f"{name}.json", json.dumps(record.to_json(), sort_keys=True).encode())
     return count
 
@@ -60,6 +61,7 @@ def write_parts(samples: Iterable[Sample], path: Path, each: int) -> tuple[list[
     left = iter(samples)
     paths: list[Path] = []
     count = 0
+    # one shard in memory at a time: sets are larger than memory
     while some := list(islice(left, each)):
         paths.append(path.with_name(f"{path.stem}-{len(paths):06d}.tar"))
         count += write_shard(some, paths[-1], small=True)
@@ -73,21 +75,22 @@ def resized(shards: Iterable[Path | str], size_px: int) -> Iterator[Sample]:
 
 
 def expanded(name: str) -> list[str]:
-    """Shards by a name that may have braces, as in s3://bucket/set-{000000..000099}.tar, or a local pattern.
+    """Lists shards by a name that may have braces, as in s3://bucket/set-{000000..000099}.tar, or a pattern.
 
     Raises:
         FileError: no file fits the pattern.
     """
     if "{" in name:
+        # imported here, because only names with braces need it
         from webdataset.shardlists import expand_urls
 
         return [each for brace in expand_urls(name) for each in expanded(brace)]
     if "://" in name or not set("*?[") & set(name):
         return [name]
-    found = sorted(glob(name))  # noqa: PTH207 - Path.glob takes no absolute patterns
-    if not found:
+    paths = sorted(glob(name))  # noqa: PTH207 - Path.glob takes no absolute patterns
+    if not paths:
         raise FileError(f"Expected shards that fit {name}, found none. Check the pattern.")
-    return found
+    return paths
 
 
 def opened(shard: Path | str) -> io.BufferedIOBase:
@@ -124,12 +127,12 @@ def read_shard(path: Path | str) -> Iterator[Sample]:
     """
     for record, packed in read_packed(path):
         try:
-            picture = decoded(packed)
+            rgba = decoded(packed)
         except (OSError, ValueError) as error:
             raise FileError(
                 f"{path} is no readable shard: {record.name}: {error}. Make it with `pellucid data pull`."
             ) from error
-        yield record, picture
+        yield record, rgba
 
 
 def decoded(packed: bytes) -> np.ndarray:
@@ -138,19 +141,21 @@ def decoded(packed: bytes) -> np.ndarray:
 
 
 def read_packed(path: Path | str) -> Iterator[tuple[Record, bytes]]:
-    """Yields the samples of a shard in its order, each picture as the file that it is.
+    """Yields the samples of a shard in its order, each image as the file that it is.
 
     Raises:
         FileError: the shard is absent or none.
     """
     try:
         with opened(path) as file, tarfile.open(fileobj=file) as tar:
+            # listed first, since in other people's shards a record may stand before or after its image
             members = {member.name: member for member in tar}
             for name in [name for name in members if name.endswith(".json")]:
                 record = Record.from_json(json.loads(_content(tar, members[name])))
                 stem = name.removesuffix("json")
                 member = members.get(f"{stem}png") or members[f"{stem}webp"]
                 yield record, _content(tar, member)
+    # `opened` has said already what is wrong with a remote shard
     except FileError:
         raise
     except (OSError, tarfile.TarError, KeyError, ValueError, TypeError) as error:

@@ -20,7 +20,7 @@ from torch import Tensor
 
 from pellucid.data.datasets import cache_folder
 from pellucid.data.records import Record
-from pellucid.data.shard_index import counts_of
+from pellucid.data.shard_index import count_shards
 from pellucid.data.shards import decoded, read_packed
 from pellucid.errors import ConfigError, FileError
 from pellucid.training.data.in_memory import InMemoryDataset, augmented, prepared, shards, wanted
@@ -238,7 +238,7 @@ def open_stream(recipe: Recipe) -> StreamingDataset:
         FileError: a shard is absent or none.
     """
     names = shards(recipe)
-    counts = counts_of(names, cache_folder() / "counts")
+    counts = count_shards(names, cache_folder() / "counts")
     sizes = [sum(n for group, n in each.training.items() if wanted(recipe, group)) for each in counts]
     filled = [index for index, size in enumerate(sizes) if size]
     if len(filled) < recipe.accumulation:
