@@ -146,6 +146,6 @@ def recolour_all(
             article = "an" if name[0] in "aeiou" else "a"
             asked = (name, f"{article} {name}")[int(rng.integers(2))]  # people ask in both ways
             label = f"{asked} {record.label}"
-            # keywords may name the former colour ("red fruit"), and a style would add captions without the new
+            # keywords may name the colour before ("red fruit"), and a style would add captions without it
             changed = replace(record, name=f"{record.name}-{name}", label=label, keywords=(), style="")
             yield changed, recolour(rgba, COLOURS[name])
