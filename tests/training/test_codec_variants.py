@@ -128,7 +128,7 @@ def test_a_carrier_learns_and_moves_its_own_weights_alone(
 @pytest.mark.parametrize("carrier", CARRIERS)
 @pytest.mark.parametrize(("channels", "pixels"), SHAPES)
 @torch.no_grad()
-def test_what_is_exported_gives_the_same_pictures_and_scores(
+def test_what_is_exported_gives_the_same_images_and_scores(
     tmp_path: Path, channels: int, pixels: int, carrier: str
 ) -> None:
     stage, run = begun(tmp_path, channels, pixels, carrier)

@@ -16,7 +16,7 @@ from pellucid.data.records import Record
 from pellucid.data.shards import write_shard
 
 RECIPE = """
-data = ["{folder}/pictures.tar"]
+data = ["{folder}/images.tar"]
 size_px = 16
 [vae]
 steps = 40
@@ -70,7 +70,7 @@ def complains(done: subprocess.CompletedProcess[str], output: Path) -> None:
 
 
 @pytest.fixture
-def pictures(tmp_path: Path) -> Path:
+def images(tmp_path: Path) -> Path:
     """A folder with a shard."""
     rng = np.random.default_rng(0)
     about = {"keywords": (), "group": "food", "source": "", "style": "", "licence": "", "attribution": ""}
@@ -82,7 +82,7 @@ def pictures(tmp_path: Path) -> Path:
             )
             for i in range(40)
         ),
-        tmp_path / "pictures.tar",
+        tmp_path / "images.tar",
     )
     return tmp_path
 
@@ -108,17 +108,17 @@ def fill(disk: Path, room: int) -> Path:
 
 
 @pytest.mark.slow
-def test_a_full_disk_ends_a_run_that_then_goes_on(pictures: Path, small_disk: Path) -> None:
+def test_a_full_disk_ends_a_run_that_then_goes_on(images: Path, small_disk: Path) -> None:
     output = small_disk / "run"
-    assert train(pictures, output, "--budget", "0.00001").returncode == 0
+    assert train(images, output, "--budget", "0.00001").returncode == 0
     size = (output / "checkpoint.pt").stat().st_size
     for room in (0, 16 * 1024, size // 2):
         filler = fill(small_disk, room)
-        complains(train(pictures, output), output)
+        complains(train(images, output), output)
         filler.unlink()
-    assert train(pictures, output).returncode == 0
-    assert train(pictures, pictures / "whole").returncode == 0
-    states = [torch.load(each / "checkpoint.pt", weights_only=True) for each in (output, pictures / "whole")]
+    assert train(images, output).returncode == 0
+    assert train(images, images / "whole").returncode == 0
+    states = [torch.load(each / "checkpoint.pt", weights_only=True) for each in (output, images / "whole")]
     for name, value in states[0]["average"].items():
         assert torch.equal(value, states[1]["average"][name]), name
     lines = [json.loads(line) for line in (output / "log.jsonl").read_text().splitlines()]
@@ -126,12 +126,12 @@ def test_a_full_disk_ends_a_run_that_then_goes_on(pictures: Path, small_disk: Pa
 
 
 @pytest.mark.slow
-def test_a_limit_on_files_ends_a_run(pictures: Path, tmp_path: Path) -> None:
+def test_a_limit_on_files_ends_a_run(images: Path, tmp_path: Path) -> None:
     output = tmp_path / "run"
-    assert train(pictures, output, "--budget", "0.00001").returncode == 0
+    assert train(images, output, "--budget", "0.00001").returncode == 0
     size = (output / "checkpoint.pt").stat().st_size
 
     def limit() -> None:
         resource.setrlimit(resource.RLIMIT_FSIZE, (size // 2, size // 2))
 
-    complains(train(pictures, output, before=limit), output)
+    complains(train(images, output, before=limit), output)

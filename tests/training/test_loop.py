@@ -31,7 +31,7 @@ def recipe(steps: int = 6, **values: object) -> Recipe:
     return Recipe(stage="vae", data=(), steps=steps, **(usual | {"model": TINY} | values))  # type: ignore[arg-type]
 
 
-def pictures() -> InMemoryDataset:
+def images() -> InMemoryDataset:
     generator = torch.Generator().manual_seed(7)
     records = [
         Record(
@@ -47,7 +47,7 @@ def pictures() -> InMemoryDataset:
 
 def run(folder: Path, steps: int = 6, **values: object) -> Trainer:
     made = recipe(steps, **values)
-    return Trainer(made, VAEStage(made, pictures(), torch.device("cpu")), folder)
+    return Trainer(made, VAEStage(made, images(), torch.device("cpu")), folder)
 
 
 def weights(each: Trainer) -> Mapping[str, Tensor]:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from test_loop import TINY, pictures
+from test_loop import TINY, images
 
 from pellucid.errors import ConfigError
 from pellucid.training.recipe import Recipe, read_recipe
@@ -16,7 +16,7 @@ from pellucid.training.trainer import Trainer
 def run(folder: Path, **values: object) -> Trainer:
     usual = {"steps": 4, "sample_every": 0, "batch_size": 4, "size_px": 16}
     made = Recipe(stage="vae", data=(), model=TINY, **(usual | values))  # type: ignore[arg-type]
-    return Trainer(made, VAEStage(made, pictures(), torch.device("cpu")), folder)
+    return Trainer(made, VAEStage(made, images(), torch.device("cpu")), folder)
 
 
 @pytest.mark.parametrize(
@@ -55,7 +55,7 @@ def test_eight_bits_train_and_resume(tmp_path: Path) -> None:
             stage="vae", data=(), model=TINY, steps=8, batch_size=4, size_px=16, sample_every=0,
             optimizer="adamw-8bit",
         )  # fmt: skip
-        return Trainer(recipe, VAEStage(recipe, pictures(), torch.device("cuda")), tmp_path)
+        return Trainer(recipe, VAEStage(recipe, images(), torch.device("cuda")), tmp_path)
 
     first = made()
     first.one_step()

@@ -27,7 +27,7 @@ from pellucid.training.trainer import Trainer
 
 RECIPES = Path(__file__).parents[2] / "recipes"
 RECIPE = """
-data = ["{folder}/pictures.tar"]
+data = ["{folder}/images.tar"]
 size_px = 16
 [vae]
 steps = 8
@@ -99,9 +99,9 @@ def samples(group: str, size_px: int, count: int) -> list[Sample]:
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    """Sixty pictures, a recipe, and a run of one process in `one`."""
+    """Sixty images, a recipe, and a run of one process in `one`."""
     torch.set_num_threads(1)
-    write_shard(samples("food", 16, 60), tmp_path / "pictures.tar")
+    write_shard(samples("food", 16, 60), tmp_path / "images.tar")
     (tmp_path / "recipe.toml").write_text(RECIPE.format(folder=tmp_path))
     recipe = read_recipe(tmp_path / "recipe.toml", "vae")
     Trainer(recipe, make_stage(recipe, torch.device("cpu")), tmp_path / "one").train()

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 from click.testing import CliRunner
-from test_loop import TINY, pictures, recipe, run
+from test_loop import TINY, images, recipe, run
 from test_stages import RECIPE, shard
 
 import pellucid
@@ -233,13 +233,13 @@ def test_two_captions_are_enough_to_train_and_to_measure(labels: str) -> None:
     records = labelled(labels)
     flags = held_out_flags(records)
     assert set(flags) == {True, False}
-    for label in set(labels):  # pictures of one caption are on one side
+    for label in set(labels):  # images of one caption are on one side
         assert len({flag for record, flag in zip(records, flags, strict=True) if record.label == label}) == 1
     if {record.held_out for record in records} == {True, False}:
         assert flags == [record.held_out for record in records]
 
 
-def test_pictures_of_one_caption_are_refused_before_the_run(tmp_path: Path) -> None:
+def test_images_of_one_caption_are_refused_before_the_run(tmp_path: Path) -> None:
     one = InMemoryDataset(labelled("xxxx"), torch.zeros(4, 4, 16, 16, dtype=torch.uint8))
     with pytest.raises(ConfigError, match=r"two captions or more.*found 4 to train on and 0 held out"):
         VAEStage(recipe(sample_every=2), one, CPU)
@@ -266,7 +266,7 @@ def test_the_released_codecs_shape_is_what_a_vae_of_eight_pixels_gets() -> None:
 
 
 def test_a_size_that_cannot_be_halved_is_one_clear_error(tmp_path: Path) -> None:
-    found = InMemoryDataset(pictures().records, torch.zeros(12, 4, 60, 60, dtype=torch.uint8))
+    found = InMemoryDataset(images().records, torch.zeros(12, 4, 60, 60, dtype=torch.uint8))
     made = recipe(size_px=60)
     with pytest.raises(ConfigError, match=r"multiple of 8 for these networks, got 60. Set it to 56 or 64"):
         VAEStage(made, found, CPU)
@@ -286,7 +286,7 @@ def test_the_last_step_is_in_the_log(tmp_path: Path) -> None:
 def test_packing_names_the_broken_file(tmp_path: Path) -> None:
     from PIL import Image
 
-    folder = tmp_path / "pictures"
+    folder = tmp_path / "images"
     folder.mkdir()
     Image.fromarray(np.zeros((8, 8, 4), np.uint8)).save(folder / "good.png")
     (folder / "bad.png").write_bytes(b"\x89PNG\r\n\x1a\n broken")

@@ -1,4 +1,4 @@
-"""All stages in turn on a handful of pictures: a whole model comes out, and a second call goes on."""
+"""All stages in turn on a handful of images: a whole model comes out, and a second call goes on."""
 
 import json
 import shutil
@@ -213,11 +213,11 @@ def test_layers_made_from_others_as_channels_are_found_by_the_model(
     pipe = pellucid.load(model)
     layered = {task: len(modes) for task, modes in pipe.tasks.items() if modes[-1].conditions}
     assert layered == tasks
-    picture = np.random.default_rng(0).integers(0, 256, (32, 32, 4), np.uint8)
+    image = np.random.default_rng(0).integers(0, 256, (32, 32, 4), np.uint8)
     if len(concat) == 1:
         settings = {"seed": 1, "num_inference_steps": 2}
         task = getattr(pipe, next(iter(tasks)))
-        shown, other = task(picture, "lemon", **settings), task(255 - picture, "lemon", **settings)
+        shown, other = task(image, "lemon", **settings), task(255 - image, "lemon", **settings)
         made = [next(each for each in scene.layers if each.name == frames).image for scene in (shown, other)]
         assert (made[0] != made[1]).any(), "what is shown reaches the model"
 
@@ -236,8 +236,8 @@ def check_layers(model: Path, frames: list[str], hint: str, task: str) -> None:
     mode = pipe.tasks[task][0]
     assert [output.role for output in mode.outputs] == frames
     assert [condition.role for condition in mode.conditions] == ([hint] if hint else [])
-    picture = np.random.default_rng(0).integers(0, 256, (32, 32, 4), np.uint8)
-    given = ("lemon", "beach") if task == "joint" else (picture, "lemon")
+    image = np.random.default_rng(0).integers(0, 256, (32, 32, 4), np.uint8)
+    given = ("lemon", "beach") if task == "joint" else (image, "lemon")
     settings = {"seed": 1, "num_inference_steps": 2}
     scene = getattr(pipe, task)(*given, **settings)
     named = {layer.name for layer in (*scene.layers, *scene.references)}
@@ -267,8 +267,8 @@ def test_loras_learn_backgrounds_on_the_plain_unet(recipe: Path, whole: Path, tm
     assert [mode.name for mode in pipe.tasks["joint"]] == ["mini", "mini-background"]
     settings = {"seed": 1, "num_inference_steps": 2}
     scene = pipe.joint("lemon", "beach", **settings)
-    picture = scene.layers[1].image
-    assert (pipe.background_for(picture, "beach", **settings).layers[0].image == scene.layers[0].image).all()
+    image = scene.layers[1].image
+    assert (pipe.background_for(image, "beach", **settings).layers[0].image == scene.layers[0].image).all()
     pipe.adapters.set(pipe.tasks["joint"][1].source)  # between calls the single layer's is back
     weight = pipe.pipeline.unet.get_parameter("mid_block.attentions.0.transformer_blocks.0.attn1.to_q.weight")
     name = "mid_block.attentions.0.transformer_blocks.0.attn1.to_q.weight::lora::"
@@ -289,7 +289,7 @@ def test_layers_need_backgrounds_and_roles_that_exist(recipe: Path, whole: Path)
             make_stage(read_recipe(recipe, "layers", {"init": str(whole), **table}), device)
 
 
-def test_layers_take_all_pictures_or_one_of_each_subject(recipe: Path, whole: Path) -> None:
+def test_layers_take_all_images_or_one_of_each_subject(recipe: Path, whole: Path) -> None:
     names: list[set[str]] = []
     for groups in ("[]", '["food"]'):
         table = {"init": str(whole), "groups": groups, "model.scenes": "60", "model.pairing_strength": "20.0"}
@@ -322,7 +322,7 @@ def test_only_what_the_recipe_names_is_trained(whole: Path) -> None:
     assert all(".attn1." in name or ".attn2." in name for name in offsets)
 
 
-def test_control_moves_its_network_alone_and_reaches_pictures(
+def test_control_moves_its_network_alone_and_reaches_images(
     recipe: Path, whole: Path, tmp_path: Path
 ) -> None:
     device = torch.device("cpu")

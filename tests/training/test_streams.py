@@ -1,4 +1,4 @@
-"""Pictures from shards: every one once an epoch, the same after a kill, in the layout of WebDataset."""
+"""Images from shards: every one once an epoch, the same after a kill, in the layout of WebDataset."""
 
 import gc
 import json
@@ -26,7 +26,7 @@ TINY = {"block_out_channels": (3, 12, 8, 16), "layers_per_block": 1, "latent_cha
 
 
 def samples(count: int = 60) -> list[tuple[Record, np.ndarray]]:
-    """Pictures whose first level of red tells their number."""
+    """Images whose first level of red tells their number."""
     rng = np.random.default_rng(0)
     found: list[tuple[Record, np.ndarray]] = []
     for i in range(count):
@@ -61,7 +61,7 @@ def numbers(rgba: torch.Tensor) -> list[int]:
     return (rgba[:, 0, 0, 0] * 255).round().int().tolist()
 
 
-def test_an_epoch_has_every_picture_once_and_the_next_another_order() -> None:
+def test_an_epoch_has_every_image_once_and_the_next_another_order() -> None:
     counts = [5, 3, 9, 1, 7]
     order = ShardSampler(counts, seed=1, together=2)
 
@@ -82,7 +82,7 @@ def test_an_epoch_has_every_picture_once_and_the_next_another_order() -> None:
     assert not shares[0] & shares[1]
 
 
-def test_a_stream_gives_every_training_picture_and_none_held_out(shards: str) -> None:
+def test_a_stream_gives_every_training_image_and_none_held_out(shards: str) -> None:
     stream = open_stream(recipe(shards))
     trained = [int(record.name[1:]) for record, _ in samples() if not record.held_out]
     held_out = [int(record.name[1:]) for record, _ in samples() if record.held_out]
@@ -96,7 +96,7 @@ def test_a_stream_gives_every_training_picture_and_none_held_out(shards: str) ->
     assert seen == {number: 8 for number in trained}
 
 
-def test_pictures_are_those_of_a_set_in_memory(shards: str) -> None:
+def test_images_are_those_of_a_set_in_memory(shards: str) -> None:
     stream, known = open_stream(recipe(shards, groups=())), load_images(recipe(shards, stream=False))
     for step in range(4):
         found = stream.batch(4, StepGenerator(torch.device("cpu"), 0, step, 0), augment=False)
@@ -172,9 +172,9 @@ def test_webdataset_reads_our_shards_and_we_read_its(shards: str, tmp_path: Path
     with webdataset.TarWriter(str(tmp_path / "theirs.tar")) as writer:
         for record, rgba in samples(4):
             writer.write({"__key__": record.name, "png": Image.fromarray(rgba), "json": record.to_json()})
-    for (wanted, picture), (found, back) in zip(samples(4), read_shard(tmp_path / "theirs.tar"), strict=True):
+    for (wanted, image), (found, back) in zip(samples(4), read_shard(tmp_path / "theirs.tar"), strict=True):
         assert found == wanted
-        assert np.array_equal(back, picture)
+        assert np.array_equal(back, image)
 
 
 def test_a_recipe_may_name_urls(tmp_path: Path) -> None:

@@ -57,10 +57,12 @@ def kept(folder: Path) -> Generator[None]:
         FileError: the disk is full or not writable.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    for part in folder.glob(f".{NAME}.*.part"):  # of a process that was killed while it wrote
+    # what a killed process had begun is as large as a checkpoint, and would fill the disk
+    for part in folder.glob(f".{NAME}.*.part"):
         part.unlink(missing_ok=True)
     try:
         yield
+    # some of ours are OSErrors too, and say already what to do
     except PellucidError:
         raise
     except (OSError, SafetensorError) as error:
@@ -116,6 +118,7 @@ def differences(
         new: the same of the other recipe.
         prefix: of the names.
     """
+    # in their order, each once: a field may have come or gone between versions
     for name in dict.fromkeys([*old, *new]):
         before, after = old.get(name), new.get(name)
         if isinstance(before, dict) and isinstance(after, dict):
@@ -142,6 +145,8 @@ def _read(folder: Path, *, mapped: bool) -> State | None:
     if not path.exists():
         return None
     try:
+        # to the CPU, since a run may go on without the GPU that it began on; mapped where only the recipe is
+        # read, so that the weights stay on the disk
         state = torch.load(path, map_location="cpu", weights_only=True, mmap=mapped)
     except (RuntimeError, EOFError, pickle.UnpicklingError, OSError, ValueError, KeyError) as error:
         raise _damaged(folder, first_line(error)) from error

@@ -53,6 +53,7 @@ class Processes:
     def __init__(self, device: torch.device) -> None:
         self.device, self.rank, self.count = device, 0, 1
         self.accelerator = None
+        # set by every launcher; a single process should not wait for accelerate's import
         if int(os.environ.get("WORLD_SIZE", "1")) > 1:
             from accelerate import Accelerator, InitProcessGroupKwargs
 
@@ -89,31 +90,35 @@ class Processes:
                 f"Expected accumulation to be a multiple of the {self.count} processes, got {accumulation}. "
                 "Set it in the recipe, or start another number of processes."
             )
+        # dealt like cards: a part has its own draws, whoever computes it
         return range(self.rank, accumulation, self.count)
 
     def prepared(
         self, losses: Mapping[str, Loss], optimizers: Mapping[str, Optimizer]
     ) -> dict[str, nn.Module]:
         """Prepares the losses for all processes; under FSDP the first one's module is sharded."""
-        found: dict[str, nn.Module] = dict(losses)
+        prepared_losses: dict[str, nn.Module] = dict(losses)
         if self.accelerator is None:
-            return found
+            return prepared_losses
         for number, (module_name, loss) in enumerate(losses.items()):
             if self.sharded and number:  # discriminators: small, and called for others too
                 device_ids = [self.device] if self.device.type == "cuda" else None
-                found[module_name] = nn.parallel.DistributedDataParallel(loss, device_ids=device_ids)
+                prepared_losses[module_name] = nn.parallel.DistributedDataParallel(
+                    loss, device_ids=device_ids
+                )
             else:
-                found[module_name], _ = self.accelerator.prepare(loss, optimizers[module_name])
-        return found
+                prepared_losses[module_name], _ = self.accelerator.prepare(loss, optimizers[module_name])
+        return prepared_losses
 
     def no_sync(self, loss: nn.Module, *, last: bool) -> AbstractContextManager[None]:
-        """Gradients of what is done within stay in this process, unless it is the last of a step."""
+        """Keeps gradients of what is done within in this process, unless it is the last of a step."""
         if self.accelerator is None or last:
             return nullcontext()
         return self.accelerator.no_sync(loss)
 
     def mean(self, values: Mapping[str, Tensor]) -> dict[str, float]:
-        """Numbers, averaged over all processes."""
+        """Averages numbers over all processes."""
+        # one message for all numbers
         together = torch.stack([value.detach().float() for value in values.values()])
         if self.accelerator is not None:
             distributed.all_reduce(together)
@@ -122,6 +127,7 @@ class Processes:
 
     def all_of(self, flag: Tensor) -> Tensor:
         """Returns whether `flag`, a bool on the device, is true in every process."""
+        # votes against are summed, since NCCL has no logical "and"
         against = (~flag).int()
         if self.accelerator is not None:
             distributed.all_reduce(against)
@@ -157,13 +163,14 @@ def full_state_dict(state: Tree, *, keep: bool) -> Tree:
 
 def load_module(module: nn.Module, state: Mapping[str, Tensor]) -> None:
     """Loads a whole state into a module that may be shared out."""
-    own = module.state_dict()
-    module.load_state_dict({name: _like(own.get(name), value) for name, value in state.items()})
+    shards = module.state_dict()
+    module.load_state_dict({name: _like(shards.get(name), value) for name, value in state.items()})
 
 
 def load_optimizer(optimizer: Optimizer, state: State) -> None:
     """Loads a whole state into an optimizer whose parameters may be shared out."""
     parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
+    # an optimizer's state is numbered by its parameters, in the order of their groups
     shared = {
         index: {name: _like(parameters[index], value) for name, value in values.items()}
         for index, values in state["state"].items()
@@ -173,10 +180,10 @@ def load_optimizer(optimizer: Optimizer, state: State) -> None:
 
 def shard_like(module: nn.Module, example: nn.Module) -> None:
     """Replaces the parameters of `module` by shares where those of its twin `example` are shared out."""
-    for (name, own), other in zip(list(module.named_parameters()), example.parameters(), strict=True):
-        if isinstance(other, DTensor):
+    for (name, parameter), shard in zip(list(module.named_parameters()), example.parameters(), strict=True):
+        if isinstance(shard, DTensor):
             owner, _, last = name.rpartition(".")
-            share = nn.Parameter(_like(other, own.detach()), requires_grad=own.requires_grad)
+            share = nn.Parameter(_like(shard, parameter.detach()), requires_grad=parameter.requires_grad)
             setattr(module.get_submodule(owner), last, share)
 
 

@@ -10,7 +10,7 @@ from pellucid.errors import ConfigError
 from pellucid.training.recipe import Recipe
 
 
-def optimizer_of(recipe: Recipe, module: nn.Module, device: torch.device, *, sharded: bool) -> Optimizer:
+def build_optimizer(recipe: Recipe, module: nn.Module, device: torch.device, *, sharded: bool) -> Optimizer:
     """Returns a new optimizer of the module's parameters that train.
 
     Args:
@@ -23,6 +23,7 @@ def optimizer_of(recipe: Recipe, module: nn.Module, device: torch.device, *, sha
         ConfigError: 8 bits without bitsandbytes or a GPU, or sharded.
     """
     make: Callable[..., Optimizer] = AdamW
+    # one kernel for all parameters
     options: dict[str, bool] = {"fused": device.type == "cuda"}
     if recipe.optimizer == "adamw-8bit":
         make, options = _eight_bits(device, sharded=sharded), {}

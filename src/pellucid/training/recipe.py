@@ -114,11 +114,14 @@ class Recipe:
         check_choices(self)
         check_range(self, ("steps", "batch_size", "accumulation", "size_px", "log_every"), 1)
         amounts = ("minutes", "learning_rate", "warmup_steps", "weight_decay", "save_every_s", "sample_every")
+        # the seed too, since numpy's generators take no negative one
         check_range(self, (*amounts, "score_count", "subjects", "seed"), 0)
         check_range(self, ("final_learning_rate",), 0, 1)
+        # ranges include their ends; 1e-12 stands for "below 1" and "above 0"
         check_range(self, ("ema_decay",), 0, 1 - 1e-12)
         check_range(self, ("low_detail_fraction", "max_grad_norm"), 1e-12)
         check_range(self, ("low_detail_fraction",), 0, 1)
+        # a text is a sequence too: its letters would be taken for sets
         if isinstance(self.data, str):
             raise ConfigError(
                 f"Expected data as a list of sets, got the text {self.data!r}. Put it in a list."
@@ -132,6 +135,7 @@ class Recipe:
         if bad := {name: value for name, value in self.weights.items() if not 0 <= value < float("inf")}:
             raise ConfigError(f"Expected loss weights of 0 or more, got {bad}. Change them.")
         if isinstance(self.model, Mapping):
+            # the one change of a frozen recipe: a table becomes options once its stage is known
             object.__setattr__(self, "model", read_options(self.stage, self.model))
 
     def options(self, kind: type[Options]) -> Options:
@@ -145,6 +149,7 @@ class Recipe:
 
     def plain(self) -> dict[str, object]:
         """Returns all fields as JSON's own types: what a checkpoint and `recipe.json` keep."""
+        # through JSON, so that tuples are lists as in a checkpoint, with which this is compared
         return json.loads(json.dumps(asdict(self), default=dict))
 
 
@@ -161,16 +166,17 @@ def read_recipe(path: Path, stage: str, overrides: Mapping[str, str] | None = No
             another type or out of range.
     """
     tables = _tables(path)
-    own = tables.get(stage)
-    if not isinstance(own, dict):
+    table = tables.get(stage)
+    if not isinstance(table, dict):
         has = [name for name in STAGES if name in tables]
         raise ConfigError(f"Expected a table [{stage}] in {path}, found {has}. Choose one of those stages.")
     values = {name: value for name, value in tables.items() if name not in STAGES}
-    values |= {"stage": stage} | own
+    # a stage's table wins over what stands outside all tables
+    values |= {"stage": stage} | table
     for key, text in (overrides or {}).items():
         _override(values, key, _literal(text))
-    known = field_names(Recipe)
-    check_names(values, known, where=str(path))
+    names = field_names(Recipe)
+    check_names(values, names, where=str(path))
     if missing := [name for name in required_names(Recipe) if name not in values]:
         raise ConfigError(f"{path} lacks {', '.join(missing)}. Add what is missing.")
     if isinstance(values["data"], str):
@@ -182,7 +188,7 @@ def read_recipe(path: Path, stage: str, overrides: Mapping[str, str] | None = No
     return Recipe(**checked, model=model)  # pyright: ignore[reportArgumentType]
 
 
-def stages_in(path: Path) -> tuple[Stage, ...]:
+def recipe_stages(path: Path) -> tuple[Stage, ...]:
     """Returns the stages that make a model: all, but the last two only where the recipe has their tables."""
     tables = _tables(path)
     return tuple(stage for stage in STAGES if stage not in ("layers", "control") or stage in tables)
@@ -212,6 +218,7 @@ def _tables(path: Path) -> dict[str, object]:
 
 def _literal(text: str) -> object:
     try:
+        # TOML has no values alone; what is no value is text, so that --set init=folder needs no quotes
         return tomllib.loads(f"x = {text}")["x"]
     except tomllib.TOMLDecodeError:
         return text

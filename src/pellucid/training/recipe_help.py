@@ -35,15 +35,17 @@ def stage_help(stage: str) -> list[tuple[str, list[tuple[str, str]]]]:
         for row in _rows(Recipe)
         if row[0].split(" ")[0] not in APART and stage in ONLY_IN.get(row[0].split(" ")[0], (stage,))
     ]
-    own = [(_first_line(kind), _rows(kind)) for kind in TABLES[stage]]
-    return [(f"Fields of the recipe: [{stage}], or outside all tables", common), *own]
+    stage_sections = [(_first_line(kind), _rows(kind)) for kind in TABLES[stage]]
+    return [(f"Fields of the recipe: [{stage}], or outside all tables", common), *stage_sections]
 
 
 def field_docs(kind: type) -> dict[str, str]:
     """Returns the text under each field of a dataclass, those that it inherits included."""
     docs: dict[str, str] = {}
+    # bases first, so that a class may say something else of a field that it inherits
     for base in reversed(kind.__mro__):
         if base.__module__.startswith("pellucid."):
+            # a text under a field is no attribute of anything: only the source has it
             (tree,) = ast.parse(textwrap.dedent(inspect.getsource(base))).body
             assert isinstance(tree, ast.ClassDef)
             docs |= _texts_under_names(tree)
@@ -51,27 +53,28 @@ def field_docs(kind: type) -> dict[str, str]:
 
 
 def _texts_under_names(tree: ast.ClassDef) -> dict[str, str]:
-    found: dict[str, str] = {}
+    texts: dict[str, str] = {}
+    # a field's text is the statement that follows it
     for statement, below in zip(tree.body, tree.body[1:], strict=False):
         if not isinstance(statement, ast.AnnAssign) or not isinstance(statement.target, ast.Name):
             continue
         if isinstance(below, ast.Expr) and isinstance(below.value, ast.Constant):
-            found[statement.target.id] = " ".join(str(below.value.value).split())
-    return found
+            texts[statement.target.id] = " ".join(str(below.value.value).split())
+    return texts
 
 
 def _rows(kind: type) -> list[tuple[str, str]]:
     docs = field_docs(kind)
-    return [(f"{each.name} [{_default(each)}]", docs.get(each.name, "")) for each in fields(kind)]
+    return [(f"{field.name} [{_default(field)}]", docs.get(field.name, "")) for field in fields(kind)]
 
 
-def _default(each: "Field[object]") -> str:
-    if each.default is MISSING:
-        return "required" if each.default_factory is MISSING else "empty"
-    if isinstance(each.default, tuple):
-        return str(list(each.default))
+def _default(field: "Field[object]") -> str:
+    if field.default is MISSING:
+        return "required" if field.default_factory is MISSING else "empty"
+    if isinstance(field.default, tuple):
+        return str(list(field.default))
     return {"": '""', "None": "left out", "True": "true", "False": "false"}.get(
-        str(each.default), str(each.default)
+        str(field.default), str(field.default)
     )
 
 

@@ -20,10 +20,11 @@ class StepGenerator(torch.Generator):
             step: number of the optimizer step, from 0.
             part: number of the forward pass within it.
         """
-        made = super().__new__(cls, device)  # pyright: ignore[reportCallIssue] - its stub lacks it
-        made.manual_seed((seed * 1_000_003 + step) * 1_009 + part)
-        made.step, made.part, made.batches = step, part, 0
-        return made
+        generator = super().__new__(cls, device)  # pyright: ignore[reportCallIssue] - its stub lacks it
+        # Primes: no two of (seed, step, part) meet below 1,000,003 steps and 1,009 parts.
+        generator.manual_seed((seed * 1_000_003 + step) * 1_009 + part)
+        generator.step, generator.part, generator.batches = step, part, 0
+        return generator
 
     def __init__(self, device: torch.device, seed: int, step: int, part: int) -> None:
         super().__init__()

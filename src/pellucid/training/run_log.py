@@ -39,6 +39,7 @@ class RunLog:
     def write(self, step: int, values: dict[str, float]) -> None:
         """Adds one line of numbers."""
         with self.path.open("a") as log:
+            # one call a line, so that a kill leaves a torn line at the end at worst
             log.write(json.dumps({"step": step} | values) + "\n")
         if self._board:
             for name, value in values.items():
@@ -58,6 +59,7 @@ def open_log(folder: Path) -> Generator[RunLog]:
     The next line of the log ends such a run with one error. The hook for threads is the process's, so what
     was there before is called for all else, and is put back at the end.
     """
+    # TensorBoard writes in a thread, whose errors no caller can catch
     before, disk_failed = threading.excepthook, False
 
     def ignore_full_disks(raised: threading.ExceptHookArgs) -> None:

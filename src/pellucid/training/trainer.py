@@ -22,9 +22,9 @@ from pellucid.errors import ConfigError
 from pellucid.files.atomic import write_atomically
 from pellucid.progress import track
 from pellucid.training import checkpoints, distributed
-from pellucid.training.data.streaming import prefetcher_of
+from pellucid.training.data.streaming import find_prefetcher
 from pellucid.training.distributed import Loss, Processes
-from pellucid.training.optimizers import optimizer_of
+from pellucid.training.optimizers import build_optimizer
 from pellucid.training.recipe import Recipe
 from pellucid.training.rng import StepGenerator
 from pellucid.training.run_log import RunLog, open_log
@@ -33,12 +33,14 @@ from pellucid.training.stages.protocol import Stage
 
 def progress(recipe: Recipe, step: int, elapsed_s: float = 0.0) -> float:
     """Returns the share of a run that is done, 0 to 1: of its steps or, with `minutes`, of its time."""
+    # whichever end comes first; a run on a rented machine is cut off by the clock
     timed = elapsed_s / (60 * recipe.minutes) if recipe.minutes else 0.0
     return min(1.0, max(step / recipe.steps, timed))
 
 
 def learning_rate(recipe: Recipe, step: int, elapsed_s: float = 0.0) -> float:
     """Returns a step's rate: linear warm-up, then a cosine to `final_learning_rate` of the highest."""
+    # step + 1, since a rate of 0 would waste the first step
     warm = min(1.0, (step + 1) / max(1, recipe.warmup_steps))
     fall = (1 + math.cos(math.pi * progress(recipe, step, elapsed_s))) / 2
     return (
@@ -51,11 +53,14 @@ Average = Callable[[Tensors, Tensors, Tensor | int], None]
 
 
 def warmed_average(decay: float, steps_done: Callable[[], int]) -> Average:
-    """Exponential average whose memory grows with the run, since a fixed one keeps the untrained start."""
+    """Makes an exponential average whose memory grows with the run; a fixed one keeps the untrained start."""
 
     @torch.no_grad()
     def update(averaged: Tensors, current: Tensors, _: Tensor | int) -> None:
+        # The schedule of TensorFlow's ExponentialMovingAverage. A fixed decay of 0.995 still holds a quarter
+        # of the untrained start after 280 steps (docs/log.md).
         kept = min(decay, (1 + steps_done()) / (10 + steps_done()))
+        # all tensors in a few kernels, since networks have hundreds
         torch._foreach_lerp_(averaged, current, 1 - kept)  # pyright: ignore[reportPrivateUsage]
 
     return update
@@ -82,16 +87,18 @@ class Trainer:
             raise ConfigError("Expected half_frozen without FSDP, found both. Take one of them.")
         self.micro_batches = self.processes.micro_batches(recipe.accumulation)
         self.step, self.elapsed_s = 0, 0.0
-        self.reader = prefetcher_of(stage)
+        self.reader = find_prefetcher(stage)
         self._last_wait = (time.monotonic(), self.reader.waited_s if self.reader else 0.0)
         if self.reader:
             self.reader.parts = self.micro_batches
+        # stays on the device: asking a GPU for it in every step would stall it
         self._finite = torch.ones((), dtype=torch.bool, device=self.device)
         if recipe.channels_last:
             for module in (*stage.modules.values(), *stage.compiled):
                 module.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue] - a stub's
+        # made before `_prepare`, which puts shards in the place of their parameters
         self.optimizers = {
-            module_name: optimizer_of(recipe, module, self.device, sharded=self.processes.sharded)
+            module_name: build_optimizer(recipe, module, self.device, sharded=self.processes.sharded)
             for module_name, module in stage.modules.items()
         }
         update = warmed_average(recipe.ema_decay, lambda: self.step)
@@ -107,7 +114,8 @@ class Trainer:
                 network.compile()
 
     def _prepare(self) -> None:
-        """Readies modules and optimizers for all processes."""
+        """Prepares modules and optimizers for all processes."""
+        # a sharded module cannot be exported: its copy of before takes the whole weights
         self._plain = deepcopy(self.first) if self.processes.sharded and self.processes.main else None
         losses = {module_name: Loss(self.stage, module_name) for module_name in self.stage.modules}
         self.losses = self.processes.prepared(losses, self.optimizers)
@@ -128,6 +136,7 @@ class Trainer:
         Raises:
             RuntimeError: the run is broken (see `one_step`); the last checkpoint stays.
         """
+        # a broken state must not replace the last good checkpoint
         self._check_finite_everywhere()
         state = {
             "modules": {name: module.state_dict() for name, module in self.stage.modules.items()},
@@ -137,6 +146,7 @@ class Trainer:
             "elapsed_s": self.elapsed_s,
             "recipe": self.recipe.plain(),
         }
+        # every process takes part in gathering, and one of them writes
         state = distributed.full_state_dict(state, keep=self.processes.main)
         if self.processes.main:
             checkpoints.save(state, self.folder)
@@ -162,9 +172,11 @@ class Trainer:
         terms: dict[str, Tensor] = {}
         for module_name, module in self.stage.modules.items():
             optimizer = self.optimizers[module_name]
+            # None instead of zeros, which saves writing and then adding them
             optimizer.zero_grad(set_to_none=True)
             for part in self.micro_batches:
                 for name, value in self._backward(module_name, part).items():
+                    # stays a tensor: `.item()` would wait for the GPU in every step
                     mean = value.detach() / len(self.micro_batches)
                     terms[f"{module_name}/{name}"] = terms.get(f"{module_name}/{name}", 0) + mean
             nn.utils.clip_grad_norm_(
@@ -176,21 +188,22 @@ class Trainer:
             optimizer.step()
         if self.average:
             self.average.update_parameters(self.first)
+        # counted last: generators and learning rate above belong to the step that ends here
         self.step += 1
         return terms
 
     def _backward(self, module_name: str, part: int) -> dict[str, Tensor]:
-        """Adds the gradients of one part; its loss terms."""
+        """Adds the gradients of one part, and returns its loss terms."""
         loss = self.losses[module_name]
         with self.processes.no_sync(loss, last=part == self.micro_batches[-1]):
             with self._precision():
-                found: dict[str, Tensor] = loss(StepGenerator(self.device, self.recipe.seed, self.step, part))
-            total = torch.stack(list(found.values())).sum() / len(self.micro_batches)
+                terms: dict[str, Tensor] = loss(StepGenerator(self.device, self.recipe.seed, self.step, part))
+            total = torch.stack(list(terms.values())).sum() / len(self.micro_batches)
             self._finite &= torch.isfinite(total)  # an L1 of NaN has a finite gradient
             if self._on_cpu:
                 self._check_finite()
             total.backward()
-        return found
+        return terms
 
     @contextmanager
     def _precision(self) -> Generator[None]:
@@ -252,6 +265,7 @@ class Trainer:
             if self.recipe.sample_every and self.step % self.recipe.sample_every == 0:
                 self._evaluate(run_log)
             now = self.processes.clock()
+            # of all runs together, since the learning rate may fall by the clock
             self.elapsed_s += now - last
             last = now
             if now - saved > self.recipe.save_every_s:
@@ -287,6 +301,7 @@ class Trainer:
     @torch.no_grad()
     @torch.compiler.set_stance("force_eager")  # other batch sizes are not worth compiling for
     def _evaluate(self, run_log: RunLog | None) -> None:
+        # before the return, since gathering shards needs every process
         exported = self.exported()
         if not run_log:
             return

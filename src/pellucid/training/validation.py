@@ -30,25 +30,26 @@ SHOWN = 120
 """Characters of a wrong value that an error repeats."""
 
 
-def check_names(found: Collection[str], known: Collection[str], *, where: str) -> None:
+def check_names(names: Collection[str], allowed: Collection[str], *, where: str) -> None:
     """Refuses the first name that is not known.
 
     Args:
-        found: names in a table.
-        known: names that the table may have.
+        names: names in a table.
+        allowed: names that the table may have.
         where: the table, for the message.
 
     Raises:
         ConfigError: a name is unknown; the message has its present name, or the nearest one that is known.
     """
-    for name in found:
-        if name in known:
+    for name in names:
+        if name in allowed:
             continue
-        if (renamed := OLD_NAMES.get(name)) in known:
+        if (renamed := OLD_NAMES.get(name)) in allowed:
             raise ConfigError(f"{where} has {name!r}, which is called {renamed!r} now. Rename it.")
-        near = difflib.get_close_matches(name, known, n=1)
+        # a typo's nearest name is worth more than the list
+        near = difflib.get_close_matches(name, allowed, n=1)
         advice = f"Did you mean {near[0]!r}?" if near else "Remove it, or take one of those names."
-        raise ConfigError(f"{where} has no field {name!r}; its fields are {', '.join(known)}. {advice}")
+        raise ConfigError(f"{where} has no field {name!r}; its fields are {', '.join(allowed)}. {advice}")
 
 
 def check_types(values: Mapping[str, object], hints: Mapping[str, Any], *, where: str) -> dict[str, object]:
@@ -71,13 +72,14 @@ def check_types(values: Mapping[str, object], hints: Mapping[str, Any], *, where
             continue
         try:
             # JSON's strict mode knows no tuples, so it takes lists for them, but no text for a number
+            # TOML's dates are no JSON: as text they are refused with the usual message
             checked[name] = TypeAdapter(hints[name]).validate_json(
                 json.dumps(value, default=str), strict=True
             )
         except ValidationError as error:
-            said = error.errors()[0]["msg"].removeprefix("Input should be ")
+            expected = error.errors()[0]["msg"].removeprefix("Input should be ")
             raise ConfigError(
-                f"Expected {name} of {where} to be {said}, got {repr(value)[:SHOWN]}. Change the value."
+                f"Expected {name} of {where} to be {expected}, got {repr(value)[:SHOWN]}. Change the value."
             ) from None
     return checked
 
@@ -97,9 +99,9 @@ def _choice(name: str, value: object, literal: object) -> object:
     choices = get_args(literal)
     # True == 1, so types are compared too
     if not any(value == choice and type(value) is type(choice) for choice in choices):
-        known = ", ".join(map(str, choices))
+        listed = ", ".join(map(str, choices))
         raise ConfigError(
-            f"Expected {name} to be one of {known}, got {repr(value)[:SHOWN]}. Choose one of them."
+            f"Expected {name} to be one of {listed}, got {repr(value)[:SHOWN]}. Choose one of them."
         )
     return value
 
@@ -129,13 +131,13 @@ def check_range(options: object, names: Collection[str], low: float, high: float
 
 def field_names(kind: type) -> tuple[str, ...]:
     """Returns the names of a dataclass's fields in order."""
-    return tuple(each.name for each in fields(kind))
+    return tuple(field.name for field in fields(kind))
 
 
 def required_names(kind: type) -> tuple[str, ...]:
     """Returns the names of a dataclass's fields that have no default."""
     return tuple(
-        each.name for each in fields(kind) if each.default is MISSING and each.default_factory is MISSING
+        field.name for field in fields(kind) if field.default is MISSING and field.default_factory is MISSING
     )
 
 

@@ -1,4 +1,4 @@
-"""Training pictures in memory, and batches drawn from them with an explicit generator."""
+"""Training images in memory, and batches drawn from them with an explicit generator."""
 
 import hashlib
 from collections.abc import Sequence
@@ -25,7 +25,7 @@ from pellucid.training.recipe import Recipe
 
 @dataclass(frozen=True, slots=True)
 class InMemoryDataset:
-    """All pictures of a run at its size."""
+    """All images of a run at its size."""
 
     records: tuple[Record, ...]
     rgba: UInt8[Tensor, "n 4 h w"]
@@ -42,11 +42,11 @@ class InMemoryDataset:
         return len(self.records)
 
     def at(self, index: Sequence[int]) -> "InMemoryDataset":
-        """Returns the pictures at `index`."""
+        """Returns the images at `index`."""
         return InMemoryDataset(tuple(self.records[i] for i in index), self.rgba[list(index)])
 
     def to(self, device: torch.device) -> "InMemoryDataset":
-        """Returns the same pictures on another device."""
+        """Returns the same images on another device."""
         return InMemoryDataset(self.records, self.rgba.to(device))
 
     def batch(self, size: int, generator: torch.Generator, *, augment: bool) -> Float[Tensor, "b 4 h w"]:
@@ -63,6 +63,7 @@ def held_out_flags(records: Sequence[Record]) -> list[bool]:
     hash goes to the other side, so that two labels are enough to train and to measure.
     """
     flags = [record.held_out for record in records]
+    # by hash, not by name, so that the label that moves is no special one
     labels = sorted({record.label for record in records}, key=_label_hash)
     if len(labels) < 2 or len(set(flags)) == 2:
         return flags
@@ -107,11 +108,13 @@ def augmented(rgba: Float[Tensor, "b 4 h w"], generator: torch.Generator) -> Flo
     moved = draw(0, 1) < 0.5
     one, zero = torch.ones_like(flip), torch.zeros_like(flip)
     sides = (rgba.shape[3], rgba.shape[2])
+    # whole pixels: the grid runs from -1 to 1, so a pixel is 2 / side of it
     x, y = (torch.where(moved, draw(-side / 8, side / 8).round() * 2 / side, zero) for side in sides)
     rows = [torch.stack([flip, zero, x], 1), torch.stack([zero, one, y], 1)]
     grid = functional.affine_grid(torch.stack(rows, 1), list(rgba.shape), align_corners=False)
     # nearest, since interpolated edges are softer than those of images that a user decodes
     rgba = functional.grid_sample(rgba, grid, mode="nearest", align_corners=False)
+    # ranks of random numbers are a permutation for each image, without waiting for the device
     order = torch.rand(count, 3, generator=generator, device=device).argsort(dim=1)
     order = torch.where((draw(0, 1) < 0.3)[:, None], order, torch.arange(3, device=device))
     colour = rgba[:, :3].gather(1, order[:, :, None, None].expand(-1, -1, *rgba.shape[2:]))
@@ -124,7 +127,7 @@ def shards(recipe: Recipe) -> list[str]:
 
 
 def wanted(recipe: Recipe, group: str) -> bool:
-    """Tells whether a recipe takes pictures of a group."""
+    """Tells whether a recipe takes images of a group."""
     return not recipe.groups or group in recipe.groups
 
 
@@ -134,28 +137,28 @@ def load_images(recipe: Recipe) -> InMemoryDataset:
     Raises:
         ConfigError: nothing is left.
     """
-    samples = (sample for shard in shards(recipe) for sample in read_shard(shard))
-    found = [sample for sample in samples if wanted(recipe, sample[0].group)]
-    found = _calm(found, recipe)
-    if not found:
+    everything = (sample for shard in shards(recipe) for sample in read_shard(shard))
+    samples = _calm([sample for sample in everything if wanted(recipe, sample[0].group)], recipe)
+    if not samples:
         raise ConfigError(
-            f"No pictures in {recipe.data} match groups {recipe.groups}. Name other groups, or none for all."
+            f"No images in {recipe.data} match groups {recipe.groups}. Name other groups, or none for all."
         )
+    # threads suffice, since OpenCV lets go of the interpreter while it resizes
     with ThreadPoolExecutor() as pool:
-        made = partial(prepared, size_px=recipe.size_px)
-        rgba = list(pool.map(made, (picture for _, picture in found)))
-    return InMemoryDataset(tuple(record for record, _ in found), torch.from_numpy(np.stack(rgba)))
+        prepare = partial(prepared, size_px=recipe.size_px)
+        rgba = list(pool.map(prepare, (image for _, image in samples)))
+    return InMemoryDataset(tuple(record for record, _ in samples), torch.from_numpy(np.stack(rgba)))
 
 
 def load_samples(recipe: Recipe) -> list[Sample]:
     """Reads a recipe's sets, backgrounds included, as they are but no larger than its size."""
     samples = (sample for shard in shards(recipe) for sample in read_shard(shard))
-    found = [
+    resized = [
         (record, resize_rgba(rgba, recipe.size_px, recipe.size_px))
         for record, rgba in samples
         if (wanted(recipe, record.group) or record.group == BACKGROUND) and not record.held_out
     ]
-    return _calm(found, recipe)
+    return _calm(resized, recipe)
 
 
 def _calm(samples: list[Sample], recipe: Recipe) -> list[Sample]:
@@ -163,11 +166,11 @@ def _calm(samples: list[Sample], recipe: Recipe) -> list[Sample]:
     if recipe.low_detail_fraction == 1:
         return samples
     grounds = [sample for sample in samples if sample[0].group == BACKGROUND]
-    return [each for each in samples if each[0].group != BACKGROUND] + calmest(
+    return [candidate for candidate in samples if candidate[0].group != BACKGROUND] + calmest(
         grounds, recipe.low_detail_fraction
     )
 
 
-def prepared(picture: np.ndarray, size_px: int) -> np.ndarray:
+def prepared(image: np.ndarray, size_px: int) -> np.ndarray:
     """uint8 (h, w, 4) -> uint8 (4, size_px, size_px), colour extended under transparent pixels."""
-    return extend_colour(resize_rgba(picture, size_px, size_px)).transpose(2, 0, 1)
+    return extend_colour(resize_rgba(image, size_px, size_px)).transpose(2, 0, 1)

@@ -32,7 +32,7 @@ def cached(
     file of its own, and the last one's stays; they are equal.
 
         key = [*map(file_key, weights), *shard_keys(recipe), recipe.size_px, "opaque", settings]
-        latents = cached(None, key, lambda: encode_all(pictures), label="latents")
+        latents = cached(None, key, lambda: encode_all(images), label="latents")
 
     Args:
         folder: where it is kept. None is `latents` in the user's cache.
@@ -50,8 +50,8 @@ def cached(
     folder = folder or cache_folder() / "latents"
     key = json.dumps([FORMAT, label, *key_parts], sort_keys=True, default=str)
     path = folder / f"{label}-{hashlib.sha256(key.encode()).hexdigest()[:32]}.safetensors"
-    if (found := _mapped(path)) is not None:
-        return found
+    if (tensor := _mapped(path)) is not None:
+        return tensor
     value = make().detach().cpu().contiguous()
     size_mb = value.numel() * value.element_size() / 1e6
     click.echo(f"{label}: {tuple(value.shape)}, {size_mb:.1f} MB, kept as {path}", err=True)
@@ -60,9 +60,9 @@ def cached(
     with open_atomically(path) as file:
         file.write(save({NAME: value}))
     del value  # so that it is in memory once
-    if (found := _mapped(path)) is None:
+    if (tensor := _mapped(path)) is None:
         raise FileError(f"{path} cannot be read back. Check the disk, or delete the file.")
-    return found
+    return tensor
 
 
 def _mapped(path: Path) -> Tensor | None:
@@ -76,6 +76,7 @@ def _mapped(path: Path) -> Tensor | None:
 def file_key(path: Path) -> str:
     """Returns what decides a file's content: its hash, read once in a process for each size and time."""
     about = path.stat()
+    # size and time are part of the key of `_hash`, so a file that changed is read again
     return _hash(path.resolve(), about.st_size, about.st_mtime_ns)
 
 
@@ -87,11 +88,11 @@ def _hash(path: Path, size: int, mtime_ns: int) -> str:
 
 
 def folder_key(folder: Path) -> list[tuple[str, str]]:
-    """As `file_key`, of all files in a folder, such as a text encoder's, by name."""
+    """Returns `file_key` of all files in a folder, such as a text encoder's, by name."""
     files = sorted(path for path in folder.rglob("*") if path.is_file())
     return [(str(path.relative_to(folder)), file_key(path)) for path in files]
 
 
 def shard_keys(shards: Sequence[str]) -> list[str]:
-    """Returns what tells shards from earlier ones of their names: names, sizes, and times or tags."""
+    """Returns what distinguishes shards from earlier ones of their names: sizes, and times or tags."""
     return [stamp(shard) for shard in shards]

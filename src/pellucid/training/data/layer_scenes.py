@@ -16,11 +16,12 @@ from pellucid.rgba.resizing import on_grey
 from pellucid.rgba.types import AnyArray
 from pellucid.training.data.subjects import default_images
 from pellucid.training.denoiser.frozen_pipeline import FrozenPipeline
-from pellucid.training.denoiser.predict import Conditions, rows_of
+from pellucid.training.denoiser.predict import Conditions, take_rows
 from pellucid.training.recipe import Recipe
 from pellucid.training.stages.layer_options import SceneOptions
 
 TEXTS_A_SCENE = 4
+# Of one pass of the VAE, as in text_image.py.
 PIXELS_AT_ONCE = 64 * 128 * 128
 
 
@@ -31,23 +32,23 @@ class LayerSceneDataset:
     """
 
     def __init__(self, recipe: Recipe, samples: Sequence[Sample], frozen: FrozenPipeline) -> None:
-        """`samples`: transparent pictures, and opaque ones of the group "background".
+        """`samples`: transparent images, and opaque ones of the group "background".
 
         Raises:
-            ConfigError: there are no pictures of one kind.
+            ConfigError: there are no images of one kind.
         """
         self.recipe, self.frozen, self.device = recipe, frozen, frozen.device
         self.options = recipe.options(SceneOptions)
         self.roles = self.options.roles
         backs = [sample for sample in samples if sample[0].group == BACKGROUND]
         fronts = [sample for sample in samples if sample[0].group != BACKGROUND]
-        if recipe.groups:  # as in the model of single layers: one picture a subject
+        if recipe.groups:  # as in the model of single layers: one image a subject
             records = [record for record, _ in fronts]
             plain = default_images(records, recipe.groups, recipe.subjects, recipe.priority_subjects)
             fronts = [fronts[index] for index in plain]
         if not backs or not fronts:
             raise ConfigError(
-                f"Expected transparent pictures and backgrounds, found {len(fronts)} and {len(backs)}. "
+                f"Expected transparent images and backgrounds, found {len(fronts)} and {len(backs)}. "
                 "Name a set of each in `data`, such as fluent-3d and land-photos."
             )
         self.triples = list(
@@ -61,39 +62,47 @@ class LayerSceneDataset:
                 chances=self._chances(fronts, backs, self.options.pairing_strength),
             )
         )
-        self.latents = torch.stack([self.latents_of(role) for role in self.roles], dim=1)
+        self.latents = torch.stack([self.encode_role(role) for role in self.roles], dim=1)
         rng = np.random.default_rng(recipe.seed)
         # row 0 is the empty caption, which dropout puts in place of others
-        known: dict[str, int] = {"": 0}
-        spoken = [[each.texts(rng, plain=True) for _ in range(TEXTS_A_SCENE)] for each in self.triples]
+        row_of_text: dict[str, int] = {"": 0}
+        spoken = [[triple.texts(rng, plain=True) for _ in range(TEXTS_A_SCENE)] for triple in self.triples]
         rows = [
-            [[known.setdefault(texts[role], len(known)) for role in self.roles] for texts in scene]
+            [
+                [row_of_text.setdefault(texts[role], len(row_of_text)) for role in self.roles]
+                for texts in scene
+            ]
             for scene in spoken
         ]
         self.captions = torch.tensor(rows, device=self.device)
-        self.sentences = list(known)
+        self.sentences = list(row_of_text)
         self.texts = frozen.encode_texts(self.sentences)
 
     @torch.no_grad()
     def _chances(self, fronts: Sequence[Sample], backs: Sequence[Sample], strength: float) -> AnyArray | None:
-        """Chance of each background for each foreground, (fronts, backs), up to a factor."""
+        """Returns the chance of each background for each foreground, (fronts, backs), up to a factor."""
         if not strength:
             return None
         meanings: list[Tensor] = []
         for samples in (fronts, backs):
             labels = list(dict.fromkeys(record.label for record, _ in samples))
+            # the first token's state stands for the sentence in encoders like BERT
             states = next(iter(self.frozen.encode_texts(labels).values()))[:, 0].float().cpu()
-            found = dict(zip(labels, functional.normalize(states - states.mean(dim=0), dim=1), strict=True))
-            meanings.append(torch.stack([found[record.label] for record, _ in samples]))
+            # without the mean that all states share, cosines would hardly differ
+            meaning_of = dict(
+                zip(labels, functional.normalize(states - states.mean(dim=0), dim=1), strict=True)
+            )
+            meanings.append(torch.stack([meaning_of[record.label] for record, _ in samples]))
         return (strength * meanings[0] @ meanings[1].T).exp().double().numpy()
 
     @torch.no_grad()
-    def latents_of(self, role: str) -> Tensor:
+    def encode_role(self, role: str) -> Tensor:
         """Returns scaled latents (n, c, h, w): adjusted ones of foregrounds, else the VAE's mean."""
         codec = self.frozen.codec
         parts: list[Tensor] = []
         for some in self._parts():
             if role == "foreground":
+                # the codec was trained on extended colour: under alpha 0 a layer has none of its own
                 rgba = np.stack([extend_colour(triple.foreground) for triple in some])
                 straight = torch.from_numpy(rgba).permute(0, 3, 1, 2).to(self.device).float() / 255
                 parts.append(codec.encode(straight))
@@ -102,8 +111,8 @@ class LayerSceneDataset:
         return torch.cat(parts)
 
     @torch.no_grad()
-    def conditions_of(self, role: str) -> Tensor:
-        """Returns scaled latents (n, c, h, w) of pictures on grey, as conditions enter by channel."""
+    def encode_condition(self, role: str) -> Tensor:
+        """Returns scaled latents (n, c, h, w) of images on grey, as conditions enter by channel."""
         return torch.cat(
             [
                 self.frozen.codec.encode_opaque(self._on_grey(some, role).float() / 255)
@@ -111,8 +120,8 @@ class LayerSceneDataset:
             ]
         )
 
-    def pictures_of(self, role: str) -> Tensor:
-        """Returns pictures on grey, uint8 (n, 3, h, w), as conditions enter by hint."""
+    def images_on_grey(self, role: str) -> Tensor:
+        """Returns images on grey, uint8 (n, 3, h, w), as conditions enter by hint."""
         return torch.cat([self._on_grey(some, role) for some in self._parts()])
 
     def _parts(self) -> list[list[Triple]]:
@@ -128,15 +137,16 @@ class LayerSceneDataset:
         size = self.recipe.batch_size
         drawn = torch.randint(len(self.latents), (size,), generator=generator, device=self.device)
         spoken = torch.randint(TEXTS_A_SCENE, (size,), generator=generator, device=self.device)
+        # one draw a scene: all layers of a scene lose their captions together
         silent = torch.rand(size, generator=generator, device=self.device) < self.options.caption_dropout
         rows = self.captions[drawn, spoken].masked_fill(silent[:, None], 0).flatten()
-        return drawn, self.latents[drawn].flatten(0, 1), rows_of(self.texts, rows)
+        return drawn, self.latents[drawn].flatten(0, 1), take_rows(self.texts, rows)
 
-    def texts_of(self, count: int) -> list[str]:
+    def first_captions(self, count: int) -> list[str]:
         """Returns captions of the layers of the first scenes, layer index fastest."""
         return [self.sentences[row] for row in self.captions[:count, 0].flatten()]
 
-    def shown(self, latents: Tensor, role: str) -> Tensor:
-        """Returns pictures of latents: (n, 4, h, w) of foregrounds, else (n, 3, h, w)."""
+    def decode(self, latents: Tensor, role: str) -> Tensor:
+        """Returns images of latents: (n, 4, h, w) of foregrounds, else (n, 3, h, w)."""
         codec = self.frozen.codec
         return codec.decode(latents, passes=1) if role == "foreground" else codec.decode_opaque(latents)

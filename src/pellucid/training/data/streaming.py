@@ -1,6 +1,6 @@
-"""Pictures of sets larger than memory, in an order that is a pure function of the seed and a position.
+"""Images of sets larger than memory, in an order that is a pure function of the seed and a position.
 
-So a run that was killed goes on with the pictures that the uninterrupted one would have seen. Nothing is kept
+So a run that was killed goes on with the images that the uninterrupted one would have seen. Nothing is kept
 for it: the position follows from the step.
 """
 
@@ -27,19 +27,20 @@ from pellucid.training.data.in_memory import InMemoryDataset, augmented, prepare
 from pellucid.training.recipe import Recipe
 from pellucid.training.rng import StepGenerator
 
+# More would mix better; each is held in memory whole.
 TOGETHER = 4
-"""Shards whose pictures are shuffled together."""
+"""Shards whose images are shuffled together."""
 HELD_OUT = 256
-"""Held-out pictures that are kept in memory."""
+"""Held-out images that are kept in memory."""
 BATCHES = {"vae": 2, "autoencoder": 1}
-"""Batches of pictures in one forward pass of a stage."""
+"""Batches of images in one forward pass of a stage."""
 WORKERS = min(8, os.cpu_count() or 1)
 """Threads that decode batches ahead of the training."""
 
 
 @dataclass(frozen=True, slots=True)
 class Group:
-    """Shards whose pictures are shuffled together, in one epoch of one part."""
+    """Shards whose images are shuffled together, in one epoch of one part."""
 
     epoch: int
     number: int
@@ -48,14 +49,14 @@ class Group:
 
 @dataclass
 class ShardSampler:
-    """The order of one part's pictures, without end.
+    """The order of one part's images, without end.
 
     In every epoch the shards are shuffled and dealt out to the parts; a part's shards are taken `together` at
-    a time, and the pictures of those are shuffled.
+    a time, and the images of those are shuffled.
     """
 
     counts: Sequence[int]
-    """Pictures of each shard, none without any."""
+    """Images of each shard, none without any."""
     seed: int
     part: int = 0
     parts: int = 1
@@ -64,14 +65,20 @@ class ShardSampler:
 
     def groups(self, epoch: int) -> list[Group]:
         """Returns the groups of an epoch, in order."""
-        mine = np.random.default_rng([self.seed, epoch]).permutation(len(self.counts))[
+        # every part shuffles all shards alike, then takes its own: nothing has to be sent between processes
+        own_shards = np.random.default_rng([self.seed, epoch]).permutation(len(self.counts))[
             self.part :: self.parts
         ]
-        some = [mine[start : start + self.together] for start in range(0, len(mine), self.together)]
-        return [Group(epoch, number, tuple(int(i) for i in each)) for number, each in enumerate(some)]
+        some = [
+            own_shards[start : start + self.together] for start in range(0, len(own_shards), self.together)
+        ]
+        return [
+            Group(epoch, number, tuple(int(i) for i in shard_indices))
+            for number, shard_indices in enumerate(some)
+        ]
 
     def shuffled(self, group: Group) -> np.ndarray:
-        """Order in which a group's pictures are taken, as indices into its shards one after the other."""
+        """Returns the order of a group's images, as indices into its shards one after the other."""
         rng = np.random.default_rng([self.seed, group.epoch, self.part, group.number])
         return rng.permutation(self.size(group))
 
@@ -80,7 +87,8 @@ class ShardSampler:
         return sum(self.counts[shard] for shard in group.shards)
 
     def at(self, position: int, count: int) -> Iterator[tuple[Group, np.ndarray]]:
-        """The pictures from `position` on, `count` of them, as a few groups and indices in each."""
+        """Yields the images from `position` on, `count` of them, as a few groups and indices in each."""
+        # ends of epochs, counted on as far as they are asked for; a resumed run counts from the first again
         while self._ends[-1] <= position:
             self._ends.append(self._ends[-1] + sum(map(self.size, self.groups(len(self._ends) - 1))))
         epoch = next(number for number, end in enumerate(self._ends) if end > position) - 1
@@ -106,7 +114,7 @@ class BatchIndex:
 
 
 class Prefetcher:
-    """Reads batches of uint8 pictures, ahead of those who ask for them."""
+    """Reads batches of uint8 images, ahead of those who ask for them."""
 
     def __init__(self, recipe: Recipe, names: Sequence[str], counts: Sequence[int]) -> None:
         self.recipe, self.names, self.counts = recipe, names, counts
@@ -114,11 +122,13 @@ class Prefetcher:
         self.parts = range(recipe.accumulation)
         """Parts of a step that this process does, to know what is asked for next."""
         self.waited_s = 0.0
-        """Seconds in which the training waited for pictures."""
+        """Seconds in which the training waited for images."""
         self.orders = {
             part: ShardSampler(counts, recipe.seed, part, recipe.accumulation)
             for part in range(recipe.accumulation)
+            # draws beside the training come from another order, and so do not move the training on
         } | {-1: ShardSampler(counts, recipe.seed + 1)}
+        # two pools: decoders wait for fetchers, and in one pool they could take all threads and wait forever
         self._decoders = ThreadPoolExecutor(WORKERS, "decode")
         self._fetchers = ThreadPoolExecutor(TOGETHER, "fetch")
         self._ahead: dict[BatchIndex, Future[Tensor]] = {}
@@ -126,18 +136,22 @@ class Prefetcher:
         self._lock = Lock()
 
     def take(self, place: BatchIndex, size: int) -> UInt8[Tensor, "b 4 h w"]:
-        """Returns the pictures of a batch; those of the next ones are read meanwhile."""
+        """Returns the images of a batch; those of the next ones are read meanwhile."""
         started = time.monotonic()
+        # nothing is ahead at a run's start, or after it was resumed
         future = self._ahead.pop(place, None) or self._submit(place, size)
         if place.part >= 0:
             later = islice(self._after(place), 2 * WORKERS)
-            self._ahead = {each: self._ahead.get(each) or self._submit(each, size) for each in later}
-        found = future.result()
+            self._ahead = {
+                later_place: self._ahead.get(later_place) or self._submit(later_place, size)
+                for later_place in later
+            }
+        batch = future.result()
         self.waited_s += time.monotonic() - started
-        return found
+        return batch
 
     def _after(self, place: BatchIndex) -> Iterator[BatchIndex]:
-        """The places after one, in the order in which the training comes to them."""
+        """Yields the batches after one, in the order in which the training comes to them."""
         step = place.step
         while step < self.recipe.steps:
             for part in self.parts:
@@ -147,31 +161,34 @@ class Prefetcher:
             step += 1
 
     def _submit(self, place: BatchIndex, size: int) -> Future[Tensor]:
+        # from the step alone, which is why nothing is kept for a resumed run
         position = (place.step * self.batches + place.number) * size
         picks = list(self.orders[place.part].at(position, size))
         return self._decoders.submit(self._batch, place.part, picks)
 
     def _batch(self, part: int, picks: Sequence[tuple[Group, np.ndarray]]) -> Tensor:
-        pictures: list[np.ndarray] = []
+        images: list[np.ndarray] = []
         for group, indices in picks:
-            packed = list(chain.from_iterable(each.result() for each in self._group(part, group)))
-            pictures += [prepared(decoded(packed[index]), self.recipe.size_px) for index in indices]
-        return torch.from_numpy(np.stack(pictures))
+            packed = list(chain.from_iterable(fetched.result() for fetched in self._group(part, group)))
+            images += [prepared(decoded(packed[index]), self.recipe.size_px) for index in indices]
+        return torch.from_numpy(np.stack(images))
 
     def _group(self, part: int, group: Group) -> list[Future[list[bytes]]]:
         """Returns the image files of a group's shards; fetches the next group and drops old ones."""
         with self._lock:
-            for each in (group, self._next(part, group)):
-                if (part, each) not in self._groups:
-                    self._groups[part, each] = [
-                        self._fetchers.submit(self._fetch, shard) for shard in each.shards
+            for needed in (group, self._next(part, group)):
+                # image files, not pixels: those of a few shards would not fit into memory
+                if (part, needed) not in self._groups:
+                    self._groups[part, needed] = [
+                        self._fetchers.submit(self._fetch, shard) for shard in needed.shards
                     ]
-                self._groups.move_to_end((part, each))
-            found = self._groups[part, group]
+                # so that the first of the dictionary is the one that was not asked for the longest
+                self._groups.move_to_end((part, needed))
+            files = self._groups[part, group]
             # three for each part: the present group, the next, and one that a late batch still reads
             while len(self._groups) > 3 * (len(self.parts) + 1):
                 self._groups.popitem(last=False)
-        return found
+        return files
 
     def _next(self, part: int, group: Group) -> Group:
         groups = self.orders[part].groups(group.epoch)
@@ -181,13 +198,13 @@ class Prefetcher:
 
     def _fetch(self, shard: int) -> list[bytes]:
         packed = [
-            picture
-            for record, picture in read_packed(self.names[shard])
+            content
+            for record, content in read_packed(self.names[shard])
             if wanted(self.recipe, record.group) and not record.held_out
         ]
         if len(packed) != self.counts[shard]:
             raise FileError(
-                f"Expected {self.counts[shard]} pictures in {self.names[shard]}, found {len(packed)}: it was "
+                f"Expected {self.counts[shard]} images in {self.names[shard]}, found {len(packed)}: it was "
                 "changed. Start the command again."
             )
         return packed
@@ -195,9 +212,10 @@ class Prefetcher:
 
 @dataclass(frozen=True, slots=True)
 class StreamingDataset(InMemoryDataset):
-    """Pictures in shards, with the interface of those in memory; `records` and `rgba` are held-out ones."""
+    """Images in shards, with the interface of those in memory; `records` and `rgba` are held-out ones."""
 
     reader: Prefetcher
+    # a list, since the dataset is frozen and its copies on other devices count on together
     asked: list[int] = field(default_factory=lambda: [0])
     """How many batches were drawn beside the training: for the first weights, and in exports."""
 
@@ -222,11 +240,11 @@ class StreamingDataset(InMemoryDataset):
         else:
             place = BatchIndex(self.asked[0], -1, 0)
             self.asked[0] += 1
-        found = self.reader.take(place, size)
+        batch = self.reader.take(place, size)
         if self.rgba.device.type == "cuda":
             # pinned memory is copied while the GPU goes on
-            found = found.pin_memory()
-        rgba = found.to(self.rgba.device, non_blocking=True).float().div_(255)
+            batch = batch.pin_memory()
+        rgba = batch.to(self.rgba.device, non_blocking=True).float().div_(255)
         return augmented(rgba, generator) if augment else rgba
 
 
@@ -234,26 +252,29 @@ def open_stream(recipe: Recipe) -> StreamingDataset:
     """Returns a recipe's shards as a stream.
 
     Raises:
-        ConfigError: there are fewer shards with pictures than forward passes in a step.
+        ConfigError: there are fewer shards with images than forward passes in a step.
         FileError: a shard is absent or none.
     """
     names = shards(recipe)
     counts = count_shards(names, cache_folder() / "counts")
-    sizes = [sum(n for group, n in each.training.items() if wanted(recipe, group)) for each in counts]
+    sizes = [
+        sum(n for group, n in shard_counts.training.items() if wanted(recipe, group))
+        for shard_counts in counts
+    ]
     filled = [index for index, size in enumerate(sizes) if size]
     if len(filled) < recipe.accumulation:
         raise ConfigError(
-            f"Expected {recipe.accumulation} or more shards with pictures of {recipe.groups}, one for each "
+            f"Expected {recipe.accumulation} or more shards with images of {recipe.groups}, one for each "
             f"forward pass of a step, found {len(filled)}. Write smaller ones: `pellucid data pack --each`."
         )
     held_out = [
         name
-        for name, each in zip(names, counts, strict=True)
-        if any(wanted(recipe, group) for group in each.held_out)
+        for name, shard_counts in zip(names, counts, strict=True)
+        if any(wanted(recipe, group) for group in shard_counts.held_out)
     ]
-    found = list(islice(_held_out(recipe, held_out), HELD_OUT))
-    records = tuple(record for record, _ in found)
-    rgba = [prepared(decoded(packed), recipe.size_px) for _, packed in found]
+    samples = list(islice(_held_out(recipe, held_out), HELD_OUT))
+    records = tuple(record for record, _ in samples)
+    rgba = [prepared(decoded(packed), recipe.size_px) for _, packed in samples]
     shape = (0, 4, recipe.size_px, recipe.size_px)
     kept = np.stack(rgba) if rgba else np.zeros(shape, np.uint8)
     reader = Prefetcher(recipe, [names[index] for index in filled], [sizes[index] for index in filled])
@@ -267,7 +288,7 @@ def _held_out(recipe: Recipe, names: Sequence[str]) -> Iterator[tuple[Record, by
                 yield record, packed
 
 
-def prefetcher_of(stage: object) -> Prefetcher | None:
-    """Returns what reads a stage's pictures, where they are streamed."""
-    pictures = getattr(stage, "pictures", None)
-    return pictures.reader if isinstance(pictures, StreamingDataset) else None
+def find_prefetcher(stage: object) -> Prefetcher | None:
+    """Returns what reads a stage's images, where they are streamed."""
+    images = getattr(stage, "images", None)
+    return images.reader if isinstance(images, StreamingDataset) else None

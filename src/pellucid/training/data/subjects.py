@@ -1,4 +1,4 @@
-"""Which subjects a model learns, in which order they come in, and which picture each one means."""
+"""Which subjects a model learns, in which order they come in, and which image each one means."""
 
 from collections.abc import Sequence
 from itertools import chain, zip_longest
@@ -6,25 +6,25 @@ from itertools import chain, zip_longest
 from pellucid.data.records import Record
 
 SOFT = 0.01
-"""From this `Record.soft` on, a picture shows true partial transparency."""
+"""From this `Record.soft` on, an image shows true partial transparency."""
 
 
 def default_images(
     records: Sequence[Record], groups: Sequence[str], subjects: int, first: Sequence[str] = ()
 ) -> list[int]:
-    """Chooses subjects and the one picture of each that is meant when nobody names a style.
+    """Chooses subjects and the one image of each that is meant when nobody names a style.
 
     Groups take turns, each with its shortest names first, since those are what people ask for; subjects that
     can be shown truly transparent come before the others of their group.
 
     Args:
-        records: pictures, the preferred style first.
-        groups: to draw from, in turns; none is all pictures as one group.
+        records: images, the preferred style first.
+        groups: to draw from, in turns; none is all images as one group.
         subjects: how many subjects. 0 is all.
         first: labels that come before all others.
 
     Returns:
-        Indices into `records`, one a subject: the picture with true partial transparency where there is one.
+        Indices into `records`, one a subject: the image with true partial transparency where there is one.
     """
     chosen: dict[str, int] = {}
     for index, record in enumerate(records):

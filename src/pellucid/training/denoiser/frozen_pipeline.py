@@ -73,7 +73,7 @@ class FrozenPipeline:
         torch.manual_seed(recipe.seed)
 
     @property
-    def row(self) -> ModelFamily:
+    def family(self) -> ModelFamily:
         """Returns the family."""
         return self.stock.family
 
@@ -103,22 +103,22 @@ class FrozenPipeline:
 
     @cached_property
     def vae(self) -> RGBAAutoencoder:
-        """Returns the VAE with its scaling, for opaque pictures."""
+        """Returns the VAE with its scaling, for opaque images."""
         return RGBAAutoencoder(self.pipeline.vae, None, None)
 
     def encode_texts(self, texts: Sequence[str]) -> Conditions:
-        """See `pellucid.training.denoiser.predict.encode_texts`."""
+        """Encodes texts as `predict.encode_texts` does, or takes from disk what was encoded before."""
 
         def make(name: str) -> Tensor:
-            if name not in found:
-                found.update(encode_texts(self.stock, texts))
-            return found[name]
+            if name not in conditions:
+                conditions.update(encode_texts(self.stock, texts))
+            return conditions[name]
 
-        found: Conditions = {}
+        conditions: Conditions = {}
         names = condition_names(self.stock)
-        return {name: self.kept(f"texts-{name}", list(texts), partial(make, name)) for name in names}
+        return {name: self.make_or_reuse(f"texts-{name}", list(texts), partial(make, name)) for name in names}
 
-    def kept(self, label: str, content: Sequence[object], make: Callable[[], Tensor]) -> Tensor:
+    def make_or_reuse(self, label: str, content: Sequence[object], make: Callable[[], Tensor]) -> Tensor:
         """Returns what `make` makes, or with `cache` what it made in an earlier run.
 
         Args:
@@ -132,9 +132,10 @@ class FrozenPipeline:
         parts = [
             (path.name, folder_key(path))
             for path in sorted(self.folder.glob("*"))
-            if path.is_dir() and path.name not in (self.row.denoiser, "adapter", "control")
+            # the denoiser and its adapters have no say in latents and texts, and change with every run
+            if path.is_dir() and path.name not in (self.family.denoiser, "adapter", "control")
         ]
-        hashed = [_digest(each) if isinstance(each, Tensor) else each for each in content]
+        hashed = [_digest(value) if isinstance(value, Tensor) else value for value in content]
         key = [self.recipe.init, parts, self.options.codec, *hashed]
         return cached(None, key, make, label=label).to(self.device)
 
@@ -145,24 +146,27 @@ class FrozenPipeline:
         generator: torch.Generator,
         *,
         rows_together: int = 1,
-        shown: Tensor | None = None,
-        more: Mapping[str, object] | None = None,
+        condition_latents: Tensor | None = None,
+        extra_kwargs: Mapping[str, object] | None = None,
     ) -> Tensor:
-        """Weighted squared error of each row at a random noise level, (b,); its mean is the loss.
+        """Returns the weighted squared error of each row at a random noise level, (b,); its mean is the loss.
 
         Args:
             latents: scaled, (b, c, h, w).
             conditions: of the same rows.
             generator: of levels and noise.
             rows_together: see `Noising`.
-            shown: latents (b, c2, h, w) for a UNet whose inputs have grown.
-            more: what else a UNet is called with.
+            condition_latents: latents (b, c2, h, w) for a UNet whose inputs have grown.
+            extra_kwargs: what else a UNet is called with.
         """
-        made = self.noising(latents, generator, rows_together=rows_together)
-        noisy = made.noisy if shown is None else torch.cat([made.noisy, shown], dim=1)
-        found = predict(self.stock, noisy, made.timesteps, conditions, more or {}).float()
-        error = (found - made.target).square().mean(dim=(1, 2, 3))
-        return made.weight * error / made.weight.mean().clamp_min(1e-3)
+        noised = self.noising(latents, generator, rows_together=rows_together)
+        noisy = (
+            noised.noisy if condition_latents is None else torch.cat([noised.noisy, condition_latents], dim=1)
+        )
+        prediction = predict(self.stock, noisy, noised.timesteps, conditions, extra_kwargs or {}).float()
+        error = (prediction - noised.target).square().mean(dim=(1, 2, 3))
+        # over the batch's mean weight, so that the loss keeps its scale whatever gamma is
+        return noised.weight * error / noised.weight.mean().clamp_min(1e-3)
 
     @property
     def sampling(self) -> Sampling:
@@ -175,7 +179,7 @@ class FrozenPipeline:
         texts: Sequence[str],
         module: nn.Module | None = None,
         *,
-        shown: Tensor | None = None,
+        condition_latents: Tensor | None = None,
         stock: StockPipeline | None = None,
         inputs: Sequence[Mapping[str, object]] = ({},),
     ) -> Tensor:
@@ -184,21 +188,24 @@ class FrozenPipeline:
         Args:
             texts: captions.
             module: takes the denoiser's place, such as averaged weights.
-            shown: see `errors`; a row a text.
+            condition_latents: see `loss_per_sample`; a row a text.
             stock: another pipeline over the same parts.
             inputs: what else it is called with: once for all texts, or once for each.
         """
+        # the same seeds in every grid, so that grids of different steps compare
         rows = [Request(prompt=text, negative_prompt="", seed=seed) for seed, text in enumerate(texts)]
         size = {"height": self.recipe.size_px, "width": self.recipe.size_px}
         with self.using(module), self.autocast():
-            handle = None if shown is None else ConcatCondition(shown).attach(self.net)
+            handle = (
+                None if condition_latents is None else ConcatCondition(condition_latents).attach(self.net)
+            )
             parts = [rows] if len(inputs) == 1 else [[row] for row in rows]
             try:
-                found = [
-                    (stock or self.stock).sample(part, self.sampling, {**size, **own})
-                    for part, own in zip(parts, inputs, strict=True)
+                latents = [
+                    (stock or self.stock).sample(part, self.sampling, {**size, **row_inputs})
+                    for part, row_inputs in zip(parts, inputs, strict=True)
                 ]
-                return torch.cat(found).float()
+                return torch.cat(latents).float()
             finally:
                 if handle is not None:
                     handle.remove()
@@ -206,24 +213,26 @@ class FrozenPipeline:
     def fixed_noise_loss(self, loss: Callable[[torch.Generator], Mapping[str, Tensor]]) -> dict[str, float]:
         """Returns the means of loss terms over the first batches at fixed noise: comparable between steps."""
         with self.autocast(), torch.no_grad():
+            # not the step's generator: the same batches and noise every time
             generator = torch.Generator(self.device).manual_seed(0)
-            found = [loss(generator) for _ in range(SCORED)]
-        return {f"fixed_{name}": sum(float(each[name]) for each in found) / SCORED for name in found[0]}
+            losses = [loss(generator) for _ in range(SCORED)]
+        return {f"fixed_{name}": sum(float(terms[name]) for terms in losses) / SCORED for name in losses[0]}
 
     def autocast(self) -> torch.autocast:
-        """Passes in the recipe's precision, as the loop trains with."""
+        """Runs passes in the recipe's precision, as the loop trains with."""
         enabled = self.recipe.bfloat16_on(self.device)
         return torch.autocast(self.device.type, torch.bfloat16, enabled=enabled)
 
     @contextmanager
     def using(self, module: nn.Module | None) -> Generator[None]:
         """Lets another module be the denoiser for a while."""
-        name, own = self.row.denoiser, self.net
-        setattr(self.pipeline, name, own if module is None else module)
+        # put back even after Ctrl-C, since the averaged weights must not be trained
+        name, original = self.family.denoiser, self.net
+        setattr(self.pipeline, name, original if module is None else module)
         try:
             yield
         finally:
-            setattr(self.pipeline, name, own)
+            setattr(self.pipeline, name, original)
 
 
 def _digest(values: Tensor) -> str:

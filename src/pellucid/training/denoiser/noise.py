@@ -46,8 +46,9 @@ class Noising:
         config = scheduler.config
         if "prediction_type" not in config:  # flow matching
             self.objective: Objective = "flow_matching"
-            own = 1.0 if config.get("use_dynamic_shifting") else float(config.get("shift", 1.0))
-            self.shift = own if options.shift is None else options.shift
+            # a dynamic shift follows from an image's size, at sampling time only
+            usual_shift = 1.0 if config.get("use_dynamic_shifting") else float(config.get("shift", 1.0))
+            self.shift = usual_shift if options.shift is None else options.shift
             return
         if config.prediction_type not in ("epsilon", "v_prediction"):
             raise ConfigError(
@@ -55,6 +56,7 @@ class Noising:
                 "Take another one."
             )
         self.objective = config.prediction_type
+        # every scheduler's config tells the same noise levels; this class keeps their products
         ancestral: Any = DDPMScheduler.from_config(config)
         self.alphas_cumprod: Tensor = ancestral.alphas_cumprod.to(device)
 
@@ -66,9 +68,11 @@ class Noising:
             generator: of levels and noise, on the latents' device.
             rows_together: neighbouring rows that share a level, as the frames of a scene do.
         """
+        # layers of a scene are sampled together, so at one level
         levels = self._levels(len(latents) // rows_together, generator).repeat_interleave(rows_together)
         noise = torch.randn(latents.shape, generator=generator, device=latents.device)
         if self.objective == "flow_matching":
+            # Esser et al. 2024, section 5.3.2: more pixels need more noise for the same loss of signal
             sigma = self.shift * levels / (1 + (self.shift - 1) * levels)
             share = sigma.view(-1, 1, 1, 1)
             mixed = (1 - share) * latents + share * noise
@@ -86,7 +90,7 @@ class Noising:
         )
 
     def _levels(self, count: int, generator: torch.Generator) -> Tensor:
-        """Shares of the way to noise for a flow, whole timesteps otherwise."""
+        """Draws shares of the way to noise for a flow, whole timesteps otherwise."""
         options, device = self.options, generator.device
         flow = self.objective == "flow_matching"
         if options.timesteps == "uniform" and not flow:
@@ -102,4 +106,5 @@ class Noising:
         )
         if flow:
             return share
+        # a share may be 1, which would be one level too many
         return (share * len(self.alphas_cumprod)).long().clamp_max(len(self.alphas_cumprod) - 1)

@@ -12,7 +12,7 @@ from pellucid.pipelines.stock import StockPipeline
 from pellucid.weights.adapter_files import InitialWeights, trained_in
 
 EMBEDDINGS = r"time_embedding\.|add_embedding\.|time_text_embed\.|adaln_single\."
-"""Of the noise level and of what is said once for the whole picture."""
+"""Layers that embed the noise level, and what is said once for the whole image."""
 METHODS = {
     "full": r"",
     "conv": rf"^(?!{EMBEDDINGS})(?!.*\.(to|add)_([qkv]|[qkv]_proj)\.)",
@@ -54,7 +54,8 @@ def select_parameters(net: nn.Module, method: str, *, rank: int = RANK, pattern:
             f"Expected method to be one of {', '.join(METHODS)}, got {method!r}. Choose one of them."
         )
     if method in LOW_RANK:
-        targets = _attention_in(net) if method == "lora" else _layers_in(net, pattern)
+        targets = _find_attention(net) if method == "lora" else _find_layers(net, pattern)
+        # alpha as large as the rank: a scale of 1, so that the file holds the difference itself
         config = LoraConfig(r=rank, lora_alpha=rank, target_modules=targets)
         inject_adapter_in_model(config, net)  # some transformers have no `add_adapter` of their own
         pattern = ""
@@ -83,13 +84,14 @@ def grow_inputs(net: nn.Module, channels: int) -> InitialWeights:
     first = getattr(net, "conv_in", None)
     if not isinstance(first, nn.Conv2d):
         raise ConfigError(
-            f"Expected a UNet to show pictures as further channels, found {type(net).__name__}. "
+            f"Expected a UNet to show images as further channels, found {type(net).__name__}. "
             "Take Stable Diffusion's family."
         )
     weight = first.weight.detach()
     grown = weight.new_zeros(weight.shape[0], weight.shape[1] + channels, *weight.shape[2:])
     grown[:, : weight.shape[1]] = weight
     first.in_channels += channels
+    # the module is kept and its weight exchanged: others may hold the module already
     first.weight = nn.Parameter(grown)
     return {"conv_in.weight": weight.cpu().clone()}
 
@@ -102,16 +104,16 @@ def save_diffusers_lora(stock: StockPipeline, net: nn.Module, folder: Path) -> N
         save(folder, **layers, safe_serialization=True)
 
 
-def _attention_in(net: nn.Module) -> list[str]:
-    """Those of `ATTENTION` that the denoiser has, since peft refuses names that match nothing."""
+def _find_attention(net: nn.Module) -> list[str]:
+    """Returns those of `ATTENTION` that the denoiser has, since peft refuses names that match nothing."""
     names = [name for name, _ in net.named_modules()]
-    return [each for each in ATTENTION if any(name.endswith(f".{each}") for name in names)]
+    return [matrix for matrix in ATTENTION if any(name.endswith(f".{matrix}") for name in names)]
 
 
-def _layers_in(net: nn.Module, pattern: str) -> list[str]:
+def _find_layers(net: nn.Module, pattern: str) -> list[str]:
     """Returns names of all linear layers and convolutions like `pattern` but those of `EMBEDDINGS`."""
     names = [name for name, module in net.named_modules() if isinstance(module, nn.Linear | nn.Conv2d)]
-    found = [name for name in names if re.search(pattern, name) and not re.match(EMBEDDINGS, name)]
-    if not found:
+    targets = [name for name in names if re.search(pattern, name) and not re.match(EMBEDDINGS, name)]
+    if not targets:
         raise ConfigError(f"Expected layers like {pattern!r}, found none. Change it.")
-    return found
+    return targets

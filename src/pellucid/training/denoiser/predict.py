@@ -34,6 +34,7 @@ def encode_texts(stock: StockPipeline, texts: Sequence[str]) -> Conditions:
         encode(stock, list(texts[start : start + TEXTS_AT_ONCE]))
         for start in range(0, len(texts), TEXTS_AT_ONCE)
     ]
+    # half precision, since the states of all captions stay in memory for the whole run
     return {name: torch.cat([part[name].half() for part in parts]) for name in parts[0]}
 
 
@@ -42,7 +43,7 @@ def condition_names(stock: StockPipeline) -> tuple[str, ...]:
     return _DENOISERS[stock.family.name].names
 
 
-def rows_of(conditions: Conditions, rows: Tensor) -> Conditions:
+def take_rows(conditions: Conditions, rows: Tensor) -> Conditions:
     """Returns the conditions of a batch, float32."""
     return {name: values[rows].float() for name, values in conditions.items()}
 
@@ -52,23 +53,23 @@ def predict(
     noisy: Tensor,
     timesteps: Tensor,
     conditions: Conditions,
-    more: Mapping[str, object],
+    extra_kwargs: Mapping[str, object],
 ) -> Tensor:
     """Returns what the pipeline's denoiser predicts, (b, c, h, w): noise, v or velocity, as it was trained.
 
     Args:
         stock: its denoiser is called, with gradients.
-        noisy: latents; more channels than the result has where pictures are shown beside them.
+        noisy: latents; more channels than the result has where images are shown beside them.
         timesteps: (b,), 0 to 1000.
         conditions: rows of what `encode_texts` gave, one a latent.
-        more: what else a UNet is called with.
+        extra_kwargs: what else a UNet is called with.
     """
-    return _DENOISERS[stock.family.name].predict(stock, noisy, timesteps, conditions, **more)
+    return _DENOISERS[stock.family.name].predict(stock, noisy, timesteps, conditions, **extra_kwargs)
 
 
 def _encode_unet(stock: StockPipeline, texts: list[str]) -> Mapping[str, Tensor]:
-    found = stock.pipeline.encode_prompt(texts, stock.device, 1, False)
-    return {"states": found[0]}
+    encoded = stock.pipeline.encode_prompt(texts, stock.device, 1, False)
+    return {"states": encoded[0]}
 
 
 def _predict_unet(
@@ -76,20 +77,21 @@ def _predict_unet(
     noisy: Tensor,
     timesteps: Tensor,
     conditions: Conditions,
-    **more: object,
+    **extra_kwargs: object,
 ) -> Tensor:
-    return stock.denoiser(noisy, timesteps, conditions["states"], return_dict=False, **more)[0]
+    return stock.denoiser(noisy, timesteps, conditions["states"], return_dict=False, **extra_kwargs)[0]
 
 
 def _encode_pooled(stock: StockPipeline, texts: list[str], *, n_prompts: int) -> Mapping[str, Tensor]:
     """Families with a text's states and one vector for all of it; they take the same text several times."""
-    found = stock.pipeline.encode_prompt(*[texts] * n_prompts, do_classifier_free_guidance=False)
-    return {"states": found[0], "pooled": found[2]}
+    encoded = stock.pipeline.encode_prompt(*[texts] * n_prompts, do_classifier_free_guidance=False)
+    return {"states": encoded[0], "pooled": encoded[2]}
 
 
 def _predict_xl(stock: StockPipeline, noisy: Tensor, timesteps: Tensor, conditions: Conditions) -> Tensor:
     """Predicts for an image that had this very size, of which nothing was cut off."""
     height, width = (side * stock.vae_scale_factor for side in noisy.shape[-2:])
+    # original size, crop's corner, target size: XL's conditions, in its own order
     sizes = noisy.new_tensor([[height, width, 0, 0, height, width]]).expand(len(noisy), -1)
     added = {"text_embeds": conditions["pooled"], "time_ids": sizes}
     states = conditions["states"]
@@ -112,15 +114,16 @@ def _encode_flux(stock: StockPipeline, texts: list[str]) -> Mapping[str, Tensor]
 
 
 def _predict_flux(stock: StockPipeline, noisy: Tensor, timesteps: Tensor, conditions: Conditions) -> Tensor:
-    """Guidance is an input of the distilled models, shown at the family's usual value."""
+    """Predicts with the family's usual guidance, which is an input of the distilled models."""
     net, states = stock.denoiser, conditions["states"]
     rows, columns = noisy.shape[-2:]
     places = stock.pipeline._prepare_latent_image_ids(
         len(noisy), rows // 2, columns // 2, noisy.device, noisy.dtype
     )
     guidance = noisy.new_full((len(noisy),), stock.family.sampling.guidance_scale)
-    found = net(
+    packed = net(
         hidden_states=stock.pack(noisy),
+        # the transformer multiplies by 1000 itself
         timestep=timesteps / 1000,
         guidance=guidance if net.config.guidance_embeds else None,
         pooled_projections=conditions["pooled"],
@@ -130,7 +133,7 @@ def _predict_flux(stock: StockPipeline, noisy: Tensor, timesteps: Tensor, condit
         return_dict=False,
     )[0]
     pixels = stock.vae_scale_factor
-    return stock.unpack(found, rows * pixels, columns * pixels)
+    return stock.unpack(packed, rows * pixels, columns * pixels)
 
 
 def _encode_pixart(stock: StockPipeline, texts: list[str]) -> Mapping[str, Tensor]:
@@ -146,7 +149,7 @@ def _predict_pixart(stock: StockPipeline, noisy: Tensor, timesteps: Tensor, cond
     if net.config.sample_size == 128:  # as the stock pipelines ask
         added["resolution"] = noisy.new_tensor([[height, width]]).expand(len(noisy), -1)
         added["aspect_ratio"] = noisy.new_tensor([[height / width]]).expand(len(noisy), -1)
-    found = net(
+    mean_and_variance = net(
         noisy,
         encoder_hidden_states=conditions["states"],
         encoder_attention_mask=conditions["mask"],
@@ -154,7 +157,7 @@ def _predict_pixart(stock: StockPipeline, noisy: Tensor, timesteps: Tensor, cond
         added_cond_kwargs=added,
         return_dict=False,
     )[0]
-    return found[:, : stock.latent_channels]
+    return mean_and_variance[:, : stock.latent_channels]
 
 
 UNET = _Denoiser(encode=_encode_unet, predict=_predict_unet)

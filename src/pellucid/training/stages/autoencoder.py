@@ -60,7 +60,7 @@ class RGBAParts(nn.Module):
 
 
 class AutoencoderStage:
-    """Trains the latent offset to carry alpha while the frozen decoder's picture stays as it is.
+    """Trains the latent offset to carry alpha while the frozen decoder's image stays as it is.
 
     With `alpha_encoding = "channels"` the offset encoder makes channels that come after the untouched latent,
     kept near unit spread by the term `spread`. Channels of the latent are the VAE's, whatever the networks'
@@ -68,7 +68,7 @@ class AutoencoderStage:
     """
 
     def __init__(
-        self, recipe: Recipe, pictures: InMemoryDataset, device: torch.device, vae: MiniVAE | None = None
+        self, recipe: Recipe, images: InMemoryDataset, device: torch.device, vae: MiniVAE | None = None
     ) -> None:
         self.recipe = recipe
         self.options = recipe.options(AutoencoderOptions)
@@ -82,9 +82,9 @@ class AutoencoderStage:
         self.pixels_per_latent = 2 ** (len(self.vae.config["block_out_channels"]) - 1)
         check_size(recipe, self.pixels_per_latent)
         self.shift = float(self.vae.config.get("shift_factor") or 0.0)
-        self.pictures = pictures.only(held_out=False).to(device)
-        self.held_out = pictures.only(held_out=True).to(device)
-        check_split(recipe, self.pictures.count, len(self.held_out.records))
+        self.images = images.only(held_out=False).to(device)
+        self.held_out = images.only(held_out=True).to(device)
+        check_split(recipe, self.images.count, len(self.held_out.records))
         torch.manual_seed(recipe.seed)
         self.parts = self.networks().to(device)
         self.codec(self.parts)  # or the recipe's networks do not fit the VAE
@@ -145,60 +145,61 @@ class AutoencoderStage:
             # what the parts' loss of the same generator left, so that the decoder runs once a step
             real, fake = self._last.pop(generator.initial_seed())
             return {"hinge": discriminator_hinge(self.discriminator(real), self.discriminator(fake))}
-        rgba = self.pictures.batch(self.recipe.batch_size, generator, augment=True)
-        found, terms = self.forward(rgba, generator)
+        rgba = self.images.batch(self.recipe.batch_size, generator, augment=True)
+        decoded, terms = self.forward(rgba, generator)
         colours = torch.rand(len(rgba), 3, 1, 1, generator=generator, device=generator.device)
-        terms["reconstruction"] = functional.l1_loss(found[:, :3], rgba[:, :3]) / 2
-        terms["reconstruction"] += functional.l1_loss(found[:, 3:], rgba[:, 3:])
-        mixed = blends(found, colours), blends(rgba, colours)
+        terms["reconstruction"] = functional.l1_loss(decoded[:, :3], rgba[:, :3]) / 2
+        terms["reconstruction"] += functional.l1_loss(decoded[:, 3:], rgba[:, 3:])
+        mixed = blends(decoded, colours), blends(rgba, colours)
         terms["blend"] = functional.l1_loss(*mixed)
         if self.weights["gradient"]:
-            terms["gradient"] = gradient_l1(*mixed) + gradient_l1(found[:, 3:], rgba[:, 3:])
+            terms["gradient"] = gradient_l1(*mixed) + gradient_l1(decoded[:, 3:], rgba[:, 3:])
         if self.weights["discriminator"]:
-            terms["discriminator"] = -self.discriminator(found).mean()
-            self._last[generator.initial_seed()] = (rgba, found.detach())
+            terms["discriminator"] = -self.discriminator(decoded).mean()
+            self._last[generator.initial_seed()] = (rgba, decoded.detach())
         return {name: self.weights[name] * term for name, term in terms.items()}
 
     def forward(self, rgba: Tensor, generator: torch.Generator) -> tuple[Tensor, dict[str, Tensor]]:
-        """Returns the networks' pictures of a batch, and the terms that are about its latents."""
+        """Returns the networks' images of a batch, and the terms that are about its latents."""
         with torch.no_grad():
             plain = self.vae_latents(rgba)
         offset = self.parts.offset_encoder(rgba).float()
         joined = self.convention.get("offset") == "channels"
         adjusted = torch.cat([plain, offset], dim=1) if joined else plain + offset
-        picture = self.picture(adjusted)
+        frozen_image = self.decode_frozen(adjusted)
         level = self.latent_noise * torch.rand(
             len(rgba), 1, 1, 1, generator=generator, device=generator.device
         )
         noisy = adjusted + level * torch.randn(adjusted.shape, generator=generator, device=generator.device)
-        shown = picture if not self.latent_noise else self.picture(noisy)
+        noisy_image = frozen_image if not self.latent_noise else self.decode_frozen(noisy)
         # by the seed and not by a draw, which would shift the draws of all runs without augmentation
         flip, turns = ORIENTATIONS[8][
             generator.initial_seed() % 8 if self.options.orientation_augmentation else 0
         ]
-        seen = (orient(shown.clamp(0, 1), flip, turns), orient(noisy, flip, turns))
-        found = restore(self.parts.alpha_decoder(*seen).float(), flip, turns)
+        seen = (orient(noisy_image.clamp(0, 1), flip, turns), orient(noisy, flip, turns))
+        decoded = restore(self.parts.alpha_decoder(*seen).float(), flip, turns)
         terms: dict[str, Tensor] = {}
-        if self.weights["identity"] and not joined:  # joined, the picture is the same
+        if self.weights["identity"] and not joined:  # joined, the image is the same
             with torch.no_grad():
-                unadjusted = self.picture(plain)
-            terms["identity"] = identity(picture, unadjusted)
+                unadjusted = self.decode_frozen(plain)
+            terms["identity"] = identity(frozen_image, unadjusted)
         if joined:
             terms["spread"] = offset.square().mean()
-        return found, terms
+        return decoded, terms
 
     def vae_latents(self, rgba: Tensor) -> Tensor:
-        """Returns scaled latents of the pictures over grey, without an offset."""
+        """Returns scaled latents of the images over grey, without an offset."""
         posterior = self.vae.encode(blends(rgba, rgba.new_full((1, 3, 1, 1), 0.5)) * 2 - 1).latent_dist  # type: ignore[union-attr]
+        # the mean, not a sample: the offset is learned against one latent for each image
         return (posterior.mean.float() - self.shift) * self.vae.config["scaling_factor"]
 
-    def picture(self, scaled: Tensor) -> Tensor:
-        """Returns the frozen decoder's picture of scaled latents, about [0, 1]."""
+    def decode_frozen(self, scaled: Tensor) -> Tensor:
+        """Returns the frozen decoder's image of scaled latents, about [0, 1]."""
         raw = scaled[:, : self.vae.config["latent_channels"]] / self.vae.config["scaling_factor"] + self.shift
         return self.vae.decode(raw).sample.float() / 2 + 0.5  # type: ignore[union-attr]
 
     def export(self, module: nn.Module, folder: Path) -> None:
-        """Both networks in diffusers' layout, and how they are to be used."""
+        """Writes both networks in diffusers' layout, and how they are to be used."""
         for name, network in module.named_children():
             save_half(network, folder / "rgba" / name)  # type: ignore[arg-type]
         (folder / "rgba" / CONVENTION).write_text(json.dumps(self.convention))
@@ -211,16 +212,16 @@ class AutoencoderStage:
         return codec.decode(adjusted, passes=1), codec.decode_opaque(plain), codec.decode_opaque(adjusted)
 
     def sample_grid(self, module: nn.Module, path: Path) -> None:
-        """Held-out pictures above their reconstructions and the frozen decoder's two views."""
+        """Draws held-out images above their reconstructions and the frozen decoder's two views."""
         rgba = self.held_out.rgba[:16].float() / 255
         write_sample_grid([rgba, *self._through(module, rgba)], path)
 
     def validation_metrics(self, module: nn.Module) -> dict[str, float]:
         """Measures held-out images in one pass: mean PSNR on nine colours, alpha error, identity."""
         rgba = self.held_out.rgba[: self.recipe.score_count].float() / 255
-        found, plain, picture = self._through(module, rgba)
+        decoded, plain, frozen_image = self._through(module, rgba)
         return {
-            "held_out_psnr_db": round(blended_metrics(found, rgba)["mean"], 3),
-            "alpha_mae": round(alpha_mae(found, rgba), 5),
-            "identity_psnr_db": round(float(psnr(picture, plain).mean()), 3),
+            "held_out_psnr_db": round(blended_metrics(decoded, rgba)["mean"], 3),
+            "alpha_mae": round(alpha_mae(decoded, rgba), 5),
+            "identity_psnr_db": round(float(psnr(frozen_image, plain).mean()), 3),
         }

@@ -44,9 +44,11 @@ def check_size(recipe: Recipe, multiple: int) -> None:
 
 def save_half(module: ModelMixin, folder: Path) -> None:
     """Writes a module in diffusers' layout and half precision; the module itself stays as it is."""
+    # a copy, since `half` changes the module itself, which may go on training
     deepcopy(module).half().save_pretrained(folder)
 
 
+# Read once for all stages of a process. Callers share it: who compiles or changes it copies it first.
 @lru_cache(maxsize=2)
 def load_vae(source: str | Path, device: torch.device) -> Any:  # noqa: ANN401 - ours or any `AutoencoderKL`
     """Returns the frozen VAE of a folder, or of a model on the hub.
@@ -55,6 +57,7 @@ def load_vae(source: str | Path, device: torch.device) -> Any:  # noqa: ANN401 -
         ConfigError: there is none.
     """
     owner_and_name = str(source)
+    # a name on the hub has one slash and no dot in front; everything else is meant as a path
     if Path(source).is_dir() or owner_and_name.count("/") != 1 or owner_and_name.startswith((".", "/")):
         return read_vae(_part(Path(source), "vae")).to(device)
     try:

@@ -23,7 +23,7 @@ from pellucid.weights.adapter_files import save_adapter
 
 
 class ConditionalLayersStage:
-    """Trains a UNet with further inputs to make one frame of scenes of which it sees other pictures.
+    """Trains a UNet with further inputs to make one layer of scenes of which it sees other layers.
 
     Of the recipe's options it reads `ConditionalLayersOptions`.
     """
@@ -33,7 +33,7 @@ class ConditionalLayersStage:
         self.options = options = recipe.options(ConditionalLayersOptions)
         self.frozen = with_base_adapter(recipe, device, options.merged_adapter)
         self.scenes = LayerSceneDataset(recipe, samples, self.frozen)
-        self.seen = torch.cat([self.scenes.conditions_of(role) for role in options.condition_roles], dim=1)
+        self.seen = torch.cat([self.scenes.encode_condition(role) for role in options.condition_roles], dim=1)
         net = self.frozen.net
         chosen = select_parameters(net, options.method, rank=options.rank, pattern=options.pattern)
         self.start = {**chosen, **grow_inputs(net, self.seen.shape[1])}
@@ -42,9 +42,9 @@ class ConditionalLayersStage:
         self.compiled: Sequence[nn.Module] = (net,)
 
     def loss(self, module_name: str, generator: torch.Generator) -> dict[str, Tensor]:
-        """Returns the squared error of the frame, weighted by min-SNR."""
+        """Returns the squared error of the layer, weighted by min-SNR."""
         drawn, latents, texts = self.scenes.batch(generator)
-        errors = self.frozen.loss_per_sample(latents, texts, generator, shown=self.seen[drawn])
+        errors = self.frozen.loss_per_sample(latents, texts, generator, condition_latents=self.seen[drawn])
         return {self.options.roles[0]: errors.mean()}
 
     def export(self, module: nn.Module, folder: Path) -> None:
@@ -61,14 +61,17 @@ class ConditionalLayersStage:
 
     @torch.no_grad()
     def sample_grid(self, module: nn.Module, path: Path) -> None:
-        """Scenes of the training captions: what is seen, what was learned, and what is made."""
+        """Draws scenes of the training captions: what is seen, what was learned, and what is made."""
         scenes, role = self.scenes, self.options.roles[0]
         n = min(GRID_IMAGES, len(scenes.latents))
         seen = [
-            scenes.shown(each, "") for each in self.seen[:n].chunk(len(self.options.condition_roles), dim=1)
+            scenes.decode(latents, "")
+            for latents in self.seen[:n].chunk(len(self.options.condition_roles), dim=1)
         ]
-        made = self.frozen.sampled(scenes.texts_of(n), module, shown=self.seen[:n])
-        write_sample_grid([*seen, scenes.shown(scenes.latents[:n, 0], role), scenes.shown(made, role)], path)
+        captions = scenes.first_captions(n)
+        sampled = self.frozen.sampled(captions, module, condition_latents=self.seen[:n])
+        learned = scenes.decode(scenes.latents[:n, 0], role)
+        write_sample_grid([*seen, learned, scenes.decode(sampled, role)], path)
 
     def validation_metrics(self, module: nn.Module) -> dict[str, float]:
         """Returns the loss of the first batches at fixed noise: comparable between steps."""

@@ -27,10 +27,11 @@ class DistillationStage(AutoencoderStage):
     """
 
     def __init__(
-        self, recipe: Recipe, pictures: InMemoryDataset, device: torch.device, vae: MiniVAE | None = None
+        self, recipe: Recipe, images: InMemoryDataset, device: torch.device, vae: MiniVAE | None = None
     ) -> None:
         weights = WEIGHTS | dict(recipe.weights)
-        super().__init__(replace(recipe, weights=weights), pictures, device, vae)
+        super().__init__(replace(recipe, weights=weights), images, device, vae)
+        # copied before the first step: the student starts as its own teacher
         self.teacher = deepcopy(self.codec(self.parts)).eval().requires_grad_(False)
         self._before: dict[str, float] = {}
 
@@ -46,10 +47,10 @@ class DistillationStage(AutoencoderStage):
                 len(rgba), 1, 1, 1, generator=generator, device=generator.device
             )
             adjusted += level * torch.randn(adjusted.shape, generator=generator, device=generator.device)
-            shown = self.teacher.decode_opaque(adjusted)
-            median = self.teacher.decode_alpha(shown, adjusted, passes=PASSES)
-        found = self.parts.alpha_decoder(shown, adjusted).float()
-        return found, {"median": clipped_l1(found, median)}
+            opaque = self.teacher.decode_opaque(adjusted)
+            median = self.teacher.decode_alpha(opaque, adjusted, passes=PASSES)
+        student = self.parts.alpha_decoder(opaque, adjusted).float()
+        return student, {"median": clipped_l1(student, median)}
 
     @torch.no_grad()
     def validation_metrics(self, module: nn.Module) -> dict[str, float]:
@@ -59,12 +60,13 @@ class DistillationStage(AutoencoderStage):
         """
         rgba = self.held_out.rgba[: self.recipe.score_count].float() / 255
         adjusted = self.teacher.encode(rgba)
-        shown = self.teacher.decode_opaque(adjusted)
+        opaque = self.teacher.decode_opaque(adjusted)
 
         def decoded(codec: RGBAAutoencoder, passes: int) -> Tensor:
-            return codec.decode_alpha(shown, adjusted, passes=passes)
+            return codec.decode_alpha(opaque, adjusted, passes=passes)
 
         median = decoded(self.teacher, PASSES)
+        # the teacher does not change, so it is measured once
         if not self._before:
             self._before = {
                 **_scores("before", decoded(self.teacher, 1), rgba, median),
@@ -73,21 +75,21 @@ class DistillationStage(AutoencoderStage):
         return {**_scores("one_pass", decoded(self.codec(module), 1), rgba, median), **self._before}
 
 
-def clipped_l1(found: Tensor, median: Tensor) -> Tensor:
-    """L1 to what was clipped to [0, 1]: beyond a bound that it reached, any value is right.
+def clipped_l1(output: Tensor, median: Tensor) -> Tensor:
+    """Returns L1 to what was clipped to [0, 1]: beyond a bound that it reached, any value is right.
 
     Asking for the bound itself would take the decoder's margin away, and noise would show after clipping.
     """
-    low, high = found.clamp_min(0), found.clamp_max(1)
-    within = torch.where(median <= 0, low, torch.where(median >= 1, high, found))
+    low, high = output.clamp_min(0), output.clamp_max(1)
+    within = torch.where(median <= 0, low, torch.where(median >= 1, high, output))
     return functional.l1_loss(within, median)
 
 
-def _scores(name: str, found: Tensor, rgba: Tensor, median: Tensor | None) -> dict[str, float]:
-    scores = {"psnr_db": blended_metrics(found, rgba)["mean"], "alpha_mae": alpha_mae(found, rgba)}
+def _scores(name: str, output: Tensor, rgba: Tensor, median: Tensor | None) -> dict[str, float]:
+    scores = {"psnr_db": blended_metrics(output, rgba)["mean"], "alpha_mae": alpha_mae(output, rgba)}
     if median is not None:
         scores |= {
-            "to_median_psnr_db": blended_metrics(found, median)["mean"],
-            "to_median_alpha_mae": alpha_mae(found, median),
+            "to_median_psnr_db": blended_metrics(output, median)["mean"],
+            "to_median_alpha_mae": alpha_mae(output, median),
         }
     return {f"{name}/{kind}": round(value, 5) for kind, value in scores.items()}

@@ -42,7 +42,7 @@ class JointLayersStage:
         )
         nn.Module.to(self.sharing, device)
         self.sharing.attach(self.unet)
-        self.hints = self.scenes.pictures_of(hint) if hint else None
+        self.hints = self.scenes.images_on_grey(hint) if hint else None
         self.modules: Mapping[str, nn.Module] = {"sharing": self.sharing}
         self.compiled: Sequence[nn.Module] = ()
 
@@ -53,8 +53,8 @@ class JointLayersStage:
             self.sharing.encode_hint(self.hints[drawn].float() / 255)
         frames = self.scenes.roles
         errors = self.frozen.loss_per_sample(latents, texts, generator, rows_together=len(frames))
-        each = errors.view(len(drawn), len(frames)).mean(dim=0)
-        return {role: each[i] / len(frames) for i, role in enumerate(frames)}
+        per_role = errors.view(len(drawn), len(frames)).mean(dim=0)
+        return {role: per_role[i] / len(frames) for i, role in enumerate(frames)}
 
     def export(self, module: nn.Module, folder: Path) -> None:
         """Writes the released layout (docs/released-format.md a.4); its metadata say what it is for."""
@@ -70,30 +70,31 @@ class JointLayersStage:
 
     @torch.no_grad()
     def sample_grid(self, module: nn.Module, path: Path) -> None:
-        """Scenes of the training captions: the layers that were learned, then each frame that is made."""
+        """Draws scenes of the training captions: the layers that were learned, then what is made."""
         scenes = self.scenes
         n, n_frames = min(GRID_IMAGES, len(scenes.latents)), len(scenes.roles)
         with self._using(module):
             if self.hints is not None:
                 self.sharing.encode_hint(self.hints[:n].float() / 255)
-            made = self.frozen.sampled(scenes.texts_of(n))
-        made = made.view(n, n_frames, *made.shape[1:])
+            sampled = self.frozen.sampled(scenes.first_captions(n))
+        sampled = sampled.view(n, n_frames, *sampled.shape[1:])
+        # each role twice: what was learned, and what is made of the same captions
         pairs = [
-            (role, some[:n, i]) for i, role in enumerate(scenes.roles) for some in (scenes.latents, made)
+            (role, kind[:n, i]) for i, role in enumerate(scenes.roles) for kind in (scenes.latents, sampled)
         ]
-        write_sample_grid([scenes.shown(latents, role) for role, latents in pairs], path)
+        write_sample_grid([scenes.decode(latents, role) for role, latents in pairs], path)
 
     @contextmanager
     def _using(self, module: nn.Module) -> Generator[None]:
         """Lets the UNet run with other units, such as averaged ones, for a while."""
         assert isinstance(module, AttentionSharing)
-        own, self.sharing = self.sharing, module
+        trained, self.sharing = self.sharing, module
         module.attach(self.unet)
         try:
             yield
         finally:
-            self.sharing = own
-            own.attach(self.unet)
+            self.sharing = trained
+            trained.attach(self.unet)
 
     def validation_metrics(self, module: nn.Module) -> dict[str, float]:
         """Returns the loss of the first batches at fixed noise: comparable between steps."""

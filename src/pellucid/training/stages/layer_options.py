@@ -151,8 +151,8 @@ class ConditionalLayersOptions(SceneOptions):
 
 
 def _check_roles(roles: tuple[str, ...] | list[str]) -> None:
-    known = get_args(Role)
-    if not roles or any(role not in known for role in roles):
+    allowed = get_args(Role)
+    if not roles or any(role not in allowed for role in roles):
         raise ConfigError(
-            f"Expected roles of {', '.join(known)}, got {list(roles)}. Name one or more of them."
+            f"Expected roles of {', '.join(allowed)}, got {list(roles)}. Name one or more of them."
         )

@@ -53,6 +53,7 @@ def decoder_defaults(table: Table, pixels_per_latent: int, size_px: int) -> dict
     halvings = _halvings(table, pixels_per_latent)
     levels = max(halvings + 4, len(DECODER_WIDTHS))
     fold = _fold(table)
+    # a level that the image cannot be halved for is left out, but never one above the latent's
     while levels > halvings + 1 and size_px % (fold * 2 ** (levels - 1)):
         levels -= 1
     return {"widths": _widths(DECODER_WIDTHS, levels), "latent_level": halvings, **table}
@@ -65,6 +66,7 @@ def _fold(table: Table) -> int:
 
 def _halvings(table: Table, pixels_per_latent: int) -> int:
     """Halvings that are left to convolutions when the first ones are folded into channels."""
+    # bit_length - 1 is the logarithm to base 2, without rounding
     return max(0, (pixels_per_latent // _fold(table)).bit_length() - 1)
 
 

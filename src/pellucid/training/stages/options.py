@@ -174,7 +174,7 @@ ModelOptions = (
 )
 
 
-def options_of_stage(stage: str, table: Table) -> type[ModelOptions]:
+def options_class(stage: str, table: Table) -> type[ModelOptions]:
     """Returns the dataclass of a stage's `model` table; two stages have another one for some tables."""
     if stage == "autoencoder":
         return DistillationOptions if table.get("distill") else AutoencoderOptions
@@ -199,7 +199,7 @@ def read_options(stage: str, table: Table) -> ModelOptions:
     Raises:
         ConfigError: an unknown name, a value of another type, out of range, or none of the choices.
     """
-    kind, where = options_of_stage(stage, table), f"[{stage}.model]"
+    kind, where = options_class(stage, table), f"[{stage}.model]"
     check_names(table, field_names(kind), where=where)
     return kind(**check_types(table, get_type_hints(kind), where=where))  # pyright: ignore[reportArgumentType]
 

@@ -18,7 +18,7 @@ class Stage(Protocol):
     """Networks that the loss calls, for torch.compile."""
 
     def loss(self, module_name: str, generator: torch.Generator) -> dict[str, Tensor]:
-        """Weighted loss terms of one batch drawn from `generator`, which is on the modules' device."""
+        """Returns weighted loss terms of a batch drawn from `generator`, which is on the modules' device."""
         ...
 
     def export(self, module: nn.Module, folder: Path) -> None:
@@ -26,7 +26,7 @@ class Stage(Protocol):
         ...
 
     def sample_grid(self, module: nn.Module, path: Path) -> None:
-        """Draws sample pictures to a PNG."""
+        """Draws sample images to a PNG."""
         ...
 
     def validation_metrics(self, module: nn.Module) -> dict[str, float]:

@@ -13,7 +13,7 @@ from pellucid.training import checkpoints
 from pellucid.training.data.in_memory import InMemoryDataset, load_images, load_samples
 from pellucid.training.data.streaming import open_stream
 from pellucid.training.distributed import Processes
-from pellucid.training.recipe import Recipe, read_recipe, stages_in
+from pellucid.training.recipe import Recipe, read_recipe, recipe_stages
 from pellucid.training.stages.layer_options import ConditionalLayersOptions, JointLayersOptions
 from pellucid.training.stages.options import AutoencoderOptions, TransparentOptions
 from pellucid.training.stages.protocol import Stage
@@ -38,8 +38,10 @@ def usable_device(name: str | None) -> torch.device:
         ConfigError: torch cannot compute there.
     """
     try:
-        own = f"cuda:{os.environ['LOCAL_RANK']}" if "LOCAL_RANK" in os.environ else "cuda"  # one a process
-        device = torch.device(name or (own if torch.cuda.is_available() else "cpu"))
+        own_gpu = (
+            f"cuda:{os.environ['LOCAL_RANK']}" if "LOCAL_RANK" in os.environ else "cuda"
+        )  # one a process
+        device = torch.device(name or (own_gpu if torch.cuda.is_available() else "cpu"))
         torch.zeros(1, device=device)
     except (RuntimeError, AssertionError) as error:
         reason = str(error).splitlines()[0]
@@ -49,30 +51,31 @@ def usable_device(name: str | None) -> torch.device:
     return device
 
 
-def make_stage(recipe: Recipe, device: torch.device, pictures: InMemoryDataset | None = None) -> Stage:
+def make_stage(recipe: Recipe, device: torch.device, images: InMemoryDataset | None = None) -> Stage:
     """Returns the stage that a recipe trains, with its data loaded."""
     if recipe.stage == "layers":
         if isinstance(recipe.model, ConditionalLayersOptions):
+            # imported when a stage is asked for: diffusers and peft take seconds, and no stage needs all
             from pellucid.training.stages.conditional_layers import ConditionalLayersStage
 
             return ConditionalLayersStage(recipe, load_samples(recipe), device)
         from pellucid.training.stages.joint_layers import JointLayersStage
 
         return JointLayersStage(recipe, load_samples(recipe), device)
-    pictures = pictures or (open_stream(recipe) if recipe.stream else load_images(recipe))
+    images = images or (open_stream(recipe) if recipe.stream else load_images(recipe))
     if recipe.stage == "vae":
         from pellucid.training.stages.vae import VAEStage
 
-        return VAEStage(recipe, pictures, device)
+        return VAEStage(recipe, images, device)
     if recipe.stage == "autoencoder":
-        return _autoencoder(recipe)(recipe, pictures, device)
+        return _autoencoder(recipe)(recipe, images, device)
     if recipe.stage == "control":
         from pellucid.training.stages.t2i_adapter import T2IAdapterStage
 
-        return T2IAdapterStage(recipe, pictures, device)
+        return T2IAdapterStage(recipe, images, device)
     from pellucid.training.stages.text_to_image import TextToImageStage
 
-    return TextToImageStage(recipe, pictures, device)
+    return TextToImageStage(recipe, images, device)
 
 
 def _autoencoder(recipe: Recipe) -> Callable[[Recipe, InMemoryDataset, torch.device], Stage]:
@@ -109,20 +112,21 @@ def train_all(
     """
     processes = processes or Processes(device)
     started = processes.clock()
-    recipes = [read_recipe(config, stage, overrides) for stage in stages_in(config)]
+    recipes = [read_recipe(config, stage, overrides) for stage in recipe_stages(config)]
     model = folder / MODEL
     if processes.main:
-        _copy_what_is_given(Path(recipes[0].init), model)
+        _copy_untrained_parts(Path(recipes[0].init), model)
     processes.wait()
     datasets = Datasets()
-    for given in recipes:
-        recipe = replace(given, init=str(model))
+    for stage_recipe in recipes:
+        recipe = replace(stage_recipe, init=str(model))
         if (model / _part(recipe)).exists():
             # a finished stage is not trained again, so a changed recipe would go unnoticed
             checkpoints.check_recipe(folder / recipe.stage, recipe)
             continue
         stage = make_stage(recipe, processes.device, datasets.of(recipe))
         run = Trainer(recipe, stage, folder / recipe.stage, processes)
+        # the time that earlier stages took is gone
         if not run.train(budget_s=budget_s - (processes.clock() - started)):
             return None
         if processes.main:
@@ -136,18 +140,18 @@ class Datasets:
 
     def __init__(self) -> None:
         self._key: tuple[object, ...] = ()
-        self._pictures: InMemoryDataset | None = None
+        self._images: InMemoryDataset | None = None
 
     def of(self, recipe: Recipe) -> InMemoryDataset | None:
         """Returns a stage's images; None for a stage that reads them itself, from a stream or as scenes."""
         if recipe.stage == "layers" or recipe.stream:
             return None
-        # all that `load_pictures` reads of a recipe
+        # all that `load_images` reads of a recipe
         key = (recipe.data, recipe.groups, recipe.size_px, recipe.low_detail_fraction)
-        if self._pictures is None or self._key != key:
-            self._pictures = None  # so that two sets are not in memory at once
-            self._key, self._pictures = key, load_images(recipe)
-        return self._pictures
+        if self._images is None or self._key != key:
+            self._images = None  # so that two sets are not in memory at once
+            self._key, self._images = key, load_images(recipe)
+        return self._images
 
 
 def _part(recipe: Recipe) -> str:
@@ -159,7 +163,7 @@ def _part(recipe: Recipe) -> str:
     return PARTS[recipe.stage]
 
 
-def _copy_what_is_given(start: Path, model: Path) -> None:
+def _copy_untrained_parts(start: Path, model: Path) -> None:
     """Copies the parts that no stage trains."""
     for part in ("text_encoder", "tokenizer", "scheduler", "model_index.json", "licences"):
         source = start / part
@@ -176,8 +180,10 @@ def _install(export: Path, model: Path) -> None:
             for file in sorted(source.iterdir()):
                 (model / "adapter").mkdir(exist_ok=True)
                 shutil.copyfile(file, model / "adapter" / f".{file.name}.part")
+                # renamed when complete, since a stage counts as done as soon as its part is there
                 (model / "adapter" / f".{file.name}.part").rename(model / "adapter" / file.name)
             continue
+        # likewise: copied beside its place first
         part = model / f".{source.name}.part"
         shutil.rmtree(part, ignore_errors=True)
         shutil.copytree(source, part)

@@ -27,16 +27,16 @@ class RGBAVAEStage(AutoencoderStage):
         fill(self.parts.alpha_decoder.vae, folder / "vae" / "diffusion_pytorch_model.safetensors")
 
     def forward(self, rgba: Tensor, generator: torch.Generator) -> tuple[Tensor, dict[str, Tensor]]:
-        """Returns pictures of latents drawn from the posteriors, and the posteriors' KL."""
+        """Returns images of latents drawn from the posteriors, and the posteriors' KL."""
         encoder = self.parts.offset_encoder
         assert isinstance(encoder, InflatedEncoder)
         posterior = encoder.posterior(rgba)
         noise = torch.randn(posterior.mean.shape, generator=generator, device=generator.device)
-        found = self.parts.alpha_decoder(None, posterior.mean + posterior.std * noise).float()
-        return found, {"kl": posterior.kl().mean() / posterior.mean[0].numel()}
+        decoded = self.parts.alpha_decoder(None, posterior.mean + posterior.std * noise).float()
+        return decoded, {"kl": posterior.kl().mean() / posterior.mean[0].numel()}
 
     def export(self, module: nn.Module, folder: Path) -> None:
-        """The one VAE in diffusers' layout, and how it is to be used."""
+        """Writes the one VAE in diffusers' layout, and how it is to be used."""
         assert isinstance(module, RGBAParts)
         save_half(module.alpha_decoder.vae, folder / "rgba" / "vae")  # type: ignore[arg-type]
         (folder / "rgba" / CONVENTION).write_text(json.dumps(self.convention))

@@ -1,4 +1,4 @@
-"""Stage `control`: a small network that shows a frozen UNet the structure of a picture.
+"""Stage `control`: a small network that shows a frozen UNet the structure of an image.
 
 A T2I-Adapter (Mou et al. 2023), since a ControlNet is half a UNet: too large for the embedded model.
 """
@@ -29,25 +29,25 @@ GRID_IMAGES = 16
 
 
 class T2IAdapterStage:
-    """Trains a T2I-Adapter on silhouettes and edges of the training pictures, one of them left out at times.
+    """Trains a T2I-Adapter on silhouettes and edges of the training images, one of them left out at times.
 
     Of the recipe's options it reads `ControlOptions`.
     """
 
-    def __init__(self, recipe: Recipe, pictures: InMemoryDataset, device: torch.device) -> None:
+    def __init__(self, recipe: Recipe, images: InMemoryDataset, device: torch.device) -> None:
         self.recipe, self.device = recipe, device
         options = recipe.options(ControlOptions)
         self.frozen = with_base_adapter(recipe, device, options.base_adapter)
         config = getattr(self.frozen.net, "config", {})
-        if self.frozen.row.text_width is None or "block_out_channels" not in config:
+        if self.frozen.family.text_width is None or "block_out_channels" not in config:
             raise ConfigError(
                 f"Expected Stable Diffusion's UNet, found {type(self.frozen.net).__name__}. "
                 "Train a ControlNet of that family with diffusers instead."
             )
-        self.data = TextImageDataset(recipe, pictures, self.frozen)
-        self.structures = torch.stack([control_images_of(way) for way in self.data.ways.unbind(1)], dim=1).to(
-            device
-        )
+        self.data = TextImageDataset(recipe, images, self.frozen)
+        self.structures = torch.stack(
+            [draw_control_images(way) for way in self.data.ways.unbind(1)], dim=1
+        ).to(device)
         self.adapter = build(
             T2IAdapter,
             {
@@ -65,10 +65,15 @@ class T2IAdapterStage:
         drawn, latents, texts = self.data.batch(generator)
         chance = torch.rand(len(latents), generator=generator, device=self.device)
         seen = self.structures[drawn].float() / 255
+        # never both, and the third channel, which `structure` leaves empty, always
         kept = torch.stack([chance > 0.4, chance < 0.8, chance < 0], dim=1)  # 40 % miss one, 20 % the other
         features = self.adapter(seen * kept[:, :, None, None])
-        more = {"down_intrablock_additional_residuals": features}
-        return {"control": self.frozen.loss_per_sample(latents, texts, generator, more=more).mean()}
+        extra_kwargs = {"down_intrablock_additional_residuals": features}
+        return {
+            "control": self.frozen.loss_per_sample(
+                latents, texts, generator, extra_kwargs=extra_kwargs
+            ).mean()
+        }
 
     def export(self, module: nn.Module, folder: Path) -> None:
         """Writes the network in diffusers' layout."""
@@ -76,26 +81,26 @@ class T2IAdapterStage:
 
     @torch.no_grad()
     def sample_grid(self, module: nn.Module, path: Path) -> None:
-        """Structures, the pictures they are of, and what is made of their captions with them."""
+        """Draws structures, the images they are of, and what is made of their captions with them."""
         index, texts = self.data.spread(GRID_IMAGES)
         seen = self.structures[index, -1]
-        pictures = [Image.fromarray(each) for each in seen.permute(0, 2, 3, 1).cpu().numpy()]
+        images = [Image.fromarray(pixels) for pixels in seen.permute(0, 2, 3, 1).cpu().numpy()]
         stock = self.frozen.stock.with_t2i_adapter(module)
-        made = self.frozen.sampled(texts, stock=stock, inputs=[{"image": each} for each in pictures])
+        sampled = self.frozen.sampled(texts, stock=stock, inputs=[{"image": image} for image in images])
         learned = self.data.generated(self.data.latents[index, -1])
-        write_sample_grid([seen.float() / 255, learned, self.data.generated(made)], path)
+        write_sample_grid([seen.float() / 255, learned, self.data.generated(sampled)], path)
 
     def validation_metrics(self, module: nn.Module) -> dict[str, float]:
         """Returns the loss at fixed noise: comparable between steps."""
         assert isinstance(module, T2IAdapter)
-        own, self.adapter = self.adapter, module
+        trained, self.adapter = self.adapter, module
         try:
             return self.frozen.fixed_noise_loss(partial(self.loss, "adapter"))
         finally:
-            self.adapter = own
+            self.adapter = trained
 
 
-def control_images_of(rgba: Tensor) -> Tensor:
-    """Returns both structures of pictures, uint8 (n, 4, h, w), as (n, 3, h, w)."""
-    pictures = np.ascontiguousarray(rgba.permute(0, 2, 3, 1).cpu().numpy())
-    return torch.from_numpy(np.stack([structure(each) for each in pictures])).permute(0, 3, 1, 2)
+def draw_control_images(rgba: Tensor) -> Tensor:
+    """Returns both structures of images, uint8 (n, 4, h, w), as (n, 3, h, w)."""
+    images = np.ascontiguousarray(rgba.permute(0, 2, 3, 1).cpu().numpy())
+    return torch.from_numpy(np.stack([structure(image) for image in images])).permute(0, 3, 1, 2)

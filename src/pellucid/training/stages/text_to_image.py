@@ -1,6 +1,6 @@
 """Stages `base` and `transparent`: a text-to-image model of any family on cached latents.
 
-`base` learns opaque pictures. `transparent` starts from it and learns adjusted latents (LayerDiffuse
+`base` learns opaque images. `transparent` starts from it and learns adjusted latents (LayerDiffuse
 section 3.2, Fig. 2a) with the parameters that `model.method` names; its export is an adapter.
 """
 
@@ -27,7 +27,7 @@ from pellucid.training.stages.options import BaseOptions, TransparentOptions
 from pellucid.weights.adapter_files import save_adapter
 
 OPAQUE = {"frames": ["background"], "hint": "", "over": ""}
-"""What an adapter of opaque pictures says of itself: alone, on the plain model."""
+"""What an adapter of opaque images says of itself: alone, on the plain model."""
 GRID_IMAGES = 16
 
 
@@ -37,7 +37,7 @@ class TextToImageStage:
     Of the recipe's options it reads `BaseOptions` or `TransparentOptions`.
     """
 
-    def __init__(self, recipe: Recipe, pictures: InMemoryDataset, device: torch.device) -> None:
+    def __init__(self, recipe: Recipe, images: InMemoryDataset, device: torch.device) -> None:
         self.recipe, self.device = recipe, device
         torch.manual_seed(recipe.seed)
         base = recipe.options(BaseOptions) if recipe.stage == "base" else None
@@ -45,7 +45,7 @@ class TextToImageStage:
             self.frozen = FrozenPipeline(recipe, device, architecture=base.unet)
         else:
             self.frozen = with_base_adapter(recipe, device, recipe.options(TransparentOptions).base_adapter)
-        self.data = TextImageDataset(recipe, pictures, self.frozen)
+        self.data = TextImageDataset(recipe, images, self.frozen)
         net = self.frozen.net
         if base:
             self.start = select_parameters(net, "full", pattern=base.trainable)
@@ -53,7 +53,7 @@ class TextToImageStage:
             options = recipe.options(TransparentOptions)
             self.start = select_parameters(net, options.method, rank=options.rank, pattern=options.trainable)
         net.to(device)
-        self.modules: Mapping[str, nn.Module] = {self.frozen.row.denoiser: net}
+        self.modules: Mapping[str, nn.Module] = {self.frozen.family.denoiser: net}
         self.compiled: Sequence[nn.Module] = (net,)
 
     def loss(self, module_name: str, generator: torch.Generator) -> dict[str, Tensor]:
@@ -64,7 +64,7 @@ class TextToImageStage:
     def export(self, module: nn.Module, folder: Path) -> None:
         """Writes the UNet in diffusers' layout (`base`), or an adapter; LoRAs for diffusers too."""
         if self.recipe.stage == "base":
-            save_half(module, folder / self.frozen.row.denoiser)  # type: ignore[arg-type]
+            save_half(module, folder / self.frozen.family.denoiser)  # type: ignore[arg-type]
             return
         options = self.recipe.options(TransparentOptions)
         save_adapter(
@@ -85,10 +85,10 @@ class TextToImageStage:
 
     @torch.no_grad()
     def sample_grid(self, module: nn.Module, path: Path) -> None:
-        """Generated pictures of sixteen subjects under the pictures that were learned."""
+        """Draws generated images of sixteen subjects under the images that were learned."""
         data = self.data
         index, texts = data.spread(GRID_IMAGES)
-        learned = data.shown(data.pictures.rgba[index].float() / 255)
+        learned = data.as_learned(data.images.rgba[index].float() / 255)
         write_sample_grid([learned, self.generated(module, texts)], path)
 
     @torch.no_grad()
@@ -102,16 +102,19 @@ class TextToImageStage:
         ]
         asked = [pairs[place] for place in spread(len(pairs), self.recipe.score_count)]
         texts = [data.sentences[data.captions[index, 0, choice]] for index, choice in asked]
-        found = torch.cat(
+        generated = torch.cat(
             [self.generated(module, part) for part in SamplingOptions(batch_size=64).batches(texts)]
         )
-        known = data.shown(data.pictures.rgba[: data.plain_count].float() / 255)
-        labels = [record.label for record in data.pictures.records[: data.plain_count]]
-        ranks = nearest_rank(opaque(found), opaque(known), labels, [labels[index] for index, _ in asked])
+        training_images = data.as_learned(data.images.rgba[: data.plain_count].float() / 255)
+        labels = [record.label for record in data.images.records[: data.plain_count]]
+        # compared as transparent: a right colour with a wrong outline is another subject
+        ranks = nearest_rank(
+            opaque(generated), opaque(training_images), labels, [labels[index] for index, _ in asked]
+        )
         shares = {"top1": 1, "top5": 5}
         return {name: sum(rank <= most for rank in ranks) / len(ranks) for name, most in shares.items()}
 
 
-def opaque(picture: Tensor) -> Tensor:
-    """Returns RGBA of pictures that may lack alpha."""
-    return picture if picture.shape[1] == 4 else torch.cat([picture, torch.ones_like(picture[:, :1])], dim=1)
+def opaque(image: Tensor) -> Tensor:
+    """Returns RGBA of images that may lack alpha."""
+    return image if image.shape[1] == 4 else torch.cat([image, torch.ones_like(image[:, :1])], dim=1)

@@ -1,4 +1,4 @@
-"""Stage `vae`: the embedded model's VAE on opaque pictures."""
+"""Stage `vae`: the embedded model's VAE on opaque images."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
@@ -22,7 +22,7 @@ DEFAULTS = {"reconstruction": 1.0, "gradient": 1.0, "kl": 2e-3}
 
 
 def backgrounds(count: int, generator: torch.Generator) -> Tensor:
-    """Returns one solid colour a picture, (count, 3, 1, 1) in [0, 1]; half are the grey of transparency."""
+    """Returns one solid colour an image, (count, 3, 1, 1) in [0, 1]; half are the grey of transparency."""
     device = generator.device
     colours = torch.rand(count, 3, 1, 1, generator=generator, device=device)
     plain = torch.rand(count, 1, 1, 1, generator=generator, device=device) < 0.5
@@ -30,14 +30,15 @@ def backgrounds(count: int, generator: torch.Generator) -> Tensor:
 
 
 class VAEStage:
-    """Trains a `MiniVAE` on pictures laid over solid colours and over one another."""
+    """Trains a `MiniVAE` on images laid over solid colours and over one another."""
 
-    def __init__(self, recipe: Recipe, pictures: InMemoryDataset, device: torch.device) -> None:
+    def __init__(self, recipe: Recipe, images: InMemoryDataset, device: torch.device) -> None:
         self.recipe = recipe
-        self.pictures = pictures.only(held_out=False).to(device)
-        self.held_out = pictures.only(held_out=True).to(device)
-        check_split(recipe, self.pictures.count, len(self.held_out.records))
+        self.images = images.only(held_out=False).to(device)
+        self.held_out = images.only(held_out=True).to(device)
+        check_split(recipe, self.images.count, len(self.held_out.records))
         self.weights = weighted(DEFAULTS, recipe.weights)
+        # before the network is built: its first weights are the recipe's too
         torch.manual_seed(recipe.seed)
         self.vae = MiniVAE(**asdict(recipe.options(VaeOptions)), sample_size=recipe.size_px)
         check_size(recipe, self.vae.pixels_per_latent)
@@ -52,36 +53,38 @@ class VAEStage:
         patch = self.vae.pixels_per_latent
         # enough patches for a covariance, whatever the batch size
         rounds = range(1024 // self.recipe.batch_size + 1)
-        pictures = torch.cat([self.batch(generator.manual_seed(seed)).cpu() for seed in rounds])
-        patches = functional.unfold(pictures, patch, stride=patch).transpose(1, 2).flatten(0, 1)
+        images = torch.cat([self.batch(generator.manual_seed(seed)).cpu() for seed in rounds])
+        patches = functional.unfold(images, patch, stride=patch).transpose(1, 2).flatten(0, 1)
         mean = patches.mean(dim=0)
         variances, directions = torch.linalg.eigh((patches - mean).T @ (patches - mean) / len(patches))
         channels = self.vae.config["latent_channels"]
+        # eigh sorts upwards: the last are the largest
         spread, basis = variances[-channels:].sqrt(), directions[:, -channels:]
         into = (basis / spread).T
         self.vae.patch_in.weight.copy_(into.view_as(self.vae.patch_in.weight))
         self.vae.patch_in.bias.copy_(-into @ mean)  # type: ignore[union-attr]
         self.vae.patch_out.weight.copy_((basis * spread).T.reshape(self.vae.patch_out.weight.shape))
+        # one bias a colour is all that this layer has: the mean over the pixels of a patch
         self.vae.patch_out.bias.copy_(mean.view(3, -1).mean(dim=1))  # type: ignore[union-attr]
 
     def batch(self, generator: torch.Generator) -> Tensor:
-        """Returns opaque pictures in [-1, 1]; a quarter shows one object before another."""
+        """Returns opaque images in [-1, 1]; a quarter shows one object before another."""
         size = self.recipe.batch_size
-        front = self.pictures.batch(size, generator, augment=True)
-        back = blends(self.pictures.batch(size, generator, augment=True), backgrounds(size, generator))
+        front = self.images.batch(size, generator, augment=True)
+        back = blends(self.images.batch(size, generator, augment=True), backgrounds(size, generator))
         crowd = torch.rand(size, 1, 1, 1, generator=generator, device=generator.device) < 0.25
         ground = torch.where(crowd, back, backgrounds(size, generator).expand_as(back))
         return (front[:, :3] * front[:, 3:] + ground * (1 - front[:, 3:])) * 2 - 1
 
     def loss(self, module_name: str, generator: torch.Generator) -> dict[str, Tensor]:
-        """L1, gradient L1 and KL of one batch."""
-        picture = self.batch(generator)
-        posterior = self.vae.encode(picture).latent_dist  # type: ignore[union-attr]
+        """Returns L1, gradient L1 and KL of one batch."""
+        image = self.batch(generator)
+        posterior = self.vae.encode(image).latent_dist  # type: ignore[union-attr]
         noise = torch.randn(posterior.mean.shape, generator=generator, device=generator.device)
-        found = self.vae.decode(posterior.mean + posterior.std * noise).sample.float()  # type: ignore[union-attr]
+        decoded = self.vae.decode(posterior.mean + posterior.std * noise).sample.float()  # type: ignore[union-attr]
         terms = {
-            "reconstruction": functional.l1_loss(found, picture),
-            "gradient": gradient_l1(found, picture),
+            "reconstruction": functional.l1_loss(decoded, image),
+            "gradient": gradient_l1(decoded, image),
             "kl": posterior.kl().mean() / posterior.mean[0].numel(),
         }
         return {name: self.weights[name] * term for name, term in terms.items()}
@@ -90,22 +93,23 @@ class VAEStage:
     def export(self, module: nn.Module, folder: Path) -> None:
         """Measures the latents' spread and saves the VAE in diffusers' layout."""
         assert isinstance(module, MiniVAE)
-        generator = torch.Generator(self.pictures.rgba.device).manual_seed(0)
+        generator = torch.Generator(self.images.rgba.device).manual_seed(0)
         latents = torch.cat([module.encode(self.batch(generator)).latent_dist.mean for _ in range(16)])  # type: ignore[union-attr]
+        # so that scaled latents have unit spread, as diffusion models expect
         module.register_to_config(scaling_factor=round(1 / float(latents.std()), 5))
         save_half(module, folder / "vae")
 
     @torch.no_grad()
     def sample_grid(self, module: nn.Module, path: Path) -> None:
-        """Held-out pictures over grey, above their reconstructions."""
+        """Draws held-out images over grey, above their reconstructions."""
         rgba = self.held_out.rgba[:16].float() / 255
-        picture = blends(rgba, rgba.new_full((1, 3, 1, 1), GREY))
-        write_sample_grid([picture, (module(picture * 2 - 1) + 1) / 2], path)
+        image = blends(rgba, rgba.new_full((1, 3, 1, 1), GREY))
+        write_sample_grid([image, (module(image * 2 - 1) + 1) / 2], path)
 
     @torch.no_grad()
     def validation_metrics(self, module: nn.Module) -> dict[str, float]:
-        """Returns PSNR of held-out pictures over grey, dB."""
+        """Returns PSNR of held-out images over grey, dB."""
         rgba = self.held_out.rgba[: self.recipe.score_count].float() / 255
-        picture = blends(rgba, rgba.new_full((1, 3, 1, 1), GREY))
-        found = (module(picture * 2 - 1) + 1) / 2
-        return {"held_out_psnr_db": round(float(psnr(found.clamp(0, 1), picture).mean()), 3)}
+        image = blends(rgba, rgba.new_full((1, 3, 1, 1), GREY))
+        decoded = (module(image * 2 - 1) + 1) / 2
+        return {"held_out_psnr_db": round(float(psnr(decoded.clamp(0, 1), image).mean()), 3)}
