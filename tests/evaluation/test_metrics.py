@@ -48,7 +48,7 @@ def test_bytes_floats_and_tensors_score_alike(score: Score, one: np.ndarray, two
 
 
 @pytest.mark.parametrize("score", SCORES)
-def test_several_pictures_score_their_mean(score: Score) -> None:
+def test_several_images_score_their_mean(score: Score) -> None:
     one, two = np.random.default_rng(0).random((2, 3, 8, 8))
     apart = [score(*pair) for pair in zip(one, two, strict=True)]
     assert score(one, two) == pytest.approx(np.mean(apart))
@@ -58,7 +58,7 @@ def test_sums_are_in_thousands_and_the_mean_square_is_plain() -> None:
     found, wanted = np.full((10, 20), 0.75), np.full((10, 20), 0.25)
     assert alpha_sad(found, wanted) == pytest.approx(200 * 0.5 / 1000)
     assert alpha_mse(found, wanted) == pytest.approx(0.25)
-    assert alpha_grad(found, wanted) == pytest.approx(0, abs=EXACT)  # flat pictures have no edges
+    assert alpha_grad(found, wanted) == pytest.approx(0, abs=EXACT)  # flat images have no edges
 
 
 def test_the_gradient_is_that_of_the_unit_kernel() -> None:
@@ -169,12 +169,12 @@ def test_blends_take_bytes_floats_and_tensors_and_ignore_hidden_colour() -> None
 
 
 @given(st.integers(1, 3))
-def test_pictures_without_four_channels_are_refused(channels: int) -> None:
+def test_images_without_four_channels_are_refused(channels: int) -> None:
     with pytest.raises(InputError, match="RGBA"):
         blended_metrics(np.zeros((8, 8, channels)), np.zeros((8, 8, channels)))
 
 
-def test_the_nearest_picture_of_a_copy_is_itself_at_any_size() -> None:
+def test_the_nearest_image_of_a_copy_is_itself_at_any_size() -> None:
     known = torch.rand(5, 4, 32, 32)
     found = known[[3, 1]].repeat_interleave(2, dim=-1).repeat_interleave(2, dim=-2)
     labels = ["a", "b", "c", "d", "e"]

@@ -1,4 +1,4 @@
-"""Scores of a small model: vocabulary, codec, pictures, speed."""
+"""Scores of a small model: vocabulary, codec, images, speed."""
 
 import json
 from itertools import count
@@ -71,12 +71,12 @@ def test_captions_are_spread_over_all_subjects() -> None:
 
 
 def test_a_codec_is_scored_at_any_sizes(pipe: TransparentPipeline) -> None:
-    pictures = [np.random.default_rng(0).integers(0, 256, (h, 24, 4), np.uint8) for h in (24, 24, 17)]
-    scores = score_reconstruction(pipe, pictures, passes=1, all_passes=True)
+    images = [np.random.default_rng(0).integers(0, 256, (h, 24, 4), np.uint8) for h in (24, 24, 17)]
+    scores = score_reconstruction(pipe, images, passes=1, all_passes=True)
     assert (scores["pictures"], scores["sizes"]) == (3, "17 x 24 to 24 x 24")
     assert set(scores["alpha"]) == {"mae", "sad", "mse", "grad", "conn"}
     assert scores["psnr_by_passes_db"]["1"] == scores["psnr_db"]["mean"]
-    alone = [score_reconstruction(pipe, [picture], passes=1) for picture in pictures]
+    alone = [score_reconstruction(pipe, [image], passes=1) for image in images]
     mean = sum(each["alpha"]["mae"] for each in alone) / 3
     assert scores["alpha"]["mae"] == pytest.approx(mean, abs=1e-5)
 
@@ -87,19 +87,19 @@ def test_an_untouched_latent_has_the_identity_of_equal_pictures(pipe: Transparen
     with torch.no_grad():
         for value in encoder.parameters():
             value.zero_()
-    picture = np.full((16, 16, 4), 128, np.uint8)
-    assert score_reconstruction(pipe, [picture], passes=1)["identity_psnr_db"] == pytest.approx(120)
+    rgba = np.full((16, 16, 4), 128, np.uint8)
+    assert score_reconstruction(pipe, [rgba], passes=1)["identity_psnr_db"] == pytest.approx(120)
     encoder.load_state_dict(kept)
 
 
-def test_batches_change_no_picture_by_more_than_a_level(pipe: TransparentPipeline) -> None:
+def test_batches_change_no_image_by_more_than_a_level(pipe: TransparentPipeline) -> None:
     prompts = ["a", "b", "c"]
     one, two = (generate_all(pipe, prompts, batch_size=size, num_inference_steps=1) for size in (1, 2))
     assert all(np.abs(a.astype(int) - b).max() <= 1 for a, b in zip(one, two, strict=True))
     assert not np.array_equal(one[0], one[1])
 
 
-def test_pictures_are_scored_against_the_vocabulary(pipe: TransparentPipeline) -> None:
+def test_images_are_scored_against_the_vocabulary(pipe: TransparentPipeline) -> None:
     subjects = [sample(label, seed) for seed, label in enumerate(("apple", "dog", "key"))]
     scores, shown = score_generation(pipe, subjects, captions=4, batch_size=3, num_inference_steps=1)
     assert (scores["captions"], scores["subjects"], scores["size"]) == (4, 3, "64 x 64")
@@ -129,7 +129,7 @@ def test_the_width_of_an_edge_is_that_of_its_ramp(soft: int) -> None:
     assert edge_width(torch.zeros(1, 4, 4)) == 0
 
 
-def test_speed_tells_the_first_picture_apart(pipe: TransparentPipeline) -> None:
+def test_speed_tells_the_first_image_apart(pipe: TransparentPipeline) -> None:
     ticks = count(step=2.0)
     scores = score_speed(lambda: pipe, runs=2, num_inference_steps=1, passes=1, clock=lambda: next(ticks))
     assert scores["load_s"] == scores["first_s"] == scores["median_s"] == 2
@@ -142,6 +142,6 @@ def test_a_table_has_a_line_a_score() -> None:
     assert text.splitlines() == ["pictures  3", "psnr_db   black 20.12  mean 0.5", "memory    unknown"]
 
 
-def test_a_folder_without_pictures_is_refused(tmp_path: Path) -> None:
+def test_a_folder_without_images_is_refused(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="found none"):
         read_folder(tmp_path)

@@ -1,4 +1,4 @@
-"""What a model is scored on: the vocabulary it was trained for, named sets, folders of pictures."""
+"""What a model is scored on: the vocabulary it was trained for, named sets, folders of images."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -19,6 +19,7 @@ from pellucid.rgba.types import AnyArray
 
 VOCABULARY = "vocabulary.json"
 """Beside a model: the JSON of its `Vocabulary`."""
+# Formats that keep alpha; a JPEG would score as opaque.
 ENDINGS = (".png", ".webp", ".avif", ".tif", ".tiff")
 
 
@@ -55,6 +56,7 @@ def read_vocabulary(path: Path | None, **instead: Any) -> Vocabulary:  # noqa: A
     Raises:
         ConfigError: damaged, an unknown field, or a value of another type.
     """
+    # options that a command was not given arrive as None or (), and leave the file's values
     values = {} if path is None or _absent(path) else _read(path / VOCABULARY if path.is_dir() else path)
     return Vocabulary(
         **(values | {name: value for name, value in instead.items() if value not in (None, ())})
@@ -70,12 +72,12 @@ def _read(file: Path) -> dict[str, Any]:
         values = json.loads(file.read_text())
     except (OSError, ValueError) as error:
         raise ConfigError(f"{file} is no readable vocabulary: {error}. Write it as JSON.") from None
-    kinds = {each.name: int if each.name == "subjects" else list for each in fields(Vocabulary)}
-    found = sorted(set(values) - set(kinds)) if isinstance(values, Mapping) else [type(values).__name__]
-    if found:
-        raise ConfigError(f"Expected {', '.join(kinds)} in {file}, found {found[0]}. Mend the file.")
+    kinds = {field.name: int if field.name == "subjects" else list for field in fields(Vocabulary)}
+    wrong = sorted(set(values) - set(kinds)) if isinstance(values, Mapping) else [type(values).__name__]
+    if wrong:
+        raise ConfigError(f"Expected {', '.join(kinds)} in {file}, found {wrong[0]}. Mend the file.")
     for name, value in values.items():
-        texts = not isinstance(value, list) or all(isinstance(each, str) for each in value)
+        texts = not isinstance(value, list) or all(isinstance(entry, str) for entry in value)
         # bool is an int to Python, but true is no number of subjects
         if not isinstance(value, kinds[name]) or isinstance(value, bool) or not texts:
             raise ConfigError(
@@ -103,7 +105,7 @@ def read_samples(vocabulary: Vocabulary, *, held_out: bool | None = None) -> lis
     ]
     if not samples:
         raise ConfigError(
-            f"No {'held-out ' if held_out else ''}pictures in {', '.join(vocabulary.sets)} are in "
+            f"No {'held-out ' if held_out else ''}images in {', '.join(vocabulary.sets)} are in "
             f"{', '.join(vocabulary.groups)}. Name other sets or groups."
         )
     return samples
@@ -118,7 +120,7 @@ def read_folder(folder: Path) -> list[AnyArray]:
     """
     paths = sorted(path for path in folder.iterdir() if path.suffix.lower() in ENDINGS)
     if not paths:
-        raise InputError(f"Expected {', '.join(ENDINGS)} pictures in {folder}, found none. Name another.")
+        raise InputError(f"Expected {', '.join(ENDINGS)} images in {folder}, found none. Name another.")
     return [read_rgba(path) for path in paths]
 
 
@@ -133,6 +135,7 @@ def spread(samples: Sequence[Sample], count: int) -> list[tuple[str, int]]:
     Returns:
         Caption and index of the sample that it asks for.
     """
+    # of captions, not of subjects: those with more captions are asked for more often, as in training
     every = [
         (text, index) for index, (record, _) in enumerate(samples) for text in captions(record, plain=True)
     ]

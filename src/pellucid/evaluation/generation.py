@@ -1,4 +1,4 @@
-"""How well a model draws what it is asked for, and how transparent its pictures are."""
+"""How well a model draws what it is asked for, and how transparent its images are."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -17,6 +17,7 @@ from pellucid.progress import track
 from pellucid.rgba.preview import contact_sheet
 from pellucid.rgba.types import AnyArray
 
+# About 5 of 255 levels, which the eye does not tell from the ends.
 CLEAR, OPAQUE = 0.02, 0.98
 """Below, a pixel counts as clear; above, as opaque; between, as partial."""
 SOFT_FROM, SOFT_TO = 0.1, 0.9
@@ -40,18 +41,18 @@ def generate_all(
 ) -> list[AnyArray]:
     """Generates an image for each prompt, in batches; prompt i takes seed + i, so batches change nothing."""
     starts = range(0, len(prompts), batch_size)
-    pictures: list[AnyArray] = []
+    images: list[AnyArray] = []
     for start in track(starts, total=len(starts), label="generating", unit="batch"):
         part = list(prompts[start : start + batch_size])
         scenes = pipe.generate(
             part,
-            seed=[seed + start + place for place in range(len(part))],
+            seed=[seed + start + position for position in range(len(part))],
             batch_size=batch_size,
             num_inference_steps=num_inference_steps,
             guidance_scale=guidance_scale,
         )
-        pictures += [scene.layers[0].image for scene in scenes]
-    return pictures
+        images += [scene.layers[0].image for scene in scenes]
+    return images
 
 
 def score_generation(
@@ -68,17 +69,17 @@ def score_generation(
 
     Args:
         pipe: the model.
-        subjects: the training pictures, one a subject; labels differ.
+        subjects: the training images, one a subject; labels differ.
         captions: how many, spread evenly over all captions of all subjects.
         seed: caption i takes seed + i.
-        batch_size: pictures sampled together.
+        batch_size: images sampled together.
         num_inference_steps: None takes the model's.
         guidance_scale: None takes the model's.
 
     Returns:
-        Scores, and each caption with its picture. `top1` and `top5` are shares of captions whose asked
-        subject is the nearest, or among the five nearest, training picture (premultiplied RGBA, 32 x 32,
-        L2). `generated` and `training` hold `transparency` of the pictures and of what was asked for.
+        Scores, and each caption with its image. `top1` and `top5` are shares of captions whose asked
+        subject is the nearest, or among the five nearest, training image (premultiplied RGBA, 32 x 32,
+        L2). `generated` and `training` hold `transparency` of the images and of what was asked for.
 
     Raises:
         InputError: counts that do not fit.
@@ -89,7 +90,7 @@ def score_generation(
             f"{batch_size}. The usual ones are 200 and 20."
         )
     asked = spread(subjects, captions)
-    pictures = generate_all(
+    images = generate_all(
         pipe,
         [text for text, _ in asked],
         seed=seed,
@@ -97,21 +98,23 @@ def score_generation(
         num_inference_steps=num_inference_steps,
         guidance_scale=guidance_scale,
     )
-    found = rgba_tensor(np.stack(pictures))
-    known = rgba_tensor(np.stack(resized(subjects, *pictures[0].shape[:2])))
+    generated = rgba_tensor(np.stack(images))
+    training = rgba_tensor(np.stack(resized(subjects, *images[0].shape[:2])))
     labels = [record.label for record, _ in subjects]
-    ranks = nearest_rank(found, known, labels, [labels[index] for _, index in asked])
+    # by the nearest image and not by a classifier: the training set is all that a small model knows
+    ranks = nearest_rank(generated, training, labels, [labels[index] for _, index in asked])
     scores: dict[str, Any] = {
         "captions": captions,
         "subjects": len(subjects),
-        "size": f"{pictures[0].shape[0]} x {pictures[0].shape[1]}",
+        "size": f"{images[0].shape[0]} x {images[0].shape[1]}",
         "top1": round(_share(ranks, 1), 4),
         "top5": round(_share(ranks, TOP), 4),
         "chance_top5": round(min(1.0, TOP / len(subjects)), 4),
-        "generated": transparency(found[:, 3]),
-        "training": transparency(known[[index for _, index in asked], 3]),
+        "generated": transparency(generated[:, 3]),
+        # of what was asked for, so that both columns show the same subjects
+        "training": transparency(training[[index for _, index in asked], 3]),
     }
-    return scores, [(text, picture) for (text, _), picture in zip(asked, pictures, strict=True)]
+    return scores, [(text, image) for (text, _), image in zip(asked, images, strict=True)]
 
 
 def _share(ranks: Sequence[int], most: int) -> float:
@@ -119,7 +122,7 @@ def _share(ranks: Sequence[int], most: int) -> float:
 
 
 def transparency(alpha: Alphas) -> dict[str, float]:
-    """Shares of clear, partial and opaque pixels, of pictures with four clear corners, and `edge_px`.
+    """Shares of clear, partial and opaque pixels, of images with four clear corners, and `edge_px`.
 
     Args:
         alpha: in [0, 1].
@@ -139,16 +142,17 @@ def transparency(alpha: Alphas) -> dict[str, float]:
 def edge_width(alpha: Alphas) -> float:
     """Returns the mean width of edges, px: about 1 where they are anti-aliased, 0 where cut out.
 
-    Pixels with alpha of 0.1 to 0.9, divided by the length of the contour at 0.5, over all pictures; glass and
+    Pixels with alpha of 0.1 to 0.9, divided by the length of the contour at 0.5, over all images; glass and
     smoke make it larger. 0 where nothing has a contour.
     """
     inside = alpha >= 0.5
+    # sides between pixels, across and down
     contour = (inside[:, 1:] != inside[:, :-1]).sum() + (inside[..., 1:] != inside[..., :-1]).sum()
     soft = ((alpha > SOFT_FROM) & (alpha < SOFT_TO)).sum()
     return float(soft / contour) if contour else 0.0
 
 
-def sample_sheet(shown: Sequence[tuple[str, AnyArray]], count: int = SHEET) -> AnyArray:
-    """Draws captions under `count` of the pictures, evenly spread, on a checkerboard, eight a row."""
-    chosen = [shown[place * len(shown) // count] for place in range(min(count, len(shown)))]
-    return contact_sheet([picture for _, picture in chosen], columns=8, labels=[text for text, _ in chosen])
+def sample_sheet(captioned: Sequence[tuple[str, AnyArray]], count: int = SHEET) -> AnyArray:
+    """Draws captions under `count` of the images, evenly spread, on a checkerboard, eight a row."""
+    chosen = [captioned[position * len(captioned) // count] for position in range(min(count, len(captioned)))]
+    return contact_sheet([image for _, image in chosen], columns=8, labels=[text for text, _ in chosen])

@@ -1,7 +1,7 @@
-"""Scores of transparent pictures and of their alpha. Values are in [0, 1], or bytes 0 to 255.
+"""Scores of transparent images and of their alpha. Values are in [0, 1], or bytes 0 to 255.
 
-A numpy picture is straight RGBA (h, w, 4) or (n, h, w, 4), a torch picture (4, h, w) or (n, 4, h, w). An
-alpha is (h, w), with any axes before it in numpy and torch. Of several pictures the mean score is returned.
+A numpy image is straight RGBA (h, w, 4) or (n, h, w, 4), a torch image (4, h, w) or (n, 4, h, w). An
+alpha is (h, w), with any axes before it in numpy and torch. Of several images the mean score is returned.
 
 The four matting scores are those of Rhemann et al., "A Perceptually Motivated Online Benchmark for Image
 Matting", CVPR 2009, in the units of the field's tables: SAD, Grad and Conn are sums over pixels divided by
@@ -57,7 +57,7 @@ def alpha_sad(
         trimap: instead of a mask: pixels that are neither 0 nor full count, such as 128 or 0.5.
 
     Returns:
-        Mean over pictures; 0 is best, h * w / 1000 is worst.
+        Mean over images; 0 is best, h * w / 1000 is worst.
 
     Raises:
         InputError: shapes differ, values lie outside [0, 1], no pixel counts, or both mask and trimap.
@@ -103,7 +103,7 @@ def alpha_conn(
 
 
 def alpha_mae(found: RGBA, wanted: RGBA) -> float:
-    """Returns the mean absolute error of alpha over all pixels of straight RGBA pictures, [0, 1]."""
+    """Returns the mean absolute error of alpha over all pixels of straight RGBA images, [0, 1]."""
     return float((found[:, 3] - wanted[:, 3]).abs().mean())
 
 
@@ -120,16 +120,18 @@ def _score(
             "Give (h, w) arrays, without colour."
         )
     region = _region(mask, trimap, first.shape)
-    return float(np.mean([judge(*each) for each in zip(first, second, region, strict=True)]))
+    return float(np.mean([judge(*triple) for triple in zip(first, second, region, strict=True)]))
 
 
-def _values(picture: Picture, what: str) -> Alphas:
-    """Bytes or floats to float64 in [0, 1]."""
-    if isinstance(picture, Tensor):
-        picture = picture.detach().cpu()
-        array: AnyArray = (picture.float() if picture.is_floating_point() else picture).numpy()
+def _values(image: Picture, what: str) -> Alphas:
+    """Converts bytes or floats to float64 in [0, 1]."""
+    if isinstance(image, Tensor):
+        image = image.detach().cpu()
+        # numpy has no bfloat16
+        array: AnyArray = (image.float() if image.is_floating_point() else image).numpy()
     else:
-        array = np.asarray(picture)
+        array = np.asarray(image)
+    # in double precision, so that a score does not depend on the order of its sums
     values = array.astype(np.float64)
     if array.dtype == np.uint8:
         return values / 255
@@ -156,6 +158,7 @@ def _region(mask: Picture | None, trimap: Picture | None, shape: tuple[int, ...]
         return np.ones(shape, np.bool_)
     if trimap is not None:
         known = _alphas(trimap, "trimap")
+        # the unknown band of a trimap is all that the benchmark counts
         chosen = (known > 0) & (known < 1)
     else:
         chosen = np.asarray(mask).astype(np.bool_)
@@ -173,12 +176,14 @@ def _gradient_error(found: Alphas, wanted: Alphas, at: npt.NDArray[np.bool_]) ->
 
 
 def _gradient(alpha: Alphas) -> Alphas:
-    """Magnitude of the Gaussian-smoothed gradient."""
+    """Computes the magnitude of the Gaussian-smoothed gradient."""
+    # reach and norm are those of gaussgradient.m, with which the benchmark's tables were made
     tail = math.sqrt(2 * math.pi) * GRADIENT_SIGMA * KERNEL_CUTOFF
     reach = math.ceil(GRADIENT_SIGMA * math.sqrt(-2 * math.log(tail)))
-    place = np.arange(-reach, reach + 1, dtype=np.float64)
-    smooth = np.exp(-np.square(place) / (2 * GRADIENT_SIGMA**2))
-    slope = -place * smooth
+    offset = np.arange(-reach, reach + 1, dtype=np.float64)
+    smooth = np.exp(-np.square(offset) / (2 * GRADIENT_SIGMA**2))
+    slope = -offset * smooth
+    # the product of two kernels of unit norm has unit norm
     smooth, slope = (kernel / np.linalg.norm(kernel) for kernel in (smooth, slope))
     across, down = (
         cv2.sepFilter2D(alpha, cv2.CV_64F, first, second, borderType=cv2.BORDER_REPLICATE)
@@ -189,6 +194,7 @@ def _gradient(alpha: Alphas) -> Alphas:
 
 def _connectivity_error(found: Alphas, wanted: Alphas, at: npt.NDArray[np.bool_]) -> float:
     joins = np.full(found.shape, -1.0)  # the level at which a pixel leaves the object both share
+    # k / 10 and not k * 0.1: 0.6000000000000001 would leave out the byte 153, which is 0.6
     levels = [step / CONNECTIVITY_LEVELS for step in range(CONNECTIVITY_LEVELS + 1)]
     for below, level in pairwise(levels):
         both = (found >= level) & (wanted >= level)
@@ -198,10 +204,11 @@ def _connectivity_error(found: Alphas, wanted: Alphas, at: npt.NDArray[np.bool_]
 
 
 def _largest_component(shape: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
-    count, labels, facts, _ = cv2.connectedComponentsWithStats(shape.astype(np.uint8), connectivity=4)
+    count, labels, statistics, _ = cv2.connectedComponentsWithStats(shape.astype(np.uint8), connectivity=4)
     if count == 1:  # background alone
         return np.zeros_like(shape)
-    return np.asarray(labels == 1 + int(facts[1:, cv2.CC_STAT_AREA].argmax()))
+    # label 0 is the background, whose area is not asked for
+    return np.asarray(labels == 1 + int(statistics[1:, cv2.CC_STAT_AREA].argmax()))
 
 
 def _connectedness(alpha: Alphas, joins: Alphas) -> Alphas:
@@ -224,7 +231,7 @@ def blended_metrics(found: Picture, wanted: Picture) -> dict[str, float]:
         wanted: true RGBA, same shape. Colour under alpha 0 is ignored.
 
     Returns:
-        dB by name of the colour, and under "mean"; at most 120, which equal pictures get.
+        dB by name of the colour, and under "mean"; at most 120, which equal images get.
 
     Raises:
         InputError: no RGBA, shapes differ, or values outside [0, 1].
@@ -234,8 +241,7 @@ def blended_metrics(found: Picture, wanted: Picture) -> dict[str, float]:
     first, second = rgba_tensor(found), rgba_tensor(wanted)
     if first.shape != second.shape:
         raise InputError(
-            f"Expected pictures of one shape, found {tuple(found.shape)} and {tuple(wanted.shape)}. "
-            "Resize one."
+            f"Expected images of one shape, found {tuple(found.shape)} and {tuple(wanted.shape)}. Resize one."
         )
     scores: dict[str, float] = {}
     for name, colour in BLEND_COLOURS.items():
@@ -246,15 +252,16 @@ def blended_metrics(found: Picture, wanted: Picture) -> dict[str, float]:
     return scores
 
 
-def rgba_tensor(picture: Picture) -> RGBA:
+def rgba_tensor(image: Picture) -> RGBA:
     """Converts one or more images, as the head of this file describes them, to a float tensor in [0, 1]."""
-    axis = -3 if isinstance(picture, Tensor) else -1
-    if picture.ndim not in (3, 4) or picture.shape[axis] != 4:
+    axis = -3 if isinstance(image, Tensor) else -1
+    if image.ndim not in (3, 4) or image.shape[axis] != 4:
         raise InputError(
             f"Expected RGBA of shape {'(n, 4, h, w)' if axis == -3 else '(n, h, w, 4)'}, "
-            f"found {tuple(picture.shape)}. Put alpha last, after red, green and blue."
+            f"found {tuple(image.shape)}. Put alpha last, after red, green and blue."
         )
-    values = torch.from_numpy(np.moveaxis(_values(picture, "RGBA"), axis, -3).copy()).float()
+    # copied: a view with moved axes would keep the caller's memory
+    values = torch.from_numpy(np.moveaxis(_values(image, "RGBA"), axis, -3).copy()).float()
     return values if values.ndim == 4 else values[None]
 
 
@@ -271,15 +278,16 @@ def nearest_rank(found: RGBA, known: Known, labels: Sequence[str], wanted: Seque
     Distance is L2 between premultiplied RGBA at 32 x 32 px.
 
     Args:
-        found: generated pictures, straight.
-        known: training pictures, straight; any size.
-        labels: label of each known picture.
-        wanted: label that was asked of each generated picture; each must be among `labels`.
+        found: generated images, straight.
+        known: training images, straight; any size.
+        labels: label of each known image.
+        wanted: label that was asked of each generated image; each must be among `labels`.
 
     Returns:
-        Rank of the first known picture with that label, 1 is nearest.
+        Rank of the first known image with that label, 1 is nearest.
     """
     flat = [premultiplied_small(rgba).flatten(1) for rgba in (found, known)]
+    # stable, so that equal distances have the same order on every machine
     order = torch.cdist(flat[0], flat[1]).argsort(dim=1, stable=True)
     return [
         1 + next(rank for rank, index in enumerate(row.tolist()) if labels[index] == label)

@@ -1,4 +1,4 @@
-"""How well the codec keeps pictures: there and back without diffusion."""
+"""How well the codec keeps images: there and back without diffusion."""
 
 from collections import defaultdict
 from collections.abc import Sequence
@@ -25,14 +25,14 @@ from pellucid.progress import track
 from pellucid.rgba.types import AnyArray
 
 BATCH_PIXELS = 2**19
-"""About 32 pictures of 128 px, one of 512 px and more."""
+"""About 32 images of 128 px, one of 512 px and more."""
 ALL_PASSES = (1, 2, 4, 8)
 ALPHA = {"sad": alpha_sad, "mse": alpha_mse, "grad": alpha_grad, "conn": alpha_conn}
 
 
 def score_reconstruction(
     pipe: TransparentPipeline,
-    pictures: Sequence[AnyArray],
+    images: Sequence[AnyArray],
     *,
     passes: int | None = None,
     all_passes: bool = False,
@@ -40,41 +40,42 @@ def score_reconstruction(
     """Scores a pipeline's codec; the UNet does not run. `passes` None takes the model's."""
     passes = pipe.model.single.sampling.passes if passes is None else passes
     return score_codec(
-        pipe.autoencoder, pictures, multiple=pipe.model.size_multiple, passes=passes, all_passes=all_passes
+        pipe.autoencoder, images, multiple=pipe.model.size_multiple, passes=passes, all_passes=all_passes
     )
 
 
 def score_codec(
     codec: RGBAAutoencoder,
-    pictures: Sequence[AnyArray],
+    images: Sequence[AnyArray],
     *,
     multiple: int,
     passes: int = 1,
     all_passes: bool = False,
 ) -> dict[str, Any]:
-    """Encodes and decodes pictures at their own sizes, and compares.
+    """Encodes and decodes images at their own sizes, and compares.
 
     Args:
         codec: of any convention.
-        pictures: straight RGBA; sizes may differ.
+        images: straight RGBA; sizes may differ.
         multiple: sides are extended to it, px.
         passes: views that the alpha decoder takes the median of: 1, 2, 4 or 8.
         all_passes: also compare 1, 2, 4 and 8 passes.
 
     Returns:
         `psnr_db` by colour; `alpha` by score, units of `evaluation.metrics`, all pixels counted;
-        `identity_psnr_db`, how little the latent offset changes the frozen VAE's picture.
+        `identity_psnr_db`, how little the latent offset changes the frozen VAE's image.
 
     Source: paper section 3.1 (identity), AlphaVAE protocol (blends), Rhemann et al. 2009 (alpha).
     """
     sums: dict[tuple[str, str], float] = defaultdict(float)
-    batches, compared = _batches(pictures), ALL_PASSES if all_passes else ()
+    batches, compared = _batches(images), ALL_PASSES if all_passes else ()
     for batch in track(batches, total=len(batches), label="reconstructing", unit="batch"):
         for name, value in _score(codec, batch, multiple, passes, compared).items():
+            # weighted, so that the mean is over images and not over batches of several sizes
             sums[name] += len(batch) * value
-    scores: dict[str, Any] = {"pictures": len(pictures), "sizes": _sizes(pictures), "passes": passes}
+    scores: dict[str, Any] = {"pictures": len(images), "sizes": _sizes(images), "passes": passes}
     for (kind, name), total in sums.items():
-        mean = round(total / len(pictures), 3 if kind.endswith("db") else 6)
+        mean = round(total / len(images), 3 if kind.endswith("db") else 6)
         if name:
             scores.setdefault(kind, {})[name] = mean
         else:
@@ -82,20 +83,21 @@ def score_codec(
     return scores
 
 
-def _batches(pictures: Sequence[AnyArray]) -> list[list[AnyArray]]:
-    """Pictures of one shape together, in order."""
+def _batches(images: Sequence[AnyArray]) -> list[list[AnyArray]]:
+    """Groups neighbouring images of one shape, in order."""
     batches: list[list[AnyArray]] = []
-    for picture in pictures:
-        most = max(1, BATCH_PIXELS // (picture.shape[0] * picture.shape[1]))
-        if not batches or len(batches[-1]) >= most or batches[-1][0].shape != picture.shape:
+    for image in images:
+        most = max(1, BATCH_PIXELS // (image.shape[0] * image.shape[1]))
+        # a new batch where the size changes: images keep their order, which seeds and reports follow
+        if not batches or len(batches[-1]) >= most or batches[-1][0].shape != image.shape:
             batches.append([])
-        batches[-1].append(picture)
+        batches[-1].append(image)
     return batches
 
 
-def _sizes(pictures: Sequence[AnyArray]) -> str:
-    """The one size, or the smallest and largest."""
-    sizes = sorted({picture.shape[:2] for picture in pictures}, key=lambda size: size[0] * size[1])
+def _sizes(images: Sequence[AnyArray]) -> str:
+    """Describes the one size, or the smallest and largest."""
+    sizes = sorted({image.shape[:2] for image in images}, key=lambda size: size[0] * size[1])
     ends = [f"{height} x {width}" for height, width in sizes]
     return ends[0] if len(ends) == 1 else f"{ends[0]} to {ends[-1]}"
 
@@ -104,26 +106,28 @@ def _sizes(pictures: Sequence[AnyArray]) -> str:
 def _score(
     codec: RGBAAutoencoder, batch: list[AnyArray], multiple: int, passes: int, compared: Sequence[int]
 ) -> dict[tuple[str, str], float]:
-    """Mean scores of a batch, by kind and name."""
-    canvases = [pad_to_multiple(picture, multiple) for picture in batch]
+    """Computes mean scores of a batch, by kind and name."""
+    canvases = [pad_to_multiple(image, multiple) for image in batch]
     adjusted, plain = (
         torch.cat([codec.encode_image(canvas, use_offset=use) for canvas in canvases])
         for use in (True, False)
     )
+    # what the frozen VAE shows with and without the offset: its difference is the identity score
     views = [codec.decode_opaque(latent).float() for latent in (adjusted, plain)]
     wanted = rgba_tensor(np.stack(batch))
-    found = {n: _middle(codec.decode(adjusted, passes=n), wanted) for n in {passes, *compared}}
-    scores = {("psnr_db", name): value for name, value in blended_metrics(found[passes], wanted).items()}
-    scores["alpha", "mae"] = alpha_mae(found[passes], wanted)
-    scores |= {("alpha", name): of(found[passes][:, 3], wanted[:, 3]) for name, of in ALPHA.items()}
+    # a set, so that a number of passes that is asked for twice is computed once
+    decoded = {n: _middle(codec.decode(adjusted, passes=n), wanted) for n in {passes, *compared}}
+    scores = {("psnr_db", name): value for name, value in blended_metrics(decoded[passes], wanted).items()}
+    scores["alpha", "mae"] = alpha_mae(decoded[passes], wanted)
+    scores |= {("alpha", name): of(decoded[passes][:, 3], wanted[:, 3]) for name, of in ALPHA.items()}
     scores["identity_psnr_db", ""] = float(psnr(*views).mean())
     for n in compared:
-        scores["psnr_by_passes_db", str(n)] = blended_metrics(found[n], wanted)["mean"]
+        scores["psnr_by_passes_db", str(n)] = blended_metrics(decoded[n], wanted)["mean"]
     return scores
 
 
 def _middle(decoded: Tensor, wanted: Tensor) -> Tensor:
-    """What is left without the margin, in [0, 1]."""
+    """Cuts off the margin and clips to [0, 1]."""
     top, left = ((decoded.shape[axis] - wanted.shape[axis]) // 2 for axis in (2, 3))
     height, width = wanted.shape[2:]
     return decoded[:, :, top : top + height, left : left + width].float().cpu().clamp(0, 1)

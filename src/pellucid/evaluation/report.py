@@ -11,7 +11,7 @@ def table(scores: Mapping[str, object]) -> str:
 
 def _cell(value: object) -> str:
     if isinstance(value, Mapping):
-        return "  ".join(f"{name} {_cell(each)}" for name, each in value.items())
+        return "  ".join(f"{name} {_cell(inner)}" for name, inner in value.items())
     if isinstance(value, float):
         return f"{value:.4g}" if abs(value) < 1 else f"{value:.2f}"
     return "unknown" if value is None else str(value)

@@ -1,4 +1,4 @@
-"""How long a picture takes, and how much memory."""
+"""How long an image takes, and how much memory."""
 
 import statistics
 import sys
@@ -41,12 +41,12 @@ def score_speed(
     passes: int | None = None,
     clock: Callable[[], float] = time.perf_counter,
 ) -> dict[str, object]:
-    """Loads a model, then makes one picture `runs` + 1 times.
+    """Loads a model, then makes one image `runs` + 1 times.
 
     Args:
         load: makes the pipeline; imports inside count.
         prompt: what is drawn.
-        runs: pictures after the first, which fills caches and is told apart.
+        runs: images after the first, which fills caches and is told apart.
         height: px; None takes the model's.
         width: px; None takes the model's.
         num_inference_steps: None takes the model's.
@@ -58,6 +58,7 @@ def score_speed(
         libraries included, on a CPU; of tensors alone on CUDA.
     """
     begun = clock()
+    # timed as well: it is most of what a command's user waits for
     import torch
 
     pipe = load()
@@ -75,6 +76,7 @@ def score_speed(
         )
         size = scene.layers[0].image.shape
         times.append(clock())
+    # without loading and the first image, which fills caches
     spent = [later - earlier for earlier, later in pairwise(times[1:])]
     memory = peak_memory_mib(device)
     return {
