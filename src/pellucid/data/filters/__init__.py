@@ -1,0 +1,1 @@
+"""Filters of training images: measures, rules, plug-ins and near-duplicates."""

@@ -1,0 +1,176 @@
+"""Rules that an image must pass to be trained on: one row of data a rule, tried in order."""
+
+import importlib
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from pellucid.data.filters.measures import Measures
+from pellucid.data.records import Record
+from pellucid.errors import ConfigError, first_line
+from pellucid.rgba.types import RGBA8
+
+Plugin = Callable[[RGBA8, Record], object]
+"""A rule answers None or a reason; a score answers a number."""
+
+
+class Rules(BaseModel):
+    """Thresholds of the rules, as a TOML table or options give them."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    min_side_px: int = Field(default=64, ge=1)
+    """Shorter side that an image has at least."""
+    max_aspect: float = Field(default=4.0, ge=1)
+    """Longer side by shorter side, at most."""
+    opaque: bool = False
+    """Whether images without transparency pass: backgrounds, photographs."""
+    min_transparent: float = Field(default=0.02, ge=0, le=1)
+    """Share of pixels that are transparent, at least."""
+    min_visible: float = Field(default=0.01, ge=0, le=1)
+    """Share of pixels that are visible, at least."""
+    max_checkerboard: float = Field(default=0.7, ge=0, le=1)
+    """Agreement with a painted checkerboard, at most."""
+    max_matte: float = Field(default=0.8, ge=0, le=1)
+    """Share of the border that is opaque and of one colour, at most."""
+    max_fringe: float = Field(default=12.0, ge=0)
+    """Levels by which edges show a colour of neither subject nor background, at most."""
+    max_dirty: float = Field(default=0.02, ge=0, le=1)
+    """Share of pixels whose alpha is nearly, but not, 0 or 255, at most."""
+    min_soft: float = Field(default=0.0, ge=0, le=1)
+    """Share of the visible area that is glass, smoke or glow, at least; see `records.softness`."""
+    max_soft: float = Field(default=1.0, ge=0, le=1)
+    """The same, at most."""
+    licences: tuple[str, ...] = ("*",)
+    """Patterns of licences that pass, such as "CC0*". "?*" wants that there is one at all."""
+    rules: tuple[str, ...] = ()
+    """Rules of one's own, as "package.module:function"; each is called with the image and its record."""
+    scores: Mapping[str, str] = Field(default_factory=dict)
+    """Scores of one's own by name, as "package.module:function"; kept in the record."""
+    min_scores: Mapping[str, float] = Field(default_factory=dict)
+    """Least value of a score, by its name."""
+    duplicates: bool = False
+    """Whether near-duplicates stay."""
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """An image with all that rules look at."""
+
+    rgba: RGBA8
+    record: Record
+    measures: Measures
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """One reason to drop an image."""
+
+    name: str
+    """Stands in the funnel."""
+    drops: Callable[[Candidate, Rules], bool]
+
+
+def _licensed(record: Record, rules: Rules) -> bool:
+    return any(fnmatchcase(record.licence.lower(), pattern.lower()) for pattern in rules.licences)
+
+
+def _aspect(measures: Measures) -> float:
+    return max(measures.height, measures.width) / max(1, min(measures.height, measures.width))
+
+
+RULES: tuple[Rule, ...] = (
+    Rule("licence", lambda it, rules: not _licensed(it.record, rules)),
+    Rule("too small", lambda it, rules: min(it.measures.height, it.measures.width) < rules.min_side_px),
+    Rule("too long", lambda it, rules: _aspect(it.measures) > rules.max_aspect),
+    Rule("empty", lambda it, rules: it.measures.visible < rules.min_visible),
+    # before "opaque", since it is the better reason
+    Rule(
+        "painted checkerboard",
+        lambda it, rules: it.measures.checkerboard > rules.max_checkerboard,
+    ),
+    Rule("plain background", lambda it, rules: not rules.opaque and it.measures.matte > rules.max_matte),
+    Rule(
+        "opaque",
+        lambda it, rules: not rules.opaque and it.measures.transparent < rules.min_transparent,
+    ),
+    Rule("dirty alpha", lambda it, rules: it.measures.dirty > rules.max_dirty),
+    Rule("fringe", lambda it, rules: it.measures.fringe > rules.max_fringe),
+    Rule("not soft enough", lambda it, rules: it.measures.soft < rules.min_soft),
+    Rule("too soft", lambda it, rules: it.measures.soft > rules.max_soft),
+)
+"""In the order of the funnel: cheap and certain ones first."""
+UNREADABLE, DUPLICATE, FAILED = "unreadable", "near-duplicate", "failed"
+"""Reasons that are found before and after these rules."""
+
+
+def reason_to_drop(candidate: Candidate, rules: Rules) -> str | None:
+    """Returns the name of the first rule that an image breaks, or None."""
+    for rule in RULES:
+        if rule.drops(candidate, rules):
+            return rule.name
+    for name in rules.rules:
+        if reason := plugin(name)(candidate.rgba, candidate.record):
+            return str(reason)
+    for name, least in rules.min_scores.items():
+        value = candidate.record.scores.get(name)
+        if value is None or not value >= least:  # false for NaN too
+            return f"score {name}"
+    return None
+
+
+def plugin_scores(rgba: RGBA8, record: Record, rules: Rules) -> dict[str, float]:
+    """Asks every score of one's own about an image."""
+    return {name: float(plugin(path)(rgba, record)) for name, path in rules.scores.items()}  # type: ignore[arg-type]
+
+
+def plugin(path: str) -> Plugin:
+    """Imports a rule or score.
+
+    Args:
+        path: "package.module:function".
+
+    Raises:
+        ConfigError: no such module or function.
+    """
+    module, colon, name = path.partition(":")
+    try:
+        if not colon or not re.fullmatch(r"[\w.]+", module):
+            raise ImportError("it names no module and function")
+        function = getattr(importlib.import_module(module), name)
+    except (ImportError, AttributeError) as error:
+        raise ConfigError(
+            f"Expected a function as package.module:function, found {path!r}: {first_line(error)}. "
+            "Check the spelling, and that the module can be imported where the command runs."
+        ) from error
+    if not callable(function):
+        raise ConfigError(f"Expected a function at {path!r}, found {type(function).__name__}. Name another.")
+    return function
+
+
+def make_rules(values: Mapping[str, object]) -> Rules:
+    """Builds rules from a TOML table or options.
+
+    Raises:
+        ConfigError: an unknown name or a value out of range, or a plug-in that cannot be imported.
+    """
+    try:
+        rules = Rules.model_validate(values)
+    except ValidationError as error:
+        first = error.errors()[0]
+        place = ".".join(str(part) for part in first["loc"])
+        raise ConfigError(
+            f"Expected rules named {', '.join(Rules.model_fields)}; {place}: {first['msg']}. "
+            "Correct it, or leave it out."
+        ) from error
+    for path in (*rules.rules, *rules.scores.values()):
+        plugin(path)  # a wrong path fails here, not after an hour in some worker
+    if unknown := rules.min_scores.keys() - rules.scores.keys() - {"fringe", "dirty", "transparent", "soft"}:
+        raise ConfigError(
+            f"Expected a score for each of min_scores, found none for {', '.join(sorted(unknown))}. "
+            "Name its function under scores."
+        )
+    return rules

@@ -1,0 +1,1 @@
+"""Collects loose images from folders, archives, tables and addresses into filtered shards."""
