@@ -51,6 +51,7 @@ def run(images: Path, name: str, engine: Engine, **rules: object) -> Manifest:
         part_length=3,
         shard_length=5,
         rules=Rules.model_validate(rules),
+        common=Record(name="", label="", source=str(images)),
     )
     return ingest(plan, engine)
 

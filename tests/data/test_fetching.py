@@ -108,6 +108,9 @@ def test_private_addresses_are_never_asked(server: str) -> None:
         ("fe80::1", False),
         ("::ffff:127.0.0.1", False),
         ("::ffff:8.8.8.8", True),
+        ("2002:7f00:1::", False),
+        ("64:ff9b::a00:1", False),
+        ("64:ff9b::808:808", True),
     ],
 )
 def test_what_a_public_address_is(address: str, public: bool) -> None:

@@ -1,5 +1,6 @@
 """Published sets of training images: one row of data a set, fetched and packed once."""
 
+import glob
 import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -105,6 +106,13 @@ def pull(name: str, *, archives: Path | None = None, folder: Path | None = None)
 
 
 def shards_of(name: str) -> list[str]:
-    """Returns the shards of a set by its name, or of a path, pattern or URL; see `shards.expanded`."""
-    # a set's name wins over a file of that name; write ./noto for the file
-    return [str(pull(name))] if name in SOURCES else expanded(name)
+    """Returns the shards of a set by its name, or of a folder, path, pattern or URL; see `shards.expanded`.
+
+    Raises:
+        FileError: a folder without shards.
+    """
+    if name in SOURCES:
+        return [str(pull(name))]
+    if Path(name).is_dir():
+        return expanded(f"{glob.escape(name)}/*.tar")
+    return expanded(name)

@@ -42,13 +42,27 @@ def write_shard(samples: Iterable[Sample], path: Path, *, small: bool = False) -
     with open_atomically(path) as file, tarfile.open(fileobj=file, mode="w") as tar:
         for record, rgba in samples:
             count += 1
-            packed, kind = io.BytesIO(), "webp" if small else "png"
-            # WebP forgets colours under an alpha of 0 without exact=True; padding replaces them anyway
-            Image.fromarray(rgba, "RGBA").save(packed, kind, lossless=True)
-            name = record.name.replace(".", "_")  # WebDataset takes all after the first dot for a kind
-            add_member(tar, f"{name}.{kind}", packed.getvalue())
-            add_member(tar, f"{name}.json", json.dumps(record.to_json(), sort_keys=True).encode())
+            add_sample(tar, record, rgba, small=small)
     return count
+
+
+def add_sample(
+    tar: tarfile.TarFile, record: Record, rgba: np.ndarray, *, small: bool = False, exact: bool = False
+) -> None:
+    """Adds one image and its record.
+
+    Args:
+        tar: an open shard.
+        record: of the image.
+        rgba: uint8 (h, w, 4), straight alpha.
+        small: WebP instead of PNG.
+        exact: keeps colours under an alpha of 0 in WebP too. Training needs none: padding replaces them.
+    """
+    packed, kind = io.BytesIO(), "webp" if small else "png"
+    Image.fromarray(rgba, "RGBA").save(packed, kind, lossless=True, exact=exact)
+    stem = record.name.replace(".", "_")  # WebDataset takes all after the first dot for a kind
+    add_member(tar, f"{stem}.{kind}", packed.getvalue())
+    add_member(tar, f"{stem}.json", json.dumps(record.to_json(), sort_keys=True).encode())
 
 
 def pack(shards: Iterable[Path | str], size_px: int, path: Path) -> int:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal, TypeVar, cast, get_args, get_type_hints
 
 from pellucid.errors import ConfigError
+from pellucid.files.toml_values import read_value
 from pellucid.training.stages.options import ModelOptions, Table, read_options
 from pellucid.training.validation import (
     check_choices,
@@ -174,7 +175,7 @@ def read_recipe(path: Path, stage: str, overrides: Mapping[str, str] | None = No
     # a stage's table wins over what stands outside all tables
     values |= {"stage": stage} | table
     for key, text in (overrides or {}).items():
-        _override(values, key, _literal(text))
+        _override(values, key, read_value(text))
     names = field_names(Recipe)
     check_names(values, names, where=str(path))
     if missing := [name for name in required_names(Recipe) if name not in values]:
@@ -214,11 +215,3 @@ def _tables(path: Path) -> dict[str, object]:
         return tomllib.loads(path.read_text())
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise ConfigError(f"{path} is no readable recipe: {error}. See recipes/ for working ones.") from error
-
-
-def _literal(text: str) -> object:
-    try:
-        # TOML has no values alone; what is no value is text, so that --set init=folder needs no quotes
-        return tomllib.loads(f"x = {text}")["x"]
-    except tomllib.TOMLDecodeError:
-        return text

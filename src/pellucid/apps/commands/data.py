@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from pellucid.apps.commands.data_sets import COMMANDS
 from pellucid.apps.commands.options import JSON, Command
 from pellucid.apps.sections import SectionedGroup, option
 
@@ -175,24 +176,42 @@ def layers(
     click.echo(f"{output}: {write_triples(made, output, seed=seed)} scenes, {output.stat().st_size} bytes")
 
 
-@data_command.command("stats")
-@click.argument("shard", type=click.Path(path_type=Path))
+@data_command.command("stats", short_help="Count what sets hold, or make a page of them.")
+@click.argument("sets", nargs=-1, required=True)
+@option(
+    "Output",
+    "--page",
+    type=click.Path(path_type=Path, file_okay=False),
+    help="Folder to write a page into: contact sheet, plots, licences, funnel.",
+)
 @JSON
-def stats(shard: Path, as_json: bool) -> None:
-    """Count what a shard holds."""
+def stats(sets: tuple[str, ...], page: Path | None, as_json: bool) -> None:
+    """Count what SETS hold: names of `data pull`, shards, or folders of shards."""
     from collections import Counter
 
+    from pellucid.data.datasets import shards_of
+    from pellucid.data.set_pages import read_manifest, summarise, write_page
     from pellucid.data.shards import read_shard
 
-    records = [record for record, _ in read_shard(shard)]
+    summary = summarise(sample for name in sets for shard in shards_of(name) for sample in read_shard(shard))
+    licences: Counter[str] = Counter()
+    for (licence, _, _), count in summary.licences.items():
+        licences[licence] += count
     # keys are read by scripts: they keep the wording of the first release
-    counts = {
-        "pictures": len(records),
-        "held out": sum(record.held_out for record in records),
-        "truly transparent": sum(record.soft > 0.01 for record in records),
-        "licences": dict(Counter(record.licence for record in records)),
-        "groups": dict(Counter(record.group for record in records)),
+    counts: dict[str, object] = {
+        "pictures": summary.images,
+        "held out": summary.held_out,
+        "truly transparent": sum(value > 0.01 for value in summary.soft),
+        "licences": dict(licences),
+        "groups": dict(summary.groups),
     }
+    if page:
+        manifest = read_manifest(Path(sets[0])) if len(sets) == 1 else None
+        counts["path"] = str(write_page(summary, page, ", ".join(sets), manifest))
     click.echo(
         json.dumps(counts) if as_json else "\n".join(f"{name}: {value}" for name, value in counts.items())
     )
+
+
+for command in COMMANDS:
+    data_command.add_command(command)

@@ -2,15 +2,18 @@
 
 import importlib
 import re
+import tomllib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
+from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from pellucid.data.filters.measures import Measures
 from pellucid.data.records import Record
 from pellucid.errors import ConfigError, first_line
+from pellucid.files.toml_values import read_value
 from pellucid.rgba.types import RGBA8
 
 Plugin = Callable[[RGBA8, Record], object]
@@ -151,6 +154,32 @@ def plugin(path: str) -> Plugin:
     return function
 
 
+def read_rules(path: Path | None, overrides: Mapping[str, str]) -> Rules:
+    """Reads rules from a TOML file, then the overrides.
+
+    Args:
+        path: of the file. None starts from the usual rules.
+        overrides: values by name, as text.
+
+    Raises:
+        ConfigError: no TOML, an unknown name or a value out of range.
+    """
+    try:
+        values: dict[str, object] = tomllib.loads(path.read_text(encoding="utf-8")) if path else {}
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise ConfigError(
+            f"Expected rules as TOML in {path}, found {first_line(error)}. Correct the file."
+        ) from error
+    for key, text in overrides.items():
+        table, dot, name = key.partition(".")
+        if dot:  # scores.NAME and min_scores.NAME
+            inner = values.get(table)
+            values[table] = {**(inner if isinstance(inner, Mapping) else {}), name: read_value(text)}
+        else:
+            values[table] = read_value(text)
+    return make_rules(values)
+
+
 def make_rules(values: Mapping[str, object]) -> Rules:
     """Builds rules from a TOML table or options.
 
@@ -163,7 +192,7 @@ def make_rules(values: Mapping[str, object]) -> Rules:
         first = error.errors()[0]
         place = ".".join(str(part) for part in first["loc"])
         raise ConfigError(
-            f"Expected rules named {', '.join(Rules.model_fields)}; {place}: {first['msg']}. "
+            f"Expected rules among {', '.join(Rules.model_fields)}, found {place}: {first['msg']}. "
             "Correct it, or leave it out."
         ) from error
     for path in (*rules.rules, *rules.scores.values()):

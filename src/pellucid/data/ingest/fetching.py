@@ -18,6 +18,7 @@ from pellucid.data.ingest.references import MAX_BYTES
 from pellucid.errors import FileError, first_line
 
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
+NAT64 = ipaddress.IPv6Network("64:ff9b::/96")
 TIMEOUT_S = 20.0
 LONGEST_S = 120.0
 """A server that sends a byte a second never times out; this ends it."""
@@ -29,8 +30,12 @@ BLOCK = 1 << 16
 
 def is_public(address: Address) -> bool:
     """Tells whether an address is reachable from everywhere: not private, local, reserved or multicast."""
-    mapped = getattr(address, "ipv4_mapped", None)
-    return (mapped or address).is_global and not address.is_multicast
+    inner = None
+    if isinstance(address, ipaddress.IPv6Address):
+        # addresses that a gateway turns into an IPv4 one, which may be private
+        translated = ipaddress.IPv4Address(int(address) & 0xFFFFFFFF) if address in NAT64 else None
+        inner = address.ipv4_mapped or address.sixtofour or translated
+    return (inner or address).is_global and not address.is_multicast
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

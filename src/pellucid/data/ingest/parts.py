@@ -11,7 +11,6 @@ from dataclasses import dataclass, replace
 from hashlib import sha256
 
 import numpy as np
-from PIL import Image
 
 from pellucid.data.filters.duplicates import Fingerprint, fingerprint
 from pellucid.data.filters.measures import as_scores, measure
@@ -27,7 +26,7 @@ from pellucid.data.ingest.fetching import Fetcher
 from pellucid.data.ingest.files import write_file
 from pellucid.data.ingest.references import ImageReference, read_content
 from pellucid.data.records import Record
-from pellucid.data.shards import add_member
+from pellucid.data.shards import add_sample
 from pellucid.errors import ConfigError, FileError, first_line
 from pellucid.files.images import read_rgba
 from pellucid.rgba.resizing import resize_rgba
@@ -84,7 +83,8 @@ def examine(part: Part) -> int:
                 continue
             record, rgba = outcome
             kept.append(fingerprint(record.name, rgba))
-            _add(tar, record, rgba)
+            # `exact`: alpha and what it hides are never flattened on the way
+            add_sample(tar, record, np.ascontiguousarray(rgba), small=True, exact=True)
     shard = buffer.getvalue()
     write_file(f"{part.stem}.tar", shard)
     report = {
@@ -130,15 +130,6 @@ def _at_most(rgba: RGBA8, side_px: int) -> RGBA8:
     if scale >= 1:
         return rgba
     return resize_rgba(rgba, max(1, round(height * scale)), max(1, round(width * scale)))
-
-
-def _add(tar: tarfile.TarFile, record: Record, rgba: RGBA8) -> None:
-    image = io.BytesIO()
-    # `exact` keeps colour under alpha 0: alpha and what it hides are never flattened on the way
-    Image.fromarray(np.ascontiguousarray(rgba)).save(image, "WEBP", lossless=True, exact=True, quality=50)
-    stem = member_stem(record.name)
-    add_member(tar, f"{stem}.webp", image.getvalue())
-    add_member(tar, f"{stem}.json", json.dumps(record.to_json(), sort_keys=True).encode())
 
 
 def member_stem(name: str) -> str:

@@ -12,6 +12,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, replace
 from hashlib import sha256
+from pathlib import PurePosixPath
 from typing import TypedDict
 
 import fsspec
@@ -111,7 +112,9 @@ def _list_all(plan: IngestPlan) -> list[ImageReference]:
     references: list[ImageReference] = []
     taken: Counter[str] = Counter()
     for source in plan.sources:
-        common = plan.common if plan.common.source else replace(plan.common, source=source.rstrip("/"))
+        common = (
+            plan.common if plan.common.source else replace(plan.common, source=PurePosixPath(source).name)
+        )
         for reference in list_images(source, common, plan.columns):
             stem = member_stem(reference.name)
             taken[stem] += 1
