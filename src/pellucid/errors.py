@@ -17,6 +17,19 @@ def first_line(error: Exception) -> str:
     return (str(error).strip() or type(error).__name__).splitlines()[0].rstrip(".")[:200]
 
 
+def missing_package(package: str, purpose: str, extra: str) -> "InputError":
+    """Makes the error for a package that only some people need.
+
+    Args:
+        package: what was not found.
+        purpose: what it is for, as in "reading tables".
+        extra: of Pellucid that brings it.
+    """
+    return InputError(
+        f"Expected {package} for {purpose}, found none. Install it with `pip install 'pellucid[{extra}]'`."
+    )
+
+
 class PellucidError(Exception):
     """Base of all errors that a user can cause and mend."""
 

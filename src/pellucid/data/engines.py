@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Literal, Protocol, TypeVar, get_args, runtime_
 
 import numpy as np
 
-from pellucid.errors import InputError, PellucidError
+from pellucid.errors import InputError, PellucidError, missing_package
 
 if TYPE_CHECKING:
     from ray.data import Dataset
@@ -155,10 +155,7 @@ class RayEngine:
         try:
             import ray.data  # noqa: F401  # pyright: ignore[reportUnusedImport]
         except ImportError as error:
-            raise InputError(
-                "Expected Ray for --engine ray, found none. Install it with `pip install ray[data]`, or use "
-                "--engine processes."
-            ) from error
+            raise missing_package("Ray", "--engine ray", "ray") from error
         self.workers, self.address = workers, address
 
     def _start(self) -> None:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from pellucid.data.records import Record
-from pellucid.errors import InputError
+from pellucid.errors import InputError, missing_package
 from pellucid.files.atomic import write_atomically
 from pellucid.files.images import encode_picture
 from pellucid.rgba.compositing import flatten
@@ -177,10 +177,7 @@ def _axes() -> "tuple[Figure, Axes]":
     try:
         from matplotlib.figure import Figure
     except ImportError as error:
-        raise InputError(
-            "Expected matplotlib for the plots of a page, found none. Install it with `pip install "
-            "'pellucid[report]'`."
-        ) from error
+        raise missing_package("matplotlib", "the plots of a page", "report") from error
     figure = Figure(figsize=(4.6, 3), layout="constrained")
     axes = figure.subplots()
     axes.spines[["top", "right"]].set_visible(False)

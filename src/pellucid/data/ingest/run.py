@@ -12,6 +12,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, replace
 from hashlib import sha256
+from importlib.util import find_spec
 from pathlib import PurePosixPath
 from typing import TypedDict
 
@@ -28,7 +29,7 @@ from pellucid.data.ingest.references import ImageReference
 from pellucid.data.ingest.shards_of_set import SetShard, ShardLine, write_set_shard
 from pellucid.data.ingest.sources import Columns, list_images
 from pellucid.data.records import Record
-from pellucid.errors import InputError
+from pellucid.errors import InputError, missing_package
 from pellucid.progress import track
 
 
@@ -85,6 +86,7 @@ def ingest(plan: IngestPlan, engine: Engine, *, fetcher: Fetcher | None = None) 
         InputError: the folder holds another plan, or there are no images.
         FileError: a source cannot be listed, or the folder cannot be written.
     """
+    check_packages()
     references = _list_all(plan)
     digest = sha256("\n".join(f"{it.name} {it.location} {it.member}" for it in references).encode())
     _claim(plan, digest.hexdigest())
@@ -105,6 +107,13 @@ def ingest(plan: IngestPlan, engine: Engine, *, fetcher: Fetcher | None = None) 
     goes = {} if plan.rules.duplicates else _find_duplicates(parts, engine)
     shards = _write_set(plan, parts, goes, engine)
     return _finish(plan, parts, goes, shards)
+
+
+def check_packages() -> None:
+    """Raises InputError if a package is missing that any run needs: now, and not in some worker."""
+    for package, purpose in (("imagehash", "finding near-duplicates"), ("networkx", "grouping them")):
+        if find_spec(package) is None:
+            raise missing_package(package, purpose, "data")
 
 
 def _list_all(plan: IngestPlan) -> list[ImageReference]:

@@ -14,7 +14,7 @@ import fsspec
 
 from pellucid.data.ingest.references import ImageReference, Kind
 from pellucid.data.records import Record
-from pellucid.errors import FileError, InputError, first_line
+from pellucid.errors import FileError, InputError, first_line, missing_package
 
 IMAGES = (".png", ".webp", ".avif", ".tif", ".tiff", ".jpg", ".jpeg", ".gif", ".bmp")
 """Extensions that are listed. What cannot be read of them is counted, instead of being passed over."""
@@ -57,6 +57,8 @@ def list_images(location: str, common: Record, columns: Columns | None = None) -
                 return
     except (FileError, InputError):
         raise
+    except ImportError as error:
+        raise missing_package(str(error.name), f"reading {location}", "data") from error
     except Exception as error:  # readers of archives and tables, and file systems, raise anything
         raise FileError(
             f"{location} cannot be read: {type(error).__name__}: {first_line(error)}. Check that it is there "
