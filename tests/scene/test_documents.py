@@ -23,7 +23,7 @@ some = settings(max_examples=60, suppress_health_check=[HealthCheck.function_sco
 
 
 def outline(nodes: tuple[Layer | GroupNode, ...], step: float | None) -> list[object]:
-    """Everything about a tree but its pictures; opacities in whole steps, if any."""
+    """Everything about a tree but its images; opacities in whole steps, if any."""
     rows: list[object] = []
     for node in nodes:
         entry = node.group if isinstance(node, GroupNode) else node
@@ -163,12 +163,12 @@ def test_two_layers_are_over_to_the_level(seed: int) -> None:
 @settings(max_examples=20)
 @given(seed=st.integers(0, 999), count=st.integers(2, 4))
 def test_more_layers_are_over_in_exact_numbers(seed: int, count: int) -> None:
-    pictures = [noise(2, 3, seed + number) for number in range(count)]
-    found = Scene.of(pictures).composite()
+    images = [noise(2, 3, seed + number) for number in range(count)]
+    found = Scene.of(images).composite()
     for place in np.ndindex(2, 3):
         colour, alpha = [Fraction(0)] * 3, Fraction(0)
-        for picture in pictures:
-            *levels, top = (Fraction(int(level), 255) for level in picture[place])
+        for image in images:
+            *levels, top = (Fraction(int(level), 255) for level in image[place])
             colour = [new * top + old * (1 - top) for new, old in zip(levels, colour, strict=True)]
             alpha = top + alpha * (1 - top)
         exact = [*(each / alpha if alpha else Fraction(0) for each in colour), alpha]
@@ -186,7 +186,7 @@ def test_a_group_at_full_opacity_changes_nothing() -> None:
     assert np.array_equal(plain.composite(), held.composite())
 
 
-def test_a_group_is_laid_as_one_picture() -> None:
+def test_a_group_is_laid_as_one_image() -> None:
     back, low, high = (noise(6, 6, seed) / 255 for seed in range(3))
     group = Group(opacity=0.5)
     layers = (
@@ -218,9 +218,9 @@ def test_a_users_own_hidden_group_called_references_stays_a_group(
     tmp_path: Path, ending: str, with_reference: bool
 ) -> None:
     group = Group(name="references", visible=False, opacity=128 / 255)
-    picture = np.full((4, 4, 4), 200, np.uint8)
-    layers = (Layer(image=picture, name="a"), Layer(image=picture, name="b", groups=(group,)))
-    kept = (Layer(image=picture, name="whole"),) if with_reference else ()
+    image = np.full((4, 4, 4), 200, np.uint8)
+    layers = (Layer(image=image, name="a"), Layer(image=image, name="b", groups=(group,)))
+    kept = (Layer(image=image, name="whole"),) if with_reference else ()
     path = Scene(layers=layers, references=kept, height=4, width=4).save(tmp_path / f"scene{ending}")
     found = Scene.open(path)
     assert [(layer.name, [each.name for each in layer.groups]) for layer in found.layers] == [

@@ -50,9 +50,9 @@ def run(folder: Path, *words: str) -> str:
     return done.stdout
 
 
-def furthest(picture: Path, scene: Scene) -> float:
+def furthest(image: Path, scene: Scene) -> float:
     """Largest difference from the composite, levels, premultiplied."""
-    pair = [rgba.astype(float) for rgba in (read_rgba(picture), scene.composite())]
+    pair = [rgba.astype(float) for rgba in (read_rgba(image), scene.composite())]
     first, second = (np.dstack([wide[..., :3] * wide[..., 3:] / 255, wide[..., 3:]]) for wide in pair)
     return float(np.abs(first - second).max())
 
@@ -96,7 +96,7 @@ def test_krita_opens_layers(ending: str, scene: Scene, tmp_path: Path) -> None:
     assert furthest(tmp_path / "out.png", held) <= 1
 
 
-def test_krita_lays_a_group_as_one_picture(tmp_path: Path) -> None:
+def test_krita_lays_a_group_as_one_image(tmp_path: Path) -> None:
     held = Scene.open(stack().save(tmp_path / "x.ora"))
     krita(tmp_path, "x.ora")
     assert furthest(tmp_path / "out.png", held) <= 1

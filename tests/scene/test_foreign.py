@@ -12,7 +12,7 @@ from psd_tools.constants import BlendMode, Resource
 from psd_tools.psd.image_resources import ImageResource
 
 from pellucid.errors import FileError
-from pellucid.files.images import encode_picture, read_rgba
+from pellucid.files.images import encode_image, read_rgba
 from pellucid.rgba.compositing import over
 from pellucid.scene.layer import GroupNode, layer_tree
 from pellucid.scene.scene import Scene
@@ -26,8 +26,8 @@ def ora(path: Path, stack: str, *, head: str = "", order: tuple[str, ...] = (), 
     members = {
         "mimetype": b"image/openraster\n",
         "stack.xml": f'{head}<image w="8" h="6" name="x">{stack}</image>'.encode(),
-        "data/a.png": encode_picture(RED),
-        "data/b.png": encode_picture(DOT),
+        "data/a.png": encode_image(RED),
+        "data/b.png": encode_image(DOT),
     } | {name.replace("__", "/"): content for name, content in files.items()}
     with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
         for name in [*order, *(name for name in members if name not in order)]:
@@ -120,16 +120,16 @@ def test_a_psd_with_groups_by_another_hand(tmp_path: Path) -> None:
 @pytest.mark.parametrize("depth", [8, 16])
 def test_depths_and_modes(mode: str, depth: int, tmp_path: Path) -> None:
     document = psd(mode, depth)
-    picture = Image.fromarray(RED).convert(mode)
-    document.create_pixel_layer(picture)
+    image = Image.fromarray(RED).convert(mode)
+    document.create_pixel_layer(image)
     scene = Scene.open(saved(document, tmp_path / "x.psd"))
-    assert np.array_equal(scene.layers[0].image, np.asarray(picture.convert("RGBA")))
+    assert np.array_equal(scene.layers[0].image, np.asarray(image.convert("RGBA")))
 
 
-def test_a_psd_without_layers_is_its_picture(tmp_path: Path) -> None:
-    picture = Image.fromarray(RED).convert("RGB")
-    scene = Scene.open(saved(PSDImage.frompil(picture), tmp_path / "x.psd"))
-    assert np.array_equal(scene.layers[0].image[..., :3], np.asarray(picture))
+def test_a_psd_without_layers_is_its_image(tmp_path: Path) -> None:
+    image = Image.fromarray(RED).convert("RGB")
+    scene = Scene.open(saved(PSDImage.frompil(image), tmp_path / "x.psd"))
+    assert np.array_equal(scene.layers[0].image[..., :3], np.asarray(image))
     assert (scene.layers[0].image[..., 3] == 255).all()
 
 
@@ -237,4 +237,4 @@ def test_zip_bombs_are_refused_before_they_unpack(tmp_path: Path) -> None:
     )
     with pytest.raises(FileError, match=r"far too large|more than the limit"):
         Scene.open(path)
-    assert read_rgba(encode_picture(RED)).shape == (6, 8, 4)
+    assert read_rgba(encode_image(RED)).shape == (6, 8, 4)

@@ -7,8 +7,8 @@ import pytest
 
 import pellucid
 from pellucid.errors import FileError, InputError
-from pellucid.files.images import read_picture
-from pellucid.files.metadata import Provenance
+from pellucid.files.images import read_image
+from pellucid.files.metadata import GenerationMetadata
 from pellucid.rgba.compositing import over
 from pellucid.scene.scene import Layer, Scene
 
@@ -22,7 +22,7 @@ def test_one_full_layer_is_saved_to_the_byte(tmp_path: Path) -> None:
     for ending in ("png", "webp", "tiff"):
         found = Scene.open(scene.save(tmp_path / f"x.{ending}"))
         assert np.array_equal(found.layers[0].image, A)
-        assert found.provenance == Provenance(prompt="🦊", seed=7)
+        assert found.provenance == GenerationMetadata(prompt="🦊", seed=7)
 
 
 @pytest.mark.parametrize("linear", [False, True])
@@ -67,10 +67,13 @@ def test_an_archive_reopens_to_the_same_layers(tmp_path: Path) -> None:
         offset=(-2, 5),
         opacity=0.25,
         visible=False,
-        provenance=Provenance(seed=1),
+        provenance=GenerationMetadata(seed=1),
     )
     scene = Scene(
-        layers=(layer, Layer(image=B[:3].copy())), height=20, width=30, provenance=Provenance(prompt="é")
+        layers=(layer, Layer(image=B[:3].copy())),
+        height=20,
+        width=30,
+        provenance=GenerationMetadata(prompt="é"),
     )
     first = scene.save(tmp_path / "a.zip").read_bytes()
     assert scene.save(tmp_path / "b.zip").read_bytes() == first
@@ -129,4 +132,4 @@ def test_wrong_layers_and_canvases_are_refused() -> None:
 
 def test_a_flattened_scene_carries_its_provenance(tmp_path: Path) -> None:
     path = Scene.of([A, B], provenance={"seed": 4}).save(tmp_path / "x.png", background="#fff")
-    assert read_picture(path).provenance == Provenance(seed=4)
+    assert read_image(path).provenance == GenerationMetadata(seed=4)

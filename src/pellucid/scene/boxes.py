@@ -7,6 +7,7 @@ from pellucid.errors import InputError
 from pellucid.rgba.types import AnyArray
 from pellucid.scene.scene import Scene
 
+# Rows first, as arrays are indexed; the command line's WxH+X+Y is turned into this where it is read.
 Box = tuple[int, int, int, int]
 """(top, left, height, width) in pixels of the canvas, all of it inside."""
 
@@ -38,6 +39,6 @@ def paste_scene(scene: Scene, whole: AnyArray, box: Sequence[int]) -> Scene:
         replace(layer, image=whole) if layer.name == "background" else replace(layer, offset=(top, left))
         for layer in scene.layers
     ]
-    references = [replace(each, offset=(top, left)) for each in scene.references]
+    references = [replace(reference, offset=(top, left)) for reference in scene.references]
     height, width = whole.shape[:2]
     return replace(scene, layers=tuple(layers), references=tuple(references), height=height, width=width)

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
 from pellucid.rgba.cleanup import Cleaning, clean
-from pellucid.rgba.defects import Faults, score
+from pellucid.rgba.defects import Defects, score
 from pellucid.scene.scene import Scene
 
 
@@ -13,8 +13,8 @@ class LayerScores:
     """A layer's faults before and after cleaning."""
 
     name: str
-    before: Faults
-    after: Faults
+    before: Defects
+    after: Defects
 
     def as_dict(self) -> dict[str, object]:
         """Returns the name and both scores for a report."""
@@ -22,7 +22,7 @@ class LayerScores:
 
 
 def clean_scene(scene: Scene, cleaning: Cleaning | None = None) -> tuple[Scene, list[LayerScores]]:
-    """Cleans each layer's picture; places, names, groups and opacity stay.
+    """Cleans each layer's image; places, names, groups and opacity stay.
 
     Returns:
         The scene, and the scores of its layers, bottom first.
@@ -46,7 +46,7 @@ def clean_scenes(
     if not wanted:
         return list(scenes), []
     cleaned = [clean_scene(scene) for scene in scenes]
-    facts: list[dict[str, object]] = [
-        {"cleaned": [each.as_dict() for each in scores]} for _, scores in cleaned
+    reports: list[dict[str, object]] = [
+        {"cleaned": [layer_scores.as_dict() for layer_scores in scores]} for _, scores in cleaned
     ]
-    return [scene for scene, _ in cleaned], facts
+    return [scene for scene, _ in cleaned], reports

@@ -1,4 +1,4 @@
-"""A stack of layers to one picture: *over*, in float64, rounded once at the end."""
+"""A stack of layers to one image: *over*, in float64, rounded once at the end."""
 
 from collections.abc import Sequence
 
@@ -27,15 +27,17 @@ def flatten_layers(
 
     Source: Porter & Duff 1984, section 4.3.
     """
-    shown = [layer for layer in layers if all(each.visible for each in (layer, *layer.groups))]
-    if background is None and len(shown) == 1 and shown[0].fills(height, width):
-        return shown[0].image.copy()  # to the byte, colour under alpha 0 included
+    visible = [layer for layer in layers if all(node.visible for node in (layer, *layer.groups))]
+    if background is None and len(visible) == 1 and visible[0].fills(height, width):
+        return visible[0].image.copy()  # to the byte, colour under alpha 0 included
+    # premultiplied and in double precision until the end: rounding after each layer would add up
     canvas = np.zeros((height, width, 4))
     if background is not None:
         _lay(canvas, Layer(image=background), linear=linear)
-    _lay_all(canvas, layer_tree(shown), linear=linear)
+    _lay_all(canvas, layer_tree(visible), linear=linear)
     alpha = canvas[..., 3:]
     rgb = canvas[..., :3] / np.where(alpha > 0, alpha, 1)
+    # halves up, so that two layers give to the bit what `over` gives in whole numbers
     return to_bytes(np.concatenate([encode_srgb(rgb) if linear else rgb, alpha], axis=-1), ties_up=True)
 
 
@@ -44,6 +46,7 @@ def _lay_all(canvas: AnyArray, nodes: Sequence[Layer | GroupNode], *, linear: bo
         if isinstance(node, Layer):
             _lay(canvas, node, linear=linear)
         elif node.group.opacity == 1:
+            # *over* is associative, so at full opacity the group makes no difference
             _lay_all(canvas, node.children, linear=linear)
         else:
             part = np.zeros_like(canvas)

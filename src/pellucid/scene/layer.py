@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from itertools import groupby
 
 from pellucid.errors import InputError
-from pellucid.files.metadata import Provenance
+from pellucid.files.metadata import GenerationMetadata
 from pellucid.rgba.types import AnyArray, check_rgba8
 
 MAX_DEPTH = 64
@@ -28,17 +28,17 @@ class Group:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Layer:
-    """One RGBA picture in a stack."""
+    """One RGBA image in a stack."""
 
     image: AnyArray
     """uint8 (h, w, 4), straight alpha."""
     name: str = "layer"
     offset: tuple[int, int] = (0, 0)
-    """(top, left) of the picture on the canvas, in pixels; may lie outside."""
+    """(top, left) of the image on the canvas, in pixels; may lie outside."""
     opacity: float = 1.0
     """Multiplies the alpha, [0, 1]."""
     visible: bool = True
-    provenance: Provenance | None = None
+    provenance: GenerationMetadata | None = None
     groups: tuple[Group, ...] = ()
     """The groups that hold it, outermost first; neighbours that share one are together in it."""
 
@@ -55,7 +55,7 @@ class Layer:
     def fills(self, height: int, width: int) -> bool:
         """Returns whether the layer, as it is, is the whole canvas."""
         return (
-            all(each.visible and each.opacity == 1 for each in (self, *self.groups))
+            all(node.visible and node.opacity == 1 for node in (self, *self.groups))
             and self.offset == (0, 0)
             and self.image.shape[:2] == (height, width)
         )
@@ -76,6 +76,7 @@ def layer_tree(layers: Iterable[Layer]) -> tuple[Layer | GroupNode, ...]:
 
 def _grown(layers: Sequence[Layer], depth: int) -> tuple[Layer | GroupNode, ...]:
     nodes: list[Layer | GroupNode] = []
+    # neighbours only: a group that comes again higher up is another folder in a file
     runs = groupby(layers, key=lambda layer: layer.groups[depth] if len(layer.groups) > depth else None)
     for group, run in runs:
         nodes += run if group is None else [GroupNode(group, _grown(tuple(run), depth + 1))]

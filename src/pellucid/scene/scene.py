@@ -1,6 +1,6 @@
-"""The layered document: every result is one, and a single picture is a scene of one layer.
+"""The layered document: every result is one, and a single image is a scene of one layer.
 
-Layers are listed bottom first. Pictures are uint8 (h, w, 4), straight, sRGB; sizes are (height, width).
+Layers are listed bottom first. Images are uint8 (h, w, 4), straight, sRGB; sizes are (height, width).
 """
 
 from collections.abc import Mapping, Sequence
@@ -11,7 +11,7 @@ import numpy as np
 
 from pellucid.errors import InputError
 from pellucid.files.images import MAX_PIXELS
-from pellucid.files.metadata import Provenance
+from pellucid.files.metadata import GenerationMetadata
 from pellucid.rgba.compositing import Colour, parse_colour
 from pellucid.rgba.types import RGBA8, AnyArray
 from pellucid.scene.flatten import flatten_layers
@@ -27,9 +27,9 @@ class Scene:
     layers: tuple[Layer, ...]
     height: int
     width: int
-    provenance: Provenance | None = None
+    provenance: GenerationMetadata | None = None
     references: tuple[Layer, ...] = ()
-    """Pictures kept beside the stack, such as a model's own idea of the whole; never in `composite()`."""
+    """Images kept beside the stack, such as a model's own idea of the whole; never in `composite()`."""
 
     def __post_init__(self) -> None:
         if min(self.height, self.width) < 1:
@@ -44,30 +44,31 @@ class Scene:
         image: AnyArray | Sequence[AnyArray],
         *,
         name: str = "layer",
-        provenance: Provenance | Mapping[str, object] | None = None,
+        provenance: GenerationMetadata | Mapping[str, object] | None = None,
     ) -> "Scene":
         """Builds a scene of one image, or of several, bottom first, on a canvas that holds them all.
 
         Raises:
-            InputError: no picture, or one that is not uint8 RGBA.
+            InputError: no image, or one that is not uint8 RGBA.
         """
         images = [image] if isinstance(image, np.ndarray) else list(image)
         if not images:
-            raise InputError("Expected at least one picture, found none. Pass an array or a list of arrays.")
+            raise InputError("Expected at least one image, found none. Pass an array or a list of arrays.")
+        # numbered from 1, as people count layers
         names = [name] if len(images) == 1 else [f"{name} {number}" for number in range(1, len(images) + 1)]
-        known = Provenance.of(provenance)
+        metadata = GenerationMetadata.of(provenance)
         layers = tuple(
-            Layer(image=picture, name=label, provenance=known)
-            for picture, label in zip(images, names, strict=True)
+            Layer(image=rgba, name=label, provenance=metadata)
+            for rgba, label in zip(images, names, strict=True)
         )
-        height, width = (max(picture.shape[axis] for picture in images) for axis in (0, 1))
-        return cls(layers=layers, height=height, width=width, provenance=known)
+        height, width = (max(rgba.shape[axis] for rgba in images) for axis in (0, 1))
+        return cls(layers=layers, height=height, width=width, provenance=metadata)
 
     def composite(self, background: Colour | AnyArray | None = None, *, linear: bool = False) -> RGBA8:
         """Flattens the visible layers *over* one another, and rounds once at the end.
 
         Args:
-            background: None keeps transparency; "#rrggbb", or an RGB or RGBA picture of the canvas's size.
+            background: None keeps transparency; "#rrggbb", or an RGB or RGBA image of the canvas's size.
             linear: mix in linear light instead of on sRGB-encoded values.
 
         Raises:
@@ -84,30 +85,31 @@ class Scene:
         | .psd, .ora, .zip | layers, groups, places, opacity, names; .psd counts opacity in 255ths; \
 references in a hidden group |
         | .tiff | what is seen, a page a layer; one flattened page with `background` |
-        | .png, .webp, .avif | the flattened picture |
+        | .png, .webp, .avif | the flattened image |
 
         Args:
             path: where to.
-            background: flattens onto a colour or picture, see `composite`; not with .psd, .ora and .zip.
+            background: flattens onto a colour or image, see `composite`; not with .psd, .ora and .zip.
 
         Raises:
             InputError: the format cannot hold this scene, or a background for a format that keeps layers.
             FileError: another ending, or the file cannot be written.
         """
+        # imported when asked for: psd-tools and XML parsers are slow to load, and scenes are everywhere
         from pellucid.scene.formats.registry import write_document
 
         return write_document(self, Path(path), background)
 
     @classmethod
     def open(cls, path: str | Path, *, max_pixels: int = MAX_PIXELS) -> "Scene":
-        """Reads what `save` writes and other programs' PSD, PSB, OpenRaster and TIFF; a picture is one layer.
+        """Reads what `save` writes and other programs' PSD, PSB, OpenRaster and TIFF; an image is one layer.
 
         Args:
             path: where from; the content tells the format.
             max_pixels: refuse a larger canvas, and layers of more pixels in all.
 
         Raises:
-            FileError: absent, damaged, too large, no picture, or with something that layers here cannot
+            FileError: absent, damaged, too large, no image, or with something that layers here cannot
                 show, such as another blend mode.
         """
         from pellucid.scene.formats.registry import read_document
@@ -127,6 +129,7 @@ references in a hidden group |
                 f"{background.dtype} "
                 f"{background.shape}. Resize it to the canvas first."
             )
+        # a transparent background stays transparent where nothing covers it
         if background.shape[2] == 4:
             return background
         return np.dstack([background, np.full(background.shape[:2], 255, np.uint8)])

@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import Any
 
 from pellucid.errors import InputError
-from pellucid.files.metadata import Provenance
+from pellucid.files.metadata import GenerationMetadata
 from pellucid.scene.layer import Group, Layer
 from pellucid.scene.scene import Scene
 
@@ -15,14 +15,14 @@ REFERENCES = "references"
 
 
 class LayerMetadata:
-    """Provenance of a scene and its layers, each layer under a key that its format keeps.
+    """GenerationMetadata of a scene and its layers, each layer under a key that its format keeps.
 
     A note about a layer counts only while the layer is called as it was when the note was written, so that
     other programs may reorder, rename and add layers.
     """
 
-    def __init__(self, *, provenance: Provenance | None = None, references: int = 0) -> None:
-        """Starts without notes about layers.
+    def __init__(self, *, provenance: GenerationMetadata | None = None, references: int = 0) -> None:
+        """Starts without metadata about layers.
 
         Args:
             provenance: where the scene comes from.
@@ -34,11 +34,11 @@ class LayerMetadata:
 
     @classmethod
     def describing(cls, scene: Scene) -> "tuple[LayerMetadata, Scene]":
-        """Returns notes about a scene, and the scene with its references as layers in a hidden group."""
+        """Returns metadata about a scene, and the scene with its references as layers in a hidden group."""
         group = Group(name=REFERENCES, visible=False)
         lowest = tuple(replace(layer, groups=(group, *layer.groups)) for layer in scene.references)
-        notes = cls(provenance=scene.provenance, references=len(lowest))
-        return notes, replace(scene, layers=(*lowest, *scene.layers), references=())
+        metadata = cls(provenance=scene.provenance, references=len(lowest))
+        return metadata, replace(scene, layers=(*lowest, *scene.layers), references=())
 
     def scene(self, layers: Sequence[Layer], height: int, width: int) -> Scene:
         """Returns the scene of a file's layers, bottom first, its references apart; undoes `describing`."""
@@ -52,6 +52,7 @@ class LayerMetadata:
         )
         if not self.references or hidden is None:
             return Scene(layers=tuple(layers), height=height, width=width, provenance=self.provenance)
+        # by identity: another group of that name may lie in the stack
         inside = [layer for layer in layers if layer.groups and layer.groups[0] is hidden]
         return Scene(
             layers=tuple(layer for layer in layers if layer not in inside),
@@ -61,52 +62,56 @@ class LayerMetadata:
             provenance=self.provenance,
         )
 
-    def add(self, key: str, name: str, shown: str, provenance: Provenance | None) -> None:
+    def add(self, key: str, name: str, stored_name: str, provenance: GenerationMetadata | None) -> None:
         """Notes a layer, if there is anything to note.
 
         Args:
             key: what the format keeps for it.
             name: its name.
-            shown: what the format can hold of the name.
+            stored_name: what the format can hold of the name.
             provenance: where it comes from.
         """
-        if provenance is not None or name != shown:
-            known = provenance and provenance.as_dict()
-            self._layers[key] = {"name": name, "shown": shown, "provenance": known}
+        if provenance is not None or name != stored_name:
+            fields = provenance and provenance.as_dict()
+            self._layers[key] = {"name": name, "shown": stored_name, "provenance": fields}
 
-    def name(self, key: str, shown: str) -> str:
-        """Returns the whole name of a layer that is called `shown` in its file."""
-        note = self._note(key, shown)
-        return shown if note is None else str(note["name"])
+    def name(self, key: str, stored_name: str) -> str:
+        """Returns the whole name of a layer that is called `stored_name` in its file."""
+        note = self._note(key, stored_name)
+        return stored_name if note is None else str(note["name"])
 
-    def of(self, key: str, shown: str) -> Provenance | None:
-        """Returns the provenance of a layer that is called `shown` in its file."""
-        note = self._note(key, shown)
-        return None if note is None else Provenance.of(note["provenance"])
+    def of(self, key: str, stored_name: str) -> GenerationMetadata | None:
+        """Returns the provenance of a layer that is called `stored_name` in its file."""
+        note = self._note(key, stored_name)
+        return None if note is None else GenerationMetadata.of(note["provenance"])
 
     def to_json(self) -> str:
         """Encodes the metadata as one ASCII JSON object, or as "" if there is none."""
         if self.provenance is None and not self._layers and not self.references:
             return ""
-        known = self.provenance and self.provenance.as_dict()
+        fields = self.provenance and self.provenance.as_dict()
         counted = {"references": self.references} if self.references else {}
-        return json.dumps({"provenance": known, **counted, "layers": self._layers})
+        return json.dumps({"provenance": fields, **counted, "layers": self._layers})
 
     @classmethod
     def from_json(cls, text: str | bytes) -> "LayerMetadata":
-        """Reads `to_json`; anything else gives empty notes, since files by others may hold anything."""
+        """Reads `to_json`; anything else gives empty metadata, since files by others may hold anything."""
         try:
             values = json.loads(text)
-            provenance, references = Provenance.of(values["provenance"]), int(values.get("references", 0))
-            notes = cls(provenance=provenance, references=references)
+            provenance, references = (
+                GenerationMetadata.of(values["provenance"]),
+                int(values.get("references", 0)),
+            )
+            metadata = cls(provenance=provenance, references=references)
             for key, row in values["layers"].items():
-                name, shown = str(row["name"]), str(row["shown"])
+                name, stored_name = str(row["name"]), str(row["shown"])
+                # a lone surrogate is valid JSON, but no name that could be written again
                 name.encode()
-                notes.add(str(key), name, shown, Provenance.of(row["provenance"]))
+                metadata.add(str(key), name, stored_name, GenerationMetadata.of(row["provenance"]))
         except (AttributeError, InputError, LookupError, RecursionError, TypeError, ValueError):
             return cls()
-        return notes
+        return metadata
 
-    def _note(self, key: str, shown: str) -> dict[str, Any] | None:
+    def _note(self, key: str, stored_name: str) -> dict[str, Any] | None:
         note = self._layers.get(key)
-        return note if note is not None and note["shown"] == shown else None
+        return note if note is not None and note["shown"] == stored_name else None

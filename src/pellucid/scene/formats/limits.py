@@ -50,7 +50,8 @@ class PixelLimit:
 def canvas_around(layers: Iterable[Layer]) -> tuple[int, int]:
     """Computes height and width of the canvas that reaches from (0, 0) to the farthest edge."""
     sizes: list[tuple[AnyArray, tuple[int, int]]] = [(layer.image, layer.offset) for layer in layers]
-    height, width = (max(image.shape[axis] + place[axis] for image, place in sizes) for axis in (0, 1))
+    # only to the right and below: places may be negative, and what lies there is outside the canvas
+    height, width = (max(image.shape[axis] + offset[axis] for image, offset in sizes) for axis in (0, 1))
     return max(height, 1), max(width, 1)
 
 

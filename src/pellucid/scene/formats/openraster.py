@@ -1,4 +1,4 @@
-"""A scene as OpenRaster 0.0.6: `mimetype`, `stack.xml`, a PNG a layer, the flattened picture and a thumbnail.
+"""A scene as OpenRaster 0.0.6: `mimetype`, `stack.xml`, a PNG a layer, the flattened image and a thumbnail.
 
 Opacity is exact, places may lie outside the canvas. `pellucid.json` beside them holds provenance. Read:
 layers and groups that blend normally; anything else is refused, since it would look different here.
@@ -16,7 +16,7 @@ from xml.etree import ElementTree
 from defusedxml.ElementTree import fromstring
 
 from pellucid.files.atomic import open_atomically
-from pellucid.files.images import encode_picture, read_rgba
+from pellucid.files.images import encode_image, read_rgba
 from pellucid.rgba.preview import thumbnail
 from pellucid.scene.formats.layer_metadata import LayerMetadata
 from pellucid.scene.formats.limits import PixelLimit, UnsupportedDocument, add_member, member
@@ -26,7 +26,7 @@ from pellucid.scene.scene import Scene
 
 MIME = "image/openraster"
 VERSION = "0.0.6"
-STACK, NOTES = "stack.xml", "pellucid.json"
+STACK, METADATA_FILE = "stack.xml", "pellucid.json"
 MERGED, THUMBNAIL = "mergedimage.png", "Thumbnails/thumbnail.png"
 THUMBNAIL_SIDE = 256
 MAX_XML_BYTES = 1 << 24
@@ -39,43 +39,45 @@ def write_ora(scene: Scene, path: Path) -> None:
     Raises:
         FileError: the file cannot be written.
     """
-    notes, scene = LayerMetadata.describing(scene)
+    metadata, scene = LayerMetadata.describing(scene)
     root = ElementTree.Element("image", version=VERSION, w=str(scene.width), h=str(scene.height))
     files = [f"data/layer{number:03}.png" for number in range(len(scene.layers))]
-    _describe(ElementTree.SubElement(root, "stack"), layer_tree(scene.layers), iter(files), notes)
+    _describe(ElementTree.SubElement(root, "stack"), layer_tree(scene.layers), iter(files), metadata)
     merged = scene.composite()
     with open_atomically(path) as file, zipfile.ZipFile(file, "w") as archive:
         add_member(archive, "mimetype", MIME.encode())  # first and not packed, so that programs find it
         add_member(archive, STACK, ElementTree.tostring(root, encoding="UTF-8", xml_declaration=True))
         for name, layer in zip(files, scene.layers, strict=True):
-            add_member(archive, name, encode_picture(layer.image, "PNG", metadata=layer.provenance))
-        add_member(archive, MERGED, encode_picture(merged, "PNG", metadata=scene.provenance))
-        add_member(archive, THUMBNAIL, encode_picture(thumbnail(merged, THUMBNAIL_SIDE), "PNG"))
-        add_member(archive, NOTES, notes.to_json().encode() or b"{}")
+            add_member(archive, name, encode_image(layer.image, "PNG", metadata=layer.provenance))
+        add_member(archive, MERGED, encode_image(merged, "PNG", metadata=scene.provenance))
+        add_member(archive, THUMBNAIL, encode_image(thumbnail(merged, THUMBNAIL_SIDE), "PNG"))
+        add_member(archive, METADATA_FILE, metadata.to_json().encode() or b"{}")
 
 
 def _describe(
     parent: ElementTree.Element,
     nodes: Sequence[Layer | GroupNode],
     files: Iterator[str],
-    notes: LayerMetadata,
+    metadata: LayerMetadata,
 ) -> None:
     """Adds the nodes, top first as the format wants; `files` names the layers' files, bottom first."""
     for node in nodes:
         if isinstance(node, GroupNode):
             element = ElementTree.Element("stack", _common(node.group))
-            _describe(element, node.children, files, notes)
+            _describe(element, node.children, files, metadata)
         else:
             file, attributes = next(files), _common(node)
-            notes.add(file, node.name, attributes["name"], node.provenance)
+            metadata.add(file, node.name, attributes["name"], node.provenance)
             top, left = node.offset
             element = ElementTree.Element("layer", attributes, src=file, x=str(left), y=str(top))
+        # in front: the format lists the top layer first
         parent.insert(0, element)
 
 
 def _common(node: Layer | Group) -> dict[str, str]:
     return {
         "name": xml_text(node.name),
+        # repr is the shortest text that gives the same number back
         "opacity": repr(float(node.opacity)),
         "visibility": "visible" if node.visible else "hidden",
         "composite-op": NORMAL,
@@ -83,7 +85,7 @@ def _common(node: Layer | Group) -> dict[str, str]:
 
 
 def read_ora(content: bytes, pixel_limit: PixelLimit) -> Scene:
-    """Reads a document by any program, as long as its layers are pictures that blend normally.
+    """Reads a document by any program, as long as its layers are images that blend normally.
 
     Raises:
         UnsupportedDocument: something that layers here cannot show, or too large.
@@ -98,16 +100,16 @@ def read_ora(content: bytes, pixel_limit: PixelLimit) -> Scene:
             raise ValueError("no image with a stack")
         height, width = int(root.attrib["h"]), int(root.attrib["w"])
         pixel_limit.canvas(height, width)
-        text = member(archive, NOTES, MAX_XML_BYTES) if NOTES in names else b""
+        text = member(archive, METADATA_FILE, MAX_XML_BYTES) if METADATA_FILE in names else b""
         reader = _Reader(archive, LayerMetadata.from_json(text), pixel_limit)
         reader.read(stack, (), (0, 0))
-        return reader.notes.scene(tuple(reversed(reader.layers)), height, width)
+        return reader.metadata.scene(tuple(reversed(reader.layers)), height, width)
 
 
 @dataclass
 class _Reader:
     archive: zipfile.ZipFile
-    notes: LayerMetadata
+    metadata: LayerMetadata
     pixel_limit: PixelLimit
     layers: list[Layer] = field(default_factory=list[Layer])
     """Top first."""
@@ -131,17 +133,18 @@ class _Reader:
     def _layer(
         self, element: ElementTree.Element, groups: tuple[Group, ...], place: tuple[int, int]
     ) -> Layer:
-        shown, file = element.get("name", "layer"), element.attrib["src"]
-        _check_blending(element, shown)
+        stored_name, file = element.get("name", "layer"), element.attrib["src"]
+        _check_blending(element, stored_name)
+        # the limit is what earlier layers have left
         image = read_rgba(member(self.archive, file), max_pixels=max(self.pixel_limit.left, 0))
         self.pixel_limit.spend(*image.shape[:2])
         return Layer(
             image=image,
-            name=self.notes.name(file, shown),
+            name=self.metadata.name(file, stored_name),
             offset=_place(element, place),
             opacity=_opacity(element),
             visible=_is_visible(element),
-            provenance=self.notes.of(file, shown),
+            provenance=self.metadata.of(file, stored_name),
             groups=groups,
         )
 
@@ -159,9 +162,9 @@ def _is_visible(element: ElementTree.Element) -> bool:
 
 
 def _check_blending(element: ElementTree.Element, name: str) -> None:
-    found = element.get("composite-op", NORMAL)
-    if found != NORMAL:
+    mode = element.get("composite-op", NORMAL)
+    if mode != NORMAL:
         raise UnsupportedDocument(
-            f"{name[:40]!r} blends by {found[:40]}, only {NORMAL} is known here. "
+            f"{name[:40]!r} blends by {mode[:40]}, only {NORMAL} is known here. "
             "Set it to normal, or merge it with what is below."
         )

@@ -2,7 +2,7 @@
 
 RGB and grey of 8 and 16 bits, normal layers, groups, pixel masks (multiplied into alpha), text, shapes and
 smart objects by their stored pixels, embedded colour profiles (converted to sRGB). Everything else is
-refused: another picture than the author's would be worse than none.
+refused: another image than the author's would be worse than none.
 """
 
 import io
@@ -36,6 +36,7 @@ def read_psd(content: bytes, pixel_limit: PixelLimit) -> Scene:
     Raises:
         UnsupportedDocument: something that layers here cannot show, or too large.
     """
+    # a small file may declare gigabytes: unpacked data is bounded by what its size makes likely
     limits = ParseLimits(max_read_bytes=len(content) + 1, max_total_bytes=16 * len(content) + (1 << 20))
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
@@ -45,18 +46,18 @@ def read_psd(content: bytes, pixel_limit: PixelLimit) -> Scene:
         _check_document(document)
         resources = document.image_resources
         profile = resources.get_data(Resource.ICC_PROFILE)
-        notes = parse_xmp(resources.get_data(Resource.XMP_METADATA))
-        reader = _Reader(pixel_limit, notes, profile if isinstance(profile, bytes) else b"")
+        metadata = parse_xmp(resources.get_data(Resource.XMP_METADATA))
+        reader = _Reader(pixel_limit, metadata, profile if isinstance(profile, bytes) else b"")
         reader.read(document, ())
         layers = reader.layers if len(document) else [reader.flattened(document)]
-    return notes.scene(layers, document.height, document.width)
+    return metadata.scene(layers, document.height, document.width)
 
 
 class _Reader:
     """Gathers the layers of a document, bottom first."""
 
-    def __init__(self, pixel_limit: PixelLimit, notes: LayerMetadata, profile: bytes) -> None:
-        self.pixel_limit, self.notes, self.profile = pixel_limit, notes, profile
+    def __init__(self, pixel_limit: PixelLimit, metadata: LayerMetadata, profile: bytes) -> None:
+        self.pixel_limit, self.metadata, self.profile = pixel_limit, metadata, profile
         self.layers: list[Layer] = []
 
     def read(self, parent: PSDImage | Folder, groups: tuple[Group, ...]) -> None:
@@ -64,13 +65,13 @@ class _Reader:
             raise UnsupportedDocument(f"its groups are nested more than {MAX_DEPTH} deep. Nest them less.")
         for entry in parent:
             _check_entry(entry)
-            key, shown = str(entry.layer_id), str(entry.name)
+            key, stored_name = str(entry.layer_id), str(entry.name)
             if isinstance(entry, Folder):
-                name = self.notes.name(key, shown)
+                name = self.metadata.name(key, stored_name)
                 group = Group(name=name, opacity=_opacity(entry), visible=entry.visible)
                 self.read(entry, (*groups, group))
             else:
-                self.layers.append(self._layer(entry, key, shown, groups))
+                self.layers.append(self._layer(entry, key, stored_name, groups))
 
     def flattened(self, document: PSDImage) -> Layer:
         """Returns the flattened image of a document without layers as its only layer."""
@@ -78,14 +79,14 @@ class _Reader:
         colour, alpha = document.numpy("color"), document.numpy("shape")  # ones if it has none
         return Layer(image=self._in_srgb(_rgba(np.concatenate([colour, alpha], axis=-1))), name="Background")
 
-    def _layer(self, entry: Entry, key: str, shown: str, groups: tuple[Group, ...]) -> Layer:
+    def _layer(self, entry: Entry, key: str, stored_name: str, groups: tuple[Group, ...]) -> Layer:
         return Layer(
             image=self._image(entry),
-            name=self.notes.name(key, shown),
+            name=self.metadata.name(key, stored_name),
             offset=(entry.top, entry.left),
             opacity=_opacity(entry),
             visible=entry.visible,
-            provenance=self.notes.of(key, shown),
+            provenance=self.metadata.of(key, stored_name),
             groups=groups,
         )
 
@@ -108,7 +109,8 @@ class _Reader:
         return self._in_srgb(_rgba(np.concatenate([colour, alpha], axis=-1)))
 
     def _mask(self, entry: Entry, mask: Any) -> AnyArray:  # noqa: ANN401 - psd-tools' Mask
-        """Opacity of the layer's pixels by its mask, float (h, w, 1), [0, 1]."""
+        """Returns the opacity of the layer's pixels by its mask, float (h, w, 1), [0, 1]."""
+        # outside its own rectangle a mask has one colour, white or black
         whole = np.full((entry.height, entry.width, 1), mask.background_color / 255, np.float32)
         if mask.width < 1 or mask.height < 1:
             return whole
@@ -130,11 +132,12 @@ class _Reader:
 
 
 def _rgba(levels: AnyArray) -> RGBA8:
-    """Grey or RGB, and alpha; floats in [0, 1]."""
+    """Converts grey or RGB, with alpha, floats in [0, 1], to bytes."""
     return to_bytes(levels[..., [0, 0, 0, 1]] if levels.shape[2] == 2 else levels)
 
 
 def _opacity(entry: Entry) -> float:
+    # fill opacity differs from opacity for effects only, and layers with effects are refused
     return entry.opacity / 255 * (entry.fill_opacity / 255)
 
 
@@ -161,7 +164,7 @@ def _obstacle(entry: Entry) -> str:
     if entry.blend_mode not in allowed:
         return f"blends by {entry.blend_mode.name.lower()}, only normal is known here"
     if isinstance(entry, AdjustmentLayer | FillLayer | Artboard):
-        return "is an adjustment, a fill or an artboard, no picture"
+        return "is an adjustment, a fill or an artboard, no image"
     if entry.clipping:
         return "is clipped to the layer below"
     if entry.has_effects():
@@ -193,5 +196,5 @@ def _is_softened(parameters: Any) -> bool:  # noqa: ANN401 - psd-tools' MaskPara
 
 def _range_obstacle(entry: Entry) -> str:
     ranges: Any = entry._record.blending_ranges  # pyright: ignore[reportPrivateUsage]
-    found = [*(ranges.composite_ranges or []), *(pair for row in ranges.channel_ranges or [] for pair in row)]
-    return "" if all(tuple(pair) == WHOLE_RANGE for pair in found) else "blends only some levels"
+    pairs = [*(ranges.composite_ranges or []), *(pair for row in ranges.channel_ranges or [] for pair in row)]
+    return "" if all(tuple(pair) == WHOLE_RANGE for pair in pairs) else "blends only some levels"

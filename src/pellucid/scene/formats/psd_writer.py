@@ -1,4 +1,4 @@
-"""A scene as a PSD, written with psd-tools: layers, groups, places, opacity, and the flattened picture.
+"""A scene as a PSD, written with psd-tools: layers, groups, places, opacity, and the flattened image.
 
 | what | how |
 |---|---|
@@ -6,7 +6,7 @@
 | opacity | to the nearest 255th |
 | names | 255 UTF-16 units; longer ones whole in the XMP |
 | provenance | XMP, and the prompt as `dc:description` |
-| preview | the flattened picture, its colour laid on white as Photoshop does, and a JPEG thumbnail |
+| preview | the flattened image, its colour laid on white as Photoshop does, and a JPEG thumbnail |
 
 Source: Adobe Photoshop File Formats Specification.
 """
@@ -40,6 +40,7 @@ MAX_SIDE = 30000
 MAX_NAME_BYTES = 2 * 255  # of UTF-16
 OPAQUE = 255
 THUMBNAIL_SIDE = 160
+# White, as Photoshop writes it, and as ImageMagick and GIMP expect when they take it off again.
 MATTE = "#ffffff"
 
 
@@ -50,7 +51,7 @@ def write_psd(scene: Scene, path: Path) -> None:
         InputError: a side of more than 30000 pixels, or a place as far out.
         FileError: the file cannot be written.
     """
-    notes, scene = LayerMetadata.describing(scene)
+    metadata, scene = LayerMetadata.describing(scene)
     _check_sides(scene)
     if not scene.layers:  # the preview's fourth channel counts as transparency only beside layers
         scene = replace(scene, layers=(Layer(image=np.zeros((1, 1, 4), np.uint8)),))
@@ -63,8 +64,8 @@ def write_psd(scene: Scene, path: Path) -> None:
     planes = np.dstack([flatten(merged, MATTE), merged[..., 3]])  # readers take the white off again
     preview.set_data([planes[..., channel].tobytes() for channel in range(4)], header)
     record = PSD(header=header, image_data=preview)
-    _fill(PSDImage(record), layer_tree(scene.layers), count(1), notes)
-    record.image_resources = _resources(merged, build_xmp(notes, scene.provenance))
+    _fill(PSDImage(record), layer_tree(scene.layers), count(1), metadata)
+    record.image_resources = _resources(merged, build_xmp(metadata, scene.provenance))
     layers = record.layer_and_mask_information.layer_info
     if layers is not None:
         layers.layer_count = -abs(layers.layer_count)  # the preview's fourth channel is its transparency
@@ -76,29 +77,33 @@ def _fill(
     parent: PSDImage | Folder,
     nodes: Sequence[Layer | GroupNode],
     numbers: Iterator[int],
-    notes: LayerMetadata,
+    metadata: LayerMetadata,
 ) -> None:
     """Adds the nodes, bottom first; `numbers` gives each its identity in the file."""
     for node in nodes:
         entry, number = (node.group if isinstance(node, GroupNode) else node), next(numbers)
-        shown = _short(entry.name)
+        stored_name = _short(entry.name)
         if isinstance(node, GroupNode):
-            made = parent.create_group(blend_mode=BlendMode.PASS_THROUGH)
+            # what Photoshop itself makes of a new group; below full opacity its layers are laid as one
+            added = parent.create_group(blend_mode=BlendMode.PASS_THROUGH)
             if entry.opacity < 1:
-                made.blend_mode = BlendMode.NORMAL
-            _fill(made, node.children, numbers, notes)
+                added.blend_mode = BlendMode.NORMAL
+            _fill(added, node.children, numbers, metadata)
         else:
             top, left = node.offset
-            made = parent.create_pixel_layer(pil_image(node.image), top=top, left=left)
-        made.name = shown  # by the setter, which knows what the old name field cannot hold
-        made.opacity = round(entry.opacity * OPAQUE)
-        made.visible = entry.visible
-        made.tagged_blocks.set_data(Tag.LAYER_ID, number)
-        notes.add(str(number), entry.name, shown, None if isinstance(entry, Group) else entry.provenance)
+            added = parent.create_pixel_layer(pil_image(node.image), top=top, left=left)
+        added.name = stored_name  # by the setter, which knows what the old name field cannot hold
+        added.opacity = round(entry.opacity * OPAQUE)
+        added.visible = entry.visible
+        added.tagged_blocks.set_data(Tag.LAYER_ID, number)
+        metadata.add(
+            str(number), entry.name, stored_name, None if isinstance(entry, Group) else entry.provenance
+        )
 
 
 def _in_255ths(scene: Scene) -> Scene:
-    """The scene with the opacities that the format can hold."""
+    """Returns the scene with the opacities that the format can hold."""
+    # one new group for each old one: layers are together in a group by its identity
     groups = {group: group for layer in scene.layers for group in layer.groups}
     for group in groups:
         groups[group] = replace(group, opacity=round(group.opacity * OPAQUE) / OPAQUE)
@@ -114,6 +119,7 @@ def _in_255ths(scene: Scene) -> Scene:
 
 
 def _short(name: str) -> str:
+    # cut by UTF-16 units, in which the format counts
     units = name.replace("\0", " ").encode("utf-16-le")
     return units[:MAX_NAME_BYTES].decode("utf-16-le", "ignore")  # half a pair at the end goes
 

@@ -7,7 +7,7 @@ from types import MappingProxyType
 
 from pellucid.errors import FileError, InputError
 from pellucid.files.extensions import LAYERED, TIFF_ENDINGS
-from pellucid.files.images import MAX_PIXELS, format_of, read_picture, write_picture
+from pellucid.files.images import MAX_PIXELS, format_for, read_image, write_image
 from pellucid.rgba.compositing import Colour
 from pellucid.rgba.types import AnyArray
 from pellucid.scene.formats.limits import DAMAGE, PixelLimit, UnsupportedDocument
@@ -23,7 +23,7 @@ ERROR_MESSAGES = MappingProxyType(
         "ora": "no OpenRaster document. Open a file that Krita, GIMP, MyPaint or Scene.save wrote",
         "zip": "no scene. Open a .zip that Scene.save wrote, with scene.json in it",
         "tiff": "no TIFF. Fetch or save it again",
-        "picture": "no picture. Fetch or save it again",
+        "image": "no image. Fetch or save it again",
     }
 )
 """How messages go on after "it is damaged, or"."""
@@ -40,14 +40,14 @@ def write_document(scene: Scene, path: Path, background: Colour | AnyArray | Non
             )
         _write_layered(scene, path, ending)
         return path
-    format_of(path)  # before the work of flattening
+    format_for(path)  # before the work of flattening
     if ending in TIFF_ENDINGS and background is None and len(scene.layers) > 1:
         from pellucid.scene.formats.tiff import write_tiff
 
         write_tiff(scene, path)
         return path
     only = scene.layers[0].provenance if len(scene.layers) == 1 else None
-    return write_picture(scene.composite(background), path, metadata=scene.provenance or only)
+    return write_image(scene.composite(background), path, metadata=scene.provenance or only)
 
 
 def _write_layered(scene: Scene, path: Path, ending: str) -> None:
@@ -77,27 +77,30 @@ def open_document(path: Path, max_pixels: int = MAX_PIXELS) -> tuple[str, Scene]
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or str(error)
         raise FileError(f"Cannot read {path}: {reason}. Check the path.") from error
-    kind = kind_of(content, path.suffix.lower())
+    # by content first, since endings lie; the ending decides only where a file's start is damaged
+    kind = detect_kind(content, path.suffix.lower())
     try:
         return _read(kind, content, path, max_pixels)
     except UnsupportedDocument as refusal:
         raise FileError(f"Cannot read {path}: {refusal}") from refusal
     except FileError as error:
         text = str(error)
+        # inner readers know a member's name at best
         raise FileError(text if str(path) in text else f"Cannot read {path}. {text}") from error
+    # an InputError too: a damaged file may declare an opacity of 7, which a layer refuses
     except (InputError, *DAMAGE) as error:
         raise FileError(
             f"Cannot read {path}: it is damaged ({type(error).__name__}), or {ERROR_MESSAGES[kind]}."
         ) from error
 
 
-def kind_of(content: bytes, ending: str) -> str:
-    """Returns psd, ora, zip, tiff or picture, by content and, where that is unclear, by extension."""
+def detect_kind(content: bytes, ending: str) -> str:
+    """Returns psd, ora, zip, tiff or image, by content and, where that is unclear, by extension."""
     if content.startswith(PSD_SIGNATURE) or ending in (".psd", ".psb"):
         return "psd"
     if content.startswith(ZIP_SIGNATURES) or ending in LAYERED:
         return "ora" if _holds_a_stack(content) or ending == ".ora" else "zip"
-    return "tiff" if content.startswith(TIFF_SIGNATURES) else "picture"
+    return "tiff" if content.startswith(TIFF_SIGNATURES) else "image"
 
 
 def _holds_a_stack(content: bytes) -> bool:
@@ -126,7 +129,8 @@ def _read(kind: str, content: bytes, path: Path, max_pixels: int) -> tuple[str, 
         from pellucid.scene.formats.tiff import read_tiff
 
         scene = read_tiff(content, str(path), pixel_limit)
+        # a TIFF of one page is an image like others
         if scene is not None:
             return "TIFF", scene
-    picture = read_picture(path, max_pixels=max_pixels)
-    return picture.format, Scene.of(picture.rgba, name=path.stem, provenance=picture.provenance)
+    image = read_image(path, max_pixels=max_pixels)
+    return image.format, Scene.of(image.rgba, name=path.stem, provenance=image.provenance)

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from pellucid.errors import FileError
 from pellucid.files.atomic import write_atomically
-from pellucid.files.metadata import Provenance
+from pellucid.files.metadata import GenerationMetadata
 from pellucid.files.tiff_pages import XMP, Page, count_pages, decode_pages, encode_pages
 from pellucid.scene.flatten import flatten_layers
 from pellucid.scene.formats.layer_metadata import LayerMetadata
@@ -19,7 +19,8 @@ from pellucid.scene.formats.xmp import build_xmp, parse_xmp
 from pellucid.scene.layer import GroupNode, Layer, layer_tree
 from pellucid.scene.scene import Scene
 
-Sheet = tuple[str, Provenance | None, list[Layer]]
+PageLayers = tuple[str, GenerationMetadata | None, list[Layer]]
+"""Name and metadata of a page, and the layers that are laid together on it."""
 
 
 def write_tiff(scene: Scene, path: Path) -> None:
@@ -28,11 +29,11 @@ def write_tiff(scene: Scene, path: Path) -> None:
     Raises:
         FileError: the file cannot be written.
     """
-    sheets = list(_sheets(layer_tree(scene.layers))) or [("layer", None, [])]
-    notes = LayerMetadata(provenance=scene.provenance)
-    for number, (name, provenance, _) in enumerate(sheets):
-        notes.add(str(number), name, name.replace("\0", " "), provenance)
-    write_atomically(path, encode_pages(_pages(scene, sheets, build_xmp(notes, scene.provenance))))
+    pages = list(_split_pages(layer_tree(scene.layers))) or [("layer", None, [])]
+    metadata = LayerMetadata(provenance=scene.provenance)
+    for number, (name, provenance, _) in enumerate(pages):
+        metadata.add(str(number), name, name.replace("\0", " "), provenance)
+    write_atomically(path, encode_pages(_render_pages(scene, pages, build_xmp(metadata, scene.provenance))))
 
 
 def read_tiff(content: bytes, name: str, pixel_limit: PixelLimit) -> Scene | None:
@@ -42,6 +43,7 @@ def read_tiff(content: bytes, name: str, pixel_limit: PixelLimit) -> Scene | Non
         FileError: damaged, or of a kind that cannot be read.
     """
     count = count_pages(name, content)
+    # one page is an image like others, read with its orientation and profile
     if count < 2:
         return None
     if count > MAX_LAYERS:
@@ -49,38 +51,38 @@ def read_tiff(content: bytes, name: str, pixel_limit: PixelLimit) -> Scene | Non
     pages = decode_pages(name, content, pixel_limit.spend)
     if not pages:
         raise FileError(f"Cannot read {name}: it has only thumbnails. Fetch or save it again.")
-    notes = parse_xmp(pages[0].tags.get(XMP))
-    layers = tuple(_layer(page, number, notes) for number, page in enumerate(pages))
+    metadata = parse_xmp(pages[0].tags.get(XMP))
+    layers = tuple(_layer(page, number, metadata) for number, page in enumerate(pages))
     height, width = canvas_around(layers)
     pixel_limit.canvas(height, width)
-    return Scene(layers=layers, height=height, width=width, provenance=notes.provenance)
+    return Scene(layers=layers, height=height, width=width, provenance=metadata.provenance)
 
 
-def _layer(page: Page, number: int, notes: LayerMetadata) -> Layer:
-    shown = page.name or f"page {number + 1}"
+def _layer(page: Page, number: int, metadata: LayerMetadata) -> Layer:
+    stored_name = page.name or f"page {number + 1}"
     return Layer(
         image=page.rgba,
-        name=notes.name(str(number), shown),
+        name=metadata.name(str(number), stored_name),
         offset=page.offset,
-        provenance=notes.of(str(number), shown) or page.provenance,
+        provenance=metadata.of(str(number), stored_name) or page.provenance,
     )
 
 
-def _sheets(nodes: Sequence[Layer | GroupNode]) -> Iterator[Sheet]:
+def _split_pages(nodes: Sequence[Layer | GroupNode]) -> Iterator[PageLayers]:
     for node in nodes:
         if isinstance(node, Layer):
             if node.visible:
                 yield node.name, node.provenance, [node]
         elif node.group.visible:
-            below = _sheets(node.children)
+            below = _split_pages(node.children)
             if node.group.opacity == 1:
                 yield from below
             else:
                 yield node.group.name, None, [layer for _, _, layers in below for layer in layers]
 
 
-def _pages(scene: Scene, sheets: Sequence[Sheet], xmp: bytes) -> Iterator[Page]:
-    for number, (name, provenance, layers) in enumerate(sheets):
+def _render_pages(scene: Scene, pages: Sequence[PageLayers], xmp: bytes) -> Iterator[Page]:
+    for number, (name, provenance, layers) in enumerate(pages):
         yield Page(
             rgba=flatten_layers(layers, scene.height, scene.width),
             name=name,

@@ -8,7 +8,7 @@ from xml.etree import ElementTree
 
 from defusedxml.ElementTree import fromstring
 
-from pellucid.files.metadata import Provenance
+from pellucid.files.metadata import GenerationMetadata
 from pellucid.scene.formats.layer_metadata import LayerMetadata
 
 RDF = "http://www.w3.org/1999/02/22-rdf-syntax-ns#"
@@ -20,27 +20,29 @@ FORBIDDEN = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 PREFIXES = {"x": META, "rdf": RDF, "dc": DUBLIN_CORE, "xmp": BASIC, "pellucid": OURS}
 LANGUAGE = "{http://www.w3.org/XML/1998/namespace}lang"
 
+# The identifier is the same in every XMP packet; programs look for it in files that they do not know.
 BEGIN = '<?xpacket begin="\ufeff" id="W5M0MpCehiHzreSzNTczkc9d"?>'
 END = '<?xpacket end="w"?>'
 MAX_BYTES = 1 << 24
 
 
-def build_xmp(notes: LayerMetadata, provenance: Provenance | None) -> bytes:
+def build_xmp(metadata: LayerMetadata, provenance: GenerationMetadata | None) -> bytes:
     """Builds an XMP packet with the metadata, and with prompt and program where others look for them."""
     for prefix, namespace in PREFIXES.items():
         ElementTree.register_namespace(prefix, namespace)
     root = ElementTree.Element(f"{{{META}}}xmpmeta")
     body = ElementTree.SubElement(ElementTree.SubElement(root, f"{{{RDF}}}RDF"), f"{{{RDF}}}Description")
     body.set(f"{{{RDF}}}about", "")
-    words = (provenance or Provenance()).readable()
+    words = (provenance or GenerationMetadata()).readable()
     body.set(f"{{{BASIC}}}CreatorTool", xml_text(words["Software"]))
-    text = notes.to_json()
+    text = metadata.to_json()
     if text:
         body.set(f"{{{OURS}}}notes", text)
     if "Description" in words:
         alternatives = ElementTree.SubElement(
             ElementTree.SubElement(body, f"{{{DUBLIN_CORE}}}description"), f"{{{RDF}}}Alt"
         )
+        # a description may be in several languages, of which one has to be the default
         item = ElementTree.SubElement(alternatives, f"{{{RDF}}}li", {LANGUAGE: "x-default"})
         item.text = xml_text(words["Description"])
     return f"{BEGIN}{ElementTree.tostring(root, encoding='unicode')}{END}".encode()
@@ -51,6 +53,7 @@ def parse_xmp(packet: object) -> LayerMetadata:
     if not isinstance(packet, bytes) or len(packet) > MAX_BYTES:
         return LayerMetadata()
     try:
+        # defusedxml, since entities may name other files or unpack to gigabytes
         root = fromstring(packet.strip(b"\0 \r\n\t"))
     except (SyntaxError, ValueError, LookupError):  # not XML, entities, or an unknown encoding
         return LayerMetadata()

@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from pellucid.files.atomic import open_atomically
-from pellucid.files.images import encode_picture, read_rgba
-from pellucid.files.metadata import Provenance
+from pellucid.files.images import encode_image, read_rgba
+from pellucid.files.metadata import GenerationMetadata
 from pellucid.scene.formats.layer_metadata import LayerMetadata
 from pellucid.scene.formats.limits import PixelLimit, add_member, member
 from pellucid.scene.layer import Group, Layer
@@ -30,7 +30,7 @@ def write_archive(scene: Scene, path: Path) -> None:
     Raises:
         FileError: the file cannot be written.
     """
-    notes, scene = LayerMetadata.describing(scene)
+    metadata, scene = LayerMetadata.describing(scene)
     groups = list(dict.fromkeys(group for layer in scene.layers for group in layer.groups))
     numbers = {group: number for number, group in enumerate(groups)}
     rows = [_row(layer, f"layers/{number:03}.png", numbers) for number, layer in enumerate(scene.layers)]
@@ -42,14 +42,15 @@ def write_archive(scene: Scene, path: Path) -> None:
         "provenance": scene.provenance and scene.provenance.as_dict(),
         "layers": rows,
     }
-    if notes.references:
-        index["references"] = notes.references
+    if metadata.references:
+        index["references"] = metadata.references
     if groups:
         index["groups"] = [_common(group) for group in groups]
+    # members are stored, not deflated: a PNG is packed already
     with open_atomically(path) as file, zipfile.ZipFile(file, "w") as archive:
         add_member(archive, INDEX, json.dumps(index, ensure_ascii=False, indent=1).encode())
         for row, layer in zip(rows, scene.layers, strict=True):
-            add_member(archive, row["file"], encode_picture(layer.image, "PNG", metadata=layer.provenance))
+            add_member(archive, row["file"], encode_image(layer.image, "PNG", metadata=layer.provenance))
 
 
 def read_archive(content: bytes, pixel_limit: PixelLimit) -> Scene:
@@ -67,7 +68,7 @@ def read_archive(content: bytes, pixel_limit: PixelLimit) -> Scene:
         pixel_limit.canvas(height, width)
         groups = [Group(**_seen(row)) for row in index.get("groups", [])]
         layers = tuple(_layer(archive, row, groups, pixel_limit) for row in index["layers"])
-        provenance, references = Provenance.of(index["provenance"]), int(index.get("references", 0))
+        provenance, references = GenerationMetadata.of(index["provenance"]), int(index.get("references", 0))
         return LayerMetadata(provenance=provenance, references=references).scene(layers, height, width)
 
 
@@ -104,7 +105,7 @@ def _layer(
     return Layer(
         image=image,
         offset=(int(row["top"]), int(row["left"])),
-        provenance=Provenance.of(row["provenance"]),
+        provenance=GenerationMetadata.of(row["provenance"]),
         groups=tuple(groups[int(number)] for number in row.get("groups", [])),
         **_seen(row),
     )
