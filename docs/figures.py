@@ -119,8 +119,8 @@ def latent_offset() -> Image.Image:
     rgba = drawn("a jellyfish")
     codec = pipe().autoencoder
     with torch.no_grad():
-        plain = codec.encode_picture(rgba, use_offset=False)
-        adjusted = codec.encode_picture(rgba)
+        plain = codec.encode_image(rgba, use_offset=False)
+        adjusted = codec.encode_image(rgba)
         shown = [codec.decode_opaque(latent)[0].permute(1, 2, 0).numpy() for latent in (plain, adjusted)]
         size = (adjusted - plain).abs().mean(1)[0] / plain.abs().mean()
     offset = np.kron(grey(size.numpy()), np.ones((8, 8, 1), np.uint8))

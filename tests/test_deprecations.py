@@ -58,3 +58,21 @@ def test_former_keywords_of_the_pipeline_work() -> None:
         scene = pipe.generate("a", num_inference_steps=1, passes=1, mend_backdrop=False)
     with pytest.warns(DeprecationWarning, match="picture"):
         pipe.vary(picture=scene.layers[0].image, prompt="a", strength=0.0, passes=1)
+
+
+def test_former_names_of_modules_that_stay_are_found() -> None:
+    from pellucid.files import images, metadata
+
+    with pytest.warns(DeprecationWarning, match="metadata.Provenance is now GenerationMetadata"):
+        assert metadata.Provenance is metadata.GenerationMetadata
+    with pytest.warns(DeprecationWarning, match="read_picture is now read_image"):
+        assert images.read_picture is images.read_image
+    with pytest.raises(AttributeError, match="has no attribute 'nonsense'"):
+        images.nonsense  # noqa: B018 - the access is what raises
+
+
+def test_former_words_of_cleaning_work() -> None:
+    from pellucid.rgba.cleanup import Cleaning
+
+    with pytest.warns(DeprecationWarning, match=r"Cleaning\(dirt=…\) is now noise_threshold=…"):
+        assert Cleaning(dirt=2) == Cleaning(noise_threshold=2)

@@ -20,17 +20,20 @@ def renamed_arguments(**names: str) -> Callable[[Callable[P, R]], Callable[P, R]
     """
 
     def decorate(function: Callable[P, R]) -> Callable[P, R]:
+        # a constructor is called by its class's name
+        shown_name = function.__qualname__.removesuffix(".__init__").rpartition(".")[2]
+
         @wraps(function)
         def call(*args: P.args, **kwargs: P.kwargs) -> R:
             for former in names.keys() & kwargs.keys():
                 warnings.warn(
-                    f"{function.__name__}({former}=…) is now {names[former]}=…. "
+                    f"{shown_name}({former}=…) is now {names[former]}=…. "
                     "The former name goes in the next release.",
                     DeprecationWarning,
                     stacklevel=2,
                 )
                 if names[former] in kwargs:
-                    raise TypeError(f"{function.__name__}() got {former} and {names[former]}, which are one.")
+                    raise TypeError(f"{shown_name}() got {former} and {names[former]}, which are one.")
                 kwargs[names[former]] = kwargs.pop(former)
             return function(*args, **kwargs)
 
@@ -52,7 +55,7 @@ def moved_module(former: str, today: str, renamed: Mapping[str, str] = MappingPr
         module, _, attribute = renamed.get(name, name).rpartition(":")
         module = module or today
         try:
-            found = getattr(import_module(module), attribute)
+            value = getattr(import_module(module), attribute)
         except AttributeError:
             raise AttributeError(f"module {former!r} has no attribute {name!r}") from None
         warnings.warn(
@@ -60,6 +63,27 @@ def moved_module(former: str, today: str, renamed: Mapping[str, str] = MappingPr
             DeprecationWarning,
             stacklevel=2,
         )
-        return found
+        return value
+
+    return find
+
+
+def renamed_attributes(module: str, **names: str) -> Find:
+    """Makes the `__getattr__` of a module that stays, some of whose names have changed.
+
+    Args:
+        module: its name.
+        names: former name -> name, in the same module.
+    """
+
+    def find(name: str) -> object:
+        if name not in names:
+            raise AttributeError(f"module {module!r} has no attribute {name!r}")
+        warnings.warn(
+            f"{module}.{name} is now {names[name]}. The former name goes in the next release.",
+            DeprecationWarning,
+            stacklevel=2,
+        )
+        return getattr(import_module(module), names[name])
 
     return find

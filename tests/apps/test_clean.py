@@ -11,7 +11,7 @@ from click.testing import CliRunner
 from pellucid.apps.cli import cli
 from pellucid.apps.commands.clean import clean_command
 from pellucid.errors import FileError, InputError
-from pellucid.files.images import read_picture, read_rgba, write_picture
+from pellucid.files.images import read_image, read_rgba, write_image
 from pellucid.rgba.cleanup import Cleaning, clean
 from pellucid.rgba.defects import score
 from pellucid.scene.cleanup import clean_scene
@@ -38,9 +38,9 @@ def square(colour: int) -> np.ndarray:
 
 
 def test_clean_writes_beside_the_picture_and_prints_the_path() -> None:
-    write_picture(square(90), "x.webp", metadata={"prompt": "a square", "seed": 3})
+    write_image(square(90), "x.webp", metadata={"prompt": "a square", "seed": 3})
     assert run("clean", "x.webp") == "x-clean.webp"
-    found = read_picture("x-clean.webp")
+    found = read_image("x-clean.webp")
     assert np.array_equal(found.rgba, clean(square(90)))
     assert found.provenance is not None
     assert found.provenance.prompt == "a square"
@@ -71,17 +71,26 @@ def test_a_scene_keeps_everything_but_the_faults() -> None:
 
 
 def test_options_reach_the_cleaning() -> None:
-    write_picture(square(90), "x.png")
-    words = ("--dirt", "0", "--small", "0", "--foreground", "auto", "--background", "#ff0000")
+    write_image(square(90), "x.png")
+    words = (
+        "--noise-threshold",
+        "0",
+        "--speckle-share",
+        "0",
+        "--foreground",
+        "auto",
+        "--background",
+        "#ff0000",
+    )
     run("clean", "x.png", "-o", "y.png", *words)
-    wanted = clean(square(90), Cleaning(dirt=0, small=0, background="#ff0000"))
+    wanted = clean(square(90), Cleaning(noise_threshold=0, speckle_share=0, background="#ff0000"))
     assert np.array_equal(read_rgba("y.png"), wanted)
     assert not np.array_equal(wanted, square(90))
 
 
 @pytest.mark.parametrize("command", ["generate", "vary", "inpaint", "decode"])
 def test_a_command_that_makes_pictures_cleans_them(command: str, model: str) -> None:
-    write_picture(square(90)[20:100, 10:100], "in.png")
+    write_image(square(90)[20:100, 10:100], "in.png")
     if command == "decode":
         run("encode", "in.png", "-o", "in.safetensors", "--model", model)
     words: dict[str, tuple[Any, ...]] = {
@@ -106,13 +115,13 @@ def test_a_command_that_makes_pictures_cleans_them(command: str, model: str) -> 
 
 def test_the_defaults_in_help_are_those_of_the_library() -> None:
     shown = {each.name: each.default for each in clean_command.params}
-    assert {name: shown[name] for name in ("dirt", "small", "foreground")} == {
+    assert {name: shown[name] for name in ("noise_threshold", "speckle_share", "foreground")} == {
         name: value for name, value in asdict(Cleaning()).items() if name != "background"
     }
 
 
 def test_wrong_options_are_refused() -> None:
-    write_picture(square(90), "x.png")
+    write_image(square(90), "x.png")
     with pytest.raises(InputError, match="0 to 63 levels"):
         run("clean", "x.png", "--dirt", "99")
     with pytest.raises(InputError, match="Expected a colour"):

@@ -12,7 +12,7 @@ from pellucid.apps.cli import cli
 from pellucid.data.records import Record
 from pellucid.data.shards import write_shard
 from pellucid.errors import ConfigError, FileError
-from pellucid.files.images import read_rgba, write_picture
+from pellucid.files.images import read_rgba, write_image
 
 
 @pytest.fixture(scope="module")
@@ -54,7 +54,7 @@ def test_reconstruction_takes_held_out_pictures_or_a_folder(model: str, tmp_path
     assert 1 <= scores["pictures"] < 40
     assert (scores["sizes"], scores["written"]) == ("64 x 64", [str(tmp_path / "x.json")])
     assert json.loads((tmp_path / "x.json").read_text())["psnr_db"] == scores["psnr_db"]
-    write_picture(np.full((9, 11, 4), 200, np.uint8), tmp_path / "a.png")
+    write_image(np.full((9, 11, 4), 200, np.uint8), tmp_path / "a.png")
     result = run("reconstruction", tmp_path, "--model", model, "--passes", "1")
     assert "sizes             9 x 11" in result.stdout
     assert "psnr_db           black " in result.stdout

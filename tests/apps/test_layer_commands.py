@@ -9,7 +9,7 @@ from click.testing import CliRunner, Result
 import pellucid
 from pellucid.apps.cli import cli
 from pellucid.errors import FileError
-from pellucid.files.images import read_rgba, write_picture
+from pellucid.files.images import read_rgba, write_image
 
 FAST = ("--steps", "1", "--seed", "5")
 
@@ -20,7 +20,7 @@ def run(*arguments: str) -> Result:
 
 def picture(name: str) -> np.ndarray:
     rgba = np.random.default_rng(0).integers(0, 256, (40, 60, 4), np.uint8)
-    write_picture(rgba, Path(name))
+    write_image(rgba, Path(name))
     return rgba
 
 

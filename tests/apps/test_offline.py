@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 import pellucid
-from pellucid.files.images import read_picture
+from pellucid.files.images import read_image
 
 SOURCE = Path(pellucid.__file__).parent.parent
 COMMAND = [sys.executable, "-m", "pellucid", "generate", "a red apple", "--seed", "7", "-o", "apple.png"]
@@ -51,7 +51,7 @@ def test_a_transparent_apple_without_a_network(tmp_path: Path) -> None:
     assert json.loads(done.stdout)["pictures"][0]["path"] == "apple.png"
     assert sorted(path.name for path in tmp_path.iterdir() if path.is_file()) == ["apple.png"]
 
-    picture = read_picture(tmp_path / "apple.png")
+    picture = read_image(tmp_path / "apple.png")
     alpha = picture.rgba[..., 3]
     partial = ((alpha > 0) & (alpha < 255)).mean()
     red = picture.rgba[alpha > VISIBLE][:, :3].astype(int)

@@ -7,7 +7,7 @@ from click.testing import CliRunner
 
 from pellucid.apps.cli import cli
 from pellucid.errors import FileError
-from pellucid.files.images import read_picture, read_rgba, write_picture
+from pellucid.files.images import read_image, read_rgba, write_image
 from pellucid.rgba.padding import pad_rgb
 from pellucid.rgba.quantization import to_bytes
 
@@ -16,7 +16,7 @@ RGBA = np.random.default_rng(1).integers(0, 256, (6, 8, 4), dtype=np.uint8)
 
 @pytest.fixture
 def picture(tmp_path: Path) -> Path:
-    return write_picture(RGBA, tmp_path / "x.png", metadata={"prompt": "a 🦊", "seed": 3})
+    return write_image(RGBA, tmp_path / "x.png", metadata={"prompt": "a 🦊", "seed": 3})
 
 
 def run(*words: object) -> str:
@@ -50,7 +50,7 @@ def test_composite_flattens_or_keeps_layers(picture: Path, tmp_path: Path) -> No
 
 
 def test_convert_takes_the_prompt_along(picture: Path, tmp_path: Path) -> None:
-    found = read_picture(run("convert", picture, tmp_path / "y.webp"))
+    found = read_image(run("convert", picture, tmp_path / "y.webp"))
     assert np.array_equal(found.rgba, RGBA)
     assert found.provenance is not None
     assert found.provenance.prompt == "a 🦊"

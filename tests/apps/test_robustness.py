@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from pellucid.apps.cli import main
-from pellucid.files.images import read_picture, write_picture
+from pellucid.files.images import read_image, write_image
 
 SEEDED = ("--seed", "1", "--passes", "1")
 
@@ -64,7 +64,7 @@ def test_any_prompt_makes_a_picture(
     assert (code, found.err) == (0, "")
     (path,) = Path().iterdir()
     assert found.out == f"{path}\n"
-    provenance = read_picture(path).provenance
+    provenance = read_image(path).provenance
     assert provenance is not None
     assert provenance.prompt == prompt.encode("utf-8", "replace").decode()
 
@@ -96,7 +96,7 @@ def test_odd_but_sensible_numbers_make_pictures(
     assert capfd.readouterr().out.split() == [path.name for path in paths]
     if words[0] == "--size":
         width, height = map(int, words[-1].split("x"))
-        assert read_picture(paths[0]).rgba.shape == (height, width, 4)
+        assert read_image(paths[0]).rgba.shape == (height, width, 4)
 
 
 @pytest.mark.parametrize(
@@ -225,7 +225,7 @@ def test_a_model_that_is_not_there_is_explained(
 def test_every_command_refuses_in_one_message(
     words: tuple[str, ...], monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    write_picture(np.zeros((4, 4, 4), np.uint8), "fine.png")
+    write_image(np.zeros((4, 4, 4), np.uint8), "fine.png")
     for name in ("broken.png", "broken.zip", "broken.psd", "broken.ora"):
         Path(name).write_bytes(b"\x89PNG\r\n\x1a\n and then nothing of the kind")
     refused(words, monkeypatch, capfd)

@@ -12,12 +12,12 @@ from PIL import Image, ImageCms
 
 from pellucid.errors import FileError, InputError
 from pellucid.files import atomic
-from pellucid.files.images import encode_picture, read_picture, read_rgba, write_picture
-from pellucid.files.metadata import Provenance
+from pellucid.files.images import encode_image, read_image, read_rgba, write_image
+from pellucid.files.metadata import GenerationMetadata
 
 RGBA = np.random.default_rng(5).integers(0, 256, (13, 17, 4), dtype=np.uint8)
 RGBA[:4, :, 3] = 0
-PROVENANCE = Provenance(
+PROVENANCE = GenerationMetadata(
     prompt="a 🦊 — grün\nglass", seed=2**63, model="mini", steps=20, guidance=2.5, extra={"k": None}
 )
 TWO_SENTENCES = r"^Cannot .+\. [A-Z].+\.$"
@@ -31,13 +31,13 @@ def png(image: Image.Image, **options: object) -> bytes:
 
 @pytest.mark.parametrize("ending", ["png", "webp", "tiff", "tif", "PNG"])
 def test_lossless_formats_keep_every_byte(tmp_path: Path, ending: str) -> None:
-    path = write_picture(RGBA, tmp_path / f"x.{ending}")
+    path = write_image(RGBA, tmp_path / f"x.{ending}")
     assert np.array_equal(read_rgba(path), RGBA)
-    assert read_picture(path).provenance is None
+    assert read_image(path).provenance is None
 
 
 def test_avif_keeps_alpha_exactly_and_colour_nearly(tmp_path: Path) -> None:
-    found = read_rgba(write_picture(RGBA, tmp_path / "x.avif"))
+    found = read_rgba(write_image(RGBA, tmp_path / "x.avif"))
     assert np.array_equal(found[..., 3], RGBA[..., 3])
     assert np.abs(found.astype(int) - RGBA).max() <= 4
 
@@ -45,17 +45,16 @@ def test_avif_keeps_alpha_exactly_and_colour_nearly(tmp_path: Path) -> None:
 @pytest.mark.parametrize("ending", ["png", "webp", "avif", "tiff"])
 def test_provenance_survives(tmp_path: Path, ending: str) -> None:
     assert (
-        read_picture(write_picture(RGBA, tmp_path / f"x.{ending}", metadata=PROVENANCE)).provenance
-        == PROVENANCE
+        read_image(write_image(RGBA, tmp_path / f"x.{ending}", metadata=PROVENANCE)).provenance == PROVENANCE
     )
 
 
 def test_a_mapping_is_provenance_too_and_people_can_read_it(tmp_path: Path) -> None:
-    path = write_picture(
+    path = write_image(
         RGBA, tmp_path / "x.png", metadata={"prompt": "é🦊", "seed": 1, "version": "9", "colour": "b"}
     )
-    found = read_picture(path)
-    assert found.provenance == Provenance(prompt="é🦊", seed=1, version="9", extra={"colour": "b"})
+    found = read_image(path)
+    assert found.provenance == GenerationMetadata(prompt="é🦊", seed=1, version="9", extra={"colour": "b"})
     assert found.metadata["Description"] == "é🦊"
     assert found.metadata["Software"] == "Pellucid 9"
 
@@ -65,7 +64,7 @@ def test_a_mapping_is_provenance_too_and_people_can_read_it(tmp_path: Path) -> N
 )
 def test_provenance_of_objects_and_surrogates_is_refused(tmp_path: Path, values: dict[str, object]) -> None:
     with pytest.raises(InputError, match="Expected"):
-        write_picture(RGBA, tmp_path / "x.png", metadata=values)
+        write_image(RGBA, tmp_path / "x.png", metadata=values)
     assert not list(tmp_path.iterdir())
 
 
@@ -152,7 +151,7 @@ def test_a_foreign_colour_profile_is_converted() -> None:
 
 @pytest.mark.parametrize("format", ["PNG", "TIFF", "JPEG", "WEBP"])
 @pytest.mark.parametrize("orientation", range(1, 9))
-def test_pictures_come_upright(orientation: int, format: str) -> None:
+def test_images_come_upright(orientation: int, format: str) -> None:
     from PIL import ImageOps
 
     exif = Image.Exif()
@@ -182,7 +181,7 @@ def test_colour_profiles_become_srgb() -> None:
 def test_jpegs_are_opaque() -> None:
     file = io.BytesIO()
     Image.new("CMYK", (8, 8)).save(file, "JPEG")
-    found = read_picture(file.getvalue())
+    found = read_image(file.getvalue())
     assert found.format == "JPEG"
     assert (found.rgba[..., 3] == 255).all()
 
@@ -192,13 +191,13 @@ def test_animations_are_refused() -> None:
     for format in ("PNG", "WEBP", "TIFF", "AVIF"):
         file = io.BytesIO()
         frames[0].save(file, format, save_all=True, append_images=frames[1:])
-        with pytest.raises(FileError, match="holds 2 pictures"):
+        with pytest.raises(FileError, match="holds 2 images"):
             read_rgba(file.getvalue())
 
 
 def test_bombs_are_refused_before_they_unpack() -> None:
     with pytest.raises(FileError, match="more than the limit of 100"):
-        read_rgba(encode_picture(RGBA), max_pixels=100)
+        read_rgba(encode_image(RGBA), max_pixels=100)
     with pytest.raises(FileError, match=r"far too large|more than the limit"):
         read_rgba(raw_png(8, 6, 2**31 - 1, b"\0"))
     with pytest.raises(FileError, match="more than the limit"):
@@ -207,7 +206,7 @@ def test_bombs_are_refused_before_they_unpack() -> None:
         read_rgba(raw_png(8, 6, 0, b""))
 
 
-def test_what_is_not_there_or_no_picture_is_refused(tmp_path: Path) -> None:
+def test_what_is_not_there_or_no_image_is_refused(tmp_path: Path) -> None:
     (tmp_path / "text.png").write_text("hello")
     (tmp_path / "empty.png").touch()
     for name in ("absent.png", "", "text.png", "empty.png", "a\0b.png"):
@@ -219,30 +218,30 @@ def test_what_cannot_be_written_is_refused_and_leaves_nothing(tmp_path: Path) ->
     (tmp_path / "folder.png").mkdir()
     for name in ("x.jpg", "x", "x.gif", "folder.png", "absent/x.png", "a\0b.png"):
         with pytest.raises(FileError, match=TWO_SENTENCES):
-            write_picture(RGBA, tmp_path / name)
+            write_image(RGBA, tmp_path / name)
     with pytest.raises(InputError, match="at most 16383"):
-        write_picture(np.zeros((1, 16384, 4), np.uint8), tmp_path / "x.webp")
+        write_image(np.zeros((1, 16384, 4), np.uint8), tmp_path / "x.webp")
     with pytest.raises(InputError, match="uint8"):
-        write_picture(np.zeros((1, 0, 4), np.uint8), tmp_path / "x.png")
+        write_image(np.zeros((1, 0, 4), np.uint8), tmp_path / "x.png")
     assert [path.name for path in tmp_path.iterdir()] == ["folder.png"]
 
 
 def test_a_failing_write_leaves_the_old_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    path = write_picture(RGBA, tmp_path / "x.png")
+    path = write_image(RGBA, tmp_path / "x.png")
 
     def full(_: int) -> None:
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(atomic.os, "fsync", full)
     with pytest.raises(FileError, match="No space left on device"):
-        write_picture(RGBA[::-1].copy(), path)
+        write_image(RGBA[::-1].copy(), path)
     assert os.listdir(tmp_path) == ["x.png"]  # noqa: PTH208 - hidden files too
     assert np.array_equal(read_rgba(path), RGBA)
 
 
 def test_a_link_stays_a_link(tmp_path: Path) -> None:
     (tmp_path / "link.png").symlink_to(tmp_path / "x.png")
-    write_picture(RGBA, tmp_path / "link.png")
+    write_image(RGBA, tmp_path / "link.png")
     assert (tmp_path / "link.png").is_symlink()
     assert np.array_equal(read_rgba(tmp_path / "x.png"), RGBA)
 
@@ -266,14 +265,14 @@ def mutated(content: bytes, dice: random.Random) -> bytes:
 
 
 @pytest.mark.parametrize("format", ["PNG", "WEBP", "AVIF", "TIFF", "JPEG", "PNG16"])
-def test_damaged_files_give_a_clear_error_or_a_picture(format: str) -> None:
+def test_damaged_files_give_a_clear_error_or_a_image(format: str) -> None:
     file = io.BytesIO()
     if format == "PNG16":
         file.write(cv2.imencode(".png", RGBA.astype(np.uint16) * 257)[1].tobytes())
     elif format == "JPEG":
         Image.fromarray(RGBA[..., :3]).save(file, "JPEG")
     else:
-        file.write(encode_picture(RGBA, format, metadata=PROVENANCE))
+        file.write(encode_image(RGBA, format, metadata=PROVENANCE))
     right, dice = read_rgba(file.getvalue()), random.Random(7)
     for _ in range(120):
         try:
@@ -289,10 +288,10 @@ def test_damaged_files_give_a_clear_error_or_a_picture(format: str) -> None:
     "text", ["", "[]", "{", '{"seed": "x"}', '{"extra": 3}', "[" * 100_000, '{"a": "\\ud800"}']
 )
 def test_foreign_json_under_our_key_is_only_text(text: str) -> None:
-    found = Provenance.from_json(text)
-    assert found is None or found == Provenance(extra={"extra": 3})
+    found = GenerationMetadata.from_json(text)
+    assert found is None or found == GenerationMetadata(extra={"extra": 3})
 
 
 def test_open_files_can_be_read(tmp_path: Path) -> None:
-    with write_picture(RGBA, tmp_path / "x.png").open("rb") as file:
+    with write_image(RGBA, tmp_path / "x.png").open("rb") as file:
         assert np.array_equal(read_rgba(file), RGBA)

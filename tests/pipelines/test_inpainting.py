@@ -10,7 +10,7 @@ import pellucid
 import tiny
 from pellucid.apps.cli import cli
 from pellucid.errors import InputError
-from pellucid.files.images import read_rgba, write_picture
+from pellucid.files.images import read_rgba, write_image
 from pellucid.pipelines.inpainting import latent_mask, paste, to_mask
 from pellucid.pipelines.pipeline import TransparentPipeline
 from pellucid.pipelines.schedulers import SCHEDULERS
@@ -86,8 +86,8 @@ def test_a_mask_may_be_any_picture_and_must_fit() -> None:
 
 
 def test_the_command_repaints_with_the_embedded_model(tmp_path: Path) -> None:
-    write_picture(PICTURE, tmp_path / "p.png")
-    write_picture(np.dstack([square()] * 3 + [np.full_like(square(), 255)]), tmp_path / "m.png")
+    write_image(PICTURE, tmp_path / "p.png")
+    write_image(np.dstack([square()] * 3 + [np.full_like(square(), 255)]), tmp_path / "m.png")
     out = tmp_path / "out.png"
     words = ["inpaint", str(tmp_path / "p.png"), str(tmp_path / "m.png"), "a star", "-o", str(out)]
     result = CliRunner().invoke(cli, [*words, "--steps", "2", "--seed", "1"], catch_exceptions=False)

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from pellucid.errors import InputError, PellucidError
 from pellucid.evaluation.metrics import BLEND_COLOURS, blended_metrics
 from pellucid.rgba.cleanup import Cleaning, clean
-from pellucid.rgba.defects import NINE_COLOURS, Faults, score
+from pellucid.rgba.defects import NINE_COLOURS, Defects, score
 from pellucid.rgba.quantization import to_bytes
 
 Picture = npt.NDArray[np.uint8]
@@ -26,7 +26,7 @@ def disc(centre: tuple[float, float], radius: float, softness: float = 0.5) -> n
     return np.clip((radius - distance) / (2 * softness) + 0.5, 0, 1)
 
 
-def picture_of(alpha: npt.NDArray[np.float64], colour: tuple[int, int, int] = (200, 60, 30)) -> Picture:
+def image_with(alpha: npt.NDArray[np.float64], colour: tuple[int, int, int] = (200, 60, 30)) -> Picture:
     """A shaded object of one hue; colour 0 where alpha is 0."""
     shade = np.linspace(0.8, 1.1, SIDE)[:, None, None]
     rgb = np.broadcast_to(np.clip(shade * colour, 0, 255), (SIDE, SIDE, 3))
@@ -36,14 +36,14 @@ def picture_of(alpha: npt.NDArray[np.float64], colour: tuple[int, int, int] = (2
 
 
 def apple() -> Picture:
-    return picture_of(disc((64, 60), 40, softness=1))
+    return image_with(disc((64, 60), 40, softness=1))
 
 
 def smoke() -> Picture:
     """Alpha that falls off as a Gaussian, colour that changes on the way, no solid pixel."""
     rows, columns = np.mgrid[:SIDE, :SIDE]
     alpha = 0.7 * np.exp(-((rows - 64) ** 2 + (columns - 64) ** 2) / (2 * 22**2))
-    rgba = picture_of(alpha, (190, 190, 200))
+    rgba = image_with(alpha, (190, 190, 200))
     rgba[..., 2] = np.where(rgba[..., 3] > 0, columns + 100, 0)
     return rgba
 
@@ -53,7 +53,7 @@ def goblet() -> Picture:
     glow = 0.4 * np.exp(-(((np.mgrid[:SIDE, :SIDE] - 64) ** 2).sum(0)) / (2 * 25**2))
     rim = disc((64, 64), 44) - disc((64, 64), 42)
     alpha = np.maximum.reduce([0.2 * disc((64, 64), 44), 0.8 * rim, glow, disc((76, 64), 18)])
-    rgba = picture_of(alpha, (120, 20, 60))
+    rgba = image_with(alpha, (120, 20, 60))
     bright = (rim > 0.1) | (disc((40, 50), 6) > 0.1)
     rgba[bright, :3] = 240
     return rgba
@@ -71,7 +71,7 @@ def psnr(found: Picture, wanted: Picture) -> float:
     return blended_metrics(found, wanted)["mean"]
 
 
-def values(faults: Faults) -> dict[str, float]:
+def values(faults: Defects) -> dict[str, float]:
     return {each.name: getattr(faults, each.name) for each in fields(faults) if "_by_" not in each.name}
 
 
@@ -121,7 +121,7 @@ def test_the_numbers_are_those_planted() -> None:
 
 
 @pytest.mark.parametrize("draw", [apple, smoke, goblet])
-def test_a_clean_picture_comes_back_bit_for_bit(draw: Callable[[], Picture]) -> None:
+def test_a_clean_image_comes_back_bit_for_bit(draw: Callable[[], Picture]) -> None:
     rgba = draw()
     kept = rgba.copy()
     assert np.array_equal(clean(rgba), kept)
@@ -131,7 +131,7 @@ def test_a_clean_picture_comes_back_bit_for_bit(draw: Callable[[], Picture]) -> 
 
 @given(st.integers(20, 60), st.floats(0.3, 30), st.integers(0, 255))
 def test_a_disc_of_any_softness_comes_back_bit_for_bit(radius: int, softness: float, level: int) -> None:
-    rgba = picture_of(disc((64, 64), radius, softness), (level, 90, 40))
+    rgba = image_with(disc((64, 64), radius, softness), (level, 90, 40))
     assert np.array_equal(clean(rgba), rgba)
 
 
@@ -145,7 +145,7 @@ def test_cleaning_twice_is_cleaning_once() -> None:
 
 @pytest.mark.parametrize("draw", [smoke, goblet])
 @pytest.mark.parametrize("foreground", ["auto", "estimate"])
-def test_noisy_soft_pictures_do_not_get_worse(draw: Callable[[], Picture], foreground: str) -> None:
+def test_noisy_soft_images_do_not_get_worse(draw: Callable[[], Picture], foreground: str) -> None:
     rng, rgba = np.random.default_rng(3), draw()
     noisy = rgba.copy()
     noisy[..., 3] = np.clip(rgba[..., 3] + rng.integers(-2, 3, (SIDE, SIDE)), 0, 255)
@@ -210,7 +210,7 @@ def test_gaps_of_a_mesh_and_confetti_are_no_faults() -> None:
         assert np.array_equal(clean(rgba), rgba)
 
 
-def test_hidden_colour_is_extended_where_a_picture_has_some() -> None:
+def test_hidden_colour_is_extended_where_a_image_has_some() -> None:
     rgba = apple()
     rgba[rgba[..., 3] == 0, :3] = (7, 8, 9)
     plant_speck(rgba)
@@ -230,15 +230,15 @@ def test_options_turn_steps_off() -> None:
     rgba = apple()
     for plant in PLANTED.values():
         plant(rgba)
-    off = Cleaning(dirt=0, small=0, foreground="keep")
+    off = Cleaning(noise_threshold=0, speckle_share=0, foreground="keep")
     assert np.array_equal(clean(rgba, off), rgba)
     assert score(clean(rgba, Cleaning(small=0))).specks == 1
-    assert score(clean(rgba, Cleaning(dirt=2))).dirty > 0
+    assert score(clean(rgba, Cleaning(noise_threshold=2))).dirty > 0
 
 
 @pytest.mark.parametrize("size", [(1, 1), (1, 40), (33, 7)])
 @pytest.mark.parametrize("level", [0, 5, 130, 252, 255])
-def test_pictures_of_one_alpha_and_any_size_stay(size: tuple[int, int], level: int) -> None:
+def test_images_of_one_alpha_and_any_size_stay(size: tuple[int, int], level: int) -> None:
     rgba = np.full((*size, 4), level, np.uint8)
     assert np.array_equal(clean(rgba), rgba)
     assert score(rgba).fringe == 0
@@ -255,9 +255,9 @@ def test_wrong_arguments_are_refused() -> None:
     with pytest.raises(InputError, match="uint8"):
         clean(np.zeros((4, 4, 3), np.uint8))
     with pytest.raises(InputError, match="0 to 63 levels"):
-        Cleaning(dirt=64)
-    with pytest.raises(InputError, match="small share"):
-        score(apple(), small=float("nan"))
+        Cleaning(noise_threshold=64)
+    with pytest.raises(InputError, match="speckle share"):
+        score(apple(), speckle_share=float("nan"))
     with pytest.raises(InputError, match="auto, estimate or keep"):
         Cleaning(foreground="best")
     with pytest.raises(InputError, match="Expected a colour"):

@@ -96,7 +96,7 @@ def test_half_transparent_red_over_blue_is_purple() -> None:
     )
 
 
-def test_flatten_takes_colours_and_pictures() -> None:
+def test_flatten_takes_colours_and_images() -> None:
     rgba = np.array([[[255, 0, 0, 255], [9, 9, 9, 0]]], np.uint8)
     assert flatten(rgba, "#0f0").tolist() == [[[255, 0, 0], [0, 255, 0]]]
     back = np.full((1, 2, 3), 7, np.uint8)

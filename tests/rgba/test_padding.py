@@ -41,7 +41,7 @@ def test_pyramid_sizes_equal_the_released_code() -> None:
 
 
 @pytest.mark.parametrize("size", [(1, 1), (1, 9), (9, 1), (3, 7), (65, 63)])
-def test_opaque_pictures_come_back_and_empty_ones_are_black(size: tuple[int, int]) -> None:
+def test_opaque_images_come_back_and_empty_ones_are_black(size: tuple[int, int]) -> None:
     rgba = np.random.default_rng(0).integers(0, 256, (*size, 4), dtype=np.uint8)
     rgba[..., 3] = 255
     assert np.array_equal(pad_rgb(rgba), rgba[..., :3] / np.float32(255))
@@ -65,7 +65,7 @@ def test_the_input_is_not_changed_and_need_not_be_contiguous() -> None:
 @pytest.mark.parametrize(
     "bad", [np.ones((4, 4, 4)), np.ones((4, 4, 3), np.uint8), np.ones((0, 4, 4), np.uint8)]
 )
-def test_what_is_no_picture_is_refused(bad: np.ndarray) -> None:
+def test_what_is_no_image_is_refused(bad: np.ndarray) -> None:
     with pytest.raises(InputError, match=r"uint8 \(height, width, 4\)"):
         pad_rgb(bad)
     with pytest.raises(InputError, match="1 pixel or more"):

@@ -1,4 +1,4 @@
-"""Pictures onto a canvas: the released arithmetic to the bit, and nothing lost from transparent ones."""
+"""Images onto a canvas: the released arithmetic to the bit, and nothing lost from transparent ones."""
 
 import numpy as np
 import pytest
@@ -30,10 +30,10 @@ def test_fitting_equals_the_released(name: str, released: str, size: tuple[int, 
 
 @pytest.mark.parametrize("fit", FITS)
 def test_a_clear_pixels_colour_never_bleeds(fit: str) -> None:
-    picture = np.zeros((9, 12, 4), np.uint8)
-    picture[..., 0] = 255  # red under full transparency
-    picture[3:6, 4:8] = (0, 0, 255, 255)
-    fitted = fit_rgba(picture, 31, 17, fit)
+    image = np.zeros((9, 12, 4), np.uint8)
+    image[..., 0] = 255  # red under full transparency
+    image[3:6, 4:8] = (0, 0, 255, 255)
+    fitted = fit_rgba(image, 31, 17, fit)
     seen = fitted[fitted[..., 3] > 0]
     assert seen.size
     assert seen[:, 0].max() == 0
@@ -51,13 +51,13 @@ def test_a_fitted_border_is_clear_and_a_crop_has_none() -> None:
 @pytest.mark.parametrize("shape", [(1, 1), (1, 500), (500, 1), (7, 3000)])
 @pytest.mark.parametrize("fit", FITS)
 def test_any_shape_fits(shape: tuple[int, int], fit: str) -> None:
-    picture = np.random.default_rng(0).integers(0, 256, (*shape, 4), np.uint8)
-    assert fit_rgba(picture, 13, 21, fit).shape == (13, 21, 4)
+    image = np.random.default_rng(0).integers(0, 256, (*shape, 4), np.uint8)
+    assert fit_rgba(image, 13, 21, fit).shape == (13, 21, 4)
 
 
-def test_a_picture_of_the_canvas_size_keeps_its_bytes() -> None:
-    picture = np.random.default_rng(0).integers(0, 256, (8, 9, 4), np.uint8)
-    assert fit_rgba(picture, 8, 9, "crop").tobytes() == picture.tobytes()
+def test_a_image_of_the_canvas_size_keeps_its_bytes() -> None:
+    image = np.random.default_rng(0).integers(0, 256, (8, 9, 4), np.uint8)
+    assert fit_rgba(image, 8, 9, "crop").tobytes() == image.tobytes()
 
 
 def test_another_fit_is_refused() -> None:

@@ -1,1 +1,1 @@
-"""Pictures on disk: reading, writing, metadata."""
+"""Images on disk: reading, writing, metadata."""

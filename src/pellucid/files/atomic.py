@@ -30,6 +30,7 @@ def open_atomically(path: Path) -> Generator[BinaryIO]:
     """
     try:
         target = path.resolve()  # so that a link stays a link
+        # cut, since a name may have 255 bytes; with a token, since two processes may write one file
         part = target.with_name(f".{target.name[:100]}.{secrets.token_hex(6)}.part")
         if target.is_dir():
             raise IsADirectoryError("it is a folder")

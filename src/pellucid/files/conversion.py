@@ -63,5 +63,6 @@ def _to_bytes(array: AnyArray) -> AnyArray:
         )
     if levels.shape[2] == 4:
         return levels
+    # one channel is grey: the same level three times
     rgb = np.broadcast_to(levels, (*levels.shape[:2], 3))
     return np.dstack([rgb, np.full(levels.shape[:2], 255, np.uint8)])

@@ -1,4 +1,4 @@
-"""A picture file's content to straight 8-bit sRGB pixels; whatever is wrong with it becomes a FileError."""
+"""An image file's content to straight 8-bit sRGB pixels; whatever is wrong with it becomes a FileError."""
 
 import io
 import struct
@@ -10,7 +10,7 @@ import numpy as np
 from PIL import Image, ImageCms
 
 from pellucid.errors import FileError
-from pellucid.files.metadata import IMAGE_DESCRIPTION, KEY, Picture, Provenance
+from pellucid.files.metadata import IMAGE_DESCRIPTION, KEY, DecodedImage, GenerationMetadata
 from pellucid.rgba.quantization import narrow_to_bytes
 from pellucid.rgba.types import RGBA8, AnyArray
 
@@ -22,14 +22,14 @@ ORIENTATION = 0x0112
 
 UPRIGHT: dict[int, Callable[[AnyArray], AnyArray]] = {
     2: np.fliplr,
-    3: lambda picture: np.rot90(picture, 2),
+    3: lambda image: np.rot90(image, 2),
     4: np.flipud,
-    5: lambda picture: picture.swapaxes(0, 1),
-    6: lambda picture: np.rot90(picture, -1),
-    7: lambda picture: np.rot90(picture, 2).swapaxes(0, 1),
+    5: lambda image: image.swapaxes(0, 1),
+    6: lambda image: np.rot90(image, -1),
+    7: lambda image: np.rot90(image, 2).swapaxes(0, 1),
     8: np.rot90,
 }
-"""EXIF orientation to what makes the picture upright."""
+"""EXIF orientation to what makes the image upright."""
 
 DAMAGE = (
     ArithmeticError,
@@ -50,25 +50,27 @@ DAMAGE = (
 """Everything that the decoders are known to raise on a damaged file."""
 
 
-def decode(name: str, content: bytes, max_pixels: int) -> Picture:
-    """Reads `content`; `name` is what messages call it. Errors of `read_picture`."""
+def decode(name: str, content: bytes, max_pixels: int) -> DecodedImage:
+    """Reads `content`; `name` is what messages call it. Errors of `read_image`."""
     if not content:
         raise FileError(f"Cannot read {name}: it is empty. Fetch or save it again.")
     if content.startswith(PNG_SIGNATURE):
         _check_png(name, content)
+    # only these formats: Pillow would try all it knows, PostScript by an interpreter included
     image: Image.Image = guarded(name, lambda: Image.open(io.BytesIO(content), formats=READABLE))
     with image:
-        _check_one_picture(name, image, max_pixels)
+        _check_single_image(name, image, max_pixels)
+        # apart from opening, which reads the header alone: damage shows here
         guarded(name, image.load)
         orientation = guarded(name, lambda: image.getexif().get(ORIENTATION, 1))
-        pixels = guarded(name, lambda: pixels_of(image, content))
-        texts = guarded(name, lambda: texts_of(image))
+        pixels = guarded(name, lambda: decode_pixels(image, content))
+        texts = guarded(name, lambda: collect_texts(image))
         form = "JPEG" if image.format == "MPO" else str(image.format)
-        return Picture(turned_upright(pixels, orientation), form, provenance_of(texts), texts)
+        return DecodedImage(turned_upright(pixels, orientation), form, parse_metadata(texts), texts)
 
 
 def turned_upright(pixels: AnyArray, orientation: object) -> AnyArray:
-    """Applies an EXIF orientation; what is none leaves the picture as it is."""
+    """Applies an EXIF orientation; what is none leaves the image as it is."""
     upright = UPRIGHT.get(orientation if isinstance(orientation, int) else 1)
     return np.ascontiguousarray(upright(pixels) if upright else pixels)
 
@@ -81,14 +83,12 @@ def guarded(name: str, step: Callable[[], T]) -> T:
         raise
     except Image.UnidentifiedImageError as error:
         raise FileError(
-            f"Cannot read {name}: it is no {', '.join(READABLE[:-1])} or {READABLE[-1]} picture, or its "
+            f"Cannot read {name}: it is no {', '.join(READABLE[:-1])} or {READABLE[-1]} image, or its "
             f"start is damaged. "
             "Convert it, or fetch it again."
         ) from error
     except Image.DecompressionBombError as error:
-        raise FileError(
-            f"Cannot read {name}: its picture is far too large. Make it smaller first."
-        ) from error
+        raise FileError(f"Cannot read {name}: its image is far too large. Make it smaller first.") from error
     except DAMAGE as error:
         raise FileError(
             f"Cannot read {name}: it is damaged or truncated ({type(error).__name__}). Fetch or save it "
@@ -116,10 +116,10 @@ def _check_png(name: str, content: bytes) -> None:
     raise FileError(f"Cannot read {name}: it is truncated. Fetch or save it again.")
 
 
-def _check_one_picture(name: str, image: Image.Image, max_pixels: int) -> None:
+def _check_single_image(name: str, image: Image.Image, max_pixels: int) -> None:
     width, height = image.size
     if min(width, height) < 1:
-        raise FileError(f"Cannot read {name}: its picture has no pixels. Fetch or save it again.")
+        raise FileError(f"Cannot read {name}: its image has no pixels. Fetch or save it again.")
     # checked before the pixels are unpacked: a small file may declare gigabytes
     if width * height > max_pixels:
         raise FileError(
@@ -129,11 +129,11 @@ def _check_one_picture(name: str, image: Image.Image, max_pixels: int) -> None:
     frames = guarded(name, lambda: getattr(image, "n_frames", 1))
     if frames > 1 and image.format != "MPO":  # a phone's MPO is a photo with a preview
         raise FileError(
-            f"Cannot read {name}: it holds {frames} pictures, one is meant. Extract the one you want."
+            f"Cannot read {name}: it holds {frames} images, one is meant. Extract the one you want."
         )
 
 
-def pixels_of(image: Image.Image, content: bytes) -> RGBA8:
+def decode_pixels(image: Image.Image, content: bytes) -> RGBA8:
     """Decodes the open image to straight 8-bit sRGB; `content` is its file, for what PIL cannot decode."""
     # byte 24 of a PNG is the bit depth in its header; PIL would cut 16 bits to 8 without rounding
     if image.format == "PNG" and content[24] == 16:
@@ -143,7 +143,7 @@ def pixels_of(image: Image.Image, content: bytes) -> RGBA8:
         rgba = np.dstack([grey, grey, grey, np.full_like(grey, 255)])
     elif image.mode in ("I", "F"):
         raise FileError(
-            f"Cannot read a picture of {image.mode} samples (32 bits): their range is not known. Use 8 "
+            f"Cannot read an image of {image.mode} samples (32 bits): their range is not known. Use 8 "
             f"or 16 bits."
         )
     else:
@@ -155,7 +155,7 @@ def pixels_of(image: Image.Image, content: bytes) -> RGBA8:
 
 
 def _keyed(image: Image.Image, content: bytes) -> RGBA8:
-    """8 bits and less. A grey key counts in the levels of the file, 2 to 256, so it is applied here."""
+    """Decodes 8 bits and less. A grey key counts in the levels of the file, so it is applied here."""
     key = image.info.get("transparency")
     if image.format == "PNG" and image.mode in ("1", "L") and isinstance(key, int):
         top = 2 ** content[24] - 1
@@ -166,20 +166,24 @@ def _keyed(image: Image.Image, content: bytes) -> RGBA8:
 
 
 def _deep_png(content: bytes) -> RGBA8:
-    """16-bit PNG, each sample to the nearest byte; a transparent key is compared in 16 bits."""
+    """Decodes a 16-bit PNG, each sample to the nearest byte; a transparent key is compared in 16 bits."""
     import cv2
 
+    # OpenCV, since Pillow knows no RGB of 16 bits
     levels = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_UNCHANGED)
     if levels is None or levels.dtype != np.uint16:  # pyright: ignore[reportUnnecessaryComparison] - None
         raise ValueError("16-bit samples cannot be decoded")
     levels = np.atleast_3d(levels)
     channels = levels.shape[2]
+    # OpenCV's order is blue, green, red
     colour = levels[..., [0, 0, 0]] if channels < 3 else levels[..., [2, 1, 0]]
     alpha = levels[..., -1:] if channels in (2, 4) else np.full_like(levels[..., :1], 65535)
     with Image.open(io.BytesIO(content), formats=["PNG"]) as image:
-        key = image.info.get("transparency")
-    if key is not None and channels in (1, 3):
-        alpha = np.where((colour == np.asarray(key, np.uint16)).all(axis=-1, keepdims=True), 0, alpha)
+        transparent_key = image.info.get("transparency")
+    if transparent_key is not None and channels in (1, 3):
+        alpha = np.where(
+            (colour == np.asarray(transparent_key, np.uint16)).all(axis=-1, keepdims=True), 0, alpha
+        )
     return narrow_to_bytes(np.concatenate([colour, alpha], axis=-1).astype(np.uint16))
 
 
@@ -202,23 +206,25 @@ def to_srgb(rgba: RGBA8, profile: bytes, *, cmyk: Image.Image | None = None) -> 
     elif space == "RGB":
         colour = Image.fromarray(np.ascontiguousarray(rgba[..., :3]))
     else:
-        raise FileError(f"Cannot read a picture with a {space} colour profile. Save it as RGB.")
+        raise FileError(f"Cannot read an image with a {space} colour profile. Save it as RGB.")
     converted = ImageCms.profileToProfile(colour, source, ImageCms.createProfile("sRGB"), outputMode="RGB")
+    # profiles are about colour; alpha is a share and passes
     return np.dstack([np.asarray(converted), rgba[..., 3]])
 
 
-def texts_of(image: Image.Image) -> dict[str, str]:
+def collect_texts(image: Image.Image) -> dict[str, str]:
     """Collects the texts of the open image by their keys."""
     texts = {str(key): str(value) for key, value in getattr(image, "text", {}).items()}
     description: Any = image.getexif().get(IMAGE_DESCRIPTION)
     if isinstance(description, str) and description:
-        found, text = ("ImageDescription", description)
+        stored_key, text = ("ImageDescription", description)
         if description.startswith(f"{KEY} "):
-            found, text = KEY, description.removeprefix(f"{KEY} ")
-        texts.setdefault(found, text)
+            stored_key, text = KEY, description.removeprefix(f"{KEY} ")
+        # a text of our own key wins over the description, which other programs rewrite
+        texts.setdefault(stored_key, text)
     return texts
 
 
-def provenance_of(texts: dict[str, str]) -> Provenance | None:
+def parse_metadata(texts: dict[str, str]) -> GenerationMetadata | None:
     """Parses what Pellucid wrote among the texts of a file; returns None if it wrote nothing."""
-    return Provenance.from_json(texts[KEY]) if KEY in texts else None
+    return GenerationMetadata.from_json(texts[KEY]) if KEY in texts else None

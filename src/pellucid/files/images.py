@@ -1,4 +1,4 @@
-"""Single pictures from and to files; what comes out is always uint8 (h, w, 4), straight, sRGB.
+"""Single images from and to files; what comes out is always uint8 (h, w, 4), straight, sRGB.
 
 | format | kept | notes |
 |---|---|---|
@@ -16,9 +16,10 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import IO, TYPE_CHECKING, Any
 
+from pellucid._deprecation import renamed_attributes
 from pellucid.errors import FileError, InputError
 from pellucid.files.atomic import write_atomically
-from pellucid.files.metadata import IMAGE_DESCRIPTION, KEY, SOFTWARE, Picture, Provenance
+from pellucid.files.metadata import IMAGE_DESCRIPTION, KEY, SOFTWARE, DecodedImage, GenerationMetadata
 from pellucid.rgba.types import RGBA8, AnyArray, check_rgba8
 
 if TYPE_CHECKING:
@@ -40,29 +41,29 @@ FORMATS = MappingProxyType(
 """File ending to format; JPEG is read only."""
 
 MAX_PIXELS = 100_000_000
-"""Largest picture read by default, some 400 MB in memory."""
+"""Largest image read by default, some 400 MB in memory."""
 
 MAX_SIDES = {"WEBP": 16383, "AVIF": 65535}
 
 
 def read_rgba(source: Source, *, max_pixels: int = MAX_PIXELS) -> RGBA8:
-    """Reads the pixels of an image file: uint8 (h, w, 4), straight, sRGB; errors of `read_picture`."""
-    return read_picture(source, max_pixels=max_pixels).rgba
+    """Reads the pixels of an image file: uint8 (h, w, 4), straight, sRGB; errors of `read_image`."""
+    return read_image(source, max_pixels=max_pixels).rgba
 
 
-def read_picture(source: Source, *, max_pixels: int = MAX_PIXELS) -> Picture:
-    """Reads one picture: upright (EXIF orientation applied), in sRGB (colour profile applied), 8 bits.
+def read_image(source: Source, *, max_pixels: int = MAX_PIXELS) -> DecodedImage:
+    """Reads one image: upright (EXIF orientation applied), in sRGB (colour profile applied), 8 bits.
 
     Args:
         source: a path, a file's content, or an open binary file.
-        max_pixels: refuse more; a small file can hold a picture that fills the memory.
+        max_pixels: refuse more; a small file can hold an image that fills the memory.
 
     Raises:
         FileError: absent, damaged, truncated, animated, too large, or of another format.
     """
     from pellucid.files import image_decoding
 
-    name, content = _content_of(source)
+    name, content = _read_content(source)
     with warnings.catch_warnings():
         warnings.simplefilter(
             "ignore"
@@ -70,48 +71,47 @@ def read_picture(source: Source, *, max_pixels: int = MAX_PIXELS) -> Picture:
         return image_decoding.decode(name, content, max_pixels)
 
 
-def write_picture(
-    rgba: AnyArray, path: str | Path, *, metadata: Provenance | Mapping[str, object] | None = None
+def write_image(
+    rgba: AnyArray, path: str | Path, *, metadata: GenerationMetadata | Mapping[str, object] | None = None
 ) -> Path:
-    """Writes one picture, losslessly where the format can; whole or not at all.
+    """Writes one image, losslessly where the format can; whole or not at all.
 
     Args:
         rgba: uint8 (h, w, 4), straight, sRGB.
         path: its ending chooses the format: .png, .webp, .avif, .tif or .tiff.
-        metadata: goes into the file, for `read_picture` and for people.
+        metadata: goes into the file, for `read_image` and for people.
 
     Returns:
         The path.
 
     Raises:
-        InputError: not such a picture, or larger than the format allows.
+        InputError: not such an image, or larger than the format allows.
         FileError: another ending, or the file cannot be written. What was there before is then untouched.
     """
     target = Path(path)
-    write_atomically(target, encode_picture(rgba, format_of(target), metadata=metadata))
+    write_atomically(target, encode_image(rgba, format_for(target), metadata=metadata))
     return target
 
 
-def format_of(path: Path) -> str:
+def format_for(path: Path) -> str:
     """Returns the format that a path's extension names.
 
     Raises:
         FileError: it asks for none that can be written.
     """
-    found = FORMATS.get(path.suffix.lower())
-    if found is None or found == "JPEG":
+    file_format = FORMATS.get(path.suffix.lower())
+    if file_format is None or file_format == "JPEG":
         raise FileError(
             f"Cannot write {path.name!r}: {path.suffix or 'no ending'} is no format with transparency "
-            f"that is known "
-            "here. Use .png, .webp, .avif or .tiff, or Scene.save for .psd, .ora and .zip."
+            "that is known here. Use .png, .webp, .avif or .tiff, or Scene.save for .psd, .ora and .zip."
         )
-    return found
+    return file_format
 
 
-def encode_picture(
-    rgba: AnyArray, format: str = "PNG", *, metadata: Provenance | Mapping[str, object] | None = None
+def encode_image(
+    rgba: AnyArray, format: str = "PNG", *, metadata: GenerationMetadata | Mapping[str, object] | None = None
 ) -> bytes:
-    """Encodes an image file in memory; arguments and errors of `write_picture`."""
+    """Encodes an image file in memory; arguments and errors of `write_image`."""
     check_rgba8(rgba)
     side = MAX_SIDES.get(format)
     if side is not None and max(rgba.shape[:2]) > side:
@@ -125,16 +125,16 @@ def encode_picture(
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            Image.fromarray(rgba).save(file, format, **_options(format, Provenance.of(metadata)))
+            Image.fromarray(rgba).save(file, format, **_options(format, GenerationMetadata.of(metadata)))
     except (OSError, RuntimeError, MemoryError) as error:
-        raise FileError(f"Cannot make a {format} of this picture: {error}. Use PNG.") from error
+        raise FileError(f"Cannot make a {format} of this image: {error}. Use PNG.") from error
     return file.getvalue()
 
 
-def _options(format: str, provenance: Provenance | None) -> dict[str, Any]:
+def _options(format: str, provenance: GenerationMetadata | None) -> dict[str, Any]:
     if format == "PNG":
         return {"pnginfo": _png_texts(provenance)}
-    tags = tags_of(provenance)
+    tags = build_tags(provenance)
     if format == "TIFF":
         return {"compression": "tiff_adobe_deflate", "tiffinfo": tags}
     exif = _exif(tags)
@@ -143,7 +143,7 @@ def _options(format: str, provenance: Provenance | None) -> dict[str, Any]:
     return {"quality": 100, "subsampling": "4:4:4", "exif": exif}
 
 
-def tags_of(provenance: Provenance | None) -> dict[int, str]:
+def build_tags(provenance: GenerationMetadata | None) -> dict[int, str]:
     """Builds the EXIF and TIFF tags, whose values are ASCII."""
     if provenance is None:
         return {}
@@ -156,24 +156,26 @@ def tags_of(provenance: Provenance | None) -> dict[int, str]:
 def _exif(tags: Mapping[int, str]) -> bytes:
     from PIL import Image
 
+    # EXIF, since WebP and AVIF have no texts of their own
     exif = Image.Exif()
     exif.update(tags)
     return exif.tobytes() if tags else b""
 
 
-def _png_texts(provenance: Provenance | None) -> "PngInfo":
+def _png_texts(provenance: GenerationMetadata | None) -> "PngInfo":
     from PIL.PngImagePlugin import PngInfo
 
     texts = PngInfo()
     if provenance is not None:
+        # iTXt is UTF-8; PNG's older tEXt is Latin-1 and would lose most prompts
         texts.add_itxt(KEY, provenance.to_json(ascii_only=False))
         for key, value in provenance.readable().items():
             texts.add_itxt(key, value)
     return texts
 
 
-def _content_of(source: Source) -> tuple[str, bytes]:
-    """What to call a source in a message, and its content."""
+def _read_content(source: Source) -> tuple[str, bytes]:
+    """Returns what to call a source in a message, and its content."""
     if isinstance(source, bytes):
         return "these bytes", source
     if not isinstance(source, str | Path):
@@ -183,3 +185,8 @@ def _content_of(source: Source) -> tuple[str, bytes]:
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or str(error)
         raise FileError(f"Cannot read {source}: {reason}. Check the path.") from error
+
+
+__getattr__ = renamed_attributes(
+    __name__, read_picture="read_image", write_picture="write_image", encode_picture="encode_image"
+)

@@ -1,10 +1,11 @@
-"""Where a picture comes from: prompt, seed and the rest, as it is written into files."""
+"""Where an image comes from: prompt, seed and the rest, as it is written into files."""
 
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any
 
+from pellucid._deprecation import renamed_attributes
 from pellucid.errors import InputError
 from pellucid.rgba.types import RGBA8
 
@@ -28,8 +29,8 @@ SOFTWARE = 0x0131
 
 
 @dataclass(frozen=True, kw_only=True)
-class Provenance:
-    """What it takes to make a picture again. None means unknown."""
+class GenerationMetadata:
+    """What it takes to make an image again. None means unknown."""
 
     prompt: str | None = None
     negative_prompt: str | None = None
@@ -45,6 +46,7 @@ class Provenance:
 
     def __post_init__(self) -> None:
         try:
+            # tried here, so that what no file can hold fails where it is made and not while a file is written
             self.to_json(ascii_only=False).encode()
         except (TypeError, ValueError) as error:
             raise InputError(
@@ -53,35 +55,35 @@ class Provenance:
             ) from None
 
     @classmethod
-    def of(cls, values: "Provenance | Mapping[str, Any] | None") -> "Provenance | None":
+    def of(cls, values: "GenerationMetadata | Mapping[str, Any] | None") -> "GenerationMetadata | None":
         """Sorts a mapping into the fields; names that are no field go to `extra`."""
-        if values is None or isinstance(values, Provenance):
+        if values is None or isinstance(values, GenerationMetadata):
             return values
-        known = {name: value for name, value in values.items() if name in KINDS and value is not None}
+        ours = {name: value for name, value in values.items() if name in KINDS and value is not None}
         rest = {str(name): value for name, value in values.items() if name not in KINDS and name != "extra"}
         nested = values.get("extra") or {}
         extra = {**nested, **rest} if isinstance(nested, Mapping) else {**rest, "extra": nested}
-        wrong = [name for name, value in known.items() if not isinstance(value, KINDS[name])]
+        wrong = [name for name, value in ours.items() if not isinstance(value, KINDS[name])]
         wrong += [name for name, value in extra.items() if not isinstance(value, str | int | float | None)]
         if wrong:
             raise InputError(
                 f"Expected provenance of text and numbers, found other values for {wrong[:3]}. "
                 "Leave them out, or write them as text."
             )
-        return cls(**known, extra=extra)
+        return cls(**ours, extra=extra)
 
     def as_dict(self) -> dict[str, Any]:
         """Returns the fields that are known, with `extra` as a mapping."""
         values = {f.name: getattr(self, f.name) for f in fields(self) if f.name != "extra"}
-        known = {name: value for name, value in values.items() if value is not None}
-        return {**known, "extra": dict(self.extra)} if self.extra else known
+        stated = {name: value for name, value in values.items() if value is not None}
+        return {**stated, "extra": dict(self.extra)} if self.extra else stated
 
     def to_json(self, *, ascii_only: bool) -> str:
         """Encodes the fields as one JSON object; `ascii_only` escapes what EXIF cannot hold."""
         return json.dumps(self.as_dict(), ensure_ascii=ascii_only)
 
     @classmethod
-    def from_json(cls, text: str) -> "Provenance | None":
+    def from_json(cls, text: str) -> "GenerationMetadata | None":
         """Reads `to_json`; None when the text is something else, since files by others may hold anything."""
         try:
             values = json.loads(text)
@@ -94,6 +96,7 @@ class Provenance:
         values = self.as_dict()
         values.pop("extra", None)
         version = values.pop("version", None)
+        # most viewers end a text at a NUL
         words = {
             name.replace("_", " ").capitalize(): str(value).replace("\0", " ")
             for name, value in values.items()
@@ -104,13 +107,16 @@ class Provenance:
 
 
 @dataclass(frozen=True, eq=False)
-class Picture:
-    """A picture and what its file said about it."""
+class DecodedImage:
+    """An image and what its file said about it."""
 
     rgba: RGBA8
     format: str
     """"PNG", "WEBP", "AVIF", "TIFF" or "JPEG"."""
-    provenance: Provenance | None = None
+    provenance: GenerationMetadata | None = None
     """What Pellucid wrote into the file, if it did."""
     metadata: Mapping[str, str] = field(default_factory=dict[str, str])
     """Every text of the file, by its key there."""
+
+
+__getattr__ = renamed_attributes(__name__, Provenance="GenerationMetadata", Picture="DecodedImage")

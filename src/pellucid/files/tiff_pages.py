@@ -16,15 +16,16 @@ from PIL import Image
 from PIL.TiffImagePlugin import AppendingTiffWriter
 
 from pellucid.errors import FileError
-from pellucid.files.image_decoding import guarded, pixels_of, provenance_of, texts_of
-from pellucid.files.images import tags_of
-from pellucid.files.metadata import Provenance
+from pellucid.files.image_decoding import collect_texts, decode_pixels, guarded, parse_metadata
+from pellucid.files.images import build_tags
+from pellucid.files.metadata import GenerationMetadata
 from pellucid.rgba.types import RGBA8
 
 SUBFILE_TYPE, XMP = 254, 700
 PAGE_NAME = 285
 RESOLUTIONS, POSITIONS = (283, 282), (287, 286)  # y, x
 REDUCED = 1  # bit of SUBFILE_TYPE: a thumbnail of another page
+# Far outside any canvas: such places come of damage, and of resolutions of 0.
 MAX_OFFSET = 1 << 31
 
 
@@ -36,7 +37,7 @@ class Page:
     name: str | None = None
     offset: tuple[int, int] = (0, 0)
     """(top, left), pixels, never negative in a file."""
-    provenance: Provenance | None = None
+    provenance: GenerationMetadata | None = None
     tags: dict[int, bytes] = field(default_factory=dict[int, bytes])
     """Only XMP (700)."""
 
@@ -51,7 +52,7 @@ def encode_pages(pages: Iterable[Page]) -> bytes:
     try:
         with AppendingTiffWriter(file, new=True) as writer:
             for page in pages:
-                tags: dict[int, Any] = {**tags_of(page.provenance), **page.tags}
+                tags: dict[int, Any] = {**build_tags(page.provenance), **page.tags}
                 if page.name is not None:
                     tags[PAGE_NAME] = page.name.replace("\0", " ").encode()
                 image = Image.fromarray(page.rgba)
@@ -78,8 +79,8 @@ def decode_pages(name: str, content: bytes, spend: Callable[[int, int], None]) -
         image: Image.Image = guarded(name, lambda: Image.open(io.BytesIO(content), formats=["TIFF"]))
         with image:
             count = guarded(name, lambda: int(getattr(image, "n_frames", 1)))
-            found = [_page(name, image, number, content, spend) for number in range(count)]
-    return [page for page in found if page is not None]
+            pages = [_page(name, image, number, content, spend) for number in range(count)]
+    return [page for page in pages if page is not None]
 
 
 def count_pages(name: str, content: bytes) -> int:
@@ -101,16 +102,17 @@ def _page(
         return None
     if min(image.size) < 1:
         raise FileError(f"Cannot read {name}: a page has no pixels. Fetch or save it again.")
+    # asked before the pixels are unpacked, page by page
     spend(image.height, image.width)
     guarded(name, image.load)
-    pixels = guarded(name, lambda: pixels_of(image, content))
-    texts = guarded(name, lambda: texts_of(image))
+    pixels = guarded(name, lambda: decode_pixels(image, content))
+    texts = guarded(name, lambda: collect_texts(image))
     xmp = tags.get(XMP)
     return Page(
         rgba=pixels,  # upright: the decoder of TIFF turns it
         name=guarded(name, lambda: _name(tags.get(PAGE_NAME))),
         offset=guarded(name, lambda: _offset(tags)),
-        provenance=provenance_of(texts),
+        provenance=parse_metadata(texts),
         tags={XMP: xmp} if isinstance(xmp, bytes) else {},
     )
 
@@ -127,6 +129,7 @@ def _name(value: object) -> str | None:
 
 def _offset(tags: dict[int, Any]) -> tuple[int, int]:
     places = [
+        # in units of the resolution, inches or centimetres alike: their product is pixels
         round(float(tags.get(position, 0)) * float(tags.get(resolution, 1)))
         for position, resolution in zip(POSITIONS, RESOLUTIONS, strict=True)
     ]

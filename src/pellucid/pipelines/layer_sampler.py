@@ -23,7 +23,7 @@ from pellucid.pipelines.arguments import (
 from pellucid.pipelines.latents import centre_crop, centre_offset
 from pellucid.pipelines.model import TransparentModel
 from pellucid.pipelines.modes import Mode, Role, Sampling, Task
-from pellucid.rgba.layer_separation import background_from, foreground_from
+from pellucid.rgba.layer_separation import extract_background, extract_foreground
 from pellucid.rgba.quantization import to_bytes, to_float
 from pellucid.rgba.resizing import Pixels, fit_pixels, fit_rgba, on_grey
 from pellucid.rgba.types import AnyArray
@@ -66,9 +66,9 @@ class SceneState:
         """Adds the missing layer of a scene that has the composite and the other layer, by arithmetic."""
         composite = self.images["composite"]
         if missing == "foreground":
-            self.images[missing] = foreground_from(composite, self.images["background"])
+            self.images[missing] = extract_foreground(composite, self.images["background"])
         else:
-            self.images[missing] = background_from(composite, self.images["foreground"])
+            self.images[missing] = extract_background(composite, self.images["foreground"])
 
 
 class LayerSampler:

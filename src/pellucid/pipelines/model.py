@@ -15,7 +15,7 @@ from torch import Tensor
 
 from pellucid._version import __version__
 from pellucid.errors import InputError
-from pellucid.files.metadata import Provenance
+from pellucid.files.metadata import GenerationMetadata
 from pellucid.models.autoencoder import RGBAAutoencoder
 from pellucid.pipelines.arguments import Request, check_passes, check_size
 from pellucid.pipelines.latents import pad_to_multiple, size_multiple, to_image8
@@ -124,7 +124,7 @@ class TransparentModel:
 
     def metadata(
         self, request: Request, settings: Sampling, mode: str, extra: Mapping[str, object]
-    ) -> Provenance:
+    ) -> GenerationMetadata:
         """Returns what is written into a result: all that it takes to make it again, and `extra`."""
         values = {
             "prompt": request.prompt,
@@ -138,4 +138,4 @@ class TransparentModel:
             "scheduler": scheduler_name(self.stock.pipeline.scheduler, settings.scheduler),
             **extra,
         }
-        return Provenance.of(values) or Provenance()
+        return GenerationMetadata.of(values) or GenerationMetadata()

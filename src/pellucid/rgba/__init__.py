@@ -1,1 +1,1 @@
-"""Picture maths on straight-alpha RGBA; no models."""
+"""Image maths on straight-alpha RGBA; no models."""

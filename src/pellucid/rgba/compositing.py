@@ -1,6 +1,6 @@
-"""Porter-Duff compositing of straight-alpha pictures, for numpy arrays and torch tensors.
+"""Porter-Duff compositing of straight-alpha images, for numpy arrays and torch tensors.
 
-A numpy picture is (..., h, w, 4). A torch picture is (..., 4, h, w); a tensor whose axis -3 is not 4 but
+A numpy image is (..., h, w, 4). A torch image is (..., 4, h, w); a tensor whose axis -3 is not 4 but
 whose last axis is 4 is taken as (..., h, w, 4). uint8 in gives uint8 out, rounded once (halves up); floats
 keep their dtype. Colour is 0 where the result's alpha is 0: it is undefined there. No epsilon anywhere, and
 torch gradients are finite everywhere.
@@ -28,7 +28,7 @@ def over(front: P, back: P, *, linear: bool = False) -> P:
         linear: mix in linear light instead of on sRGB-encoded values, which is the web's and PNG's practice.
 
     Raises:
-        InputError: not two pictures of one dtype and size.
+        InputError: not two images of one dtype and size.
 
     Source: Porter & Duff 1984, section 4.3.
     """
@@ -37,11 +37,13 @@ def over(front: P, back: P, *, linear: bool = False) -> P:
     _check_pair(first, second)
     if linear or not _is_bytes(first):
         return _restore(_over_float(first, second, linear), axis)
+    # whole numbers below 2^31: a result is exact, and rounded once
     wide_front, wide_back = _cast(first, "int32"), _cast(second, "int32")
     front_share = 255 * wide_front[..., 3:]
     back_share = wide_back[..., 3:] * (255 - wide_front[..., 3:])
     total = front_share + back_share  # alpha times 255 * 255
     weighted = wide_front[..., :3] * front_share + wide_back[..., :3] * back_share
+    # (2 a + b) // 2 b is a / b with halves rounded up
     rgb = (2 * weighted + total) // (2 * total + (total == 0))  # 0 / 1 where there is nothing
     alpha = (2 * total + 255) // 510
     return _restore(_cast(array_module(rgb).concat([rgb, alpha], -1), "uint8"), axis)
@@ -58,6 +60,7 @@ def _over_float(front: Any, back: Any, linear: bool) -> Any:  # noqa: ANN401 - n
         front_rgb, back_rgb = decode_srgb(front_rgb), decode_srgb(back_rgb)
     back_share = back_alpha * (1 - front_alpha)
     alpha = front_alpha + back_share
+    # divided by 1 where nothing is: where() alone would still give NaN gradients in the branch not taken
     rgb = (front_rgb * front_alpha + back_rgb * back_share) / xp.where(alpha > 0, alpha, xp.ones_like(alpha))
     rgba = xp.concat([encode_srgb(rgb) if linear else rgb, alpha], -1)
     return _cast(xp.floor(rgba * 255 + 0.5), "uint8") if as_bytes else rgba
@@ -67,12 +70,12 @@ def premultiply(rgba: P) -> P:
     """Converts straight to premultiplied colour: multiplies colour by alpha.
 
     Raises:
-        InputError: not a picture.
+        InputError: not an image.
     """
-    picture, axis = _channels_last(rgba, "the picture")
-    rgb, alpha = _wide(picture)
-    rgb = (2 * rgb * alpha + 255) // 510 if _is_bytes(picture) else rgb * alpha
-    return _restore(_join(rgb, alpha, picture), axis)
+    image, axis = _channels_last(rgba, "the image")
+    rgb, alpha = _wide(image)
+    rgb = (2 * rgb * alpha + 255) // 510 if _is_bytes(image) else rgb * alpha
+    return _restore(_join(rgb, alpha, image), axis)
 
 
 def unpremultiply(premultiplied: P) -> P:
@@ -81,40 +84,39 @@ def unpremultiply(premultiplied: P) -> P:
     Bytes above their alpha are no premultiplied colour; they give 255. Floats are not clipped.
 
     Raises:
-        InputError: not a picture.
+        InputError: not an image.
     """
-    picture, axis = _channels_last(premultiplied, "the picture")
-    xp = array_module(picture)
-    rgb, alpha = _wide(picture)
-    if _is_bytes(picture):
+    image, axis = _channels_last(premultiplied, "the image")
+    xp = array_module(image)
+    rgb, alpha = _wide(image)
+    if _is_bytes(image):
+        # 510 = 2 * 255: halves up, as above
         whole = (510 * rgb + alpha) // (2 * alpha + (alpha == 0))
         rgb = xp.clip(whole, 0, 255) * (alpha > 0)
     else:
         visible = alpha > 0
         rgb = xp.where(visible, rgb, xp.zeros_like(rgb)) / xp.where(visible, alpha, xp.ones_like(alpha))
-    return _restore(_join(rgb, alpha, picture), axis)
+    return _restore(_join(rgb, alpha, image), axis)
 
 
 def flatten(rgba: P, background: Any, *, linear: bool = False) -> P:  # noqa: ANN401 - colour, numpy or torch
-    """Lays a picture on something opaque and drops the alpha.
+    """Lays an image on something opaque and drops the alpha.
 
     Args:
         rgba: straight RGBA.
-        background: "#rrggbb", three levels of 0 to 255, or an RGB picture of the same kind, dtype and size.
+        background: "#rrggbb", three levels of 0 to 255, or an RGB image of the same kind, dtype and size.
         linear: as in `over`.
 
     Returns:
-        RGB in the picture's own layout and dtype.
+        RGB in the image's own layout and dtype.
 
     Raises:
-        InputError: not a picture, or no such colour, or a background of another size.
+        InputError: not an image, or no such colour, or a background of another size.
     """
-    picture, axis = _channels_last(rgba, "the picture")
-    back = _opaque_like(picture, background)
-    _check_pair(picture, back)
-    flat = _channels_last(over(_restore(picture, axis), _restore(back, axis), linear=linear), "the picture")[
-        0
-    ]
+    image, axis = _channels_last(rgba, "the image")
+    back = _opaque_like(image, background)
+    _check_pair(image, back)
+    flat = _channels_last(over(_restore(image, axis), _restore(back, axis), linear=linear), "the image")[0]
     return _restore(flat[..., :3], axis)
 
 
@@ -139,45 +141,46 @@ def parse_colour(colour: Colour) -> tuple[int, int, int]:
     return levels[0], levels[1], levels[2]
 
 
-def _opaque_like(picture: Any, background: Any) -> Any:  # noqa: ANN401 - numpy or torch
-    xp = array_module(picture)
-    back = xp.ones_like(picture) * (255 if _is_bytes(picture) else 1)
+def _opaque_like(image: Any, background: Any) -> Any:  # noqa: ANN401 - numpy or torch
+    xp = array_module(image)
+    back = xp.ones_like(image) * (255 if _is_bytes(image) else 1)
     if not (is_tensor(background) or isinstance(background, np.ndarray)):
         for channel, level in enumerate(parse_colour(background)):
-            back[..., channel] = level if _is_bytes(picture) else level / 255
+            back[..., channel] = level if _is_bytes(image) else level / 255
         return back
     channels_first = is_tensor(background) and background.ndim >= 3 and background.shape[-3] == 3
     rgb: Any = background
     if channels_first:
         rgb = array_module(rgb).movedim(rgb, -3, -1)
     if (
-        is_tensor(rgb) != is_tensor(picture)
-        or rgb.dtype != picture.dtype
-        or rgb.shape[-3:] != (*picture.shape[-3:-1], 3)
+        is_tensor(rgb) != is_tensor(image)
+        or rgb.dtype != image.dtype
+        or rgb.shape[-3:] != (*image.shape[-3:-1], 3)
     ):
         raise InputError(
-            f"Expected an RGB background like the picture, {picture.dtype} of height and width "
-            f"{tuple(picture.shape[-3:-1])}, found {rgb.dtype} {tuple(background.shape)}. Resize or "
+            f"Expected an RGB background like the image, {image.dtype} of height and width "
+            f"{tuple(image.shape[-3:-1])}, found {rgb.dtype} {tuple(background.shape)}. Resize or "
             f"convert it first."
         )
     back[..., :3] = rgb
     return back
 
 
-def _channels_last(picture: Any, what: str) -> tuple[Any, int]:  # noqa: ANN401 - numpy or torch
-    """The picture with its channels last, and the axis (-1 or -3) where they were."""
-    found = type(picture).__name__
-    if is_tensor(picture) or isinstance(picture, np.ndarray):
-        shape, kind = tuple(picture.shape), str(picture.dtype).removeprefix("torch.")
+def _channels_last(image: Any, what: str) -> tuple[Any, int]:  # noqa: ANN401 - numpy or torch
+    """The image with its channels last, and the axis (-1 or -3) where they were."""
+    described = type(image).__name__
+    if is_tensor(image) or isinstance(image, np.ndarray):
+        shape, kind = tuple(image.shape), str(image.dtype).removeprefix("torch.")
         if len(shape) >= 3 and (kind == "uint8" or "float" in kind):
-            if is_tensor(picture) and shape[-3] == 4:
-                return array_module(picture).movedim(picture, -3, -1), -3
+            # channels first wins for a tensor of 4 x … x 4: that is torch's own layout
+            if is_tensor(image) and shape[-3] == 4:
+                return array_module(image).movedim(image, -3, -1), -3
             if shape[-1] == 4:
-                return picture, -1
-        found = f"{kind} {shape}"
+                return image, -1
+        described = f"{kind} {shape}"
     raise InputError(
         f"Expected {what} as floats or uint8 of shape (..., h, w, 4), or (..., 4, h, w) in torch, found "
-        f"{found}. "
+        f"{described}. "
         "Add an alpha channel, and convert other integers with pellucid.rgba.quantization."
     )
 
@@ -189,7 +192,7 @@ def _check_pair(front: Any, back: Any) -> None:  # noqa: ANN401 - numpy or torch
         or front.shape[-3:] != back.shape[-3:]
     ):
         raise InputError(
-            f"Expected two pictures of one kind, dtype and size, found {front.dtype} "
+            f"Expected two images of one kind, dtype and size, found {front.dtype} "
             f"{tuple(front.shape)} and "
             f"{back.dtype} {tuple(back.shape)}. Convert or resize one of them first."
         )
@@ -198,12 +201,12 @@ def _check_pair(front: Any, back: Any) -> None:  # noqa: ANN401 - numpy or torch
     except ValueError:
         raise InputError(
             f"Expected leading axes that fit, found {tuple(front.shape)} and {tuple(back.shape)}. "
-            "Lay one picture on many, or as many on as many."
+            "Lay one image on many, or as many on as many."
         ) from None
 
 
-def _wide(picture: Any) -> tuple[Any, Any]:  # noqa: ANN401 - numpy or torch
-    wide = _cast(picture, "int32") if _is_bytes(picture) else picture
+def _wide(image: Any) -> tuple[Any, Any]:  # noqa: ANN401 - numpy or torch
+    wide = _cast(image, "int32") if _is_bytes(image) else image
     return wide[..., :3], wide[..., 3:]
 
 
@@ -212,15 +215,15 @@ def _join(rgb: Any, alpha: Any, like: Any) -> Any:  # noqa: ANN401 - numpy or to
     return _cast(joined, "uint8") if _is_bytes(like) else joined
 
 
-def _restore(picture: Any, axis: int) -> Any:  # noqa: ANN401 - numpy or torch
-    return picture.movedim(-1, -3) if axis == -3 else picture
+def _restore(image: Any, axis: int) -> Any:  # noqa: ANN401 - numpy or torch
+    return image.movedim(-1, -3) if axis == -3 else image
 
 
-def _is_bytes(picture: Any) -> bool:  # noqa: ANN401 - numpy or torch
-    return "uint8" in str(picture.dtype)
+def _is_bytes(image: Any) -> bool:  # noqa: ANN401 - numpy or torch
+    return "uint8" in str(image.dtype)
 
 
-def _cast(picture: Any, dtype: str) -> Any:  # noqa: ANN401 - numpy or torch
-    if is_tensor(picture):
-        return picture.to(getattr(array_module(picture), dtype))
-    return picture.astype(dtype)
+def _cast(image: Any, dtype: str) -> Any:  # noqa: ANN401 - numpy or torch
+    if is_tensor(image):
+        return image.to(getattr(array_module(image), dtype))
+    return image.astype(dtype)

@@ -1,4 +1,4 @@
-"""What of a picture's structure a control model is shown: its silhouette, its edges, or both."""
+"""What of an image's structure a control model is shown: its silhouette, its edges, or both."""
 
 import cv2
 import numpy as np
@@ -27,12 +27,12 @@ def structure(rgba: AnyArray, kind: str = "both") -> AnyArray:
     """
     if kind not in KINDS:
         raise InputError(f"Expected a structure of {', '.join(KINDS)}, found {kind!r}. Choose one of them.")
-    found = np.zeros((*rgba.shape[:2], 3), np.uint8)
+    channels = np.zeros((*rgba.shape[:2], 3), np.uint8)
     if kind != "edges":
-        found[..., 0] = silhouette(rgba)
+        channels[..., 0] = silhouette(rgba)
     if kind != "silhouette":
-        found[..., 1] = edges(rgba)
-    return found
+        channels[..., 1] = edges(rgba)
+    return channels
 
 
 def silhouette(rgba: AnyArray) -> AnyArray:
@@ -40,6 +40,7 @@ def silhouette(rgba: AnyArray) -> AnyArray:
     alpha = rgba[..., 3]
     if alpha.min() < 255:
         return alpha
+    # the median of four corners: a subject may cover one
     corners = rgba[[0, 0, -1, -1], [0, -1, 0, -1], :3].astype(np.float32)
     distance = np.abs(rgba[..., :3].astype(np.float32) - np.median(corners, axis=0)).max(axis=-1)
     levels = np.ascontiguousarray(np.rint(distance).astype(np.uint8))
@@ -49,6 +50,7 @@ def silhouette(rgba: AnyArray) -> AnyArray:
 def edges(rgba: AnyArray) -> AnyArray:
     """Draws the edges of the image over grey and of its alpha, white on black: uint8 (h, w)."""
     grey = np.rint(on_grey(rgba) * 255).astype(np.uint8)
+    # alpha too, since an object of the background's grey has no edge in colour
     parts = [cv2.cvtColor(grey, cv2.COLOR_RGB2GRAY), np.ascontiguousarray(rgba[..., 3])]
     soft = [cv2.GaussianBlur(part, (0, 0), SOFTENING) for part in parts]
     return np.maximum.reduce([cv2.Canny(part, WEAK, STRONG) for part in soft]).astype(np.uint8)

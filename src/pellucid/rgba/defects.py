@@ -1,7 +1,7 @@
-"""Faults of a transparent picture that show without a reference: fringes, dirt, specks, holes.
+"""Defects of a transparent image that show without a reference: fringes, noise, specks, holes.
 
-Pictures are uint8 (h, w, 4), straight alpha; alpha and colour are counted in levels, 0 to 255. An alpha is
-called clear at `dirt` or less, solid at 255 - `dirt` or more, and partial in between.
+Images are uint8 (h, w, 4), straight alpha; alpha and colour are counted in levels, 0 to 255. An alpha is
+called clear at `noise_threshold` or less, solid at 255 - `noise_threshold` or more, and partial in between.
 """
 
 from collections.abc import Mapping
@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 from jaxtyping import Bool, Float, UInt8
 
+from pellucid._deprecation import renamed_arguments, renamed_attributes
 from pellucid.errors import InputError
 from pellucid.rgba.types import AnyArray, check_rgba8
 
@@ -30,23 +31,27 @@ NINE_COLOURS: Mapping[str, tuple[int, int, int]] = MappingProxyType(
         "magenta": (255, 0, 255),
     }
 )
-"""The solid backgrounds on which pictures are judged, levels."""
-DIRT = 8
+"""The solid backgrounds on which images are judged, levels."""
+# With 4, a quarter of the codec's noise stayed; with 16, some images lost quality (docs/log.md, 2026-11-23).
+NOISE_THRESHOLD = 8
 """Levels that alpha may lie off 0 or 255 and still be meant as that."""
-SMALL = 1e-4
-"""Share of the picture that a speck or hole may weigh: ten by ten opaque pixels at 1024 px."""
+SPECKLE_SHARE = 1e-4
+"""Share of the image that a speck or hole may weigh: ten by ten opaque pixels at 1024 px."""
 EDGE_SHARE = 1 / 256
 """Widest edge on either side of a pixel, as a share of the longer side, at least `NARROWEST_PX`."""
 NARROWEST_PX = 2
-GENTLE = 4
-"""Times `dirt`: alpha that climbs no higher than this within two pixels climbs gently, as smoke does."""
+GENTLE_CLIMB = 4
+"""Times `noise_threshold`: alpha that climbs no higher than this within two pixels climbs gently, as
+smoke does."""
 TAIL_PX = 2
 """An edge's own last pixels reach so far from it."""
-DUST = 0.02
-"""Specks that weigh more than this share of what is visible are the picture: snow, confetti."""
+# Without it, snow and confetti would be cleaned away.
+SPECKLES_OF_VISIBLE = 0.02
+"""Specks that weigh more than this share of what is visible are the image: snow, confetti."""
 HALF = 128
 """A hole's alpha falls below this somewhere."""
-LONELY_PX = 3
+# Otherwise the gaps in rackets and between spokes were filled (docs/log.md, 2026-11-23).
+ISOLATION_PX = 3
 """So far around a hole all is solid; the gaps of a mesh or between spokes have neighbours."""
 
 Mask = Bool[np.ndarray, "h w"]
@@ -54,8 +59,8 @@ Alpha = UInt8[np.ndarray, "h w"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Faults:
-    """How clean a picture is. All 0 is best."""
+class Defects:
+    """How clean an image is. All 0 is best."""
 
     fringe: float
     """Mean of `fringe_by_colour`, levels."""
@@ -63,7 +68,8 @@ class Faults:
     """By name of the nine colours: how far partial pixels, laid on it, lie outside what the colours of solid
     pixels near by and the background can mix to; worst channel, mean over all partial pixels, levels."""
     dirty: float
-    """Share of pixels whose alpha is within `DIRT` of 0 or 255, not on it, and not the end of a gradient."""
+    """Share of pixels whose alpha is within `NOISE_THRESHOLD` of 0 or 255, not on it, and not the end of a
+    gradient."""
     specks: int
     """Small visible areas that touch nothing else."""
     holes: int
@@ -82,17 +88,17 @@ class Faults:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class AlphaFaults:
-    """Where one end of the alpha is dirty: 0 with `stray` specks, or 255 with `stray` holes."""
+class AlphaDefects:
+    """Where one end of the alpha is dirty: 0 with specks, or 255 with holes."""
 
-    haze: Mask
+    halo: Mask
     """Pixels a little off that end."""
-    stray: Mask
+    speckle: Mask
     """Pixels of specks or holes."""
 
     def count(self, connectivity: int) -> int:
         """Counts the specks or holes; diagonal neighbours are connected at 8, not at 4."""
-        return cv2.connectedComponents(self.stray.astype(np.uint8), connectivity=connectivity)[0] - 1
+        return cv2.connectedComponents(self.speckle.astype(np.uint8), connectivity=connectivity)[0] - 1
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -111,8 +117,11 @@ class Edges:
     mean: Float[np.ndarray, "n 3"]
 
 
-def score(rgba: AnyArray, *, dirt: int = DIRT, small: float = SMALL) -> Faults:
-    """Counts the faults of a picture.
+@renamed_arguments(dirt="noise_threshold", small="speckle_share")
+def score(
+    rgba: AnyArray, *, noise_threshold: int = NOISE_THRESHOLD, speckle_share: float = SPECKLE_SHARE
+) -> Defects:
+    """Counts the faults of an image.
 
     An edge pixel should look like a mix of the object and of what is behind it. On each background b of the
     nine colours the pixel shows s = a * colour + (1 - a) * b, and its fringe is how far s lies, in the worst
@@ -122,60 +131,66 @@ def score(rgba: AnyArray, *, dirt: int = DIRT, small: float = SMALL) -> Faults:
 
     Args:
         rgba: uint8 (h, w, 4), straight alpha.
-        dirt: levels, 0 to 63; 0 finds no dirt.
-        small: weight of a speck or hole (the sum of its alpha, or of what it lacks to 255, counted in opaque
-            pixels) as a share of the picture, [0, 1]; 0 finds none.
+        noise_threshold: levels, 0 to 63; 0 finds no noise.
+        speckle_share: most that a speck or hole weighs (the sum of its alpha, or of what it lacks to 255, in
+            opaque pixels) as a share of the image, [0, 1]; 0 finds none.
 
     Raises:
-        InputError: not such a picture, or numbers outside their range.
+        InputError: not such an image, or numbers outside their range.
     """
     check_rgba8(rgba)
-    check_limits(dirt, small)
-    below, above = clear_faults(rgba[..., 3], dirt, small), solid_faults(rgba[..., 3], dirt, small)
-    by_colour = fringe_by_colour(edges_of(rgba, dirt, below.stray))
-    return Faults(
+    check_limits(noise_threshold, speckle_share)
+    below, above = (
+        find_clear_defects(rgba[..., 3], noise_threshold, speckle_share),
+        find_solid_defects(rgba[..., 3], noise_threshold, speckle_share),
+    )
+    by_colour = fringe_by_colour(find_edges(rgba, noise_threshold, below.speckle))
+    return Defects(
         fringe=sum(by_colour.values()) / len(by_colour),
         fringe_by_colour=by_colour,
-        dirty=float((below.haze | above.haze).mean()),
+        dirty=float((below.halo | above.halo).mean()),
         specks=below.count(8),
         holes=above.count(4),
     )
 
 
-def check_limits(dirt: int, small: float) -> None:
+def check_limits(noise_threshold: int, speckle_share: float) -> None:
     """Raises InputError for limits that mean nothing."""
-    if not (0 <= dirt <= 63 and 0 <= small <= 1):  # false for NaN too
+    if not (0 <= noise_threshold <= 63 and 0 <= speckle_share <= 1):  # false for NaN too
         raise InputError(
-            f"Expected dirt of 0 to 63 levels and a small share of 0 to 1, found {dirt} and {small}. "
+            f"Expected a noise threshold of 0 to 63 levels and a speckle share of 0 to 1, found "
+            f"{noise_threshold} and {speckle_share}. "
             "0 turns either off."
         )
 
 
-def clear_faults(alpha: Alpha, dirt: int, small: float) -> AlphaFaults:
+def find_clear_defects(alpha: Alpha, noise_threshold: int, speckle_share: float) -> AlphaDefects:
     """Finds halo and specks where the image should be transparent."""
-    areas = _Areas(alpha, dirt, connectivity=8)
-    light = areas.lighter_than(small)
-    if areas.weight[light].sum() > DUST * areas.weight.sum():
+    # 8-connected here and 4 for holes: what touches at a corner separates what lies on either side
+    areas = _Areas(alpha, noise_threshold, connectivity=8)
+    light = areas.lighter_than(speckle_share)
+    if areas.weight[light].sum() > SPECKLES_OF_VISIBLE * areas.weight.sum():
         light[:] = False
-    return _faults_of_end(alpha, dirt, light[areas.labels])
+    return _find_end_defects(alpha, noise_threshold, light[areas.labels])
 
 
-def solid_faults(alpha: Alpha, dirt: int, small: float) -> AlphaFaults:
+def find_solid_defects(alpha: Alpha, noise_threshold: int, speckle_share: float) -> AlphaDefects:
     """Finds halo and holes where the image should be opaque."""
-    areas = _Areas(255 - alpha, dirt, connectivity=4)
-    chosen = areas.lighter_than(small)
+    areas = _Areas(255 - alpha, noise_threshold, connectivity=4)
+    chosen = areas.lighter_than(speckle_share)
     if chosen.any():
-        chosen &= areas.reaching(256 - HALF) & ~areas.with_company()
-    return _faults_of_end(255 - alpha, dirt, chosen[areas.labels])
+        chosen &= areas.reaching(256 - HALF) & ~areas.near_others()
+    return _find_end_defects(255 - alpha, noise_threshold, chosen[areas.labels])
 
 
 class _Areas:
-    """Connected areas of what is deeper than `dirt`; entry 0 of each list is for the rest."""
+    """Connected areas of what is deeper than `noise_threshold`; entry 0 of each list is for the rest."""
 
-    def __init__(self, depth: Alpha, dirt: int, *, connectivity: int) -> None:
-        self.depth, deep = depth, (depth > dirt).astype(np.uint8)
+    def __init__(self, depth: Alpha, noise_threshold: int, *, connectivity: int) -> None:
+        self.depth, deep = depth, (depth > noise_threshold).astype(np.uint8)
         count, labels = cv2.connectedComponents(deep, connectivity=connectivity)
         self.count, self.labels = count, np.asarray(labels, np.int32)
+        # by alpha and not by pixels: a faint area of many pixels is seen as little as one dark dot
         self.weight = np.bincount(self.labels.ravel(), np.where(deep, depth, 0).ravel(), count) / 255
 
     def lighter_than(self, share: float) -> npt.NDArray[np.bool_]:
@@ -184,13 +199,15 @@ class _Areas:
     def reaching(self, level: int) -> npt.NDArray[np.bool_]:
         return self._holding(self.depth >= level)
 
-    def with_company(self) -> npt.NDArray[np.bool_]:
+    def near_others(self) -> npt.NDArray[np.bool_]:
         """Marks areas near another area or the image border: gaps of a mesh, no defect of a surface."""
-        labels, window = self.labels.astype(np.float32), np.ones((2 * LONELY_PX + 1,) * 2, np.uint8)
-        inside = labels > 0
-        highest = cv2.dilate(labels, window, borderType=cv2.BORDER_CONSTANT, borderValue=self.count)
-        lowest = cv2.erode(np.where(inside, labels, self.count).astype(np.float32), window)
-        return self._holding(inside & ((highest != labels) | (lowest != labels)))
+        # as floats, since OpenCV's dilate takes no int32; exact up to 2^24 areas
+        float_labels, window = self.labels.astype(np.float32), np.ones((2 * ISOLATION_PX + 1,) * 2, np.uint8)
+        inside = float_labels > 0
+        highest = cv2.dilate(float_labels, window, borderType=cv2.BORDER_CONSTANT, borderValue=self.count)
+        # another label within the window makes highest and lowest differ from a pixel's own
+        lowest = cv2.erode(np.where(inside, float_labels, self.count).astype(np.float32), window)
+        return self._holding(inside & ((highest != float_labels) | (lowest != float_labels)))
 
     def _holding(self, pixels: Mask) -> npt.NDArray[np.bool_]:
         held = np.zeros(self.count, np.bool_)
@@ -198,26 +215,27 @@ class _Areas:
         return held
 
 
-def _faults_of_end(depth: Alpha, dirt: int, areas: Mask) -> AlphaFaults:
-    """Leaves out what belongs to a gradient: haze and areas whose nearest large neighbour climbs gently."""
-    shallow = (depth > 0) & (depth <= dirt)
-    large = (depth > dirt) & ~areas
-    if not large.any():  # nothing tells dirt from picture
-        return AlphaFaults(np.zeros_like(shallow), areas)
+def _find_end_defects(depth: Alpha, noise_threshold: int, areas: Mask) -> AlphaDefects:
+    """Leaves out what belongs to a gradient: halo and areas whose nearest large neighbour climbs gently."""
+    shallow = (depth > 0) & (depth <= noise_threshold)
+    large = (depth > noise_threshold) & ~areas
+    if not large.any():  # nothing tells noise from image
+        return AlphaDefects(np.zeros_like(shallow), areas)
     if not (shallow.any() or areas.any()):
-        return AlphaFaults(shallow, areas)
+        return AlphaDefects(shallow, areas)
+    # a label for each pixel of a large area: every other pixel learns which of them is nearest
     distance, labels = cv2.distanceTransformWithLabels(
         (~large).astype(np.uint8), cv2.DIST_L2, 3, labelType=cv2.DIST_LABEL_PIXEL
     )
     nearest = np.asarray(labels, np.int32)
     window = np.ones((5, 5), np.uint8)
     gentle = np.zeros(int(nearest.max()) + 1, np.bool_)
-    gentle[nearest[large]] = cv2.dilate(depth, window)[large] <= GENTLE * dirt
+    gentle[nearest[large]] = cv2.dilate(depth, window)[large] <= GENTLE_CLIMB * noise_threshold
     steep = ~gentle[nearest]
-    haze = shallow & steep
-    core = haze & (distance > TAIL_PX)  # an edge's own last pixels are no haze unless they lie in one
-    haze &= cv2.dilate(core.astype(np.uint8), window) > 0
-    return AlphaFaults(haze, areas & steep)
+    halo = shallow & steep
+    core = halo & (distance > TAIL_PX)  # an edge's own last pixels are no halo unless they lie in one
+    halo &= cv2.dilate(core.astype(np.uint8), window) > 0
+    return AlphaDefects(halo, areas & steep)
 
 
 def edge_reach(height: int, width: int) -> int:
@@ -225,17 +243,18 @@ def edge_reach(height: int, width: int) -> int:
     return max(NARROWEST_PX, round(max(height, width) * EDGE_SHARE))
 
 
-def edges_of(rgba: AnyArray, dirt: int, specks: Mask) -> Edges:
+def find_edges(rgba: AnyArray, noise_threshold: int, specks: Mask) -> Edges:
     """Collects the pixels of narrow edges, except those of specks."""
     colour, alpha = rgba[..., :3], rgba[..., 3]
     side = 2 * edge_reach(*alpha.shape) + 1
     window = np.ones((side, side), np.uint8)
-    solid = (alpha >= 255 - dirt).astype(np.uint8) * np.uint8(255)
-    partial = (alpha > dirt) & (solid == 0) & ~specks
-    at = partial & (cv2.dilate(solid, window) > 0) & (cv2.erode(alpha, window) <= dirt)
+    solid = (alpha >= 255 - noise_threshold).astype(np.uint8) * np.uint8(255)
+    partial = (alpha > noise_threshold) & (solid == 0) & ~specks
+    at = partial & (cv2.dilate(solid, window) > 0) & (cv2.erode(alpha, window) <= noise_threshold)
     dark, light = colour & solid[..., None], colour | ~solid[..., None]  # 0 and 255 where not solid
+    # sum and number of solid pixels around, of which the mean is made
     total, count = (
-        cv2.boxFilter(each, cv2.CV_32F, (side, side), normalize=False)[at] for each in (dark, solid)
+        cv2.boxFilter(values, cv2.CV_32F, (side, side), normalize=False)[at] for values in (dark, solid)
     )
     return Edges(
         at=at,
@@ -252,9 +271,12 @@ def fringe_by_colour(edges: Edges) -> dict[str, float]:
     """Measures the visible fringe on each of the nine colours, in levels; see `score`."""
     scores: dict[str, float] = {}
     for name, back in NINE_COLOURS.items():
-        shown = edges.alpha * edges.colour + (1 - edges.alpha) * back
-        above = shown - np.maximum(edges.lightest, back)
-        below = np.minimum(edges.darkest, back) - shown
+        blended = edges.alpha * edges.colour + (1 - edges.alpha) * back
+        above = blended - np.maximum(edges.lightest, back)
+        below = np.minimum(edges.darkest, back) - blended
         outside = np.maximum(np.maximum(above, below), 0).max(axis=1, initial=0)
         scores[name] = float(outside.sum()) / max(edges.partial, 1)
     return scores
+
+
+__getattr__ = renamed_attributes(__name__, Faults="Defects", DIRT="NOISE_THRESHOLD", SMALL="SPECKLE_SHARE")

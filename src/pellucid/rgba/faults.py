@@ -2,4 +2,8 @@
 
 from pellucid._deprecation import moved_module
 
-__getattr__ = moved_module(__name__, "pellucid.rgba.defects")
+__getattr__ = moved_module(
+    __name__,
+    "pellucid.rgba.defects",
+    {"Faults": "Defects", "DIRT": "NOISE_THRESHOLD", "SMALL": "SPECKLE_SHARE"},
+)

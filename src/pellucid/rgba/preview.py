@@ -1,4 +1,4 @@
-"""Pictures to look at: checkerboards behind transparency, and contact sheets. uint8 in, uint8 out."""
+"""Images to look at: checkerboards behind transparency, and contact sheets. uint8 in, uint8 out."""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
@@ -25,7 +25,7 @@ def checkerboard(height: int, width: int, *, cell_px: int = 16, released: bool =
         height: pixels.
         width: pixels.
         cell_px: side of a square.
-        released: height // 64 by width // 64 cells stretched over the picture, as the released code shows
+        released: height // 64 by width // 64 cells stretched over the image, as the released code shows
         them.
 
     Raises:
@@ -53,7 +53,7 @@ def on_checkerboard(rgba: AnyArray, *, cell_px: int = 16, released: bool = False
     """Lays an image on a checkerboard; `released` also truncates to bytes instead of rounding.
 
     Raises:
-        InputError: not a uint8 RGBA picture.
+        InputError: not a uint8 RGBA image.
     """
     height, width = check_rgba8(rgba).shape[:2]
     board = checkerboard(height, width, cell_px=cell_px, released=released)
@@ -64,7 +64,7 @@ def thumbnail(rgba: AnyArray, side: int) -> RGBA8:
     """Shrinks an image to at most `side` pixels a side, at least 1; alpha weighs colour.
 
     Raises:
-        InputError: not a uint8 RGBA picture.
+        InputError: not a uint8 RGBA image.
     """
     image = pil_image(rgba)
     image.thumbnail((side, side))
@@ -75,7 +75,7 @@ def thumbnail_jpeg(rgba: AnyArray, side: int, *, background: Colour) -> tuple[by
     """Encodes a thumbnail on a colour as JPEG, and returns it with its height and width.
 
     Raises:
-        InputError: not a uint8 RGBA picture, or no colour.
+        InputError: not a uint8 RGBA image, or no colour.
     """
     import io
 
@@ -87,7 +87,7 @@ def thumbnail_jpeg(rgba: AnyArray, side: int, *, background: Colour) -> tuple[by
 
 
 def contact_sheet(
-    pictures: Sequence[AnyArray],
+    images: Sequence[AnyArray],
     *,
     columns: int | None = None,
     labels: Sequence[str] | None = None,
@@ -97,31 +97,32 @@ def contact_sheet(
     """Lays RGBA images side by side on a checkerboard, in reading order, in cells of one size.
 
     Args:
-        pictures: uint8 (h, w, 4) each; sizes may differ.
-        columns: pictures a row; None makes the sheet about square.
+        images: uint8 (h, w, 4) each; sizes may differ.
+        columns: images a row; None makes the sheet about square.
         labels: a line of text under each; cut to the width of its cell.
         gap_px: white between cells.
         cell_px: side of a checkerboard square.
 
     Raises:
-        InputError: no pictures, a wrong one, or not one label for each.
+        InputError: no images, a wrong one, or not one label for each.
     """
-    if not pictures or (labels is not None and len(labels) != len(pictures)):
+    if not images or (labels is not None and len(labels) != len(images)):
         raise InputError(
-            f"Expected pictures and no labels or one for each, found {len(pictures)} pictures and "
+            f"Expected images and no labels or one for each, found {len(images)} images and "
             f"{'no' if labels is None else len(labels)} labels. Pass lists of one length."
         )
-    shown = [on_checkerboard(picture, cell_px=cell_px) for picture in pictures]
-    n_columns = min(columns or int(np.ceil(np.sqrt(len(shown)))), len(shown))
-    cell_height = max(picture.shape[0] for picture in shown) + (LABEL_PX if labels else 0)
-    cell_width = max(picture.shape[1] for picture in shown)
-    n_rows = -(-len(shown) // n_columns)
+    flattened = [on_checkerboard(rgb, cell_px=cell_px) for rgb in images]
+    n_columns = min(columns or int(np.ceil(np.sqrt(len(flattened)))), len(flattened))
+    cell_height = max(rgb.shape[0] for rgb in flattened) + (LABEL_PX if labels else 0)
+    cell_width = max(rgb.shape[1] for rgb in flattened)
+    # rounded up
+    n_rows = -(-len(flattened) // n_columns)
     shape = (n_rows * (cell_height + gap_px) + gap_px, n_columns * (cell_width + gap_px) + gap_px, 3)
     sheet = np.full(shape, 255, np.uint8)
-    for index, picture in enumerate(shown):
+    for index, rgb in enumerate(flattened):
         top = gap_px + index // n_columns * (cell_height + gap_px)
         left = gap_px + index % n_columns * (cell_width + gap_px)
-        sheet[top : top + picture.shape[0], left : left + picture.shape[1]] = picture
+        sheet[top : top + rgb.shape[0], left : left + rgb.shape[1]] = rgb
         if labels:
             strip = _label(labels[index], cell_width)
             sheet[top + cell_height - LABEL_PX : top + cell_height, left : left + cell_width] = strip
@@ -131,6 +132,7 @@ def contact_sheet(
 def _label(text: str, width: int) -> RGB8:
     from PIL import Image, ImageDraw, ImageFont
 
+    # Pillow's own font: no file to ship, and the same on every machine
     strip = Image.new("RGB", (width, LABEL_PX), "white")
     ImageDraw.Draw(strip).text(
         (1, 1), text.replace("\n", " "), fill="black", font=ImageFont.load_default(LABEL_PX - 4)

@@ -2,4 +2,6 @@
 
 from pellucid._deprecation import moved_module
 
-__getattr__ = moved_module(__name__, "pellucid.files.metadata")
+__getattr__ = moved_module(
+    __name__, "pellucid.files.metadata", {"Provenance": "GenerationMetadata", "Picture": "DecodedImage"}
+)

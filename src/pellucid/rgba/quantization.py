@@ -23,6 +23,7 @@ def _scaled(values: AnyArray, top: int) -> Float[np.ndarray, "..."]:
             f"Expected floats in [0, 1], found {values.dtype}. Pass integers as they are: they are "
             f"levels already."
         )
+    # clipping would make NaN black, or white, by platform
     if np.isnan(values).any():
         raise InputError(
             f"Expected numbers, found {int(np.isnan(values).sum())} NaN of {values.size}. "
@@ -67,7 +68,7 @@ def to_float(levels: AnyArray, dtype: npt.DTypeLike = np.float32) -> Float[np.nd
     Raises:
         InputError: `levels` is neither uint8 nor uint16.
     """
-    return levels.astype(dtype) / np.asarray(_top_of(levels), dtype=dtype)
+    return levels.astype(dtype) / np.asarray(_highest_level(levels), dtype=dtype)
 
 
 def narrow_to_bytes(levels: Shaped[np.ndarray, "..."]) -> UInt8[np.ndarray, "..."]:
@@ -76,13 +77,13 @@ def narrow_to_bytes(levels: Shaped[np.ndarray, "..."]) -> UInt8[np.ndarray, "...
     Raises:
         InputError: `levels` is neither uint8 nor uint16.
     """
-    if _top_of(levels) == 255:
+    if _highest_level(levels) == 255:
         return levels
     # 65535 / 255 is 257 exactly, so adding half of it before the division rounds to nearest
     return ((levels.astype(np.uint32) + 128) // 257).astype(np.uint8)
 
 
-def _top_of(levels: AnyArray) -> int:
+def _highest_level(levels: AnyArray) -> int:
     if levels.dtype.name not in ("uint8", "uint16"):
         raise InputError(
             f"Expected uint8 or uint16 levels, found {levels.dtype}. Pass floats to to_bytes or "

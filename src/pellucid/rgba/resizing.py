@@ -1,4 +1,4 @@
-"""Pictures of any size onto a canvas of another: cropped, fitted with a border, or stretched.
+"""Images of any size onto a canvas of another: cropped, fitted with a border, or stretched.
 
 Source: docs/released-format.md d.3. Enlarging may leave [0, 1] by a little, as the released code does.
 """
@@ -28,8 +28,8 @@ def on_grey(rgba: AnyArray) -> Pixels:
     Args:
         rgba: straight, uint8 or floats in [0, 1], (h, w, 4).
     """
-    picture = to_float(rgba) if rgba.dtype == np.uint8 else rgba
-    return (0.5 + (picture[..., :3] - 0.5) * picture[..., 3:]).astype(np.float32)
+    values = to_float(rgba) if rgba.dtype == np.uint8 else rgba
+    return (0.5 + (values[..., :3] - 0.5) * values[..., 3:]).astype(np.float32)
 
 
 def fit_pixels(pixels: Pixels, height: int, width: int, fit: str, *, border: float | None = None) -> Pixels:
@@ -41,7 +41,7 @@ def fit_pixels(pixels: Pixels, height: int, width: int, fit: str, *, border: flo
         width: of the result, px.
         fit: "crop" covers the canvas and cuts what is over; "fit" shows all, with a border; "stretch"
             keeps no proportions.
-        border: value of the border of "fit"; None takes the median of the picture's outermost pixels.
+        border: value of the border of "fit"; None takes the median of the image's outermost pixels.
 
     Raises:
         InputError: another `fit`.
@@ -53,6 +53,7 @@ def fit_pixels(pixels: Pixels, height: int, width: int, fit: str, *, border: flo
         return _resized(pixels, height, width)
     ratios = height / pixels.shape[0], width / pixels.shape[1]
     scale = max(ratios) if fit == "crop" else min(ratios)
+    # at least one pixel: a line must not vanish
     rows, columns = (max(round(side * scale), 1) for side in pixels.shape[:2])
     scaled = _resized(pixels, rows, columns)
     if fit == "crop":
@@ -87,14 +88,14 @@ def _resized(pixels: Pixels, height: int, width: int) -> Pixels:
         return pixels
     shrinks = height * width < pixels.shape[0] * pixels.shape[1]
     # area averaging does not alias when it shrinks; Lanczos keeps edges sharp when it enlarges
-    how = cv2.INTER_AREA if shrinks else cv2.INTER_LANCZOS4
-    resized = np.asarray(cv2.resize(pixels, (width, height), interpolation=how), np.float32)
+    interpolation = cv2.INTER_AREA if shrinks else cv2.INTER_LANCZOS4
+    resized = np.asarray(cv2.resize(pixels, (width, height), interpolation=interpolation), np.float32)
     # cv2 drops the axis of a single channel
     return resized.reshape(height, width, pixels.shape[2])
 
 
 def resize_rgba(rgba: AnyArray, height: int, width: int) -> AnyArray:
-    """Shrinks or grows a straight RGBA picture without dark or coloured fringes.
+    """Shrinks or grows a straight RGBA image without dark or coloured fringes.
 
     Args:
         rgba: uint8 (h, w, 4).
@@ -109,6 +110,7 @@ def resize_rgba(rgba: AnyArray, height: int, width: int) -> AnyArray:
     values = rgba.astype(np.float32)
     values[..., :3] *= values[..., 3:] / 255
     shrinks = height * width < rgba.shape[0] * rgba.shape[1]
+    # Lanczos keeps edges sharp when it enlarges, but aliases when it shrinks
     values = cv2.resize(
         values, (width, height), interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_LANCZOS4
     )

@@ -9,6 +9,7 @@ from types import ModuleType
 
 from pellucid.rgba.types import P, is_tensor
 
+# The standard's own roundings: its two branches meet within 1e-7.
 ENCODED_KNEE = 0.04045
 LINEAR_KNEE = 0.0031308
 SLOPE = 12.92

@@ -1,7 +1,7 @@
 """Names for the arrays that cross our borders.
 
-Pictures are straight (colour not multiplied by alpha), alpha last, sRGB-encoded, sized (height, width).
-Functions that take a picture from a user are annotated `AnyArray` and check it themselves, so that a wrong
+Images are straight (colour not multiplied by alpha), alpha last, sRGB-encoded, sized (height, width).
+Functions that take an image from a user are annotated `AnyArray` and check it themselves, so that a wrong
 one gets a message; what they return carries its shape in its type. Torch is never imported here: its types
 are spelled with strings where they are needed.
 """
@@ -17,13 +17,13 @@ from pellucid.errors import InputError
 
 AnyArray = npt.NDArray[Any]
 RGBA8 = UInt8[np.ndarray, "h w 4"]
-"""The picture of every file, scene and result."""
+"""The image of every file, scene and result."""
 RGB8 = UInt8[np.ndarray, "h w 3"]
 RGBAFloat = Float[np.ndarray, "h w 4"]
 RGBFloat32 = Float32[np.ndarray, "h w 3"]
 
 P = TypeVar("P")
-"""A picture, numpy array or torch tensor; out comes what went in."""
+"""An image, numpy array or torch tensor; out comes what went in."""
 
 
 def is_tensor(value: object) -> bool:
@@ -33,8 +33,8 @@ def is_tensor(value: object) -> bool:
     return torch is not None and isinstance(value, torch.Tensor)
 
 
-def check_rgba8(rgba: AnyArray, what: str = "the picture") -> RGBA8:
-    """Returns `rgba` if it is a uint8 (h, w, 4) picture of at least one pixel.
+def check_rgba8(rgba: AnyArray, what: str = "the image") -> RGBA8:
+    """Returns `rgba` if it is a uint8 (h, w, 4) image of at least one pixel.
 
     Raises:
         InputError: any other dtype or shape.

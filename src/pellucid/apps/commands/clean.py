@@ -14,7 +14,8 @@ from pellucid.apps.sections import SectionedCommand, option
 @option("Output", "-o", "--output", type=PATH, help="File to write.  [default: IMAGE's name, -clean]")
 @option(
     "Alpha",
-    "--dirt",
+    "--noise-threshold",
+    formerly=["--dirt"],
     type=int,
     default=8,
     show_default=True,
@@ -22,7 +23,8 @@ from pellucid.apps.sections import SectionedCommand, option
 )
 @option(
     "Alpha",
-    "--small",
+    "--speckle-share",
+    formerly=["--small"],
     type=float,
     default=1e-4,
     show_default=True,
@@ -47,8 +49,8 @@ from pellucid.apps.sections import SectionedCommand, option
 def clean_command(
     image: Path,
     output: Path | None,
-    dirt: int,
-    small: float,
+    noise_threshold: int,
+    speckle_share: float,
     foreground: str,
     background: str | None,
     as_json: bool,
@@ -60,7 +62,12 @@ def clean_command(
 
     target = output or default_path(image)
     check_target(target)
-    chosen = Cleaning(dirt=dirt, small=small, foreground=foreground, background=background)
+    chosen = Cleaning(
+        noise_threshold=noise_threshold,
+        speckle_share=speckle_share,
+        foreground=foreground,
+        background=background,
+    )
     scene, scores = clean_scene(Scene.open(image), chosen)
     scene.save(target)
     facts = {"path": str(target), "height": scene.height, "width": scene.width}

@@ -67,7 +67,7 @@ def decode_command(
     from safetensors import SafetensorError, safe_open
 
     from pellucid.errors import FileError
-    from pellucid.files.images import write_picture
+    from pellucid.files.images import write_image
     from pellucid.pipelines.arguments import check_passes
     from pellucid.scene.cleanup import clean_scenes
     from pellucid.scene.scene import Scene
@@ -88,6 +88,6 @@ def decode_command(
     pipe = choice.load(metadata.get("model", "mini"))  # another model would read noise in it
     rgba = pipe.decode(tensor.to(pipe.model.stock.device), passes=passes, crop=crop)
     (scene,), scores = clean_scenes([Scene.of(rgba)], wanted=clean)
-    write_picture(scene.layers[0].image, target)
+    write_image(scene.layers[0].image, target)
     facts = {"path": str(target), "height": rgba.shape[0], "width": rgba.shape[1], **dict(*scores)}
     click.echo(json.dumps(facts, ensure_ascii=False) if as_json else target)

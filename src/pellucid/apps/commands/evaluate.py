@@ -244,9 +244,9 @@ def _write_sheet(sheet: "AnyArray", path: Path) -> None:
     """Writes uint8 (h, w, 3) as an opaque image."""
     import numpy as np
 
-    from pellucid.files.images import write_picture
+    from pellucid.files.images import write_image
 
-    write_picture(np.dstack([sheet, np.full_like(sheet[..., 0], 255)]), path)
+    write_image(np.dstack([sheet, np.full_like(sheet[..., 0], 255)]), path)
 
 
 def _report(

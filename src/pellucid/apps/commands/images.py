@@ -103,14 +103,14 @@ def pad_command(image: Path, output: Path | None, truncate: bool, as_json: bool)
     """Extend the colour of IMAGE under its transparent pixels; the result is opaque."""
     import numpy as np
 
-    from pellucid.files.images import read_picture
+    from pellucid.files.images import read_image
     from pellucid.rgba.padding import pad_rgb
     from pellucid.rgba.quantization import to_bytes
     from pellucid.scene.scene import Scene
 
     target = output or image.with_name(f"{image.stem}-padded.png")
     check_target(target)
-    source = read_picture(image)
+    source = read_image(image)
     rgb = to_bytes(pad_rgb(source.rgba), truncate=truncate)
     opaque = np.dstack([rgb, np.full_like(rgb[..., 0], 255)])
     Scene.of(opaque, name=image.stem, provenance=source.provenance).save(target)
@@ -133,7 +133,7 @@ def composite_command(
 ) -> None:
     """Lay IMAGES over one another, bottom first, from the top left; .psd, .ora, .tiff keep layers."""
     from pellucid.files.extensions import LAYERED, TIFF_ENDINGS
-    from pellucid.files.images import read_rgba, write_picture
+    from pellucid.files.images import read_rgba, write_image
     from pellucid.scene.layer import Layer
     from pellucid.scene.scene import Scene
 
@@ -151,7 +151,7 @@ def composite_command(
     if layered:
         scene.save(target)
     else:
-        write_picture(scene.composite(background, linear=linear), target)
+        write_image(scene.composite(background, linear=linear), target)
     _report(as_json, target, height=height, width=width, layers=len(layers))
 
 

@@ -254,10 +254,10 @@ def check_target(target: Path, *, image: bool = True) -> None:
     """
     from pellucid.errors import FileError
     from pellucid.files.extensions import LAYERED
-    from pellucid.files.images import format_of
+    from pellucid.files.images import format_for
 
     if image and target.suffix.lower() not in LAYERED:
-        format_of(target)
+        format_for(target)
     try:
         is_folder = target.is_dir()
     except OSError as error:
