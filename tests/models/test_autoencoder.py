@@ -39,7 +39,7 @@ def tiny(convention: str = "embedded", channels: int = 4) -> RGBAAutoencoder:
     return RGBAAutoencoder(vae, encoder, decoder, convention=convention).requires_grad_(False)
 
 
-def picture(height: int = 24, width: int = 40) -> np.ndarray:
+def image(height: int = 24, width: int = 40) -> np.ndarray:
     return np.random.default_rng(0).integers(0, 256, (height, width, 4), np.uint8)
 
 
@@ -88,7 +88,7 @@ def test_released_augmented_decoding() -> None:
 
 
 @pytest.mark.slow
-def test_released_pictures_from_latents() -> None:
+def test_released_images_from_latents() -> None:
     golden = Golden("tvae_decoder")
     codec = RGBAAutoencoder(vae_of(golden), None, golden.fill(AlphaDecoder()), convention="cli")
     scaled = codec.to_scaled(golden["latent_1tile"])
@@ -130,14 +130,14 @@ def test_tiles_blend_without_a_seam() -> None:
 
 
 def test_any_size_comes_back_at_its_size() -> None:
-    codec, rgba = tiny(), picture(21, 43)
+    codec, rgba = tiny(), image(21, 43)
     latent = codec.encode_image(rgba)
     assert latent.shape == (1, 4, 3, 6)
     assert codec.decode_image(latent, height=21, width=43, passes=2).shape == rgba.shape
 
 
 def test_former_names_work_and_say_the_present_ones() -> None:
-    codec, rgba = tiny(), picture(8, 8)
+    codec, rgba = tiny(), image(8, 8)
     with pytest.warns(DeprecationWarning, match="encode_image"):
         latent = codec.encode_picture(rgba)
     assert torch.equal(latent, codec.encode_image(rgba))
@@ -148,7 +148,7 @@ def test_former_names_work_and_say_the_present_ones() -> None:
 
 def test_sixteen_channels_and_a_shift() -> None:
     codec = tiny(channels=16)
-    latent = codec.encode_image(picture())
+    latent = codec.encode_image(image())
     assert latent.shape == (1, 16, 3, 5)
     close(codec.to_scaled(codec.to_raw(latent)), latent, 1e-5)
 
@@ -167,7 +167,7 @@ def test_additive_offset_is_in_scaled_units() -> None:
     close(codec.encode(rgba) - codec.encode(rgba, use_offset=False), offset, 1e-5)
 
 
-def test_a_picture_does_not_depend_on_its_batch() -> None:
+def test_a_image_does_not_depend_on_its_batch() -> None:
     codec, latents = tiny(), torch.randn(2, 4, 2, 3)
     both = codec.decode_alpha(torch.full((2, 3, 16, 24), 0.5), latents, passes=4)
     alone = codec.decode_alpha(torch.full((1, 3, 16, 24), 0.5), latents[1:], passes=4)

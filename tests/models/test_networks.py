@@ -52,7 +52,7 @@ def test_bands_of_any_height_give_the_numbers_of_training(
     close(found, wanted, NETWORK * max(1.0, wanted.abs().max().item()))
 
 
-def test_sums_of_a_large_picture_far_from_zero_are_exact() -> None:
+def test_sums_of_a_large_image_far_from_zero_are_exact() -> None:
     norm, conv = torch.nn.GroupNorm(4, 32, 1e-5), torch.nn.Conv2d(32, 1, 3, padding=1)
     x = torch.randn(1, 32, 256, 256) + 3
     with torch.no_grad():

@@ -1,4 +1,4 @@
-"""The decoder of latent transparency: picture and adjusted latent to colour and alpha."""
+"""The decoder of latent transparency: image and adjusted latent to colour and alpha."""
 
 from collections.abc import Sequence
 
@@ -14,7 +14,7 @@ from pellucid.models.blocks import EPS, DownBlock, MidBlock, UpBlock, norm_silu_
 
 
 class AlphaDecoder(ModelMixin, ConfigMixin):
-    """UNet that reads colour and alpha out of a decoded picture and its latent.
+    """UNet that reads colour and alpha out of a decoded image and its latent.
 
     The default arguments are the released network of 104,104,804 parameters, tensor names included.
     Source: paper section 3.1; docs/released-format.md b.2.
@@ -48,8 +48,8 @@ class AlphaDecoder(ModelMixin, ConfigMixin):
             norm_num_groups: groups of every norm; must divide every width.
             fold: pixel-unshuffle (space-to-depth) factor: squares of this side become channels first, which
                 saves work at full size.
-            background: grey in [0, 1] that the VAE's pictures lie on, if always the same: colour is then
-                what the picture shows without that grey, and the network's own only where alpha is low.
+            background: grey in [0, 1] that the VAE's images lie on, if always the same: colour is then
+                what the image shows without that grey, and the network's own only where alpha is low.
             detail_width: channels of three more convolutions at twice the resolution of the folded pixels,
                 which correct edges that a wide fold blurs; 0 has none. Needs an even `fold`.
         """
@@ -81,6 +81,7 @@ class AlphaDecoder(ModelMixin, ConfigMixin):
         self.mid_block = MidBlock(inner, groups=groups, head_dim=head_dim(levels - 1))
         self.up_blocks = nn.ModuleList()
         for level in reversed(range(levels)):
+            # as `forward` pops them: the last skip first
             popped = [skips.pop() for _ in range(layers_per_block + 1)]
             self.up_blocks.append(
                 UpBlock(
@@ -101,7 +102,7 @@ class AlphaDecoder(ModelMixin, ConfigMixin):
         """Predicts straight colour and alpha, not clipped.
 
         Args:
-            rgb: decoded picture in [0, 1]; height and width divide by `multiple`.
+            rgb: decoded image in [0, 1]; height and width divide by `multiple`.
             latent: adjusted latent, `pixels_per_latent` times smaller.
 
         Returns:
@@ -129,19 +130,20 @@ class AlphaDecoder(ModelMixin, ConfigMixin):
         return rgba if self.background is None else unmixed(rgba, rgb, self.background)
 
     def _read_out(self, x: Tensor, rgb: Tensor) -> Tensor:
-        """Features to alpha, red, green, blue of every pixel."""
+        """Converts features to alpha, red, green, blue of every pixel."""
         if self.detail is None:
             x = norm_silu_conv(x, self.conv_norm_out, self.conv_out)
             return F.pixel_shuffle(x, self.fold) if self.fold > 1 else x
         x = F.silu(self.conv_norm_out(x))
+        # shuffled back and folded again: a fold by 4 puts pixels into other channels than two folds by 2
         coarse = F.pixel_unshuffle(F.pixel_shuffle(self.conv_out(x), self.fold), self.fold // 2)
-        picture = F.pixel_unshuffle(rgb, self.fold // 2).to(coarse)
-        fine = coarse + self.detail(torch.cat([coarse, F.pixel_shuffle(x, 2), picture], dim=1))
+        image = F.pixel_unshuffle(rgb, self.fold // 2).to(coarse)
+        fine = coarse + self.detail(torch.cat([coarse, F.pixel_shuffle(x, 2), image], dim=1))
         return F.pixel_shuffle(fine, self.fold // 2)
 
 
 def _detail(inner: int, fold: int, width: int) -> nn.Sequential:
-    """Correction of the coarse prediction, 0 before training."""
+    """Builds the correction of the coarse prediction, 0 before training."""
     if fold % 2 or inner % 4:
         raise InputError(
             f"detail_width needs an even fold and widths in fours, found {fold} and {inner}. Set it to 0."
@@ -163,6 +165,6 @@ def unmixed(
     division would amplify errors.
     """
     alpha = rgba[:, 3:].detach()  # or an error of colour would be mended by a wrong alpha
-    seen = ((rgb - background * (1 - alpha)) / alpha.clamp_min(0.1)).to(rgba)
+    visible_colour = ((rgb - background * (1 - alpha)) / alpha.clamp_min(0.1)).to(rgba)
     share = ((alpha - 0.1) / 0.2).clamp(0, 1)
-    return torch.cat([torch.lerp(rgba[:, :3], seen, share), rgba[:, 3:]], dim=1)
+    return torch.cat([torch.lerp(rgba[:, :3], visible_colour, share), rgba[:, 3:]], dim=1)

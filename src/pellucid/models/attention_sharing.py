@@ -64,6 +64,7 @@ class LoRALinear(nn.Module):
 
     def forward(self, x: Tensor, base: nn.Module) -> Tensor:
         """Applies `base` and the difference to `x`; merges them first if that is cheaper."""
+        # per rank, n tokens cost n (inner + outer) multiplications, and merging costs inner * outer
         inner, outer = self.down.in_features, self.up.out_features
         if not _is_matrix(base) or x[..., 0].numel() * (inner + outer) < inner * outer:
             return base(x) + self.up(self.down(x.to(self.down.weight))).to(x)
@@ -146,16 +147,18 @@ class AttentionSharingUnit(nn.Module):
         unconditional = state.unconditional_rows(rows, tokens)[:, None, None]
         mixed = torch.empty_like(tokens)
         for frame in range(self.frames):
-            rows_of = slice(frame, None, self.frames)
-            x = self._controlled(tokens[rows_of], frame, state)
-            text = None if context is None else context[rows_of]
+            frame_rows = slice(frame, None, self.frames)
+            x = self._controlled(tokens[frame_rows], frame, state)
+            text = None if context is None else context[frame_rows]
             override = state.prompt_overrides[frame] if frame < len(state.prompt_overrides) else None
             if text is not None and override is not None:
-                own = unconditional[rows_of]
-                text = override.to(text) * (1 - own) + text * own
-            shown = [each[rows_of] for each in images.states] if images else []
-            also = images and partial(images.attention, shown)
-            mixed[rows_of] = x + self._attention(x, base, x if text is None else text, frame, also)
+                keeps_text = unconditional[frame_rows]
+                text = override.to(text) * (1 - keeps_text) + text * keeps_text
+            image_states = [states[frame_rows] for states in images.states] if images else []
+            image_attention = images and partial(images.attention, image_states)
+            context_tokens = x if text is None else text
+            mixed[frame_rows] = x + self._attention(x, base, context_tokens, frame, image_attention)
+        # `mixed` holds the tokens, which the block adds once more: a processor returns the change alone
         return mixed + self._across_frames(mixed) - tokens
 
     def _controlled(self, x: Tensor, frame: int, state: SharingState) -> Tensor:
@@ -181,14 +184,14 @@ class AttentionSharingUnit(nn.Module):
         base: Any,  # noqa: ANN401 - the replaced attention
         context: Tensor,
         frame: int,
-        also: Callable[[Tensor, int], Tensor] | None,
+        image_attention: Callable[[Tensor, int], Tensor] | None,
     ) -> Tensor:
         q = self.to_q_lora[frame](x, base.to_q)
         k = self.to_k_lora[frame](context, base.to_k)
         v = self.to_v_lora[frame](context, base.to_v)
         mixed = attend(q, k, v, self.heads)
-        if also is not None:
-            mixed = mixed + also(q, self.heads)
+        if image_attention is not None:
+            mixed = mixed + image_attention(q, self.heads)
         return self.to_out_lora[frame](mixed, base.to_out[0])
 
     def _across_frames(self, mixed: Tensor) -> Tensor:
@@ -196,6 +199,7 @@ class AttentionSharingUnit(nn.Module):
         x = self.temporal_i(self.temporal_n(mixed))
         if self.frames == 1:  # the softmax over one frame is 1, so queries and keys do not matter
             return self.temporal_o(self.temporal_v(x))
+        # each position attends to the same position in the other frames, and to no other
         x = x.view(-1, self.frames, n, width).transpose(1, 2).reshape(-1, self.frames, width)
         x = self.temporal_o(attend(self.temporal_q(x), self.temporal_k(x), self.temporal_v(x), self.heads))
         return x.view(-1, n, self.frames, width).transpose(1, 2).reshape(rows, n, width)
@@ -220,8 +224,10 @@ class ImagePrompts:
     def attention(self, states: Sequence[Tensor], q: Tensor, heads: int) -> Tensor:
         """Computes attention of queries "b n d" to the rows' images, scaled and summed."""
         total = torch.zeros_like(q)
-        each = zip(states, self.processor.to_k_ip, self.processor.to_v_ip, self.processor.scale, strict=True)
-        for state, to_k, to_v, scale in each:
+        adapters = zip(
+            states, self.processor.to_k_ip, self.processor.to_v_ip, self.processor.scale, strict=True
+        )
+        for state, to_k, to_v, scale in adapters:
             tokens = state.flatten(1, 2)
             total = total + scale * attend(q, to_k(tokens), to_v(tokens), heads)
         return total
@@ -328,6 +334,7 @@ class AttentionSharing(ModelMixin, ConfigMixin):
                 "Expected a UNet whose attentions can be shared, found a model without. "
                 "Take Stable Diffusion 1.5 or XL."
             )
+        # of the layer itself, which PEFT may have wrapped: wrappers pass this attribute on
         sizes = [(module.to_q.in_features, module.to_k.in_features) for module in attentions]  # pyright: ignore
         return cls(sizes, frames, rank, [module.heads for module in attentions], control)
 
@@ -350,6 +357,7 @@ class AttentionSharing(ModelMixin, ConfigMixin):
     def attach(self, unet: nn.Module) -> dict[str, object]:
         """Puts the units in place of the UNet's attentions; returns what was there, for `detach`."""
         units = list(self.units_for(unet))
+        # all looked up before the first is replaced, so that an error leaves the UNet as it was
         previous = {name: stock_processor(module.processor) for name, module, _ in units}
         for name, module, unit in units:
             module.set_processor(SharingProcessor(unit, self.state, previous[name]))  # pyright: ignore[reportArgumentType]
@@ -364,9 +372,9 @@ class AttentionSharing(ModelMixin, ConfigMixin):
 
     def is_attached(self, unet: nn.Module) -> bool:
         """Tells whether every attention of the UNet runs a unit of this one."""
-        own = set(self.layers)
+        units = set(self.layers)
         return all(
-            isinstance(module.processor, SharingProcessor) and module.processor.unit in own
+            isinstance(module.processor, SharingProcessor) and module.processor.unit in units
             for _, module in attention_modules(unet)
         )
 

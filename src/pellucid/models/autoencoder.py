@@ -36,11 +36,14 @@ class Convention:
     latent_input: Literal["raw", "scaled"] = "raw"
     """Which latent the alpha decoder reads."""
     background: float = 0.5
-    """Grey behind the picture that the VAE encodes, in [0, 1]."""
+    """Grey behind the image that the VAE encodes, in [0, 1]."""
     vae_colour: Literal["straight", "padded"] = "straight"
     """Which colour is laid on that grey; "padded" means `extend_colour`'s, for the offset too."""
 
 
+# The released networks exist twice, with other arithmetic around them: "cli" is that of the authors' program
+# on diffusers (LayerDiffuse_DiffusersCLI), "forge" that of their extension for the Forge web interface, and
+# "embedded" is ours, which `pellucid train autoencoder` writes.
 CONVENTIONS = {
     "cli": Convention(offset="posterior_std", offset_multiplier=300.0, latent_input="raw"),
     "forge": Convention(offset="posterior_std", latent_input="scaled", background=127 / 255),
@@ -101,11 +104,11 @@ class RGBAAutoencoder(nn.Module):
 
     @property
     def device(self) -> torch.device:
-        """Where the VAE computes: its parameters' device, or the one that offloading brings it to."""
+        """Returns where the VAE computes: its parameters' device, or the one that offloading brings it to."""
         for module in self.vae.modules():
             hook = getattr(module, "_hf_hook", None)
-            for each in getattr(hook, "hooks", (hook,)):  # accelerate chains them where it has several
-                if (device := getattr(each, "execution_device", None)) is not None:
+            for part in getattr(hook, "hooks", (hook,)):  # accelerate chains them where it has several
+                if (device := getattr(part, "execution_device", None)) is not None:
                     return torch.device(device)
         return self.vae.device  # pyright: ignore - diffusers' own knows of group offloading
 
@@ -124,6 +127,7 @@ class RGBAAutoencoder(nn.Module):
         rgb, alpha = rgba[:, :3], rgba[:, 3:]
         if self.convention.vae_colour == "padded" and padded_rgb is not None:
             rgb = padded_rgb
+        # the same as below for 0.5, with a rounding less
         if self.convention.background == 0.5:
             return (2 * rgb - 1) * alpha
         return 2 * (rgb * alpha + self.convention.background * (1 - alpha)) - 1
@@ -186,7 +190,7 @@ class RGBAAutoencoder(nn.Module):
             latent: adjusted latent.
             scaled: whether it is in the units of diffusion models.
             passes: orientations of the median: 8 as released; 1, 2 or 4 are faster.
-            tile: side in pixels of the tiles that large pictures are cut into; None never cuts.
+            tile: side in pixels of the tiles that large images are cut into; None never cuts.
             overlap: pixels over which neighbouring tiles are blended.
         """
         raw = self.to_raw(latent) if scaled else latent
@@ -199,8 +203,8 @@ class RGBAAutoencoder(nn.Module):
     ) -> Float[Tensor, "b 3 h w"]:
         """Decodes a latent with the frozen VAE alone: RGB in [0, 1]."""
         raw = (self.to_raw(latent) if scaled else latent)[:, : self.vae.config.latent_channels]  # pyright: ignore
-        picture = self.vae.decode(raw.to(self.device, self.vae.dtype)).sample  # pyright: ignore
-        return (picture * 0.5 + 0.5).clamp(0, 1)
+        image = self.vae.decode(raw.to(self.device, self.vae.dtype)).sample  # pyright: ignore
+        return (image * 0.5 + 0.5).clamp(0, 1)
 
     @torch.no_grad()
     def encode_opaque(self, rgb: Float[Tensor, "b 3 h w"]) -> Float[Tensor, "b c h2 w2"]:
@@ -245,6 +249,7 @@ class RGBAAutoencoder(nn.Module):
             colour = pad_rgb(rgba)
         padded = torch.from_numpy(np.ascontiguousarray(colour)).permute(2, 0, 1)[None]
         straight = torch.from_numpy(rgba.astype(np.float32) / 255).permute(2, 0, 1)[None]
+        # the VAE's precision for all of it: its posterior and the offset are added
         like = {"device": self.device, "dtype": self.vae.dtype}
         return self.encode(straight.to(**like), padded.to(**like), use_offset=use_offset)  # pyright: ignore
 
@@ -266,7 +271,7 @@ class RGBAAutoencoder(nn.Module):
             height: rows to keep from the top; None keeps all. Undoes the extension of `encode`.
             width: columns to keep from the left.
             passes: orientations of the median.
-            tile: side in pixels of the tiles that large pictures are cut into.
+            tile: side in pixels of the tiles that large images are cut into.
             exact: truncates to bytes as the released code does, instead of rounding.
         """
         from pellucid.rgba.quantization import to_bytes
@@ -306,6 +311,7 @@ class RGBAAutoencoder(nn.Module):
 
     def _whole(self, x: Tensor) -> Tensor:
         below, right = (-side % self.pixels_per_latent for side in x.shape[-2:])
+        # by its edge and not by black, which would show in the latents of the last row
         return F.pad(x, (0, right, 0, below), mode="replicate") if below or right else x
 
 

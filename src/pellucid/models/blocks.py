@@ -25,8 +25,8 @@ def norm_silu_conv(x: Float[Tensor, "b c h w"], norm: nn.GroupNorm, conv: nn.Con
 
 def _whole(parts: list[Tensor], norm: nn.GroupNorm, conv: nn.Conv2d) -> Tensor:
     y = bands.empty(parts[0], conv.out_channels)
-    for rows, found in bands.norm_silu_conv(parts, norm, conv):
-        y[:, :, rows] = found
+    for rows, band in bands.norm_silu_conv(parts, norm, conv):
+        y[:, :, rows] = band
     return y
 
 
@@ -56,13 +56,13 @@ class ResBlock(nn.Module):
         y = _whole(parts, self.norm1, self.conv1)
         spare = len(parts) > 1 and parts[-1].shape == y.shape  # a skip off the list: nobody else reads it
         out = parts[-1] if spare else bands.empty(y, y.shape[1])
-        for rows, found in bands.norm_silu_conv([y], self.norm2, self.conv2):
+        for rows, band in bands.norm_silu_conv([y], self.norm2, self.conv2):
             here = [part[:, :, rows] for part in parts]
             if self.conv_shortcut is not None:
                 skip = bands.concat_conv(here, self.conv_shortcut)
             else:
                 skip = torch.cat(here, dim=1) if len(here) > 1 else here[0]
-            torch.add(found, skip, out=out[:, :, rows])
+            torch.add(band, skip, out=out[:, :, rows])
         return out
 
 

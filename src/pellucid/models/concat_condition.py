@@ -46,14 +46,15 @@ class ConcatCondition:
         wanted = channels - x.shape[1]
         if wanted == 0:  # the plain UNet, while an adapter is disabled
             return None
-        scenes, given = self.latents.shape[:2]
-        if wanted != given or x.shape[2:] != self.latents.shape[2:] or x.shape[0] % scenes:
+        scenes, available = self.latents.shape[:2]
+        if wanted != available or x.shape[2:] != self.latents.shape[2:] or x.shape[0] % scenes:
             raise InputError(
                 f"Expected conditions of {wanted} channels for {tuple(x.shape)}, found "
                 f"{tuple(self.latents.shape)}. Encode them at the size of the result, a scene each."
             )
-        shown = self.latents.to(x).repeat(x.shape[0] // scenes, 1, 1, 1)
-        return torch.cat([x, shown], dim=1)
+        # guidance stacks whole batches, so all scenes are repeated one after the other
+        condition = self.latents.to(x).repeat(x.shape[0] // scenes, 1, 1, 1)
+        return torch.cat([x, condition], dim=1)
 
 
 def _input_channels(unet: nn.Module) -> int:

@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 
 class PatchDiscriminator(ModelMixin, ConfigMixin):
-    """Five convolutions that score overlapping patches of a transparent picture.
+    """Five convolutions that score overlapping patches of a transparent image.
 
     Source: paper section 3.1 and appendix (a 5-layer patch discriminator).
     """
@@ -20,8 +20,8 @@ class PatchDiscriminator(ModelMixin, ConfigMixin):
 
         Args:
             width: channels of the first layer; later layers have 2, 4 and 8 times as many.
-            in_channels: channels of the picture.
-            norm_num_groups: groups of the norms; a group norm treats each picture by itself.
+            in_channels: channels of the image.
+            norm_num_groups: groups of the norms; a group norm treats each image by itself.
         """
         super().__init__()
         layers: list[nn.Module] = [nn.Conv2d(in_channels, width, 4, stride=2, padding=1), nn.LeakyReLU(0.2)]

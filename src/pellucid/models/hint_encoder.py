@@ -38,6 +38,7 @@ class HintEncoder(nn.Module):
         Args:
             image: in [-1, 1], over mid grey.
         """
+        # an attention knows how many tokens it has, not at which level it lies
         features: dict[int, Tensor] = {}
         x = image
         for i in range(4):

@@ -1,6 +1,6 @@
 """The embedded model's VAE: convolutions begin where pixels are folded into channels, as suits a CPU.
 
-Pictures are RGB in [-1, 1]; latents are raw (multiply by `config.scaling_factor` before diffusion).
+Images are RGB in [-1, 1]; latents are raw (multiply by `config.scaling_factor` before diffusion).
 """
 
 from collections.abc import Sequence
@@ -37,18 +37,18 @@ def _level(width: int, blocks: int) -> list[nn.Module]:
 
 
 class MiniVAE(ModelMixin, ConfigMixin):
-    """Picture <-> latent, 2**(levels - 1) pixels a latent.
+    """Encodes images to latents and back, 2**(levels - 1) pixels a latent.
 
     Args:
-        block_out_channels: channels at 1, 1/2, 1/4 … of the picture's size. Levels below `folded_levels` are
+        block_out_channels: channels at 1, 1/2, 1/4 … of the image's size. Levels below `folded_levels` are
             only folded pixels, so theirs must be 3 · 4**level.
         folded_levels: how many halvings are pixel-unshuffle, without convolutions.
         layers_per_block: residual blocks at each level that has convolutions.
         latent_channels: channels of a latent.
-        scaling_factor: 1 / standard deviation of the training pictures' latents.
+        scaling_factor: 1 / standard deviation of the training images' latents.
         sample_size: height and width it was trained at, px.
         in_channels: 3, or 4 with alpha; folded levels then hold a third more than `block_out_channels` says.
-        out_channels: the same of the picture that comes back.
+        out_channels: the same of the image that comes back.
     """
 
     @register_to_config
@@ -80,6 +80,7 @@ class MiniVAE(ModelMixin, ConfigMixin):
         decoder += _level(widths[-1], layers_per_block)
         for narrow, wide in pairwise(widths):
             encoder += [nn.PixelUnshuffle(2), nn.Conv2d(4 * narrow, wide, 1), *_level(wide, layers_per_block)]
+        # neighbours from the widest on; the narrowest is the last one's partner, hence one list is shorter
         for wide, narrow in zip(widths[::-1], widths[-2::-1], strict=False):
             decoder += [nn.Conv2d(wide, 4 * narrow, 1), nn.PixelShuffle(2), *_level(narrow, layers_per_block)]
         tail = [
@@ -94,6 +95,7 @@ class MiniVAE(ModelMixin, ConfigMixin):
         ]
         self.encoder = nn.Sequential(*encoder, *tail)
         self.decoder = nn.Sequential(*decoder, *head)
+        # of the whole code, so that the linear share and the networks meet in one latent
         patch = self.fold * 2 ** (len(widths) - 1)
         self.patch_in = nn.Conv2d(
             in_channels, latent_channels, patch, stride=patch
@@ -102,7 +104,7 @@ class MiniVAE(ModelMixin, ConfigMixin):
 
     @property
     def pixels_per_latent(self) -> int:
-        """Pixels along one side of a latent's cell."""
+        """Returns the pixels along one side of a latent's cell."""
         return self.patch_in.kernel_size[0]
 
     def encode(
@@ -119,8 +121,8 @@ class MiniVAE(ModelMixin, ConfigMixin):
         self, z: Float[Tensor, "b c h w"], return_dict: bool = True, generator: torch.Generator | None = None
     ) -> DecoderOutput | tuple[Tensor]:
         """Decodes raw latents to images, about [-1, 1]; `generator` is there because pipelines pass it."""
-        picture = functional.pixel_shuffle(self.decoder(z), self.fold) + self.patch_out(z)
-        return DecoderOutput(sample=picture) if return_dict else (picture,)
+        image = functional.pixel_shuffle(self.decoder(z), self.fold) + self.patch_out(z)
+        return DecoderOutput(sample=image) if return_dict else (image,)
 
     def forward(self, sample: Float[Tensor, "b k h w"]) -> Float[Tensor, "b k2 h w"]:
         latents = self.encode(sample).latent_dist.mode()  # type: ignore[union-attr]

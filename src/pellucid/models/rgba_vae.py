@@ -22,10 +22,12 @@ def inflated(vae: Any) -> Any:  # noqa: ANN401 - MiniVAE or any AutoencoderKL
     """
     config = {name: value for name, value in vae.config.items() if not name.startswith("_")}
     grown = type(vae).from_config({**config, "in_channels": 4, "out_channels": 4}).to(vae.device)
-    known = vae.state_dict()
+    original = vae.state_dict()
     for name, value in grown.state_dict().items():
-        value.zero_()[tuple(slice(length) for length in known[name].shape)] = known[name]
+        # a three-channel weight is the corner of the four-channel one
+        value.zero_()[tuple(slice(length) for length in original[name].shape)] = original[name]
     last = grown.patch_out if isinstance(grown, MiniVAE) else grown.decoder.conv_out
+    # 1 in [-1, 1] is opaque
     last.bias[3] = 1.0  # pyright: ignore[reportOptionalSubscript]
     return grown
 

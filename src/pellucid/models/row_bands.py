@@ -1,7 +1,7 @@
 """Row-tiled inference: norm, SiLU and convolution on bands of rows, with far less memory traffic.
 
 For predictions on a CPU without gradients. A band stays in the processor's cache between the steps, so
-neither the normalised picture nor the joined inputs ever exist whole. Tensors are channels-last.
+neither the normalised image nor the joined inputs ever exist whole. Tensors are channels-last.
 """
 
 from collections.abc import Iterator, Sequence
@@ -37,6 +37,7 @@ def norm_silu_conv(
         bottom = min(top + rows, height)
         first, last = max(top - 1, 0), min(bottom + 1, height)  # a row more on each side, where there is one
         used = band[:, :, : bottom - top + 2]
+        # the convolution pads its own input with zeros, so these come after the norm
         used[:, :, 0], used[:, :, -1] = 0, 0
         inside = used[:, :, first - top + 1 : last - top + 1]
         slots = inside.split([part.shape[1] for part in parts], dim=1)
@@ -68,15 +69,16 @@ def concat_conv(parts: Sequence[Float[Tensor, "b _ h w"]], conv: nn.Conv2d) -> F
     weights = conv.weight.flatten(1).t().split([part.shape[1] for part in parts])
     pixels = [part.permute(0, 2, 3, 1).flatten(0, 2) for part in parts]
     total = F.linear(pixels[0], weights[0].t(), conv.bias)
+    # added in place: the joined input, the largest tensor of the network, never exists
     for part, weight in zip(pixels[1:], weights[1:], strict=True):
         total.addmm_(part, weight)
     return total.view(batch, height, width, -1).permute(0, 3, 1, 2)
 
 
 def _scale_and_shift(parts: Sequence[Tensor], norm: nn.GroupNorm) -> list[tuple[Tensor, Tensor]]:
-    """What the group norm multiplies and adds in each part, from sums in double precision."""
+    """Returns what the group norm multiplies and adds in each part, from sums in double precision."""
     sums = [_sums(part) for part in parts]
-    total, squares = (torch.cat(found, dim=1) for found in zip(*sums, strict=True))
+    total, squares = (torch.cat(joined, dim=1) for joined in zip(*sums, strict=True))
     batch, height, width = parts[0].shape[0], *parts[0].shape[-2:]
     count = height * width * norm.num_channels // norm.num_groups
     mean = total.view(batch, norm.num_groups, -1).sum(2, keepdim=True) / count

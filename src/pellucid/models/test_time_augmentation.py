@@ -68,7 +68,7 @@ def decode_augmented(
 
     Args:
         predict: maps colour and latent to RGBA, for any orientation of the same size.
-        rgb: decoded picture in [0, 1].
+        rgb: decoded image in [0, 1].
         latent: its latent.
         passes: orientations to average over: 1, 2, 4 or 8.
 
@@ -80,7 +80,7 @@ def decode_augmented(
         )
     stack = rgb.new_empty((passes, rgb.shape[0], 4, *rgb.shape[2:]))
     for i, (flip, turns) in enumerate(ORIENTATIONS[passes]):
-        for row in range(rgb.shape[0]):  # a picture's result must not depend on its batch
+        for row in range(rgb.shape[0]):  # an image's result must not depend on its batch
             one = slice(row, row + 1)
             predicted = predict(orient(rgb[one], flip, turns), orient(latent[one], flip, turns))
             stack[i, one] = restore(predicted.clamp_(0, 1), flip, turns)
@@ -90,9 +90,9 @@ def decode_augmented(
 def decode_padded(
     predict: Predict, rgb: Float[Tensor, "b 3 h w"], latent: Float[Tensor, "b c h2 w2"], *, multiple: int
 ) -> Float[Tensor, "b 4 h w"]:
-    """Runs `predict` on a picture extended by its edge to a `multiple`, and crops the result.
+    """Runs `predict` on an image extended by its edge to a `multiple`, and crops the result.
 
-    The latent must be the picture's, smaller by a factor that divides both sides and `multiple`.
+    The latent must be the image's, smaller by a factor that divides both sides and `multiple`.
     """
     height, width = rgb.shape[-2:]
     factor = height // latent.shape[-2]
@@ -117,9 +117,9 @@ def decode_tiled(
 
     Args:
         predict: maps a tile of colour and latent to RGBA.
-        rgb: decoded picture in [0, 1].
+        rgb: decoded image in [0, 1].
         latent: its latent.
-        tile: side of a tile in pixels; a picture that fits in one tile is not cut.
+        tile: side of a tile in pixels; an image that fits in one tile is not cut.
         overlap: pixels that neighbours share. Both are multiples of the pixels of one latent.
     """
     height, width = rgb.shape[-2:]
@@ -132,10 +132,10 @@ def decode_tiled(
     for top in _starts(height, tile, overlap):
         for left in _starts(width, tile, overlap):
             rows, columns = slice(top, top + tile), slice(left, left + tile)
-            small = latent[
+            tile_latent = latent[
                 ..., top // factor : (top + tile) // factor, left // factor : (left + tile) // factor
             ]
-            part = predict(rgb[..., rows, columns], small)
+            part = predict(rgb[..., rows, columns], tile_latent)
             down = _ramp(part.shape[-2], top, height, overlap, rgb)
             weight = down[:, None] * _ramp(part.shape[-1], left, width, overlap, rgb)
             total[..., rows, columns] += part * weight
@@ -146,12 +146,14 @@ def decode_tiled(
 def _starts(length: int, tile: int, overlap: int) -> list[int]:
     if length <= tile:
         return [0]
+    # the last tile ends at the edge, however much it overlaps the one before
     return [*range(0, length - tile, tile - overlap), length - tile]
 
 
 def _ramp(size: int, start: int, length: int, overlap: int, like: Tensor) -> Tensor:
-    """Weight along one side of a tile: rises over the overlap, but never falls at the picture's edge."""
+    """Weighs one side of a tile: rises over the overlap, but never falls at the image's edge."""
     weight = torch.ones(size, dtype=like.dtype, device=like.device)
+    # never 0, since the sum of weights is divided by
     rise = torch.arange(1, overlap + 1, dtype=like.dtype, device=like.device) / (overlap + 1)
     if start > 0:
         weight[:overlap] *= rise
