@@ -124,7 +124,7 @@ def latent_offset() -> Image.Image:
         shown = [codec.decode_opaque(latent)[0].permute(1, 2, 0).numpy() for latent in (plain, adjusted)]
         size = (adjusted - plain).abs().mean(1)[0] / plain.abs().mean()
     offset = np.kron(grey(size.numpy()), np.ones((8, 8, 1), np.uint8))
-    back = codec.decode_picture(adjusted, passes=1)
+    back = codec.decode_image(adjusted, passes=1)
     return row(
         [
             ("picture", checkered(rgba)),
@@ -160,7 +160,7 @@ def adapter() -> Image.Image:
             opaque = np.uint8(255 * codec.decode_opaque(latent)[0].permute(1, 2, 0).numpy())
         rows += [
             (f"{label} adapter: VAE", opaque),
-            ("alpha decoder", checkered(codec.decode_picture(latent, passes=1))),
+            ("alpha decoder", checkered(codec.decode_image(latent, passes=1))),
         ]
     return row(rows)
 

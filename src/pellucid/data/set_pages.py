@@ -15,7 +15,7 @@ import numpy as np
 from pellucid.data.records import Record
 from pellucid.errors import InputError, missing_package
 from pellucid.files.atomic import write_atomically
-from pellucid.files.images import encode_picture
+from pellucid.files.images import encode_image
 from pellucid.rgba.compositing import flatten
 from pellucid.rgba.preview import contact_sheet, on_checkerboard, thumbnail
 from pellucid.rgba.quantization import to_bytes, to_float
@@ -117,7 +117,7 @@ def write_page(
         cell_px=8,
     )
     opaque = np.dstack([sheet, np.full(sheet.shape[:2], 255, np.uint8)])
-    write_atomically(folder / "sheet.png", encode_picture(opaque))
+    write_atomically(folder / "sheet.png", encode_image(opaque))
     plots = _plots(summary)
     for name, content in plots.items():
         write_atomically(folder / f"{name}.svg", content)

@@ -65,6 +65,7 @@ def save_adapter(
     patches: dict[tuple[str, str, int], Tensor] = {}
     for name, value in trained_in(net).items():
         if ".lora_" in name:
+            # PEFT's names: "default" is its adapter, B the factor that comes last, which files call slot 0
             target, _, kind = name.removesuffix(".default.weight").rpartition(".lora_")
             patches[f"{target}.weight", "lora", 0 if kind == "B" else 1] = value.flatten(1)
         else:
@@ -99,8 +100,8 @@ def write_adapter(
         codec: see `save_adapter`.
         bits: of `BITS`.
     """
-    said = {ABOUT: json.dumps(about) if about else None, CODEC: codec}
-    metadata = {name: text for name, text in said.items() if text}
+    texts = {ABOUT: json.dumps(about) if about else None, CODEC: codec}
+    metadata = {name: text for name, text in texts.items() if text}
     half = {name: value.half().cpu().contiguous() for name, value in state.items()}
     if bits == 8:
         half, exponents = in_eight_bits(half)
@@ -113,30 +114,31 @@ def _difference(value: Tensor, start: Tensor) -> Tensor:
     """Subtracts the first values; inputs that a convolution has gained stand after the others, whole."""
     if value.shape == start.shape:
         return value - start
-    found = value.clone()
-    found[:, : start.shape[1]] -= start
-    return found
+    grown = value.clone()
+    grown[:, : start.shape[1]] -= start
+    return grown
 
 
 def _merged(
     patches: Mapping[tuple[str, str, int], Tensor], net: nn.Module, *, dimensions: int = 0
 ) -> dict[tuple[str, str, int], Tensor]:
-    """LoRAs as differences: all, or those of weights with so many dimensions."""
-    found = dict(patches)
+    """Converts LoRAs to differences: all, or those of weights with so many dimensions."""
+    merged = dict(patches)
     for name, kind, slot in patches:
         if kind == "lora" and slot == 0:
             weight = net.get_parameter(f"{name.removesuffix('.weight')}.base_layer.weight")
             if dimensions in (0, weight.ndim):
-                up, down = found.pop((name, "lora", 0)), found.pop((name, "lora", 1))
-                found[name, "diff", 0] = (up.float() @ down.float()).view(weight.shape)
-    return found
+                up, down = merged.pop((name, "lora", 0)), merged.pop((name, "lora", 1))
+                # without a scale, since LoRAs here are trained with alpha = rank
+                merged[name, "diff", 0] = (up.float() @ down.float()).view(weight.shape)
+    return merged
 
 
 def _released_names(names: set[str], net: nn.Module) -> Mapping[str, str]:
-    known = diffusers_to_ldm(names | {name for name, _ in net.named_parameters()})
-    if missing := sorted(names - known.keys()):
+    ldm_names = diffusers_to_ldm(names | {name for name, _ in net.named_parameters()})
+    if missing := sorted(names - ldm_names.keys()):
         raise ConfigError(
             f"The released files have no name for {missing[0]} and {len(missing) - 1} more. "
             'Take format = "diffusers".'
         )
-    return {name: f"{PREFIX}{known[name]}" for name in names}
+    return {name: f"{PREFIX}{ldm_names[name]}" for name in names}

@@ -69,6 +69,7 @@ class AdapterManager:
         """
         strength = self.strength if strength is None else strength
         check_strength(strength)
+        # the file's time and size are in the key: a file that was trained again is loaded again
         key = _key(source, strength)
         contents = state_of(self.denoiser).contents
         if source is None or source == ():
@@ -151,8 +152,8 @@ def check_strength(strength: float) -> None:
 
 def _key(source: AdapterSource, strength: float) -> tuple[object, ...]:
     """Tells adapters apart, and a file from what it was before it was written again."""
-    each = source if isinstance(source, tuple) else (source,)
-    paths = [Path(one).expanduser() for one in each if one is not None and is_path(one)]
+    sources = source if isinstance(source, tuple) else (source,)
+    paths = [Path(one).expanduser() for one in sources if one is not None and is_path(one)]
     stats = [path.stat() for path in paths if path.is_file()]
     return source, strength, *((stat.st_mtime_ns, stat.st_size) for stat in stats)
 
@@ -171,6 +172,7 @@ def _ending_at(end: float, denoiser: nn.Module) -> Callable[..., None]:
     def enable_or_disable(_: nn.Module, inputs: tuple[object, ...], options: Mapping[str, object]) -> None:
         timestep = options["timestep"] if "timestep" in options else inputs[1]
         if isinstance(timestep, Tensor):
+            # all rows of a batch are at one timestep
             timestep = timestep.flatten()[0].item()
         assert isinstance(timestep, int | float)
         (disable_adapters if timestep < last else enable_adapters)(denoiser)

@@ -131,6 +131,7 @@ class AdapterState:
         before = self.contents
         undo = tuple(change.inverse() for change in changes)
         try:
+            # noted before the first change, so that an interruption at any line can be taken back
             self.contents = replace(before, undo=undo)
             for change in changes:
                 change.apply()
@@ -148,6 +149,7 @@ class AdapterState:
         self.contents = replace(self.contents, undo=())
 
 
+# Weak, so that a denoiser is freed with its pipeline; beside the module, since attributes would be saved.
 _STATES: WeakKeyDictionary[nn.Module, AdapterState] = WeakKeyDictionary()
 
 
@@ -155,6 +157,7 @@ def state_of(denoiser: nn.Module) -> AdapterState:
     """Returns what is remembered of a denoiser, after taking back what an interrupted call left."""
     state = _STATES.get(denoiser)
     if state is None:
+        # setdefault, since two threads may ask at once and must get one state
         state = _STATES.setdefault(denoiser, AdapterState())
     state.recover()
     return state
@@ -202,7 +205,7 @@ def _same(patch: Patch, *, wrapped: bool) -> bool:
     # `.to(dtype)` since then has rounded once, or twice if it went there and back
     casts = (value.dtype, torch.bfloat16, torch.float16)
     candidates = [then, *(then.to(dtype).to(now.dtype) for dtype in casts)]
-    if any(torch.equal(now, each) for each in candidates):
+    if any(torch.equal(now, candidate) for candidate in candidates):
         return True
     # PEFT's fusing and unfusing leaves rounding errors; in half precision they could hide a weak LoRA, so
     # they are tolerated only where PEFT itself still says what is fused
@@ -210,7 +213,7 @@ def _same(patch: Patch, *, wrapped: bool) -> bool:
         tolerance = ROUNDING
     else:
         tolerance = ROUNDINGS_OF_HALF * torch.finfo(value.dtype).eps if wrapped else 0.0
-    return any(bool((now - each).norm() <= tolerance * each.norm()) for each in candidates[:2])
+    return any(bool((now - candidate).norm() <= tolerance * candidate.norm()) for candidate in candidates[:2])
 
 
 def patched(

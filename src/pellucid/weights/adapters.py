@@ -52,6 +52,7 @@ def merge_lora(weight: Tensor, up: Tensor, down: Tensor, strength: float) -> Ten
 
     Of a convolution, a row of `down` is a whole kernel (LoCon).
     """
+    # in float32, since half precision would round the product and the sum
     difference = (up.float() @ down.float()).view(weight.shape)
     return (weight.float() + strength * difference).to(weight.dtype)
 
@@ -208,10 +209,11 @@ class AdapterStack:
         slots = {name: self.slots[name] for name in patches}
         check_mergeable(self.denoiser, {name: self._original(slot) for name, slot in slots.items()})
         check_not_fused(self.denoiser, slots.values())
+        # a parameter at a time: files have up to 3.6 GB, and originals are kept too
         with tensors_in(path) as tensor:
             for name, names in patches.items():
                 base = self._base(slots[name])
-                parts = [tensor(each).to(base.device) for each in names]
+                parts = [tensor(part_name).to(base.device) for part_name in names]
                 if len(parts) == 2:
                     self.merged[slots[name]] = merge_lora(base, parts[0], parts[1], strength)
                 else:
@@ -221,6 +223,7 @@ class AdapterStack:
 
     def built(self, key: object, report: AdapterReport | None) -> tuple[list[Change], Contents]:
         """Returns the changes to make and the contents that the denoiser will then have."""
+        # originals first: what no adapter of the new stack touches goes back to what it was
         puts: dict[Slot, nn.Parameter] = dict(self.originals)
         for slot, value in self.merged.items():
             current = slot.value
@@ -255,22 +258,28 @@ class AdapterStack:
                 homeless.append(name)
         if homeless or not places:
             raise _without_place(path, homeless, len(stored))
-        found = {target: tuple(names[i] for i in sorted(names)) for (target, _), names in places.items()}
-        if sum(map(len, found.values())) != len(stored):
+        stored_names = {
+            target: tuple(names[i] for i in sorted(names)) for (target, _), names in places.items()
+        }
+        if sum(map(len, stored_names.values())) != len(stored):
             raise WeightsError(f"{path} changes a parameter in two ways. Take a file with one for each.")
         self._check_shapes(path, stored, places)
-        return found
+        return stored_names
 
     def _check_shapes(
         self, path: Path, stored: Mapping[str, Shape], places: Mapping[tuple[str, str], Mapping[int, str]]
     ) -> None:
         wrong: list[str] = []
         for (target, kind), names in places.items():
-            own = tuple(self._base(self.slots[target]).shape)
-            found = [stored[names[i]] for i in sorted(names)]
-            fits = _lora_fits(own, found) if kind == "lora" else _delta_fits(target, own, found[0])
+            current = tuple(self._base(self.slots[target]).shape)
+            shapes_in_file = [stored[names[i]] for i in sorted(names)]
+            fits = (
+                _lora_fits(current, shapes_in_file)
+                if kind == "lora"
+                else _delta_fits(target, current, shapes_in_file[0])
+            )
             if not fits:
-                wrong.append(f"{target} {own} but {' and '.join(map(str, found))}")
+                wrong.append(f"{target} {current} but {' and '.join(map(str, shapes_in_file))}")
         if wrong:
             raise WeightsError(
                 f"{path} does not fit this UNet: {len(wrong)} tensors have other shapes: "
@@ -298,6 +307,7 @@ def _check_separate(denoiser: nn.Module) -> None:
 
 
 def _read_sharing(denoiser: nn.Module, path: Path, stored: Mapping[str, Shape]) -> AttentionSharing:
+    # the file does not say its frames, but each has LoRAs of its own
     frames = sum(f"hookers.layers.0.to_q_lora.{f}.down.weight" in stored for f in range(3))
     control = any(name.startswith("kwargs_encoder.") for name in stored)
     rank = stored.get("hookers.layers.0.to_q_lora.0.down.weight", (256,))[0]
@@ -333,15 +343,15 @@ def _without_place(path: Path, homeless: list[str], total: int) -> WeightsError:
     )
 
 
-def _lora_fits(own: Shape, found: list[Shape]) -> bool:
-    if len(found) != 2 or len(found[0]) != 2 or len(found[1]) != 2:
+def _lora_fits(current: Shape, factors: list[Shape]) -> bool:
+    if len(factors) != 2 or len(factors[0]) != 2 or len(factors[1]) != 2:
         return False
-    up, down = found
-    return up[1] == down[0] and own[0] == up[0] and math.prod(own[1:]) == down[1]
+    up, down = factors
+    return up[1] == down[0] and current[0] == up[0] and math.prod(current[1:]) == down[1]
 
 
-def _delta_fits(target: str, own: Shape, found: Shape) -> bool:
-    if found == own:
+def _delta_fits(target: str, current: Shape, stored: Shape) -> bool:
+    if stored == current:
         return True
-    grows = target == FIRST and len(own) == len(found) == 4
-    return grows and found[0] == own[0] and found[2:] == own[2:]
+    grows = target == FIRST and len(current) == len(stored) == 4
+    return grows and stored[0] == current[0] and stored[2:] == current[2:]

@@ -9,6 +9,7 @@ from typing import Literal
 from pellucid.errors import WeightsError
 
 V1 = "LayerDiffusion/layerdiffusion-v1"
+# A commit and not a branch: the hashes below are of its files.
 V1_REVISION = "e337e9d7a0f2a6fee6c3580374327380f88d065b"
 DIFFUSERS = "lllyasviel/LayerDiffuse_Diffusers"
 V1_LICENCE = "not stated in the code; a third party lists Apache-2.0"
@@ -44,7 +45,7 @@ class Checkpoint:
     in_channels: int = 4
     """Input channels of the UNet once applied."""
     control: bool = False
-    """Whether a hint picture is a condition."""
+    """Whether a hint image is a condition."""
     offset_multiplier: float = 1.0
     """For the offset encoder's output."""
     latent_input: Literal["raw", "scaled"] = "scaled"
@@ -52,17 +53,17 @@ class Checkpoint:
 
     @property
     def revision(self) -> str | None:
-        """Commit that the hash belongs to."""
+        """Returns the commit that the hash belongs to."""
         return V1_REVISION if self.repo == V1 else None
 
     @property
     def convention(self) -> str:
-        """Name in `pellucid.models.autoencoder.CONVENTIONS`."""
+        """Returns the name in `models.autoencoder.CONVENTIONS`, which says how latents are joined."""
         return "forge" if self.repo == V1 else "cli"
 
     @property
     def licence(self) -> str:
-        """What is known of the weights' licence."""
+        """Returns what is known of the weights' licence."""
         return V1_LICENCE if self.repo == V1 else DIFFUSERS_LICENCE
 
 

@@ -79,6 +79,7 @@ def _not_a_checkpoint(source: str | Path) -> WeightsError:
 
 def _fetch(repo: str, file: str, revision: str | None, fetch: bool) -> Path:
     try:
+        # without a network the cache answers: the hub's own files are fetched once
         return Path(hf_hub_download(repo, file, revision=revision, local_files_only=not fetch))
     except HFValidationError as error:
         raise WeightsError(f"Expected a repository of the hub, found {repo!r}. Check its name.") from error

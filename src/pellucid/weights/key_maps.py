@@ -27,12 +27,14 @@ RESNET = (
     ("out_layers.3.", "conv2."),
     ("skip_connection.", "conv_shortcut."),
 )
-OWN_BLOCK = re.compile(r"(down|up)_blocks\.(\d+)\.(resnets|attentions|downsamplers|upsamplers)\.(\d+)\.(.+)")
+DIFFUSERS_BLOCK = re.compile(
+    r"(down|up)_blocks\.(\d+)\.(resnets|attentions|downsamplers|upsamplers)\.(\d+)\.(.+)"
+)
 BLOCK = re.compile(r"(input|output)_blocks\.(\d+)\.(\d)\.(.+)")
 
 
 def ldm_to_diffusers(name: str) -> str | None:
-    """Diffusers name of an LDM UNet tensor, `diffusion_model.` in front or not; None if it has none."""
+    """Returns the diffusers name of an LDM tensor, with `diffusion_model.` or without; None if it has none."""
     name = name.removeprefix(PREFIX)
     for old, new in WHOLE:
         if name.startswith(old):
@@ -41,6 +43,7 @@ def ldm_to_diffusers(name: str) -> str | None:
     if match is None:
         return None
     side, index, part, rest = match[1], int(match[2]), int(match[3]), match[4]
+    # input_blocks.0 is the first convolution, so the levels begin at 1 there
     level, layer = divmod(index - (side == "input"), LAYERS)
     block = f"{'down' if side == 'input' else 'up'}_blocks.{level}."
     if rest.startswith(("op.", "conv.")):  # a sampler
@@ -57,21 +60,22 @@ def _inner(name: str) -> str:
 
 
 def diffusers_to_ldm(names: Collection[str]) -> dict[str, str]:
-    """LDM names, without `diffusion_model.`, of the diffusers names of a UNet that have one.
+    """Maps diffusers names of a UNet to LDM names, without `diffusion_model.`, where they have one.
 
     Args:
         names: of one UNet; where its upsamplers lie depends on which of its levels have attentions.
     """
     attentive = {match[1] for name in names if (match := re.match(r"up_blocks\.(\d+)\.attentions", name))}
+    # a guess counts only if it leads back, so that one table is the truth in both directions
     guesses = {name: _ldm(name, attentive) for name in names}
     return {name: ldm for name, ldm in guesses.items() if ldm and ldm_to_diffusers(ldm) == name}
 
 
 def _ldm(name: str, attentive: set[str]) -> str | None:
-    for ldm, own in WHOLE:
-        if name.startswith(own):
-            return ldm + _outer(name.removeprefix(own), own)
-    match = OWN_BLOCK.fullmatch(name)
+    for ldm, diffusers in WHOLE:
+        if name.startswith(diffusers):
+            return ldm + _outer(name.removeprefix(diffusers), diffusers)
+    match = DIFFUSERS_BLOCK.fullmatch(name)
     if match is None:
         return None
     side, level, part, layer, rest = match.groups()
@@ -95,7 +99,7 @@ def _outer(rest: str, part: str) -> str:
 
 
 def attention_layers() -> list[str]:
-    """Diffusers names of the 32 attentions of Stable Diffusion 1.5 in the order of `hookers.layers.{i}`."""
+    """Lists the 32 attentions of Stable Diffusion 1.5 by diffusers' names, in the order of `hookers`."""
     blocks = [f"down_blocks.{level}.attentions.{i}" for level in range(3) for i in range(2)]
     blocks += [f"up_blocks.{level}.attentions.{i}" for level in range(1, 4) for i in range(3)]
     blocks += ["mid_block.attentions.0"]

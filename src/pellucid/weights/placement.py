@@ -193,5 +193,6 @@ def sample(value: Tensor) -> Tensor:
     if value.is_meta:
         raise offloaded()
     flat = value.detach().flatten()
+    # spread over the whole tensor: a LoRA changes all of a matrix, so a thousand values tell
     some = flat[:: max(1, flat.numel() // SAMPLE)].clone()
     return some if some.dtype == torch.float64 else some.float()

@@ -101,8 +101,8 @@ def _pretrained(cls: type[N], folder: Path) -> N:
 
 def read_vae(path: Path) -> Any:  # noqa: ANN401 - two classes with the same methods and no common base
     """Loads a VAE's folder, frozen, float32: ours, or any family's `AutoencoderKL`."""
-    own = MiniVAE.load_config(path).get("_class_name") == "MiniVAE"  # type: ignore[union-attr]
-    vae = _pretrained(MiniVAE if own else AutoencoderKL, path)
+    is_mini = MiniVAE.load_config(path).get("_class_name") == "MiniVAE"  # type: ignore[union-attr]
+    vae = _pretrained(MiniVAE if is_mini else AutoencoderKL, path)
     return vae.eval().requires_grad_(False)
 
 
@@ -119,6 +119,7 @@ def load_codec(folder: Path, vae: Any) -> RGBAAutoencoder:  # noqa: ANN401 - any
     """
     try:
         parts = _inflated(folder / "vae") if (folder / "vae").is_dir() else _networks(folder)
+        # on the VAE's device, but in float32 whatever its precision: alpha's exactness hangs on it
         encoder, decoder = (part.eval().requires_grad_(False).to(vae.device) for part in parts)
         return RGBAAutoencoder(vae, encoder, decoder, **_convention(folder / CONVENTION))
     except (*DAMAGES, InputError) as error:

@@ -46,9 +46,9 @@ def tensors_in(path: Path) -> Generator[Callable[[str], Tensor]]:
     Raises:
         WeightsError: the file, or what its metadata says of 8-bit tensors, is damaged.
     """
-    known = shapes(path)
+    names = shapes(path)
     with safe_open(path, framework="pt") as file:
-        exponents = _exponents(path, (file.metadata() or {}).get(EXPONENTS, "{}"), known)
+        exponents = _exponents(path, (file.metadata() or {}).get(EXPONENTS, "{}"), names)
 
         def tensor(name: str) -> Tensor:
             value: Tensor = file.get_tensor(name)
@@ -57,14 +57,14 @@ def tensors_in(path: Path) -> Generator[Callable[[str], Tensor]]:
         yield tensor
 
 
-def _exponents(path: Path, text: str, known: Mapping[str, object]) -> Mapping[str, int]:
+def _exponents(path: Path, text: str, names: Mapping[str, object]) -> Mapping[str, int]:
     try:
         exponents = json.loads(text)
     except ValueError:
         exponents = None
     # beyond half precision's range a damaged exponent would turn weights into infinities unsaid
     if not isinstance(exponents, dict) or not all(
-        name in known and type(power) is int and abs(power) <= 64 for name, power in exponents.items()
+        name in names and type(power) is int and abs(power) <= 64 for name, power in exponents.items()
     ):
         raise WeightsError(
             f"Expected a power of two for each 8-bit tensor in the metadata of {path}, found {text[:80]!r}. "
@@ -86,6 +86,7 @@ def in_eight_bits(state: Mapping[str, Tensor]) -> tuple[dict[str, Tensor], dict[
     packed, exponents = dict(state), dict[str, int]()
     for name, value in state.items():
         if value.ndim > 1 and (largest := float(value.abs().max())):
+            # rounded up, so that no value lies beyond the format; powers of two scale without rounding
             exponents[name] = math.ceil(math.log2(largest / most))
             packed[name] = (value.float() / 2.0 ** exponents[name]).to(torch.float8_e4m3fn)
     return packed, {EXPONENTS: json.dumps(exponents)}

@@ -319,7 +319,7 @@ def inspect_command(name_of_set: str, image: str | None, output: Path | None, as
     from pellucid.data.filters.rules import Candidate, Rules, reason_to_drop
     from pellucid.data.set_pages import inspection_sheet
     from pellucid.data.shards import read_shard
-    from pellucid.files.images import write_picture
+    from pellucid.files.images import write_image
 
     samples = (sample for shard in shards_of(name_of_set) for sample in read_shard(shard))
     found = next((sample for sample in samples if image in (None, sample[0].name)), None)
@@ -338,7 +338,7 @@ def inspect_command(name_of_set: str, image: str | None, output: Path | None, as
         "dropped_by": reason,
     }
     if output:
-        write_picture(inspection_sheet(rgba), output)
+        write_image(inspection_sheet(rgba), output)
     if as_json:
         click.echo(json.dumps(known | ({"path": str(output)} if output else {})))
         return
