@@ -6,7 +6,7 @@ import os
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
 
@@ -23,6 +23,8 @@ class Counts:
 
     training: dict[str, int]
     held_out: dict[str, int]
+    weights: tuple[tuple[str, float], ...] = ()
+    """Group and `Record.weight` of each image to train on, in order; empty if all weights are 1."""
 
 
 def count_shards(shards: Sequence[str], folder: Path) -> list[Counts]:
@@ -57,8 +59,14 @@ def _count_shard(folder: Path, shard: str) -> Counts:
     # named by a hash: a URL is no file name, and half of the digest keeps paths short
     path = folder / f"{hashlib.sha256(stamp(shard).encode()).hexdigest()[:32]}.json"
     if path.exists():
-        return Counts(**json.loads(path.read_text()))
-    counts = count((record.group, record.held_out) for record, _ in read_packed(shard))
+        kept = json.loads(path.read_text())
+        weights = tuple((str(group), float(weight)) for group, weight in kept.get("weights", ()))
+        return Counts(kept["training"], kept["held_out"], weights)
+    records = [record for record, _ in read_packed(shard)]
+    counts = count((record.group, record.held_out) for record in records)
+    weights = tuple((record.group, record.weight) for record in records if not record.held_out)
+    if any(weight != 1 for _, weight in weights):
+        counts = replace(counts, weights=weights)
     folder.mkdir(parents=True, exist_ok=True)
     # several processes may count one shard at once; each writes the same
     write_atomically(path, json.dumps(asdict(counts)).encode())

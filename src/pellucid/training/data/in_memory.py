@@ -1,9 +1,10 @@
 """Training images in memory, and batches drawn from them with an explicit generator."""
 
 import hashlib
+import math
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 
 import numpy as np
@@ -30,6 +31,12 @@ class InMemoryDataset:
     records: tuple[Record, ...]
     rgba: UInt8[Tensor, "n 4 h w"]
     """Straight alpha, colour as `extend_colour` leaves it."""
+    weights: Float[Tensor, " n"] | None = field(init=False, repr=False)
+    """`record_weights` of the records."""
+
+    def __post_init__(self) -> None:
+        weights = record_weights(self.records)
+        object.__setattr__(self, "weights", None if weights is None else weights.to(self.rgba.device))
 
     def only(self, *, held_out: bool) -> "InMemoryDataset":
         """Returns those that `held_out_flags` holds out for measuring, or the others."""
@@ -50,10 +57,28 @@ class InMemoryDataset:
         return InMemoryDataset(self.records, self.rgba.to(device))
 
     def batch(self, size: int, generator: torch.Generator, *, augment: bool) -> Float[Tensor, "b 4 h w"]:
-        """Draws images with equal chance: straight alpha in [0, 1]; changed by `augmented` on request."""
-        drawn = torch.randint(len(self.records), (size,), generator=generator, device=self.rgba.device)
+        """Draws images by `Record.weight`: straight alpha in [0, 1]; changed by `augmented` on request."""
+        device = self.rgba.device
+        if self.weights is None:
+            drawn = torch.randint(len(self.records), (size,), generator=generator, device=device)
+        else:
+            drawn = torch.multinomial(self.weights, size, replacement=True, generator=generator)
         rgba = self.rgba[drawn].float().div_(255)
         return augmented(rgba, generator) if augment else rgba
+
+
+def record_weights(records: Sequence[Record]) -> Float[Tensor, " n"] | None:
+    """Returns the weights of records; None if all are 1, as draws then stay those of version 0.1.
+
+    Raises:
+        ConfigError: a weight is not above 0.
+    """
+    weights = [record.weight for record in records]
+    if bad := [record.name for record in records if not 0 < record.weight < math.inf]:
+        raise ConfigError(f"Expected weights above 0, found others at {bad[:3]}. Make these shards again.")
+    if all(weight == 1 for weight in weights):
+        return None
+    return torch.tensor(weights, dtype=torch.float32)
 
 
 def held_out_flags(records: Sequence[Record]) -> list[bool]:

@@ -61,6 +61,8 @@ class ShardSampler:
     part: int = 0
     parts: int = 1
     together: int = TOGETHER
+    weights: Sequence[Sequence[float]] = ()
+    """Weight of each image of each shard; none at all, or an empty one for a shard, are weights of 1."""
     _ends: list[int] = field(default_factory=lambda: [0])
 
     def groups(self, epoch: int) -> list[Group]:
@@ -80,11 +82,29 @@ class ShardSampler:
     def shuffled(self, group: Group) -> np.ndarray:
         """Returns the order of a group's images, as indices into its shards one after the other."""
         rng = np.random.default_rng([self.seed, group.epoch, self.part, group.number])
-        return rng.permutation(self.size(group))
+        order = rng.permutation(self.size(group))
+        if not any(self._weights(shard) for shard in group.shards):
+            return order
+        turns = np.concatenate([self._turns(shard, group.epoch) for shard in group.shards])
+        return np.repeat(np.arange(len(turns)), turns)[order]
 
     def size(self, group: Group) -> int:
-        """Counts the images of a group."""
-        return sum(self.counts[shard] for shard in group.shards)
+        """Counts how many images a group gives in its epoch: each as often as its weight says."""
+        return sum(
+            int(self._turns(shard, group.epoch).sum()) if self._weights(shard) else self.counts[shard]
+            for shard in group.shards
+        )
+
+    def _weights(self, shard: int) -> Sequence[float]:
+        return self.weights[shard] if self.weights else ()
+
+    def _turns(self, shard: int, epoch: int) -> np.ndarray:
+        """How often each image of a shard comes in an epoch, such that after many it is in proportion."""
+        weights = np.asarray(self._weights(shard) or np.ones(self.counts[shard]))
+        # each image begins elsewhere between two whole numbers, or all of weight 0.5 would come in one
+        # epoch; multiples of the golden ratio are spread evenly
+        phase = np.arange(1, len(weights) + 1) * ((5**0.5 - 1) / 2) % 1
+        return (np.floor(weights * (epoch + 1) + phase) - np.floor(weights * epoch + phase)).astype(np.int64)
 
     def at(self, position: int, count: int) -> Iterator[tuple[Group, np.ndarray]]:
         """Yields the images from `position` on, `count` of them, as a few groups and indices in each."""
@@ -116,7 +136,13 @@ class BatchIndex:
 class Prefetcher:
     """Reads batches of uint8 images, ahead of those who ask for them."""
 
-    def __init__(self, recipe: Recipe, names: Sequence[str], counts: Sequence[int]) -> None:
+    def __init__(
+        self,
+        recipe: Recipe,
+        names: Sequence[str],
+        counts: Sequence[int],
+        weights: Sequence[Sequence[float]] = (),
+    ) -> None:
         self.recipe, self.names, self.counts = recipe, names, counts
         self.batches = BATCHES[recipe.stage]
         self.parts = range(recipe.accumulation)
@@ -124,10 +150,10 @@ class Prefetcher:
         self.waited_s = 0.0
         """Seconds in which the training waited for images."""
         self.orders = {
-            part: ShardSampler(counts, recipe.seed, part, recipe.accumulation)
+            part: ShardSampler(counts, recipe.seed, part, recipe.accumulation, weights=weights)
             for part in range(recipe.accumulation)
             # draws beside the training come from another order, and so do not move the training on
-        } | {-1: ShardSampler(counts, recipe.seed + 1)}
+        } | {-1: ShardSampler(counts, recipe.seed + 1, weights=weights)}
         # two pools: decoders wait for fetchers, and in one pool they could take all threads and wait forever
         self._decoders = ThreadPoolExecutor(WORKERS, "decode")
         self._fetchers = ThreadPoolExecutor(TOGETHER, "fetch")
@@ -277,7 +303,15 @@ def open_stream(recipe: Recipe) -> StreamingDataset:
     rgba = [prepared(decoded(packed), recipe.size_px) for _, packed in samples]
     shape = (0, 4, recipe.size_px, recipe.size_px)
     kept = np.stack(rgba) if rgba else np.zeros(shape, np.uint8)
-    reader = Prefetcher(recipe, [names[index] for index in filled], [sizes[index] for index in filled])
+    weights = [
+        [weight for group, weight in counts[index].weights if wanted(recipe, group)] for index in filled
+    ]
+    reader = Prefetcher(
+        recipe,
+        [names[index] for index in filled],
+        [sizes[index] for index in filled],
+        weights if any(weights) else (),
+    )
     return StreamingDataset(records, torch.from_numpy(kept), reader)
 
 

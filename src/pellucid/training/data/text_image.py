@@ -37,6 +37,8 @@ class TextImageDataset:
         self.placements = placing.placements if placing else 1
         self.settings = list(BACKGROUNDS) if base else [""] * self.placements
         self.plain_count, self.images = self._chosen(images, all_of_them=self.opaque and not base)
+        weights = self.images.weights
+        self.weight_sums = None if weights is None else weights.double().cumsum(0)
         self._cache()
 
     def _chosen(self, images: InMemoryDataset, *, all_of_them: bool) -> tuple[int, InMemoryDataset]:
@@ -47,6 +49,9 @@ class TextImageDataset:
             if all_of_them
             else default_images(images.records, recipe.groups, recipe.subjects, recipe.priority_subjects)
         )
+        # what people kept is all meant, however many show one subject
+        kept = [index for index, record in enumerate(images.records) if record.round > 0]
+        plain = list(dict.fromkeys([*plain, *kept]))
         subjects, taken = {images.records[index].label for index in plain}, set(plain)
         styled = [i for i, record in enumerate(images.records) if record.label in subjects and i not in taken]
         # plain ones first: without a style an index is drawn below their number
@@ -109,13 +114,21 @@ class TextImageDataset:
 
         # every number is drawn whatever the options, so that one option does not shift the draws of others
         among = torch.where(draw() < self.options.style_mix, len(self.images.records), self.plain_count)
-        index = (draw() * among).long()
+        index = self._drawn(draw(), among)
         setting = (draw() * len(self.settings)).long()
         setting = setting.masked_fill(draw() >= self.options.opaque_share, 0)
         choice = (draw() * self.caption_counts[index, setting]).long()
         row = self.captions[index, setting, choice]
         row = row.masked_fill(draw() < self.options.caption_dropout, 0)
         return (index, setting), self.latents[index, setting], take_rows(self.texts, row)
+
+    def _drawn(self, chance: Tensor, among: Tensor) -> Tensor:
+        """Takes one of the first `among` images, (b,) each, by weight; `chance` is uniform in [0, 1)."""
+        if self.weight_sums is None:
+            return (chance * among).long()
+        # where along the weights, laid end to end, the chance falls
+        point = chance.double() * self.weight_sums[among - 1]
+        return torch.searchsorted(self.weight_sums, point, right=True).clamp_max(among - 1)
 
     def as_learned(self, rgba: Tensor) -> Tensor:
         """Returns images as they are learned: over grey where they are opaque."""

@@ -1,0 +1,159 @@
+"""How far reviewers agree: with one another, with known verdicts and with themselves."""
+
+import math
+from collections.abc import Hashable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import combinations
+
+import numpy as np
+from jaxtyping import Float
+
+from pellucid.data.rounds.outcomes import Judgement
+
+Z95 = 1.959964
+"""Quantile of the normal distribution for a two-sided interval of 95 %."""
+REPEATS = 2000
+"""Bootstrap samples; enough for two digits of an interval."""
+
+
+@dataclass(frozen=True, slots=True)
+class Estimate:
+    """A figure and its interval of 95 %; NaN where there is nothing to measure."""
+
+    value: float
+    low: float
+    high: float
+    n: int
+    """Cases behind it."""
+
+    def plain(self) -> dict[str, float | int | None]:
+        """Returns the figure for JSON, which has no NaN."""
+        numbers = {"value": self.value, "low": self.low, "high": self.high}
+        rounded = {name: None if math.isnan(number) else round(number, 4) for name, number in numbers.items()}
+        return {**rounded, "n": self.n}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReviewerQuality:
+    """How one reviewer judges."""
+
+    verdicts: int
+    keep_share: Estimate
+    gold: Estimate
+    """Share of hidden images with a known verdict that were judged so."""
+    self_agreement: Estimate
+    """Share of second looks that repeat the first verdict."""
+    drift: Estimate
+    """Share kept in the later half less that in the earlier half. Images come in no order of quality, so an
+    interval without 0 says that the reviewer's measure changed."""
+
+
+def wilson(successes: int, n: int) -> Estimate:
+    """Returns a share with Wilson's score interval of 95 % (Wilson 1927)."""
+    if n == 0:
+        return Estimate(math.nan, math.nan, math.nan, 0)
+    share, z2 = successes / n, Z95**2
+    middle = (share + z2 / (2 * n)) / (1 + z2 / n)
+    half = Z95 * math.sqrt(share * (1 - share) / n + z2 / (4 * n * n)) / (1 + z2 / n)
+    return Estimate(share, max(0.0, middle - half), min(1.0, middle + half), n)
+
+
+def krippendorff_alpha(units: Iterable[Sequence[Hashable]]) -> float:
+    """Returns Krippendorff's alpha for nominal data: 1 is full agreement, 0 what chance gives.
+
+    After Krippendorff 2011, "Computing Krippendorff's Alpha-Reliability", section C. Values that are missing
+    are left out of their unit; a unit with fewer than two values says nothing.
+
+    Args:
+        units: for each thing that was judged, the values it was given.
+
+    Returns:
+        NaN if there are no two values of one unit, or only one value at all.
+    """
+    return _alpha(_coincidences(units).sum(axis=0))
+
+
+def alpha_with_interval(units: Iterable[Sequence[Hashable]], *, seed: int = 0) -> Estimate:
+    """Returns `krippendorff_alpha` and a percentile interval: a bootstrap over the units."""
+    each = _coincidences(units)
+    count = len(each)
+    if not count:
+        return Estimate(math.nan, math.nan, math.nan, 0)
+    # a bootstrap sample is how often each unit is drawn; then one product sums them all
+    drawn = np.random.default_rng(seed).multinomial(count, np.full(count, 1 / count), REPEATS)
+    sums = (drawn @ each.reshape(count, -1)).reshape(REPEATS, *each.shape[1:])
+    values = np.array([_alpha(matrix) for matrix in sums])
+    values = values[~np.isnan(values)]
+    low, high = np.quantile(values, [0.025, 0.975]) if len(values) else (math.nan, math.nan)
+    return Estimate(_alpha(each.sum(axis=0)), float(low), float(high), count)
+
+
+def percent_agreement(units: Iterable[Sequence[Hashable]]) -> Estimate:
+    """Returns the share of equal pairs among values of one unit; its interval takes pairs as independent."""
+    pairs = [a == b for values in units for a, b in combinations(values, 2)]
+    return wilson(sum(pairs), len(pairs))
+
+
+def first_verdicts(found: Iterable[Judgement]) -> list[list[str]]:
+    """Returns the first verdicts on each image, gold aside."""
+    units: dict[int, list[str]] = {}
+    for each in found:
+        if each.task == "first" and each.expected is None:
+            units.setdefault(each.sample, []).append(each.decision)
+    return list(units.values())
+
+
+def quality(found: Sequence[Judgement]) -> Mapping[int, ReviewerQuality]:
+    """Measures every reviewer of a round, by the reviewer's id."""
+    by_reviewer: dict[int, list[Judgement]] = {}
+    for each in found:
+        by_reviewer.setdefault(each.reviewer, []).append(each)
+    return {reviewer: _quality_of(own) for reviewer, own in by_reviewer.items()}
+
+
+def _quality_of(own: Sequence[Judgement]) -> ReviewerQuality:
+    firsts = [each for each in own if each.task == "first" and each.expected is None]
+    golds = [each for each in own if each.task == "first" and each.expected is not None]
+    first_of = {each.sample: each.decision for each in firsts}
+    again = [each.decision == first_of.get(each.sample) for each in own if each.task == "second"]
+    kept = [each.decision == "keep" for each in firsts]
+    half = len(kept) // 2
+    return ReviewerQuality(
+        verdicts=len(own),
+        keep_share=wilson(sum(kept), len(kept)),
+        gold=wilson(sum(each.decision == each.expected for each in golds), len(golds)),
+        self_agreement=wilson(sum(again), len(again)),
+        drift=_difference(kept[:half], kept[half:]),
+    )
+
+
+def _difference(before: Sequence[bool], after: Sequence[bool]) -> Estimate:
+    """Difference of two shares with Newcombe's interval, his method 10 (1998)."""
+    if not before or not after:
+        return Estimate(math.nan, math.nan, math.nan, 0)
+    first, second = wilson(sum(before), len(before)), wilson(sum(after), len(after))
+    value = second.value - first.value
+    below = math.hypot(second.value - second.low, first.high - first.value)
+    above = math.hypot(second.high - second.value, first.value - first.low)
+    return Estimate(value, value - below, value + above, len(before) + len(after))
+
+
+def _coincidences(units: Iterable[Sequence[Hashable]]) -> Float[np.ndarray, "units values values"]:
+    """For each unit of m values: how often two values meet in it, each pair counted 1 / (m - 1)."""
+    paired = [values for values in units if len(values) > 1]
+    known = {value: index for index, value in enumerate(dict.fromkeys(v for unit in paired for v in unit))}
+    each = np.zeros((len(paired), len(known), len(known)))
+    for matrix, values in zip(each, paired, strict=True):
+        counts = np.bincount([known[value] for value in values], minlength=len(known))
+        matrix += (np.outer(counts, counts) - np.diag(counts)) / (len(values) - 1)
+    return each
+
+
+def _alpha(matrix: Float[np.ndarray, "values values"]) -> float:
+    totals = matrix.sum(axis=0)
+    n = totals.sum()
+    by_chance = n * n - (totals**2).sum()
+    if by_chance <= 0:
+        return math.nan
+    # 1 - observed / expected disagreement, nominal metric: all that is off the diagonal disagrees
+    return float(1 - (n - 1) * (n - np.trace(matrix)) / by_chance)

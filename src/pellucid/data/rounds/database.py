@@ -1,0 +1,146 @@
+"""Opens the rounds' store: a SQLite file or PostgreSQL, brought to the present schema."""
+
+import contextlib
+import sqlite3
+from collections.abc import Generator
+from dataclasses import dataclass
+from pathlib import Path
+
+from alembic import command
+from alembic.config import Config
+from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from sqlalchemy import Connection, Engine, create_engine, event, make_url, text
+from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError
+from sqlalchemy.orm import Session
+
+from pellucid.errors import FileError, InputError, first_line
+
+DATABASE_FILE = "rounds.sqlite"
+LOCK = 0x70656C
+"""Key of PostgreSQL's advisory locks of this program: the letters "pel"."""
+BUSY_S = 30
+"""How long a writer waits for another one."""
+
+
+@dataclass(frozen=True)
+class Store:
+    """A folder of shards, and the database that says what people think of their images."""
+
+    folder: Path
+    engine: Engine
+
+    @contextlib.contextmanager
+    def reading(self) -> Generator[Session]:
+        """Opens a session that sees one state of the database and changes nothing."""
+        with Session(self.engine) as session:
+            yield session
+
+    @contextlib.contextmanager
+    def writing(self) -> Generator[Session]:
+        """Opens a session whose changes are on the disk when the block ends, or are none if it raises."""
+        # SQLite gives one writer at a time the file; a transaction that starts as a reader could not wait
+        engine = self.engine.execution_options(immediate=True)
+        with Session(engine, expire_on_commit=False) as session, session.begin():
+            yield session
+
+    def close(self) -> None:
+        """Closes all connections."""
+        self.engine.dispose()
+
+
+def open_store(folder: Path, database: str | None = None) -> Store:
+    """Opens a store, makes it where there is none, and brings an older schema to the present one.
+
+    Args:
+        folder: where shards lie, and the SQLite file.
+        database: a URL such as postgresql://user@host/name. None is a file in the folder.
+
+    Raises:
+        FileError: the database cannot be reached, is none, or is of a newer version.
+        InputError: the URL is none, or its driver is not installed.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    engine = _engine(database or f"sqlite:///{(folder / DATABASE_FILE).as_posix()}")
+    store = Store(folder, engine)
+    try:
+        with engine.execution_options(immediate=True).begin() as connection:
+            _migrate(connection)
+    except DBAPIError as error:
+        store.close()
+        reason = first_line(error.orig if isinstance(error.orig, Exception) else error)
+        raise FileError(
+            f"The rounds' database {engine.url.render_as_string()} cannot be used: {reason}. Check that it "
+            "exists, is yours to write and, if it is PostgreSQL, that the server runs."
+        ) from error
+    except FileError:
+        store.close()
+        raise
+    return store
+
+
+def lock_round(session: Session, number: int) -> None:
+    """Lets one transaction at a time deal out images of a round.
+
+    SQLite does so by itself: a writing session owns the file.
+    """
+    if session.get_bind().dialect.name == "postgresql":
+        session.execute(text("SELECT pg_advisory_xact_lock(:key, :number)"), {"key": LOCK, "number": number})
+
+
+def _engine(database: str) -> Engine:
+    try:
+        url = make_url(database)
+        if url.drivername in ("postgresql", "postgres"):
+            url = url.set(drivername="postgresql+psycopg")
+        if url.get_backend_name() == "sqlite":
+            # waiting reviewers queue for the pool, not for the file
+            arguments = {"timeout": BUSY_S, "check_same_thread": False}
+            engine = create_engine(url, connect_args=arguments, pool_size=8, max_overflow=8)
+            event.listen(engine, "connect", _prepare_sqlite)
+            event.listen(engine, "begin", _begin_sqlite)
+            return engine
+        # a connection that the server dropped while nobody reviewed is replaced in silence
+        return create_engine(url, pool_pre_ping=True)
+    except (ArgumentError, NoSuchModuleError) as error:
+        raise InputError(
+            f"Expected a database as sqlite:///FILE or postgresql://USER@HOST/NAME, found "
+            f"{first_line(error)}. Write such a URL."
+        ) from None
+    except ModuleNotFoundError as error:
+        raise InputError(
+            f"The driver of {database.partition('://')[0]} is missing: {error.name}. "
+            "Install it with pip install 'pellucid[postgres]'."
+        ) from None
+
+
+def _prepare_sqlite(connection: sqlite3.Connection, _: object) -> None:
+    # Python's own BEGIN comes too late and is never IMMEDIATE; _begin_sqlite writes it
+    connection.isolation_level = None
+    for setting in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON"):
+        # FULL flushes the log at every commit: WAL's usual NORMAL may lose the last ones with the power
+        connection.execute(f"PRAGMA {setting}")
+
+
+def _begin_sqlite(connection: Connection) -> None:
+    immediate = connection.get_execution_options().get("immediate")
+    connection.exec_driver_sql("BEGIN IMMEDIATE" if immediate else "BEGIN")
+
+
+def _migrate(connection: Connection) -> None:
+    if connection.dialect.name == "postgresql":  # two commands may open a new store at once
+        connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": LOCK})
+    config = Config()
+    config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
+    config.set_main_option("path_separator", "os")
+    config.attributes["connection"] = connection
+    scripts = ScriptDirectory.from_config(config)
+    current = MigrationContext.configure(connection).get_current_revision()
+    known = {script.revision for script in scripts.walk_revisions()}
+    if current is not None and current not in known:
+        raise FileError(
+            f"The rounds' database has schema {current}, made by a newer version of Pellucid than this one, "
+            f"which knows {scripts.get_current_head()} at most. Update Pellucid."
+        )
+    if current != scripts.get_current_head():
+        command.upgrade(config, "head")
