@@ -102,22 +102,36 @@ def examine_one(reference: ImageReference, part: Part) -> tuple[Record, RGBA8] |
         return Dropped(name=reference.name, reason=FAILED, detail="it took its worker down each time")
     try:
         rgba = read_rgba(read_content(reference, part.fetcher), max_pixels=MAX_PIXELS)
+        rgba = _at_most(rgba, part.max_side_px)
     except FileError as error:
         return Dropped(name=reference.name, reason=UNREADABLE, detail=first_line(error))
     except Exception as error:  # noqa: BLE001 - what a decoder raises on hostile files has no limits
         return Dropped(name=reference.name, reason=UNREADABLE, detail=_told(error))
+    return judge(rgba, reference.record, part.rules)
+
+
+def judge(rgba: RGBA8, record: Record, rules: Rules) -> tuple[Record, RGBA8] | Dropped:
+    """Measures an image and asks the rules; the record comes back with what was measured.
+
+    Args:
+        rgba: uint8 (h, w, 4), straight alpha.
+        record: of the image; scores that it has already can be asked for by `Rules.min_scores`.
+        rules: what it must pass.
+
+    Raises:
+        ConfigError: a plug-in cannot be imported here, which would drop every image.
+    """
     try:
-        rgba = _at_most(rgba, part.max_side_px)
         measures = measure(rgba)
-        record = replace(reference.record, soft=measures.soft)
-        scores = {**record.scores, **as_scores(measures), **plugin_scores(rgba, record, part.rules)}
+        record = replace(record, soft=measures.soft)
+        scores = {**record.scores, **as_scores(measures), **plugin_scores(rgba, record, rules)}
         record = replace(record, scores=scores)
-        reason = reason_to_drop(Candidate(rgba, record, measures), part.rules)
-    except ConfigError:  # a plug-in that cannot be imported here would drop every image
+        reason = reason_to_drop(Candidate(rgba, record, measures), rules)
+    except ConfigError:
         raise
     except Exception as error:  # noqa: BLE001 - plug-ins are other people's code
-        return Dropped(name=reference.name, reason=FAILED, detail=_told(error))
-    return Dropped(name=reference.name, reason=reason) if reason else (record, rgba)
+        return Dropped(name=record.name, reason=FAILED, detail=_told(error))
+    return Dropped(name=record.name, reason=reason) if reason else (record, rgba)
 
 
 def _told(error: Exception) -> str:

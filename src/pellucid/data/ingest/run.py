@@ -14,36 +14,19 @@ from dataclasses import asdict, dataclass, field, replace
 from hashlib import sha256
 from importlib.util import find_spec
 from pathlib import PurePosixPath
-from typing import TypedDict
-
-import fsspec
 
 from pellucid._version import __version__
 from pellucid.data.engines import Engine, WorkerDied
-from pellucid.data.filters.duplicates import Fingerprint, duplicates_of, similar_pairs
-from pellucid.data.filters.rules import DUPLICATE, RULES, Rules
+from pellucid.data.filters.rules import RULES, Rules
+from pellucid.data.ingest.assembly import Assembly, Manifest, assemble, claim, find_duplicates, finished
 from pellucid.data.ingest.fetching import Fetcher
-from pellucid.data.ingest.files import exists, read_file, write_file
+from pellucid.data.ingest.files import exists
 from pellucid.data.ingest.parts import Part, examine, member_stem
 from pellucid.data.ingest.references import ImageReference
-from pellucid.data.ingest.shards_of_set import SetShard, ShardLine, write_set_shard
 from pellucid.data.ingest.sources import Columns, list_images
 from pellucid.data.records import Record
 from pellucid.errors import InputError, missing_package
 from pellucid.progress import track
-
-
-class Manifest(TypedDict):
-    """What a finished set says of itself."""
-
-    images: int
-    listed: int
-    """Images of all sources, before the filters."""
-    dropped: dict[str, int]
-    """Images by the reason that dropped them, in the order of the funnel."""
-    licences: dict[str, int]
-    shards: list[ShardLine]
-    version: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -89,9 +72,9 @@ def ingest(plan: IngestPlan, engine: Engine, *, fetcher: Fetcher | None = None) 
     check_packages()
     references = _list_all(plan)
     digest = sha256("\n".join(f"{it.name} {it.location} {it.member}" for it in references).encode())
-    _claim(plan, digest.hexdigest())
-    if exists(f"{plan.folder}/manifest.json"):
-        return json.loads(read_file(f"{plan.folder}/manifest.json"))
+    claim(plan.folder, {**plan.to_json(), "images": digest.hexdigest()})
+    if (done := finished(plan.folder)) is not None:
+        return done
     parts = [
         Part(
             number=number,
@@ -104,9 +87,16 @@ def ingest(plan: IngestPlan, engine: Engine, *, fetcher: Fetcher | None = None) 
         for number, start in enumerate(range(0, len(references), plan.part_length))
     ]
     _examine_all(parts, engine)
-    goes = {} if plan.rules.duplicates else _find_duplicates(parts, engine)
-    shards = _write_set(plan, parts, goes, engine)
-    return _finish(plan, parts, goes, shards)
+    stems = tuple(part.stem for part in parts)
+    goes = {} if plan.rules.duplicates else find_duplicates(stems, engine)
+    assembly = Assembly(
+        folder=plan.folder,
+        stems=stems,
+        listed=len(references),
+        shard_length=plan.shard_length,
+        order=tuple(rule.name for rule in RULES),
+    )
+    return assemble(assembly, goes, engine)
 
 
 def check_packages() -> None:
@@ -134,22 +124,6 @@ def _list_all(plan: IngestPlan) -> list[ImageReference]:
             f"Expected images in {', '.join(plan.sources)}, found none. Check the paths and their formats."
         )
     return references
-
-
-def _claim(plan: IngestPlan, digest: str) -> None:
-    """Writes the plan into a new folder, or compares it with the one that is there."""
-    asked = {**plan.to_json(), "images": digest}
-    place = f"{plan.folder}/plan.json"
-    if not exists(place):
-        write_file(place, json.dumps(asked, indent=1, sort_keys=True).encode())
-        return
-    there = json.loads(read_file(place))
-    differing = sorted(name for name in asked.keys() | there.keys() if asked.get(name) != there.get(name))
-    if differing:
-        raise InputError(
-            f"Expected the plan of {plan.folder}, found another one: {', '.join(differing)} differ. Ask for "
-            "the same, or write to another folder."
-        )
 
 
 def _examine_all(parts: Sequence[Part], engine: Engine) -> None:
@@ -183,79 +157,3 @@ def _examine_without_deadly(part: Part, engine: Engine) -> None:
     for _, outcome in engine.map(examine, [replace(part, set_aside=tuple(sorted(deadly)))]):
         if isinstance(outcome, WorkerDied):
             raise outcome
-
-
-def emit_bands(part: Part) -> list[tuple[str, bytes]]:
-    """Returns the fingerprints of a part's images under each of their bands."""
-    images = [Fingerprint.from_json(values) for values in _report(part)["kept"]]
-    return [
-        (band, json.dumps(image.to_json(), sort_keys=True).encode())
-        for image in images
-        for band in image.bands()
-    ]
-
-
-def compare_band(values: list[bytes]) -> list[tuple[str, str]]:
-    """Returns the near-duplicates among the fingerprints of one band."""
-    return similar_pairs([Fingerprint.from_json(json.loads(value)) for value in values])
-
-
-def _find_duplicates(parts: Sequence[Part], engine: Engine) -> dict[str, str]:
-    pairs = engine.shuffle(emit_bands, compare_band, parts)
-    images = [Fingerprint.from_json(values) for part in parts for values in _report(part)["kept"]]
-    return duplicates_of(images, pairs)
-
-
-def _write_set(
-    plan: IngestPlan, parts: Sequence[Part], goes: dict[str, str], engine: Engine
-) -> list[ShardLine]:
-    kept = [
-        (part.stem, str(values["name"]))
-        for part in parts
-        for values in _report(part)["kept"]
-        if values["name"] not in goes
-    ]
-    shards = [
-        SetShard(
-            location=f"{plan.folder}/set-{number:06d}.tar",
-            images=tuple(kept[start : start + plan.shard_length]),
-        )
-        for number, start in enumerate(range(0, len(kept), plan.shard_length))
-    ]
-    written: dict[int, ShardLine] = {}
-    for number, outcome in track(
-        engine.map(write_set_shard, shards), total=len(shards), label="writing", unit="shard"
-    ):
-        if isinstance(outcome, WorkerDied):
-            raise outcome
-        written[number] = outcome
-    return [written[number] for number in range(len(shards))]
-
-
-def _finish(
-    plan: IngestPlan, parts: Sequence[Part], goes: dict[str, str], shards: list[ShardLine]
-) -> Manifest:
-    dropped = [each for part in parts for each in _report(part)["dropped"]]
-    dropped += [
-        {"name": name, "reason": DUPLICATE, "detail": f"of {best}"} for name, best in sorted(goes.items())
-    ]
-    reasons = Counter(str(each["reason"]) for each in dropped)
-    order = {rule.name: place for place, rule in enumerate(RULES)}
-    manifest: Manifest = {
-        "images": sum(shard["images"] for shard in shards),
-        "listed": sum(len(part.references) for part in parts),
-        "dropped": dict(sorted(reasons.items(), key=lambda item: (order.get(item[0], 99), item[0]))),
-        "licences": dict(sorted(sum((Counter(shard["licences"]) for shard in shards), Counter()).items())),
-        "shards": shards,
-        "version": __version__,
-    }
-    lines = "".join(json.dumps(each, sort_keys=True) + "\n" for each in dropped)
-    write_file(f"{plan.folder}/dropped.jsonl", lines.encode())
-    write_file(f"{plan.folder}/manifest.json", json.dumps(manifest, indent=1).encode())
-    file_system, path = fsspec.url_to_fs(f"{plan.folder}/parts")
-    file_system.rm(path, recursive=True)
-    return manifest
-
-
-def _report(part: Part) -> dict[str, list[dict[str, object]]]:
-    return json.loads(read_file(f"{part.stem}.json"))

@@ -10,7 +10,6 @@ from hashlib import sha256
 from typing import TypedDict
 
 from pellucid.data.ingest.files import read_file, write_file
-from pellucid.data.records import Record
 from pellucid.data.shards import add_member
 
 
@@ -31,6 +30,8 @@ class SetShard:
     location: str
     images: tuple[tuple[str, str], ...]
     """For each image the stem of its part and its name, in order."""
+    kinds: tuple[str, ...] = ("webp", "json")
+    """Members that belong to one image; the last one is its record."""
 
 
 def write_set_shard(shard: SetShard) -> ShardLine:
@@ -40,10 +41,9 @@ def write_set_shard(shard: SetShard) -> ShardLine:
     with tarfile.open(fileobj=buffer, mode="w") as tar:
         for stem, name in shard.images:
             members = _members(stem)
-            about = members[f"{name}.json"]
-            licences[Record.from_json(json.loads(about)).licence or "not stated"] += 1
-            add_member(tar, f"{name}.webp", members[f"{name}.webp"])
-            add_member(tar, f"{name}.json", about)
+            licences[_licence(json.loads(members[f"{name}.{shard.kinds[-1]}"]))] += 1
+            for kind in shard.kinds:
+                add_member(tar, f"{name}.{kind}", members[f"{name}.{kind}"])
     content = buffer.getvalue()
     write_file(shard.location, content)
     return {
@@ -53,6 +53,13 @@ def write_set_shard(shard: SetShard) -> ShardLine:
         "images": len(shard.images),
         "licences": dict(licences),
     }
+
+
+def _licence(about: dict[str, object]) -> str:
+    """Returns the licence of an image, or those of a layer triple's images."""
+    stated = about.get("licences", [about.get("licence")])
+    names = {str(name) for name in stated if name} if isinstance(stated, list) else set[str]()
+    return " and ".join(sorted(names)) or "not stated"
 
 
 @lru_cache(maxsize=2)
