@@ -1,4 +1,4 @@
-"""What a call asks for, spelled out picture by picture."""
+"""What a call asks for, spelled out image by image."""
 
 import subprocess
 import sys
@@ -34,7 +34,7 @@ def test_seeds_wrap_at_the_end() -> None:
     assert [r.seed for r in expand_requests("a", count=2, seed=MAX_SEED)] == [MAX_SEED, 0]
 
 
-def test_a_seed_for_each_picture() -> None:
+def test_a_seed_for_each_image() -> None:
     assert [r.seed for r in expand_requests(["a", "b"], count=2, seed=[4, 3, 2, 1])] == [4, 3, 2, 1]
 
 

@@ -95,7 +95,7 @@ def test_one_prompt_is_a_scene_and_more_are_a_list(sd15: TransparentPipeline) ->
 @pytest.mark.parametrize(
     "prompt", ["", "qwrtz 123", "🐈‍⬛", "стеклянная бутылка", "x " * 5000, "a" * 10_000, "\ud800"]
 )
-def test_any_text_is_a_picture_and_prints_nothing(
+def test_any_text_is_an_image_and_prints_nothing(
     sd15: TransparentPipeline, prompt: str, capfd: pytest.CaptureFixture[str]
 ) -> None:
     assert image(sd15, prompt, num_inference_steps=1).shape == (64, 64, 4)
@@ -167,7 +167,7 @@ def test_varying_goes_further_with_strength(pipe: TransparentPipeline) -> None:
 
 
 @pytest.mark.parametrize(
-    "picture",
+    "image",
     [
         np.zeros((9, 5), np.uint8),
         np.zeros((9, 5, 3), np.uint8),
@@ -175,12 +175,12 @@ def test_varying_goes_further_with_strength(pipe: TransparentPipeline) -> None:
         np.full((9, 5, 4), 65535, np.uint16),
     ],
 )
-def test_any_picture_can_be_varied(sd15: TransparentPipeline, picture: np.ndarray) -> None:
-    scene = sd15.vary(picture, "a cat", seed=1, num_inference_steps=2)
+def test_any_image_can_be_varied(sd15: TransparentPipeline, image: np.ndarray) -> None:
+    scene = sd15.vary(image, "a cat", seed=1, num_inference_steps=2)
     assert scene.layers[0].image.shape == (9, 5, 4)
 
 
-def test_pillow_pictures_of_any_mode_can_be_varied(sd15: TransparentPipeline) -> None:
+def test_pillow_images_of_any_mode_can_be_varied(sd15: TransparentPipeline) -> None:
     from PIL import Image
 
     for mode in ("1", "L", "LA", "P", "RGB", "RGBA", "CMYK"):
@@ -201,7 +201,7 @@ def test_an_image_to_image_pipeline_generates_too() -> None:
     assert found.tobytes() == image(pellucid.attach(stock, None, autoencoder=codec)).tobytes()
 
 
-def test_a_large_picture_in_two_steps_is_the_small_one_enlarged_and_repainted(
+def test_a_large_image_in_two_steps_is_the_small_one_enlarged_and_repainted(
     pipe: TransparentPipeline,
 ) -> None:
     size = {"height": 150, "width": 131}
@@ -239,7 +239,7 @@ def test_wrong_surroundings_are_measured_and_made_again_with_a_clear_frame(
     assert levels_apart(image[:2, :2], kept[:2, :2]) < levels_apart(image[24:40, 24:40], kept[24:40, 24:40])
 
 
-def test_the_embedded_models_clear_picture_is_on_its_grey_and_an_opaque_one_is_not() -> None:
+def test_the_embedded_models_clear_image_is_on_its_grey_and_an_opaque_one_is_not() -> None:
     pipe = pellucid.load()
     clear, opaque = np.zeros((128, 128, 4), np.uint8), np.full((128, 128, 4), 255, np.uint8)
     assert background_distance(pipe.autoencoder, pipe.encode(clear)) < THRESHOLD / 3

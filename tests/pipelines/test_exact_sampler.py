@@ -1,7 +1,7 @@
 """`dpm++-2m-karras-exact` against outputs of the released command line's sampler.
 
 Errors are max|a - b| / max(1, max|b|). Measured: training levels 8.8e-6 (log), Karras levels 7e-7, the
-formula 1.1e-6, the tiny UNet alone 9e-7, in a loop from text 3.1e-6 and from a picture 2.9e-6. The tolerances
+formula 1.1e-6, the tiny UNet alone 9e-7, in a loop from text 3.1e-6 and from an image 2.9e-6. The tolerances
 are up to 30 times that, for other versions of torch.
 """
 
@@ -162,7 +162,7 @@ def test_without_the_start_it_does_not(golden: Golden, pipe: StableDiffusionXLPi
 
 
 @pytest.mark.parametrize("name", [NAME, "dpm++-2m-karras"])
-def test_a_stock_pipeline_from_a_picture_agrees(
+def test_a_stock_pipeline_from_an_image_agrees(
     golden: Golden, pipe: StableDiffusionXLPipeline, name: str
 ) -> None:
     asked = last_of_more(int(golden["i2i_steps"]), float(golden["i2i_strength"]))

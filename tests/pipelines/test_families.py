@@ -85,12 +85,12 @@ def test_each_row_is_what_the_stock_pipeline_says(pipe: TransparentPipeline) -> 
 def test_each_row_names_arguments_and_classes_that_exist(name: str) -> None:
     row = FAMILIES[name]
     for variants in row.variants:
-        from_text, from_picture = (
+        from_text, from_image = (
             getattr(import_module(f"diffusers.pipelines.{place[0]}.{place[1]}"), place[2]) if place else None
             for place in (variants.text_to_image, variants.image_to_image)
         )
         known = inspect.signature(from_text.__call__).parameters
-        repainting = inspect.signature((from_picture or from_text).__call__).parameters
+        repainting = inspect.signature((from_image or from_text).__call__).parameters
         assert row.denoiser in inspect.signature(from_text.__init__).parameters
         assert {*row.default_call_kwargs, *filter(None, [row.negative_prompt_requires])} <= set(known)
         assert ("callback" if row.callback == "in_place" else "callback_on_step_end") in repainting
@@ -119,7 +119,7 @@ def test_the_documented_table_is_the_rows() -> None:
     ]
 
 
-def test_our_latents_decode_to_the_stock_pipelines_picture(pipe: TransparentPipeline) -> None:
+def test_our_latents_decode_to_the_stock_pipelines_image(pipe: TransparentPipeline) -> None:
     stock, row = pipe.pipeline, family_of(pipe.pipeline)[0]
     settings = Sampling(num_inference_steps=3, guidance_scale=4.0)
     latents = pipe.model.stock.sample(one(), settings, SIZE)
@@ -223,7 +223,7 @@ def test_varying_is_the_stock_image_to_image(name: str) -> None:
 
 
 @pytest.mark.parametrize("scheduler", [None, "dpm++-2m", "euler", "dpm++-2m-sde"])
-def test_pixart_starts_from_the_picture_noised_to_the_step(scheduler: str | None) -> None:
+def test_pixart_starts_from_the_image_noised_to_the_step(scheduler: str | None) -> None:
     pipe = of("pixart-alpha")
     known, seen, sigmas = pipe.encode(PICTURE), [], []
     stock = pipe.pipeline

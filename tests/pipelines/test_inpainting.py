@@ -46,7 +46,7 @@ def test_outside_not_a_byte_changes_and_inside_much_does(pipe: TransparentPipeli
 
 
 def test_what_is_outside_reaches_the_inside(pipe: TransparentPipeline) -> None:
-    """The same noise and prompt beside another picture paint something else."""
+    """The same noise and prompt beside another image paint something else."""
     other = 255 - PICTURE
     scene = pipe.inpaint(other, square(), "a cat", seed=1, num_inference_steps=3, passes=1)
     assert not isinstance(scene, list)
@@ -76,7 +76,7 @@ def test_every_cell_that_holds_some_white_is_repainted() -> None:
     assert latent_mask(mask, 4, 4, 8)[0, 0, 1, 2] == 1
 
 
-def test_a_mask_may_be_any_picture_and_must_fit() -> None:
+def test_a_mask_may_be_any_image_and_must_fit() -> None:
     see_through = np.dstack([np.full((40, 56, 3), 255, np.uint8), square()])
     assert np.array_equal(to_mask(see_through, PICTURE), to_mask(square(), PICTURE))
     with pytest.raises(InputError, match="40 x 56 like the image, found 56 x 40"):

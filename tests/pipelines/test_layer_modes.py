@@ -140,7 +140,7 @@ def test_a_hint_changes_the_frames_that_read_it(sd15: Bench, name: str) -> None:
         deaf = both(alone, zero(f"control_convs.{i}."))
         assert changed(with_hint, made(sd15.pipe(**{key: deaf}), name)) == {role}
     pipe, task = sd15.pipe(), "background_for" if name == "sd15-fg2bg" else "foreground_on"
-    shown = [frames_of(getattr(pipe, task)(picture, "a cat", seed=3, **FAST)) for picture in (PICTURE, OTHER)]
+    shown = [frames_of(getattr(pipe, task)(image, "a cat", seed=3, **FAST)) for image in (PICTURE, OTHER)]
     assert changed(*shown) == set(roles(name))
 
 
@@ -208,7 +208,7 @@ def layer_made(pipe: TransparentPipeline, task: str, given: Sequence[np.ndarray]
         ("split_background", "sdxl-fgble2bg", 2),
     ],
 )
-def test_each_concatenated_picture_changes_what_is_made(
+def test_each_concatenated_image_changes_what_is_made(
     sdxl: Bench, task: str, name: str, n_given: int
 ) -> None:
     pipe = sdxl.pipe()
@@ -319,37 +319,37 @@ def test_the_composite_is_over_of_the_layers_and_the_models_own_is_apart(sd15: B
 
 @pytest.mark.parametrize("fit", ["crop", "fit", "stretch"])
 @pytest.mark.parametrize("size", [None, (40, 72)])
-def test_pictures_of_any_size_mode_and_orientation_are_taken(
+def test_images_of_any_size_mode_and_orientation_are_taken(
     sd15: Bench, fit: str, size: tuple[int, int] | None
 ) -> None:
     pipe = sd15.pipe()
     turned = Image.new("RGB", (30, 90), "red")
     turned.getexif()[0x0112] = 6  # a camera held upright: 90 wide and 30 high
     sized = {"height": size[0], "width": size[1]} if size else {}
-    for picture, own in [
+    for image, own in [
         (turned, (30, 90)),
         (Image.new("P", (40, 40)), (40, 40)),
         (np.zeros((300, 75), np.uint16), (300, 75)),
         (np.ones((7, 7, 4), np.float32), (7, 7)),
     ]:
-        scene = pipe.foreground_on(picture, "a cat", fit=fit, seed=3, **sized, **FAST)
+        scene = pipe.foreground_on(image, "a cat", fit=fit, seed=3, **sized, **FAST)
         assert (scene.height, scene.width) == (size or own)
         layers = (*scene.layers, *scene.references)
         assert {layer.image.shape for layer in layers} == {(scene.height, scene.width, 4)}
 
 
-def test_a_picture_without_a_size_stays_to_the_byte_and_what_is_made_is_enlarged(sd15: Bench) -> None:
+def test_an_image_without_a_size_stays_to_the_byte_and_what_is_made_is_enlarged(sd15: Bench) -> None:
     pipe = sd15.pipe()
-    picture = np.repeat(np.repeat(PICTURE, 3, axis=0), 2, axis=1)  # 192 x 128
-    scene = pipe.foreground_on(picture, "a cat", seed=3, **FAST)
-    small = pipe.foreground_on(picture, "a cat", seed=3, height=78, width=52, **FAST)
-    assert (scene.layers[0].image == picture).all()
+    image = np.repeat(np.repeat(PICTURE, 3, axis=0), 2, axis=1)  # 192 x 128
+    scene = pipe.foreground_on(image, "a cat", seed=3, **FAST)
+    small = pipe.foreground_on(image, "a cat", seed=3, height=78, width=52, **FAST)
+    assert (scene.layers[0].image == image).all()
     assert (scene.layers[1].image == fit_rgba(small.layers[1].image, 192, 128, "stretch")).all()
-    split = pipe.split(picture, background=PICTURE, fit="stretch")
+    split = pipe.split(image, background=PICTURE, fit="stretch")
     assert (split.height, split.width) == (192, 128)
 
 
-def test_a_given_picture_of_the_canvas_size_is_a_layer_to_the_byte(sd15: Bench) -> None:
+def test_a_given_image_of_the_canvas_size_is_a_layer_to_the_byte(sd15: Bench) -> None:
     pipe = sd15.pipe()
     on = pipe.foreground_on(PICTURE, "a cat", seed=3, **FAST)
     behind = pipe.background_for(PICTURE, "a sea", seed=3, **FAST)
@@ -373,7 +373,7 @@ def test_a_stack_grows_to_any_depth_and_each_layer_sees_what_is_below(sd15: Benc
 
 
 def test_a_layer_is_made_for_its_box_alone_and_lies_there(sd15: Bench) -> None:
-    """The same as on a picture of that part, and nothing outside matters."""
+    """The same as on an image of that part, and nothing outside matters."""
     pipe, box = sd15.pipe(), (10, 20, 48, 40)
     part = PICTURE[10:58, 20:60]
     alone = pipe.foreground_on(part, "a cat", seed=3, **FAST)

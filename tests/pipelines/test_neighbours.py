@@ -40,7 +40,7 @@ def piped(stock: DiffusionPipeline, folder: Path) -> TransparentPipeline:
     return pellucid.attach(stock, None, autoencoder=tiny.codec(stock.vae), layers=layers)
 
 
-def pictures(pipe: TransparentPipeline, **inputs: object) -> list[bytes]:
+def images(pipe: TransparentPipeline, **inputs: object) -> list[bytes]:
     """A single layer, then the three frames of a joint scene."""
     single = pipe.generate("a cat", pipeline_inputs=inputs, **FAST)
     scene = pipe.joint("a cat", "a sea", "both", pipeline_inputs=inputs, **FAST)
@@ -60,10 +60,10 @@ def test_a_controlnet_steers_every_frame(tmp_path: Path) -> None:
     pipe = piped(StableDiffusionControlNetPipeline(**parts, requires_safety_checker=False), tmp_path)
     pipe.pipeline.set_progress_bar_config(disable=True)
     shown = [Image.new("RGB", (64, 64), colour) for colour in ("black", "white")]
-    assert all_differ(*(pictures(pipe, image=picture) for picture in shown))
+    assert all_differ(*(images(pipe, image=image) for image in shown))
 
 
-def test_a_t2i_adapter_steers_every_frame_and_pictures_can_be_varied(tmp_path: Path) -> None:
+def test_a_t2i_adapter_steers_every_frame_and_images_can_be_varied(tmp_path: Path) -> None:
     stock = tiny.sd15(tiny.sd15_unet())
     adapter = T2IAdapter(in_channels=3, channels=[8, 16, 16, 16], num_res_blocks=1, downscale_factor=8)
     with torch.no_grad():
@@ -74,7 +74,7 @@ def test_a_t2i_adapter_steers_every_frame_and_pictures_can_be_varied(tmp_path: P
     pipe = piped(StableDiffusionAdapterPipeline(**parts, requires_safety_checker=False), tmp_path)
     pipe.pipeline.set_progress_bar_config(disable=True)
     shown = [Image.new("RGB", (64, 64), colour) for colour in ("black", "white")]
-    assert all_differ(*(pictures(pipe, image=picture) for picture in shown))
+    assert all_differ(*(images(pipe, image=image) for image in shown))
     varied = pipe.vary(np.zeros((64, 64, 4), np.uint8), "a cat", **FAST)
     assert varied.layers[0].image.shape == (64, 64, 4)
 
@@ -101,14 +101,14 @@ def attention_modules_in_order(unet: UNet2DConditionModel) -> list[tuple[str, At
 
 def test_an_ip_adapter_steers_every_frame_and_its_scale_0_is_none(tmp_path: Path) -> None:
     stock = tiny.sd15(tiny.sd15_unet())
-    plain = pictures(piped(stock, tmp_path))
+    plain = images(piped(stock, tmp_path))
     pipe = piped(stock, tmp_path)
-    pictures(pipe)  # its units are on the UNet when the IP-Adapter comes
+    images(pipe)  # its units are on the UNet when the IP-Adapter comes
     with_ip_adapter(stock.unet)
     shown = [torch.full((2, 1, EMBEDDING), value) for value in (-1.0, 1.0)]
 
     def call(embeds: torch.Tensor) -> list[bytes]:
-        return pictures(pipe, ip_adapter_image_embeds=[embeds])
+        return images(pipe, ip_adapter_image_embeds=[embeds])
 
     assert all_differ(call(shown[0]), call(shown[1]))
     for processor in stock.unet.attn_processors.values():
@@ -122,12 +122,12 @@ def test_an_ip_adapter_steers_every_frame_and_its_scale_0_is_none(tmp_path: Path
 
 def test_another_lora_reaches_every_frame(tmp_path: Path) -> None:
     stock = tiny.sd15(tiny.sd15_unet())
-    plain = pictures(piped(stock, tmp_path))
+    plain = images(piped(stock, tmp_path))
     stock.unet.add_adapter(LoraConfig(r=2, target_modules=["to_q", "to_k", "to_v"], init_lora_weights=False))
     pipe = piped(stock, tmp_path)
-    assert all_differ(pictures(pipe), plain)
+    assert all_differ(images(pipe), plain)
     stock.unet.disable_adapters()
-    found = [np.frombuffer(data, np.uint8).astype(int) for data in pictures(pipe)]
+    found = [np.frombuffer(data, np.uint8).astype(int) for data in images(pipe)]
     wanted = [np.frombuffer(data, np.uint8).astype(int) for data in plain]
     assert max(np.abs(a - b).max() for a, b in zip(found, wanted, strict=True)) <= 1
 

@@ -19,6 +19,7 @@ Prompt = str | Sequence[str]
 CallKwargs = Mapping[str, object]
 """What a stock pipeline is called with, by diffusers' usual names."""
 
+# torch's generators take 64 bits with a sign.
 MAX_SEED = 2**63 - 1
 MAX_COUNT = 10_000
 MAX_STEPS = 999
@@ -85,17 +86,19 @@ def as_text_list(value: object, what: str) -> list[str]:
 
 def _seeds(seed: object, *, n_prompts: int, count: int) -> list[int]:
     if isinstance(seed, Sequence) and not isinstance(seed, str):
-        given = [_seed(value) for value in seed]
-        if len(given) == n_prompts * count:
-            return given
-        if len(given) != n_prompts:
+        seeds = [_seed(value) for value in seed]
+        if len(seeds) == n_prompts * count:
+            return seeds
+        if len(seeds) != n_prompts:
             raise InputError(
-                f"Expected {n_prompts} seeds, or {n_prompts * count}, found {len(given)}. "
+                f"Expected {n_prompts} seeds, or {n_prompts * count}, found {len(seeds)}. "
                 "Give one for each prompt."
             )
     else:
-        given = [secrets.randbelow(2**32) if seed is None else _seed(seed)] * n_prompts
-    return [(first + i) % (MAX_SEED + 1) for first in given for i in range(count)]
+        # not torch's own generator: a drawn seed must not move the caller's draws; 32 bits are easy to copy
+        seeds = [secrets.randbelow(2**32) if seed is None else _seed(seed)] * n_prompts
+    # counted on from 0 at the end, rather than refused
+    return [(first + i) % (MAX_SEED + 1) for first in seeds for i in range(count)]
 
 
 def _seed(value: object) -> int:
@@ -207,8 +210,8 @@ class SamplingOptions:
             InputError: a value that no sampler or decoder has.
         """
         names = ("num_inference_steps", "guidance_scale", "scheduler", "passes")
-        asked = {name: value for name in names if (value := getattr(self, name)) is not None}
-        settings = replace(defaults, **asked)
+        overrides = {name: value for name in names if (value := getattr(self, name)) is not None}
+        settings = replace(defaults, **overrides)
         check_passes(settings.passes)
         check_scheduler(settings.scheduler)
         check_sampling(settings.num_inference_steps, settings.guidance_scale, strength)
@@ -228,7 +231,7 @@ class SamplingOptions:
 
     @property
     def inputs(self) -> CallKwargs:
-        """What the stock pipeline itself is called with beside all this."""
+        """Returns what the stock pipeline itself is called with beside all this."""
         return self.pipeline_inputs or {}
 
 

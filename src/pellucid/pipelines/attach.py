@@ -61,6 +61,7 @@ def attach(
             )
     named = find_mode(adapter) if isinstance(adapter, str) and not _is_file(adapter) else None
     stock.check()
+    # checked before any file is fetched, which may take minutes
     check_modes_fit(stock.family, named, layers or {})
     adapters = AdapterManager(stock.denoiser, strength)
     if autoencoder is None:

@@ -21,13 +21,13 @@ class PipelineVariants:
 
     text_to_image: ClassPath
     image_to_image: ClassPath | None
-    """None where diffusers has none; pictures then enter as `latents` and `timesteps` of the other."""
+    """None where diffusers has none; images then enter as `latents` and `timesteps` of the other."""
     others: tuple[str, ...] = ()
     """Further classes with these parts, of which the two can be built."""
 
     @property
     def names(self) -> tuple[str, ...]:
-        """Classes that this row knows."""
+        """Returns the classes that this row knows."""
         return *(place[2] for place in (self.text_to_image, self.image_to_image) if place), *self.others
 
 

@@ -65,25 +65,26 @@ def latent_mask(share: AnyArray, rows: int, columns: int, pixels: int) -> Tensor
     canvas = np.zeros((rows * pixels, columns * pixels), np.float32)
     top, left = centre_offset(canvas.shape, share.shape)
     canvas[top : top + height, left : left + width] = share
+    # a latent is free if one pixel of its cell is: `paste` puts the others back to the byte
     return torch.nn.functional.max_pool2d(torch.from_numpy(canvas > 0).float()[None, None], pixels)
 
 
 def keep_outside(
-    stock: StockPipeline, known: Tensor, mask: Tensor, *, first: Callback | None = None
+    stock: StockPipeline, original: Tensor, mask: Tensor, *, first: Callback | None = None
 ) -> Callback:
-    """Makes a `callback_on_step_end` that puts `known` back, noised to the step, where `mask` is 0.
+    """Makes a `callback_on_step_end` that puts `original` back, noised to the step, where `mask` is 0.
 
     The noise is the same for every image, so that company in a batch changes nothing.
 
     Args:
         stock: the pipeline, whose sampler may hold latents packed.
-        known: scaled latents (1, c, h, w).
+        original: scaled latents (1, c, h, w).
         mask: (1, 1, h, w), 1 where the sampler is free.
         first: the caller's own callback, which is called before.
     """
-    noise = torch.randn(known.shape, generator=torch.Generator().manual_seed(0)).to(known)
-    kept, noise = stock.pack(known), stock.pack(noise)
-    free = stock.pack(mask.to(known).expand_as(known))
+    noise = torch.randn(original.shape, generator=torch.Generator().manual_seed(0)).to(original)
+    kept, noise = stock.pack(original), stock.pack(noise)
+    free = stock.pack(mask.to(original).expand_as(original))
 
     def put_back(
         running: RunningPipeline, step: int, timestep: object, values: dict[str, Tensor]
@@ -96,8 +97,9 @@ def keep_outside(
         if step + 1 < len(timesteps):
             at = timesteps[step + 1 : step + 2]
             scale_noise = getattr(scheduler, "scale_noise", None)  # of flow matching
+            # flow matching's scheduler takes the timestep before the noise, the others after it
             noised = scale_noise(kept, at, noise) if scale_noise else scheduler.add_noise(kept, noise, at)
-        return {**values, "latents": values["latents"] * free + noised.to(known.dtype) * (1 - free)}
+        return {**values, "latents": values["latents"] * free + noised.to(original.dtype) * (1 - free)}
 
     return put_back
 
@@ -118,4 +120,5 @@ def paste(image: RGBA8, painted: RGBA8, share: AnyArray) -> RGBA8:
     soft = share[..., None]
     mixed = premultiply(to_float(painted)) * soft + premultiply(to_float(image)) * (1 - soft)
     between = to_bytes(unpremultiply(mixed))
+    # the ends are taken and not mixed, which would round them
     return np.where(soft == 0, image, np.where(soft == 1, painted, between))

@@ -53,8 +53,9 @@ def centre_crop(rgba: Tensor, crop: tuple[int, int] | None) -> AnyArray:
 def size_multiple(stock: StockPipeline, autoencoder: RGBAAutoencoder) -> int:
     """Returns what sides in pixels must divide by, for the denoiser and for the alpha decoder's halvings."""
     decoder = autoencoder.alpha_decoder
-    own = stock.vae_scale_factor * stock.latents_multiple
-    return math.lcm(own, decoder.multiple if decoder else 1)
+    denoiser_multiple = stock.vae_scale_factor * stock.latents_multiple
+    # each halves the image as often as it likes, and both must come out whole
+    return math.lcm(denoiser_multiple, decoder.multiple if decoder else 1)
 
 
 def check_autoencoder(stock: StockPipeline, autoencoder: RGBAAutoencoder) -> None:
@@ -67,7 +68,7 @@ def check_autoencoder(stock: StockPipeline, autoencoder: RGBAAutoencoder) -> Non
     }
     for part in filter(None, (autoencoder.offset_encoder, autoencoder.alpha_decoder)):
         expected[type(part).__name__] = part.config["latent_channels"], stock.latent_channels
-    wrong = [f"{name} {found} for {wanted}" for name, (found, wanted) in expected.items() if found != wanted]
+    wrong = [f"{name} {ours} for {wanted}" for name, (ours, wanted) in expected.items() if ours != wanted]
     if wrong:
         raise InputError(
             f"Expected a codec over the VAE of this {stock.family.title}, found {', '.join(wrong)}. "

@@ -21,6 +21,7 @@ from pellucid.scene.boxes import Box, crop, paste_scene
 from pellucid.scene.layer import Layer
 from pellucid.scene.scene import Scene
 
+# Of a layer that is named after its prompt: programs show little more.
 MAX_NAME = 40
 Images = Mapping[Role, AnyArray]
 
@@ -50,14 +51,14 @@ class LayerComposer:
             fit: how they meet another canvas.
             options: of the call.
         """
-        given = _to_rgba8(images)
-        fitted, canvas = self._fit(given, fit, options)
+        originals = _to_rgba8(images)
+        fitted, canvas = self._fit(originals, fit, options)
         states = build_scene_states(prompts, fitted, options)
         self.sampler.run(task, states, canvas, options)
         scenes = [self.sampler.assemble(state, canvas) for state in states]
         if options.height is not None or options.width is not None:
             return scenes
-        return [_at_size_of(scene, given, fit) for scene in scenes]
+        return [_resize_to_originals(scene, originals, fit) for scene in scenes]
 
     def in_box(
         self, background: object, prompts: Prompts, fit: str, box: Box, options: LayerOptions
@@ -80,9 +81,9 @@ class LayerComposer:
     ) -> list[Scene]:
         """Makes the layer that is None; see `TransparentPipeline.split`."""
         if (background is None) == (foreground is None):
-            found = "neither" if background is None else "both"
+            which = "neither" if background is None else "both"
             raise InputError(
-                f"Expected background or foreground, found {found}. Give the one layer that you have."
+                f"Expected background or foreground, found {which}. Give the one layer that you have."
             )
         missing: Role = "foreground" if foreground is None else "background"
         task: Task = "split_foreground" if missing == "foreground" else "split_background"
@@ -91,14 +92,14 @@ class LayerComposer:
         prompts: Prompts = {missing: prompt}
         if task in self.model.tasks:
             return self.beside(task, prompts, images, fit, options)
-        given = _to_rgba8(images)
-        height, width = given["composite"].shape[:2]  # arithmetic has no resolution of its own
+        originals = _to_rgba8(images)
+        height, width = originals["composite"].shape[:2]  # arithmetic has no resolution of its own
         sized = replace(
             options,
             height=height if options.height is None else options.height,
             width=width if options.width is None else options.width,
         )
-        fitted, canvas = self._fit(given, fit, sized)
+        fitted, canvas = self._fit(originals, fit, sized)
         states = build_scene_states(prompts, fitted, options)
         for state in states:
             state.separate(missing)
@@ -111,23 +112,24 @@ class LayerComposer:
         whole = scene.composite()
         below: dict[Role, object] = {"background": whole if box is None else crop(whole, box)}
         grown: list[Scene] = []
-        for each in self.beside("foreground_on", prompts, below, "stretch", options):
-            each = each if box is None else paste_scene(each, whole, box)
-            made = each.layers[-1]
-            asked = (made.provenance and made.provenance.prompt) or made.name
-            top = replace(made, name=name or asked[:MAX_NAME])
-            grown.append(replace(scene, layers=(*scene.layers, top), references=each.references))
+        for pair in self.beside("foreground_on", prompts, below, "stretch", options):
+            pair = pair if box is None else paste_scene(pair, whole, box)
+            new_layer = pair.layers[-1]
+            prompt = (new_layer.provenance and new_layer.provenance.prompt) or new_layer.name
+            top = replace(new_layer, name=name or prompt[:MAX_NAME])
+            grown.append(replace(scene, layers=(*scene.layers, top), references=pair.references))
         return grown
 
     def _fit(
-        self, given: Images, fit: str, options: LayerOptions
+        self, originals: Images, fit: str, options: LayerOptions
     ) -> tuple[dict[Role, tuple[AnyArray, Pixels]], tuple[int, int]]:
         """Returns each image as a layer and as a condition, on one canvas, and that canvas's size."""
         check_fit(fit)
-        first = next(iter(given.values()))
+        first = next(iter(originals.values()))
         canvas = self.model.canvas_size(options.height, options.width, like=(first.shape[0], first.shape[1]))
         fitted: dict[Role, tuple[AnyArray, Pixels]] = {}
-        for role, rgba in given.items():
+        for role, rgba in originals.items():
+            # resampling may leave [0, 1], in which conditions were trained
             pixels = np.clip(fit_pixels(on_grey(rgba), *canvas, fit), 0, 1)
             fitted[role] = fit_rgba(rgba, *canvas, fit), pixels
         return fitted, canvas
@@ -140,11 +142,11 @@ def _to_rgba8(images: Mapping[Role, object]) -> dict[Role, AnyArray]:
     return converted
 
 
-def _at_size_of(scene: Scene, given: Images, fit: str) -> Scene:
+def _resize_to_originals(scene: Scene, given_images: Images, fit: str) -> Scene:
     """Returns the scene as large as the first image given: that one to the byte, what was made enlarged."""
-    height, width = next(iter(given.values())).shape[:2]
+    height, width = next(iter(given_images.values())).shape[:2]
     originals: dict[str, AnyArray] = {
-        role: fit_rgba(rgba, height, width, fit) for role, rgba in given.items()
+        role: fit_rgba(rgba, height, width, fit) for role, rgba in given_images.items()
     }
 
     def resize(layer: Layer) -> Layer:

@@ -30,6 +30,7 @@ from pellucid.rgba.types import AnyArray
 from pellucid.scene.layer import Layer
 from pellucid.scene.scene import Scene
 
+# Not 1: the second layer of a scene would begin as the first of the next scene of a count.
 LAYER_SEED_STRIDE = 2**32
 """Layer i of a scene takes noise of seed + i times this, so that no two scenes of a count share any."""
 Prompts = Mapping[Role, Prompt | None]
@@ -127,9 +128,10 @@ class LayerSampler:
             for output, latent in zip(mode.outputs, layers.split(1), strict=True):
                 image = self._decode(latent, output.transparent, settings.passes, sampled)
                 if sampled != canvas:
-                    how = "fit" if output.transparent else "crop"
-                    image = to_float(fit_rgba(to_bytes(image), *canvas, how))
+                    fit = "fit" if output.transparent else "crop"
+                    image = to_float(fit_rgba(to_bytes(image), *canvas, fit))
                 scene.images[output.role] = to_bytes(image)
+                # of the floats, not of the bytes, so that the next mode is shown what the model made
                 scene.condition_images[output.role] = on_grey(image)
                 scene.settings[output.role] = mode, settings
 
@@ -141,9 +143,10 @@ class LayerSampler:
 
         At another size than the canvas's they show the part of it that results will cover, see `_run_mode`.
         """
-        how = "crop" if mode.outputs[0].transparent else "fit"
+        fit = "crop" if mode.outputs[0].transparent else "fit"
         height, width = (round_up(side, self.model.size_multiple) for side in sampled)
         first = scenes[0].condition_images
+        # the very same array for every scene, as when one background was given: encoded once
         alike = all(
             scene.condition_images[condition.role] is first[condition.role]
             for scene in scenes
@@ -152,9 +155,13 @@ class LayerSampler:
         concat: list[Tensor] = []
         hints: list[Tensor] = []
         for condition in mode.conditions:
-            shown = [scene.condition_images[condition.role] for scene in (scenes[:1] if alike else scenes)]
-            fitted = [_extend_edges(fit_pixels(each, *sampled, how), height, width) for each in shown]
-            images = torch.stack([torch.from_numpy(each).permute(2, 0, 1) for each in fitted])
+            conditions = [
+                scene.condition_images[condition.role] for scene in (scenes[:1] if alike else scenes)
+            ]
+            fitted = [
+                _extend_edges(fit_pixels(pixels, *sampled, fit), height, width) for pixels in conditions
+            ]
+            images = torch.stack([torch.from_numpy(pixels).permute(2, 0, 1) for pixels in fitted])
             images = images.to(self.model.stock.device)
             if condition.entry == "channel-concat":
                 concat.append(self.model.autoencoder.encode_opaque(images))
@@ -209,18 +216,18 @@ def build_scene_states(prompts: Prompts, given: Given, options: LayerOptions) ->
     for role, prompt in prompts.items():
         if prompt is not None:
             texts[role] = as_text_list(prompt, f"{role} prompt")
-    n_scenes = max(len(each) for each in texts.values())
-    wrong = {role: len(each) for role, each in texts.items() if len(each) not in (1, n_scenes)}
+    n_scenes = max(len(prompts_of_role) for prompts_of_role in texts.values())
+    wrong = {role: len(listed) for role, listed in texts.items() if len(listed) not in (1, n_scenes)}
     if wrong:
         raise InputError(
             f"Expected one prompt a layer or {n_scenes}, found {wrong}. Give every layer one for each scene."
         )
     spread: dict[Role, list[str]] = {}
-    for role, each in texts.items():
-        spread[role] = each * n_scenes if len(each) == 1 else each
+    for role, listed in texts.items():
+        spread[role] = listed * n_scenes if len(listed) == 1 else listed
     if "composite" not in spread:
-        made = [spread[role] for role in ("foreground", "background") if role in spread]
-        spread["composite"] = [", ".join(filter(None, parts)) for parts in zip(*made, strict=True)]
+        parts = [spread[role] for role in ("foreground", "background") if role in spread]
+        spread["composite"] = [", ".join(filter(None, words)) for words in zip(*parts, strict=True)]
     return [
         SceneState(
             request=request,
@@ -236,12 +243,12 @@ def _ending(mode: Mode, share: float | None) -> Mode:
     """Returns the mode with another `adapter_end`, if it is one that is shown images on extra channels."""
     if share is not None and not 0 <= as_number(share, "adapter_end") <= 1:
         raise InputError(f"Expected adapter_end of 0 to 1, found {share}. 1 keeps the adapter to the end.")
-    shown = any(condition.entry == "channel-concat" for condition in mode.conditions)
-    return replace(mode, adapter_end=share) if shown and share is not None else mode
+    has_channels = any(condition.entry == "channel-concat" for condition in mode.conditions)
+    return replace(mode, adapter_end=share) if has_channels and share is not None else mode
 
 
 def _nth(texts: Mapping[Role, list[str]], i: int) -> Mapping[Role, str]:
-    return {role: each[i] for role, each in texts.items()}
+    return {role: listed[i] for role, listed in texts.items()}
 
 
 def _extend_edges(pixels: Pixels, height: int, width: int) -> Pixels:

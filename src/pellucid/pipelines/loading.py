@@ -53,7 +53,7 @@ def load(
     dtype: str | None = None,
     strength: float = 1.0,
 ) -> TransparentPipeline:
-    """Loads a model that makes transparent pictures.
+    """Loads a model that makes transparent images.
 
     Args:
         model: "mini" is embedded and needs no network; else a folder in diffusers' layout, or a hub id, with
@@ -99,6 +99,7 @@ def _make_transparent(
             f"Expected a device that torch can use, found {str(device)!r}: {first_line(error)}. Try cpu."
         ) from None
     pipeline.set_progress_bar_config(disable=None, leave=False, desc="sampling", unit=" step")
+    # a folder with a codec of its own is a model of ours; everything else goes the way of `attach`
     stock = StockPipeline(pipeline)
     codec_folder = folder / CODEC_FOLDER if folder else None
     codec = load_codec(codec_folder, stock.vae) if codec_folder and codec_folder.is_dir() else None

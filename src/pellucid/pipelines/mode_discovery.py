@@ -67,18 +67,19 @@ def discover_tasks(folder: Path, single: Mode) -> dict[Task, tuple[Mode, ...]]:
         WeightsError: a file is damaged, or says something of itself that no adapter here is.
     """
     modes: dict[Ability | None, Mode] = {SINGLE: single}
+    # sorted, so that of two files that can do the same always the same one is taken
     for path in sorted(folder.glob("*.safetensors")):
         if about := _about(path):
             mode = _mode(path, about, single)
             makes: Roles = frozenset(output.role for output in mode.outputs)
-            shown: Roles = frozenset(condition.role for condition in mode.conditions)
-            modes[makes, shown] = mode
+            conditions: Roles = frozenset(condition.role for condition in mode.conditions)
+            modes[makes, conditions] = mode
     tasks: dict[Task, tuple[Mode, ...]] = {}
     for task, recipes in TASK_RECIPES.items():
         possible = (
-            tuple(modes[each] for each in recipe)
+            tuple(modes[ability] for ability in recipe)
             for recipe in recipes
-            if all(each in modes for each in recipe)
+            if all(ability in modes for ability in recipe)
         )
         if (best := next(possible, None)) is not None:
             tasks[task] = best

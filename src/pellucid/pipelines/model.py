@@ -44,12 +44,12 @@ class TransparentModel:
 
     @property
     def single(self) -> Mode:
-        """The mode of the single transparent layer."""
+        """Returns the mode of the single transparent layer."""
         return self.tasks["foreground"][0]
 
     @property
     def size_multiple(self) -> int:
-        """What sides in pixels must divide by inside; canvases are padded to it and cropped."""
+        """Returns what sides in pixels must divide by inside; canvases are padded to it and cropped."""
         return size_multiple(self.stock, self.autoencoder)
 
     @contextmanager

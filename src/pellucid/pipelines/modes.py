@@ -22,10 +22,10 @@ Task = Literal[
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Condition:
-    """A picture that the model is shown."""
+    """An image that the model is shown."""
 
     role: Role
-    """Which of the scene's pictures."""
+    """Which of the scene's images."""
     entry: Entry
     """How it reaches the UNet."""
 
@@ -65,7 +65,7 @@ class Sampling:
     upscale_strength: float = 0.35
     """How much `upscale` repaints."""
     fixed_resolution: bool = False
-    """Whether the model knows its own size only: pictures of others are made there and resampled."""
+    """Whether the model knows its own size only: images of others are made there and resampled."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -91,9 +91,9 @@ class Mode:
 
     @property
     def source(self) -> str | Path | tuple[str | Path, ...] | None:
-        """The adapter as `pellucid.weights` can locate it."""
+        """Returns the adapter as `pellucid.weights` can locate it."""
         if isinstance(self.adapter, tuple):
-            return tuple(resolve_source(each) if isinstance(each, str) else each for each in self.adapter)
+            return tuple(resolve_source(part) if isinstance(part, str) else part for part in self.adapter)
         return resolve_source(self.adapter) if isinstance(self.adapter, str) else self.adapter
 
 
@@ -110,6 +110,8 @@ SDXL_DIFFUSERS = Codec(
 MINI = Codec(
     offset_encoder="mini/rgba/offset_encoder", alpha_decoder="mini/rgba/alpha_decoder", convention="embedded"
 )
+# 10, 14 and 20 steps are as faithful; more passes are worse, and repainting squares round things at sizes
+# that the model has not learned (docs/log.md, 2026-11-23).
 MINI_SAMPLING = Sampling(
     num_inference_steps=12,
     guidance_scale=2.5,
@@ -170,7 +172,7 @@ ROWS: tuple[Mode, ...] = (
     ),
     Mode(
         name="mini-opaque",
-        title="one opaque picture, embedded model",
+        title="one opaque image, embedded model",
         family="mini",
         adapter=None,
         codec=MINI,
@@ -288,6 +290,7 @@ def tasks_for(single: Mode) -> dict[Task, tuple[Mode, ...]]:
     names = TASKS.get(single.family)
     if names is None:  # no released files: what the given codec and adapter make
         return {"foreground": (single,)}
+    # the caller's own single layer also takes its place within tasks of several steps
     usual = names["foreground"][0]
     return {
         task: tuple(single if name == usual else MODES[name] for name in rows) for task, rows in names.items()

@@ -76,32 +76,32 @@ class TransparentPipeline(SingleLayerMethods, LayerMethods):
 
     @property
     def pipeline(self) -> "DiffusionPipeline":
-        """The stock pipeline that was given."""
+        """Returns the stock pipeline that was given."""
         return self.model.stock.pipeline
 
     @property
     def autoencoder(self) -> RGBAAutoencoder:
-        """The codec over the pipeline's VAE."""
+        """Returns the codec over the pipeline's VAE."""
         return self.model.autoencoder
 
     @property
     def adapters(self) -> AdapterManager:
-        """The adapters of the denoiser."""
+        """Returns the adapters of the denoiser."""
         return self.model.adapters
 
     @property
     def tasks(self) -> Mapping[Task, tuple[Mode, ...]]:
-        """The modes of each task, one after another."""
+        """Returns the modes of each task, one after another."""
         return self.model.tasks
 
     @property
     def denoiser(self) -> nn.Module:
-        """The pipeline's part that samples, into which adapters go."""
+        """Returns the pipeline's part that samples, into which adapters go."""
         return self.model.stock.denoiser
 
     @property
     def native_size(self) -> tuple[int, int]:
-        """(height, width) that the model was trained at, px: what `generate` makes unless asked otherwise."""
+        """Returns the (height, width) that the model was trained at, px: what `generate` makes by default."""
         return self.model.stock.native_size
 
     def to(self, *args: object, **kwargs: object) -> "TransparentPipeline":
@@ -113,6 +113,7 @@ class TransparentPipeline(SingleLayerMethods, LayerMethods):
             self.pipeline.to(*args, **kwargs)
             for network in (self.autoencoder.offset_encoder, self.autoencoder.alpha_decoder):
                 if network is not None:
+                    # moved but not cast, and not by diffusers' own `to`, which warns of half precision
                     nn.Module.to(network, self.model.stock.device)
         return self
 

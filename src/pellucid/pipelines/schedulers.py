@@ -66,8 +66,8 @@ def check_scheduler(name: str | None, family: ModelFamily | None = None) -> None
         raise InputError(f"No scheduler is called {name!r}. Choose one of {', '.join(SCHEDULERS)}.")
 
 
-def scheduler_for_call(own: Scheduler, name: str | None) -> Scheduler:
-    """Makes the scheduler of one call: that of `name` over the noise schedule of `own`, or a copy of `own`.
+def scheduler_for_call(pipeline_scheduler: Scheduler, name: str | None) -> Scheduler:
+    """Makes the scheduler of one call: that of `name` over the pipeline's noise schedule, or a copy of it.
 
     A scheduler counts its steps, so calls that share one would go on from where another is.
 
@@ -76,9 +76,11 @@ def scheduler_for_call(own: Scheduler, name: str | None) -> Scheduler:
     """
     check_scheduler(name)
     if name is None:
-        return copy.deepcopy(own)
+        return copy.deepcopy(pipeline_scheduler)
     (module, cls), options = SCHEDULERS[name]
-    return _from_first_step(getattr(import_module(module), cls).from_config(own.config, **options))
+    return _from_first_step(
+        getattr(import_module(module), cls).from_config(pipeline_scheduler.config, **options)
+    )
 
 
 def _from_first_step(scheduler: Scheduler) -> Scheduler:

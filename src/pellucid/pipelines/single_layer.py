@@ -109,14 +109,14 @@ class SingleLayerSampler:
         )
         share = to_mask(mask, rgba)
         with self.model.one_call():
-            known = self.model.encode(rgba)
+            original = self.model.encode(rgba)
             pixels = self.model.autoencoder.pixels_per_latent
-            inside = latent_mask(share, *known.shape[-2:], pixels=pixels)
+            inside = latent_mask(share, *original.shape[-2:], pixels=pixels)
             inputs = {"strength": strength, **options.inputs}
             inputs["callback_on_step_end"] = keep_outside(
-                self.model.stock, known, inside, first=step_end_callback(options.inputs)
+                self.model.stock, original, inside, first=step_end_callback(options.inputs)
             )
-            scenes = self._repaint(rgba, known, requests, settings, strength, inputs, options)
+            scenes = self._repaint(rgba, original, requests, settings, strength, inputs, options)
         return [self._scene(paste(rgba, scene.layers[0].image, share), scene) for scene in scenes]
 
     def _controlled(
@@ -146,6 +146,7 @@ class SingleLayerSampler:
     ) -> Scene:
         rgba = self._resampled(scene, size)
         inputs = {"strength": strength, **self.model.stock.image_to_image_inputs(inputs)}
+        # one at a time, whatever the batch: enlarged images are larger
         options = SamplingOptions()
         return self._repaint(rgba, self.model.encode(rgba), [request], settings, strength, inputs, options)[0]
 
@@ -193,6 +194,7 @@ class SingleLayerSampler:
         if distance < THRESHOLD:
             return latent, distance
         stock = self.model.stock
+        # the latent to start from has a size; height and width would contradict it in image-to-image calls
         inputs = {name: value for name, value in batch.inputs.items() if name not in ("height", "width")}
         inputs = stock.image_to_image_inputs(inputs)
         clear = clear_start(stock, self.model.encode_clear(latent), first=step_end_callback(inputs))
@@ -200,8 +202,8 @@ class SingleLayerSampler:
 
     def _resampled(self, scene: Scene, size: tuple[int, int]) -> AnyArray:
         # without a fixed resolution both sizes have the same proportions
-        how = "fit" if self.model.single.sampling.fixed_resolution else "stretch"
-        return fit_rgba(scene.layers[0].image, *size, how)
+        fit = "fit" if self.model.single.sampling.fixed_resolution else "stretch"
+        return fit_rgba(scene.layers[0].image, *size, fit)
 
     def _made(self, image: AnyArray, request: Request, settings: Sampling, extra: CallKwargs) -> Scene:
         metadata = self.model.metadata(request, settings, self.model.single.name, extra)

@@ -65,42 +65,43 @@ class StockPipeline:
         """
         self.pipeline = pipeline
         self.family, self.variants = family_of(pipeline)
+        # guarded, or two threads could each make a lock for one denoiser
         with _locks_guard:
             self.lock = _locks.setdefault(self.denoiser, threading.RLock())
 
     @property
     def denoiser(self) -> Any:  # noqa: ANN401 - a UNet or a transformer
-        """The module that samples, into which adapters go."""
+        """Returns the module that samples, into which adapters go."""
         return getattr(self.pipeline, self.family.denoiser)
 
     @property
     def vae(self) -> Any:  # noqa: ANN401 - any diffusers VAE
-        """The frozen VAE."""
+        """Returns the frozen VAE."""
         return self.pipeline.vae
 
     @property
     def device(self) -> torch.device:
-        """Where inputs must be: the pipeline's device, or with offloading the one that modules move to."""
+        """Returns where inputs must be: the pipeline's device, or with offloading the one modules move to."""
         return self.pipeline._execution_device
 
     @property
     def dtype(self) -> torch.dtype:
-        """Of the denoiser's latents."""
+        """Returns the dtype of the denoiser's latents."""
         return self.denoiser.dtype
 
     @property
     def latent_channels(self) -> int:
-        """Channels of the latents that the denoiser was trained on."""
+        """Returns the channels of the latents that the denoiser was trained on."""
         return self.denoiser.config.in_channels // self.family.patch_size**2
 
     @property
     def vae_scale_factor(self) -> int:
-        """Side in pixels that one latent stands for."""
+        """Returns the side in pixels that one latent stands for."""
         return 2 ** (len(self.vae.config.block_out_channels) - 1)
 
     @property
     def latents_multiple(self) -> int:
-        """Sides in latents must divide by this: a UNet's halvings, or a transformer's patches."""
+        """Returns what sides in latents must divide by: a UNet's halvings, or a transformer's patches."""
         config = self.denoiser.config
         if self.family.denoiser == "unet":
             return 2 ** (len(config.block_out_channels) - 1)
@@ -108,14 +109,14 @@ class StockPipeline:
 
     @property
     def native_size(self) -> tuple[int, int]:
-        """(height, width) in pixels that the model was trained at."""
+        """Returns the (height, width) in pixels that the model was trained at."""
         sample = self.denoiser.config.get("sample_size") or self.pipeline.default_sample_size
         rows, columns = sample if isinstance(sample, (list, tuple)) else (sample, sample)
         return int(rows * self.vae_scale_factor), int(columns * self.vae_scale_factor)
 
     @property
     def max_side(self) -> int | None:
-        """Pixels of the longest side that the denoiser has positions for; None where any will do."""
+        """Returns the longest side, px, that the denoiser has positions for; None where any will do."""
         config = self.denoiser.config
         positions = config.get("pos_embed_max_size")
         return positions * config.patch_size * self.vae_scale_factor if positions else None
@@ -170,7 +171,7 @@ class StockPipeline:
         Raises:
             InputError: diffusers has none for this family.
         """
-        paths = [each.text_to_image for each in self.family.variants]
+        paths = [variants.text_to_image for variants in self.family.variants]
         path = next((path for path in paths if path[2].endswith("AdapterPipeline")), None)
         if path is None:
             raise InputError(
@@ -207,6 +208,7 @@ class StockPipeline:
             "negative_prompt": [request.negative_prompt for request in requests],
             "num_inference_steps": settings.num_inference_steps,
             "guidance_scale": settings.guidance_scale,
+            # on the CPU and one an image: the same noise on every device, and in any company
             "generator": [torch.Generator("cpu").manual_seed(request.seed) for request in requests],
             **self._spread_control_image(inputs, len(requests)),
         }
@@ -322,7 +324,9 @@ def family_of(pipeline: Any) -> tuple[ModelFamily, PipelineVariants]:  # noqa: A
         InputError: no family here has such a class.
     """
     for cls in type(pipeline).__mro__:  # the nearest class first: a user's own may be a subclass
-        rows = [(row, each) for row in ROWS for each in row.variants if cls.__name__ in each.names]
+        rows = [
+            (row, variants) for row in ROWS for variants in row.variants if cls.__name__ in variants.names
+        ]
         if rows:
             width = getattr(pipeline, rows[0][0].denoiser).config.get("cross_attention_dim")
             return next((pair for pair in rows if pair[0].text_width == width), rows[0])
@@ -349,5 +353,6 @@ def _build(path: ClassPath, pipeline: Any, replaced: dict[str, Any]) -> Any:  # 
     options = {key: value for key, value in pipeline.config.items() if key in accepted and key not in parts}
     options = {key: value for key, value in options.items() if not isinstance(value, (list, tuple))}
     built = cls(**{key: parts[key] for key in parts if key in accepted}, **options)
+    # diffusers keeps the bar's settings on the object, not in its config
     built.set_progress_bar_config(**getattr(pipeline, "_progress_bar_config", {}))
     return built

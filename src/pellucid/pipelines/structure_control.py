@@ -24,10 +24,10 @@ def load_control_network(folder: Path, device: torch.device, dtype: torch.dtype)
 
     path = folder / FOLDER
     try:
-        found = T2IAdapter.from_pretrained(
+        network = T2IAdapter.from_pretrained(
             path, local_files_only=True, low_cpu_mem_usage=False, torch_dtype=dtype
         )
-        return found.to(device).eval()  # pyright: ignore
+        return network.to(device).eval()  # pyright: ignore
     except (OSError, RuntimeError, ValueError) as error:
         raise WeightsError(
             f"Expected a control network in {path}, found {first_line(error)}. "
