@@ -3,7 +3,7 @@
     PellucidError
     ├── InputError (ValueError)      an argument, prompt or array does not fit
     │   └── ConfigError              a recipe or option is wrong
-    ├── FileError (OSError)          a picture or document cannot be read or written
+    ├── FileError (OSError)          an image or document cannot be read or written
     └── WeightsError (OSError)       a checkpoint is absent, damaged, or does not fit the model
 
 A message has two sentences: what was expected and found, then what to do.
@@ -13,7 +13,7 @@ from collections.abc import Collection
 
 
 def first_line(error: Exception) -> str:
-    """What another library's error says, short enough for the first sentence of one of ours."""
+    """Returns what another library's error says, short enough for the first sentence of one of ours."""
     return (str(error).strip() or type(error).__name__).splitlines()[0].rstrip(".")[:200]
 
 
@@ -43,7 +43,7 @@ class ConfigError(InputError):
 
 
 class FileError(PellucidError, OSError):
-    """A picture or document cannot be read or written."""
+    """An image or document cannot be read or written."""
 
 
 class WeightsError(PellucidError, OSError):

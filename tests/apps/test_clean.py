@@ -1,4 +1,4 @@
-"""`clean`, and `--clean` on the commands that make pictures."""
+"""`clean`, and `--clean` on the commands that make images."""
 
 import json
 from dataclasses import asdict
@@ -37,7 +37,7 @@ def square(colour: int) -> np.ndarray:
     return rgba
 
 
-def test_clean_writes_beside_the_picture_and_prints_the_path() -> None:
+def test_clean_writes_beside_the_image_and_prints_the_path() -> None:
     write_image(square(90), "x.webp", metadata={"prompt": "a square", "seed": 3})
     assert run("clean", "x.webp") == "x-clean.webp"
     found = read_image("x-clean.webp")
@@ -89,7 +89,7 @@ def test_options_reach_the_cleaning() -> None:
 
 
 @pytest.mark.parametrize("command", ["generate", "vary", "inpaint", "decode"])
-def test_a_command_that_makes_pictures_cleans_them(command: str, model: str) -> None:
+def test_a_command_that_makes_images_cleans_them(command: str, model: str) -> None:
     write_image(square(90)[20:100, 10:100], "in.png")
     if command == "decode":
         run("encode", "in.png", "-o", "in.safetensors", "--model", model)

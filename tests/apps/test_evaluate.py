@@ -47,7 +47,7 @@ def run(*arguments: str | Path) -> Result:
     return CliRunner().invoke(cli, ["eval", *map(str, arguments)])
 
 
-def test_reconstruction_takes_held_out_pictures_or_a_folder(model: str, tmp_path: Path) -> None:
+def test_reconstruction_takes_held_out_images_or_a_folder(model: str, tmp_path: Path) -> None:
     result = run("reconstruction", "--model", model, "--passes", "1", "-o", tmp_path / "x.json", "--json")
     assert result.exit_code == 0, result.output
     scores = json.loads(result.stdout)

@@ -21,7 +21,7 @@ def test_a_sentence_names_the_file(model: str) -> None:
     assert Path("a-glass-bottle.png").read_bytes() == Path("a-glass-bottle-2.png").read_bytes()
 
 
-def test_several_pictures_are_numbered(model: str) -> None:
+def test_several_images_are_numbered(model: str) -> None:
     result = run(
         "generate", "🐈", "--model", model, "--count", "2", "--steps", "1", "-o", "x.webp", "--size", "20x10"
     )
@@ -32,11 +32,11 @@ def test_json_says_what_was_made(model: str) -> None:
     result = run(
         "generate", "a", "--model", model, "--steps", "1", "--seed", "5", "--size", "20x10", "--json"
     )
-    (picture,) = json.loads(result.output)["pictures"]
-    assert (picture["height"], picture["width"], picture["seed"], picture["path"]) == (10, 20, 5, "a.png")
+    (image,) = json.loads(result.output)["pictures"]
+    assert (image["height"], image["width"], image["seed"], image["path"]) == (10, 20, 5, "a.png")
 
 
-def test_a_picture_goes_to_a_latent_and_back(model: str) -> None:
+def test_an_image_goes_to_a_latent_and_back(model: str) -> None:
     run("generate", "a", "--model", model, "--steps", "1", "--size", "20x10")
     assert run("encode", "a.png", "--model", model).output == "a.safetensors\n"
     assert run("decode", "a.safetensors", "--model", model, "-o", "b.png", "--json").exit_code == 0

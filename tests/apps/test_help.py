@@ -6,6 +6,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from pellucid.apps.cli import COMMANDS, cli
+from pellucid.pipelines.schedulers import SCHEDULERS
 
 
 def run(*arguments: str) -> Result:
@@ -47,6 +48,8 @@ def test_no_option_but_help_is_without_a_heading(command: str) -> None:
         (("generate", "a"), "--mend", "--fix-background"),
         (("layers", "--foreground", "a", "--background", "b"), "--stop-at=0.5", "--adapter-end"),
         (("split", "a.png", "--background", "b.png"), "--stop-at", "--adapter-end"),
+        (("clean", "a.png"), "--dirt=4", "--noise-threshold"),
+        (("clean", "a.png"), "--small=0", "--speckle-share"),
     ],
 )
 def test_former_spellings_work_and_are_not_shown(command: tuple[str, ...], former: str, present: str) -> None:
@@ -64,3 +67,8 @@ def test_a_prompt_after_two_dashes_is_left_alone() -> None:
     result = run("generate", "-o", "none/x.png", "--", "--mend")
     assert "is now" not in result.stderr
     assert result.exit_code == 1
+
+
+def test_help_names_every_scheduler() -> None:
+    words = re.split(r"[\s,]+", run("generate", "--help").stdout)
+    assert set(SCHEDULERS) <= {word.rstrip(".") for word in words}

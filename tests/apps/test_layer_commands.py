@@ -18,7 +18,7 @@ def run(*arguments: str) -> Result:
     return CliRunner().invoke(cli, arguments)
 
 
-def picture(name: str) -> np.ndarray:
+def image(name: str) -> np.ndarray:
     rgba = np.random.default_rng(0).integers(0, 256, (40, 60, 4), np.uint8)
     write_image(rgba, Path(name))
     return rgba
@@ -39,8 +39,8 @@ def test_sentences_make_a_document_that_grows(model: str) -> None:
     assert (first.layers[3].image != second.layers[3].image).any()
 
 
-def test_pictures_and_documents_are_given_the_layer_they_lack(model: str) -> None:
-    rgba = picture("p.png")
+def test_images_and_documents_are_given_the_layer_they_lack(model: str) -> None:
+    rgba = image("p.png")
     size = ("--size", "60x40")
     run("layers", "--on", "p.png", "--foreground", "a cat", *size, "--model", model, *FAST, "-o", "on.zip")
     on = pellucid.Scene.open("on.zip")
@@ -54,7 +54,7 @@ def test_pictures_and_documents_are_given_the_layer_they_lack(model: str) -> Non
 
 
 def test_layers_lie_in_their_boxes(model: str) -> None:
-    picture("p.png")
+    image("p.png")
     boxes = ("--box", "20x10+30+5", "--box", "8x40+0+0")
     texts = ("--foreground", "a cat", "--foreground", "a hat")
     result = run("layers", "--on", "p.png", *texts, *boxes, "--model", model, *FAST, "-o", "on.psd")
@@ -66,8 +66,8 @@ def test_layers_lie_in_their_boxes(model: str) -> None:
     ]  # fmt: skip
 
 
-def test_a_picture_is_split_and_enlarged(model: str) -> None:
-    rgba = picture("p.png")
+def test_an_image_is_split_and_enlarged(model: str) -> None:
+    rgba = image("p.png")
     assert run("split", "p.png", "--background", "p.png", "--model", model).output == "p-layers.psd\n"
     assert (pellucid.Scene.open("p-layers.psd").layers[1].image == 0).all()
     larger = run("upscale", "p.png", "a cat", "--scale", "1.5", "--model", model, *FAST)
@@ -76,7 +76,7 @@ def test_a_picture_is_split_and_enlarged(model: str) -> None:
 
 
 def test_what_makes_no_scene_is_refused_before_any_work() -> None:
-    picture("p.png")
+    image("p.png")
     for arguments, words in [
         ((), "--foreground TEXT"),
         (("--foreground", "a"), "--background TEXT"),

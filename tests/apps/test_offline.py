@@ -51,23 +51,23 @@ def test_a_transparent_apple_without_a_network(tmp_path: Path) -> None:
     assert json.loads(done.stdout)["pictures"][0]["path"] == "apple.png"
     assert sorted(path.name for path in tmp_path.iterdir() if path.is_file()) == ["apple.png"]
 
-    picture = read_image(tmp_path / "apple.png")
-    alpha = picture.rgba[..., 3]
+    image = read_image(tmp_path / "apple.png")
+    alpha = image.rgba[..., 3]
     partial = ((alpha > 0) & (alpha < 255)).mean()
-    red = picture.rgba[alpha > VISIBLE][:, :3].astype(int)
+    red = image.rgba[alpha > VISIBLE][:, :3].astype(int)
     facts = {
         "corners": alpha[[0, 0, -1, -1], [0, -1, 0, -1]].tolist(),
         "highest": int(alpha.max()),
         "partial": round(float(partial), 3),
         "opaque": round(float((alpha > VISIBLE).mean()), 3),
     }
-    assert picture.format == "PNG"
+    assert image.format == "PNG"
     assert max(facts["corners"]) < CLEAR_CORNER, facts
     assert facts["highest"] > VISIBLE, facts
     assert 0.1 < facts["opaque"] < 0.9, facts
     assert 0.005 < facts["partial"] < 0.9, facts
     assert np.median(red[:, 0]) > np.median(red[:, 1:]) + 50, facts  # it is red
-    assert picture.provenance is not None
-    assert (picture.provenance.prompt, picture.provenance.seed) == ("a red apple", 7)
-    assert picture.provenance.model == "mini"
-    assert picture.provenance.version == pellucid.__version__
+    assert image.provenance is not None
+    assert (image.provenance.prompt, image.provenance.seed) == ("a red apple", 7)
+    assert image.provenance.model == "mini"
+    assert image.provenance.version == pellucid.__version__

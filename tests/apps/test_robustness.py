@@ -1,4 +1,4 @@
-"""Whatever is asked of the command line: a picture, or one clear error, and nothing half-written."""
+"""Whatever is asked of the command line: an image, or one clear error, and nothing half-written."""
 
 import os
 import re
@@ -56,7 +56,7 @@ def refused(words: Sequence[str], monkeypatch: pytest.MonkeyPatch, capfd: pytest
     ],
     ids=lambda text: ascii(text)[:24],
 )
-def test_any_prompt_makes_a_picture(
+def test_any_prompt_makes_an_image(
     prompt: str, model: str, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
     code = run(["generate", "--model", model, "--steps", "1", *SEEDED, "--", prompt], monkeypatch)
@@ -85,7 +85,7 @@ def test_any_prompt_makes_a_picture(
     ],
     ids=" ".join,
 )
-def test_odd_but_sensible_numbers_make_pictures(
+def test_odd_but_sensible_numbers_make_images(
     words: tuple[str, ...], model: str, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
     given = ["generate", "a", "--model", model, "-o", "x.png", *SEEDED]

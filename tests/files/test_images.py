@@ -265,7 +265,7 @@ def mutated(content: bytes, dice: random.Random) -> bytes:
 
 
 @pytest.mark.parametrize("format", ["PNG", "WEBP", "AVIF", "TIFF", "JPEG", "PNG16"])
-def test_damaged_files_give_a_clear_error_or_a_image(format: str) -> None:
+def test_damaged_files_give_a_clear_error_or_an_image(format: str) -> None:
     file = io.BytesIO()
     if format == "PNG16":
         file.write(cv2.imencode(".png", RGBA.astype(np.uint16) * 257)[1].tobytes())

@@ -167,7 +167,7 @@ def test_additive_offset_is_in_scaled_units() -> None:
     close(codec.encode(rgba) - codec.encode(rgba, use_offset=False), offset, 1e-5)
 
 
-def test_a_image_does_not_depend_on_its_batch() -> None:
+def test_an_image_does_not_depend_on_its_batch() -> None:
     codec, latents = tiny(), torch.randn(2, 4, 2, 3)
     both = codec.decode_alpha(torch.full((2, 3, 16, 24), 0.5), latents, passes=4)
     alone = codec.decode_alpha(torch.full((1, 3, 16, 24), 0.5), latents[1:], passes=4)

@@ -210,7 +210,7 @@ def test_gaps_of_a_mesh_and_confetti_are_no_faults() -> None:
         assert np.array_equal(clean(rgba), rgba)
 
 
-def test_hidden_colour_is_extended_where_a_image_has_some() -> None:
+def test_hidden_colour_is_extended_where_an_image_has_some() -> None:
     rgba = apple()
     rgba[rgba[..., 3] == 0, :3] = (7, 8, 9)
     plant_speck(rgba)

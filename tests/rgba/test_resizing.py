@@ -55,7 +55,7 @@ def test_any_shape_fits(shape: tuple[int, int], fit: str) -> None:
     assert fit_rgba(image, 13, 21, fit).shape == (13, 21, 4)
 
 
-def test_a_image_of_the_canvas_size_keeps_its_bytes() -> None:
+def test_an_image_of_the_canvas_size_keeps_its_bytes() -> None:
     image = np.random.default_rng(0).integers(0, 256, (8, 9, 4), np.uint8)
     assert fit_rgba(image, 8, 9, "crop").tobytes() == image.tobytes()
 

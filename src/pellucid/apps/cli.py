@@ -40,6 +40,7 @@ class LazyGroup(click.Group):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         if cmd_name not in COMMANDS:
             return None
+        # the command's module is imported here and not above: it pulls in all that the command needs
         return getattr(
             import_module(f"pellucid.apps.commands.{COMMANDS[cmd_name][0]}"), f"{cmd_name}_command"
         )

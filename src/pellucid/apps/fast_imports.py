@@ -29,6 +29,7 @@ def lean_imports() -> Generator[None]:
     finally:
         for name in hidden:
             sys.modules.pop(name, None)
+        # what was imported stays to the end, so collections need not walk it again
         gc.freeze()
         if collecting:
             gc.enable()

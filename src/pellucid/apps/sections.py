@@ -46,6 +46,7 @@ class SectionedCommand(click.Command):
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """Replaces former spellings, with a note on stderr, and parses as click does."""
         spellings = {
+            # the note names the long spelling: -o says less than --output
             former: max(param.opts, key=len)
             for param in self.params
             if isinstance(param, SectionedOption)

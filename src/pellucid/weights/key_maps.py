@@ -34,7 +34,7 @@ BLOCK = re.compile(r"(input|output)_blocks\.(\d+)\.(\d)\.(.+)")
 
 
 def ldm_to_diffusers(name: str) -> str | None:
-    """Returns the diffusers name of an LDM tensor, with `diffusion_model.` or without; None if it has none."""
+    """Returns the diffusers name of an LDM tensor, `diffusion_model.` in front or not; None without one."""
     name = name.removeprefix(PREFIX)
     for old, new in WHOLE:
         if name.startswith(old):

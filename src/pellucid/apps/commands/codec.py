@@ -87,6 +87,7 @@ def decode_command(
         crop = int(metadata["height"]), int(metadata["width"])
     pipe = choice.load(metadata.get("model", "mini"))  # another model would read noise in it
     rgba = pipe.decode(tensor.to(pipe.model.stock.device), passes=passes, crop=crop)
+    # as a scene, so that cleaning and its report are those of all commands
     (scene,), scores = clean_scenes([Scene.of(rgba)], wanted=clean)
     write_image(scene.layers[0].image, target)
     facts = {"path": str(target), "height": rgba.shape[0], "width": rgba.shape[1], **dict(*scores)}

@@ -113,7 +113,7 @@ def pack(sets: tuple[str, ...], size_px: int, shard_length: int | None, output: 
         paths, count = [output], write_shard(samples, output, small=True)
     size = sum(path.stat().st_size for path in paths)
     names = f"{paths[0]} … {paths[-1].name}" if len(paths) > 1 else paths[0]
-    click.echo(f"{names}: {count} pictures, {size} bytes")
+    click.echo(f"{names}: {count} images, {size} bytes")
 
 
 @data_command.command("recolour", short_help="Give images other colours, with captions that say so.")
@@ -172,8 +172,8 @@ def layers(
 
     fronts = [sample for name in sets for shard in shards_of(name) for sample in read_shard(shard)]
     backs = [sample for shard in shards_of(backgrounds) for sample in read_shard(shard)]
-    made = layer_triples(fronts, backs, count, size_px=size_px, seed=seed)
-    click.echo(f"{output}: {write_triples(made, output, seed=seed)} scenes, {output.stat().st_size} bytes")
+    triples = layer_triples(fronts, backs, count, size_px=size_px, seed=seed)
+    click.echo(f"{output}: {write_triples(triples, output, seed=seed)} scenes, {output.stat().st_size} bytes")
 
 
 @data_command.command("stats", short_help="Count what sets hold, or make a page of them.")

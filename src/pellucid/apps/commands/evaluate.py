@@ -99,13 +99,13 @@ def reconstruction(
     _check_outputs(output)
     check_passes(passes)
     vocab = _vocabulary(choice.name, vocabulary, sets=sets, groups=groups)
-    pictures = read_folder(folder) if folder else None
+    images = read_folder(folder) if folder else None
     samples = [] if folder else read_samples(vocab, held_out=True)
     pipe = choice.load()
     from pellucid.evaluation.reconstruction import score_reconstruction
 
-    pictures = resized(samples, *(size or pipe.native_size)) if pictures is None else pictures
-    scores = score_reconstruction(pipe, pictures, passes=passes, all_passes=all_passes)
+    images = resized(samples, *(size or pipe.native_size)) if images is None else images
+    scores = score_reconstruction(pipe, images, passes=passes, all_passes=all_passes)
     _report({"model": choice.name, **scores}, output, as_json)
 
 

@@ -281,4 +281,5 @@ def report(
         | dict(cleaning)
         for (path, scene), cleaning in zip(written, scores or [{}] * len(written), strict=True)
     ]
+    # a key of the first release, which scripts read
     click.echo(json.dumps({"pictures": rows}, ensure_ascii=False))

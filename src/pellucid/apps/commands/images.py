@@ -139,6 +139,7 @@ def composite_command(
 
     target = output or Path("composite.png")
     ending = target.suffix.lower()
+    # a TIFF can be either: layers as pages, or one flattened page
     layered = ending in LAYERED or (ending in TIFF_ENDINGS and not (background or linear))
     if layered and (background or linear):
         raise click.UsageError(

@@ -134,11 +134,12 @@ def layers_command(
     check_target(target)
     for text in (*foregrounds, background or ""):
         sampling.check(text)
+    # without an image the first foreground is made together with the background, on the whole canvas
     regions = _regions(boxes, len(foregrounds) - (on is None and add is None and behind is None))
     shared = _Shared(composite=composite, adapter_end=adapter_end, **sampling.arguments())
     texts, size_arguments = list(foregrounds), _size_arguments(size, fit)
-    given = on or behind
-    image = None if given is None else _read_flat(given)
+    source = on or behind
+    image = None if source is None else _read_flat(source)
     document = None if add is None else _open(add)
     pipe = choice.load()
     if document is not None:
@@ -231,10 +232,10 @@ def _check_what(
     foregrounds: tuple[str, ...], background: str | None, *, size: object, **images: Path | None
 ) -> None:
     """Refuses combinations that make no scene, before anything is loaded."""
-    given = [name for name, path in images.items() if path is not None]
-    if len(given) > 1:
-        raise click.UsageError(f"Give one of --{' and --'.join(given)}.")
-    kind = given[0] if given else "joint"
+    named = [name for name, path in images.items() if path is not None]
+    if len(named) > 1:
+        raise click.UsageError(f"Give one of --{' and --'.join(named)}.")
+    kind = named[0] if named else "joint"
     if kind != "behind" and not foregrounds:
         raise click.UsageError("Say what the layer shows with --foreground TEXT.")
     if kind in ("joint", "behind") and background is None:

@@ -70,6 +70,7 @@ def verify_command(name: str, path: Path | None, as_json: bool) -> None:
     from pellucid.weights.store import locate, verify
 
     row = get(name)
+    # what is on this machine is verified; `get` is the command that fetches
     path = path or locate(row.name, fetch=False)
     digest = verify(path, row)
     verdict = "matches" if row.sha256 else "no published hash to compare with"

@@ -103,7 +103,7 @@ class ModelChoice:
 
     @property
     def name(self) -> str:
-        """Name of the chosen model; the embedded one if none was named."""
+        """Returns the name of the chosen model; the embedded one if none was named."""
         return "mini" if self.model is None else self.model
 
     def load(self, usual: str = "mini") -> "TransparentPipeline":
@@ -233,7 +233,8 @@ sampling_options = _gathered(
             "Sampling",
             "--scheduler",
             metavar="NAME",
-            help="Sampler, such as dpm++-2m-karras, euler-a or ddim.  [default: the model's]",
+            help="Sampler: ddim, ddpm, dpm++-2m, dpm++-2m-karras, dpm++-2m-karras-exact, dpm++-2m-sde, "
+            "dpm++-2m-sde-karras, euler, euler-a or unipc.  [default: the model's]",
         ),
         passes_option("Sampling"),
     ),
@@ -253,6 +254,8 @@ def check_target(target: Path, *, image: bool = True) -> None:
             has.
     """
     from pellucid.errors import FileError
+
+    # imported late like everything of the library, since `--help` should not wait
     from pellucid.files.extensions import LAYERED
     from pellucid.files.images import format_for
 

@@ -86,15 +86,16 @@ def train_command(
         torch.set_num_threads(threads)
     processes = Processes(usable_device(device))
     torch.set_float32_matmul_precision("high")  # these two matter on a GPU alone
+    # it times convolutions once for each shape, and a training has few
     torch.backends.cudnn.benchmark = True
     folder = output or Path("runs") / (config.stem if stage == "all" else stage)
     if stage == "all":
         model = train_all(config, values, folder, processes.device, budget_s or math.inf, processes)
-        said = model or f"{folder}: time is up; the same command goes on"
+        message = model or f"{folder}: time is up; the same command goes on"
     else:
         recipe = read_recipe(config, stage, values)
-        made = make_stage(recipe, processes.device)
-        Trainer(recipe, made, folder, processes).train(budget_s=budget_s or math.inf)
-        said = folder / "export"
+        trained_stage = make_stage(recipe, processes.device)
+        Trainer(recipe, trained_stage, folder, processes).train(budget_s=budget_s or math.inf)
+        message = folder / "export"
     if processes.main:
-        click.echo(said)
+        click.echo(message)
