@@ -38,29 +38,29 @@ def pipe() -> pellucid.TransparentPipeline:
 
 
 def drawn(prompt: str, seed: int = 7) -> Picture:
-    """Returns one transparent picture."""
+    """Returns one transparent image."""
     return pipe().generate(prompt, seed=seed).layers[0].image
 
 
 def on_colour(rgba: Picture, colour: tuple[int, int, int]) -> Picture:
-    """Lays a picture on one colour."""
+    """Lays an image on one colour."""
     back = np.full_like(rgba, 255)
     back[..., :3] = colour
     return over(rgba, back)
 
 
 def checkered(rgba: Picture) -> Picture:
-    """Lays a picture on a light checkerboard, as it is seen in both of the site's schemes."""
+    """Lays an image on a light checkerboard, as it is seen in both of the site's schemes."""
     return on_checkerboard(rgba, cell_px=8)
 
 
 def grey(values: Picture) -> Picture:
-    """Turns values in [0, 1] into a grey picture."""
+    """Turns values in [0, 1] into a grey image."""
     return np.repeat(np.uint8(255 * np.clip(values, 0, 1))[..., None], 3, axis=2)
 
 
 def row(cells: Sequence[tuple[str, Picture]], cell_px: int = CELL_PX) -> Image.Image:
-    """Sets pictures side by side with a label below each, on a transparent ground."""
+    """Sets images side by side with a label below each, on a transparent ground."""
     width = len(cells) * (cell_px + GAP_PX) - GAP_PX
     sheet = Image.new("RGBA", (width, cell_px + LABEL_PX))
     pen, font = ImageDraw.Draw(sheet), ImageFont.load_default(13)
@@ -97,7 +97,7 @@ def hero() -> Image.Image:
 
 
 def straight_alpha() -> Image.Image:
-    """What an RGBA picture holds, and what goes wrong where premultiplied colour is read as straight."""
+    """What an RGBA image holds, and what goes wrong where premultiplied colour is read as straight."""
     rgba = drawn("bubbles")
     opaque = rgba.copy()
     opaque[..., 3] = 255
@@ -115,7 +115,7 @@ def straight_alpha() -> Image.Image:
 
 
 def latent_offset() -> Image.Image:
-    """One picture through the codec: the frozen VAE's view of both latents, their difference, RGBA back."""
+    """One image through the codec: the frozen VAE's view of both latents, their difference, RGBA back."""
     rgba = drawn("a jellyfish")
     codec = pipe().autoencoder
     with torch.no_grad():
@@ -206,8 +206,8 @@ def gallery() -> Image.Image:
             runpy.run_path(str(example), run_name="__main__")
         names = {
             "01 apple.png": "apple", "03 beach.png": "beach", "04 vary.png": "vary",
-            "04 inpaint.png": "inpaint", "05 cookie.png": "cookie", "06 picture-0.png": "picture-0",
-            "06 picture-2.png": "picture-2", "07 clean.png": "clean",
+            "04 inpaint.png": "inpaint", "05 cookie.png": "cookie", "06 image-0.png": "picture-0",
+            "06 image-2.png": "picture-2", "07 clean.png": "clean",
         }  # fmt: skip
         cells = [
             (label, checkered(pellucid.Scene.open(f"{name}.png").composite()))

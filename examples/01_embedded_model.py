@@ -1,4 +1,4 @@
-"""Draws a picture with the embedded model: no network, no GPU, a few seconds on two cores.
+"""Draws an image with the embedded model: no network, no GPU, a few seconds on two cores.
 
 Run: python examples/01_embedded_model.py
 Prints:

@@ -6,7 +6,7 @@ XL on a GPU the middle line is `pellucid.attach(stock, adapter="sdxl-attn")`, an
 Run: python examples/02_attach_to_a_pipeline.py
 Prints:
     StableDiffusionPipeline becomes TransparentPipeline
-    opaque picture: RGB, 128 x 128; transparent picture: 4 channels
+    opaque image: RGB, 128 x 128; transparent image: 4 channels
     after detach() the weights are as before: True
 """
 
@@ -28,7 +28,7 @@ scene = pipe.generate("a red apple", seed=7, num_inference_steps=STEPS)
 
 stock = pipe.detach()
 opaque = stock("a red apple", num_inference_steps=STEPS, generator=torch.Generator().manual_seed(7)).images[0]
-print(f"opaque picture: {opaque.mode}, {opaque.height} x {opaque.width}; ", end="")
-print(f"transparent picture: {scene.layers[0].image.shape[2]} channels")
+print(f"opaque image: {opaque.mode}, {opaque.height} x {opaque.width}; ", end="")
+print(f"transparent image: {scene.layers[0].image.shape[2]} channels")
 same = all(torch.equal(before[name], value) for name, value in stock.unet.state_dict().items())
 print(f"after detach() the weights are as before: {same}")

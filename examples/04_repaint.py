@@ -1,4 +1,4 @@
-"""Repaints a transparent picture: all of it, inside a mask, and at twice the size. Alpha is repainted too.
+"""Repaints a transparent image: all of it, inside a mask, and at twice the size. Alpha is repainted too.
 
 Run: python examples/04_repaint.py
 Prints:

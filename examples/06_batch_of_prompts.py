@@ -1,4 +1,4 @@
-"""Draws several pictures for each of several prompts. A seed gives the same picture in any batch.
+"""Draws several images for each of several prompts. A seed gives the same image in any batch.
 
 Run: python examples/06_batch_of_prompts.py
 Prints:

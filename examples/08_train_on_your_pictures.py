@@ -1,8 +1,8 @@
-"""Trains a LoRA on eight pictures for two steps; a real run has hundreds of pictures and thousands of steps.
+"""Trains a LoRA on eight images for two steps; a real run has hundreds of images and thousands of steps.
 
 Run: python examples/08_train_on_your_pictures.py
 Prints:
-    packed 8 pictures, trained 2 steps, drew with runs/token/export/adapter/transparent.safetensors
+    packed 8 images, trained 2 steps, drew with runs/token/export/adapter/transparent.safetensors
 """
 
 import subprocess
@@ -28,7 +28,7 @@ rank = 4
 
 rows, columns = np.mgrid[:128, :128] - 63.5
 Path("pictures").mkdir(exist_ok=True)
-for number in range(8):  # your own pictures go here, each beside a .txt with its caption
+for number in range(8):  # your own images go here, each beside a .txt with its caption
     picture = np.full((128, 128, 4), (30 * number, 90, 200, 0), np.uint8)
     picture[np.hypot(rows, columns) < 20 + 4 * number, 3] = 255
     pellucid.Scene.of(picture).save(f"pictures/token {number}.png")
@@ -37,4 +37,4 @@ for words in ("data pack pictures -o token.tar", "train transparent --config rec
     subprocess.run([sys.executable, "-m", "pellucid", *words.split()], check=True, stdout=subprocess.DEVNULL)
 adapter = "runs/token/export/adapter/transparent.safetensors"
 pellucid.load(adapter=adapter).generate("token 3", seed=1).save("token.png")
-print(f"packed 8 pictures, trained 2 steps, drew with {adapter}")
+print(f"packed 8 images, trained 2 steps, drew with {adapter}")
