@@ -139,6 +139,7 @@ def read_shard(path: Path | str) -> Iterator[Sample]:
     Raises:
         FileError: the file is absent or no shard.
     """
+    # one image at a time, since a shard may be larger than memory
     for record, packed in read_packed(path):
         try:
             rgba = decoded(packed)

@@ -20,6 +20,7 @@ def peak_memory_mib(device: "torch.device") -> float | None:
     if device.type == "cuda":
         import torch
 
+        # what torch asked for; the driver's own share differs from machine to machine
         return torch.cuda.max_memory_allocated(device) / MIB
     if device.type != "cpu" or sys.platform == "win32":
         return None

@@ -54,6 +54,7 @@ def encode_pages(pages: Iterable[Page]) -> bytes:
             for page in pages:
                 tags: dict[int, Any] = {**build_tags(page.provenance), **page.tags}
                 if page.name is not None:
+                    # UTF-8 although TIFF says ASCII, as other programs write it too; a NUL would end the text
                     tags[PAGE_NAME] = page.name.replace("\0", " ").encode()
                 image = Image.fromarray(page.rgba)
                 image.save(writer, "TIFF", compression="tiff_adobe_deflate", tiffinfo=tags)

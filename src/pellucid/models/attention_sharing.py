@@ -108,6 +108,7 @@ class AttentionSharingUnit(nn.Module):
         self.to_k_lora = nn.ModuleList(LoRALinear(context, width, rank) for _ in range(frames))
         self.to_v_lora = nn.ModuleList(LoRALinear(context, width, rank) for _ in range(frames))
         self.to_out_lora = nn.ModuleList(LoRALinear(width, width, rank) for _ in range(frames))
+        # Names are the released files': "temporal" is the attention across frames, as in video models.
         self.temporal_i = nn.Linear(width, width)
         self.temporal_q = nn.Linear(width, width)
         self.temporal_k = nn.Linear(width, width)
@@ -316,6 +317,7 @@ class AttentionSharing(ModelMixin, ConfigMixin):
             AttentionSharingUnit(width, context, frames=frames, rank=rank, heads=n, control=control)
             for (width, context), n in zip(sizes, all_heads, strict=True)
         )
+        # this name is the released files' too
         self.kwargs_encoder = HintEncoder() if control else None
         self.state = SharingState()
 

@@ -30,6 +30,7 @@ def _whole(parts: list[Tensor], norm: nn.GroupNorm, conv: nn.Conv2d) -> Tensor:
     return y
 
 
+# Tensors bear the names of the released files, so attributes here must not be renamed.
 class ResBlock(nn.Module):
     """Two normalised 3x3 convolutions around a skip. Source: docs/released-format.md b.2."""
 

@@ -22,6 +22,7 @@ from pellucid.scene.boxes import Box
 from pellucid.scene.scene import Scene
 
 
+# Keywords are spelled out in every method: editors complete them, and a misspelt one is a TypeError.
 class LayerMethods:
     """The half of `TransparentPipeline` that makes scenes of several layers."""
 
@@ -179,6 +180,7 @@ class LayerMethods:
             adapter_strength=adapter_strength,
         )
         prompts: dict[Role, Prompt | None] = {"foreground": prompt, "composite": composite}
+        # with a box the scene is as large as the image, so a size would be said twice; `in_box` refuses that
         if box is None:
             scenes = self._layers.beside("foreground_on", prompts, {"background": background}, fit, options)
         else:
@@ -324,7 +326,9 @@ class LayerMethods:
             adapter_strength=adapter_strength,
         )
         return one_or_all(
-            self._layers.split(composite, prompt, background, foreground, fit, options), [prompt], count
+                self._layers.split(composite, prompt, background, foreground, fit, options),
+            [prompt],
+            count,
         )
 
     @overload

@@ -102,7 +102,9 @@ class LayerSampler:
         """
         modes = [_ending(mode, options.adapter_end) for mode in self.modes(task)]
         settings = [options.resolve(mode.sampling) for mode in modes]
+        # checked above, before the lock is taken and an adapter is loaded
         with self.model.one_call():
+            # one mode at a time for all scenes: changing the adapter takes seconds at full size
             for mode, chosen in zip(modes, settings, strict=True):
                 self.model.adapters.set(mode.source, options.adapter_strength)
                 for batch in options.batches(scenes):

@@ -163,6 +163,7 @@ def load_stock_pipeline(
         )
     index = _read_json(folder / "model_index.json")
     try:
+        # the embedded kind is told by its VAE, which diffusers does not know and so cannot load
         if index.get("vae", [None, None])[1] == "MiniVAE":
             return _embedded(folder, index, dtype, parts)
     except DAMAGED as error:
@@ -286,6 +287,7 @@ def _read_index(source: str | Path) -> dict[str, Any]:
     """Reads the `model_index.json` of a pipeline that was just loaded, from its folder or the hub's cache."""
     path = Path(source) / "model_index.json"
     if not path.is_file():
+        # read from the cache: the pipeline was just loaded, so no further request is needed
         cached = try_to_load_from_cache(str(source), "model_index.json")
         path = Path(cached) if isinstance(cached, str) else path
     return _read_json(path) if path.is_file() else {}

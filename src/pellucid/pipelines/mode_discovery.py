@@ -69,6 +69,7 @@ def discover_tasks(folder: Path, single: Mode) -> dict[Task, tuple[Mode, ...]]:
     modes: dict[Ability | None, Mode] = {SINGLE: single}
     # sorted, so that of two files that can do the same always the same one is taken
     for path in sorted(folder.glob("*.safetensors")):
+        # a file without a description is a single layer's, and no part of any task
         if about := _about(path):
             mode = _mode(path, about, single)
             makes: Roles = frozenset(output.role for output in mode.outputs)

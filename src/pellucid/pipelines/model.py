@@ -78,6 +78,7 @@ class TransparentModel:
         elif not self.single.sampling.fixed_resolution:
             like = self.in_proportion(like)
         canvas = like[0] if height is None else height, like[1] if width is None else width
+        # checked after both are known: proportions may make a side of an extreme image very long
         check_size(*canvas)
         return canvas
 
@@ -90,6 +91,7 @@ class TransparentModel:
     @torch.no_grad()
     def encode(self, rgba: RGBA8) -> Tensor:
         """Encodes an image to its adjusted, scaled latent (1, c, h, w); padded with transparency."""
+        # centred, so that what `decode` cuts from the middle is the image again
         canvas = pad_to_multiple(rgba, self.size_multiple)
         return self.autoencoder.encode_image(canvas).to(self.stock.dtype)
 

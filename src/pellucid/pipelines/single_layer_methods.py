@@ -24,6 +24,7 @@ from pellucid.rgba.resizing import fit_rgba
 from pellucid.scene.scene import Scene
 
 
+# Keywords are spelled out for the same reasons as in layer_methods.py.
 class SingleLayerMethods:
     """The half of `TransparentPipeline` that makes one transparent layer."""
 
@@ -296,6 +297,7 @@ class SingleLayerMethods:
             raise InputError(f"Expected a scale above 0, found {scale}. 2 doubles each side.")
         size = round(rgba.shape[0] * scale), round(rgba.shape[1] * scale)
         check_size(*size)
+        # the mode's own, since the embedded model must not repaint at sizes that it has not learned
         chosen = self._single_layers.model.single.sampling.upscale_strength if strength is None else strength
         options = SamplingOptions(
             count=count,

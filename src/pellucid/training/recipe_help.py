@@ -15,6 +15,7 @@ from pellucid.training.stages.options import (
     VaeOptions,
 )
 
+# By hand and not from the stages, which would load torch for a help text.
 TABLES: dict[str, tuple[type, ...]] = {
     "vae": (VaeOptions,),
     "autoencoder": (AutoencoderOptions,),

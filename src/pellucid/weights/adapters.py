@@ -38,6 +38,7 @@ from pellucid.weights.placement import (
 from pellucid.weights.tensor_files import fill, shapes, tensors_in
 
 HOOKERS = "hookers."
+# Its further inputs are conditions by channel; any other enlarged weight is another model's.
 FIRST = "conv_in.weight"
 """The only weight that a file may enlarge, by inputs for conditions."""
 FOREIGN = (".lora_A.", ".lora_B.", ".lora_down.", ".lora_up.", ".lora.down.", ".lora.up.")
@@ -207,6 +208,7 @@ class AdapterStack:
             return self._add_sharing(path, stored, strength)
         patches = self._placed(path, stored)
         slots = {name: self.slots[name] for name in patches}
+        # what can be checked is checked before the first tensor is read
         check_mergeable(self.denoiser, {name: self._original(slot) for name, slot in slots.items()})
         check_not_fused(self.denoiser, slots.values())
         # a parameter at a time: files have up to 3.6 GB, and originals are kept too

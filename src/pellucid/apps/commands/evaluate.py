@@ -102,6 +102,7 @@ def reconstruction(
     images = read_folder(folder) if folder else None
     samples = [] if folder else read_samples(vocab, held_out=True)
     pipe = choice.load()
+    # after loading, which imports the same libraries leaner
     from pellucid.evaluation.reconstruction import score_reconstruction
 
     images = resized(samples, *(size or pipe.native_size)) if images is None else images

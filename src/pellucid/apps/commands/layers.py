@@ -141,6 +141,7 @@ def layers_command(
     source = on or behind
     image = None if source is None else _read_flat(source)
     document = None if add is None else _open(add)
+    # last: texts, files and combinations are checked by now, and loading takes seconds
     pipe = choice.load()
     if document is not None:
         scenes = [document] * sampling.count

@@ -85,6 +85,7 @@ class Place(click.ParamType[tuple[int, int, int, int]]):
         param: click.Parameter | None,
         ctx: click.Context | None,
     ) -> tuple[int, int, int, int]:
+        # no minus: a box lies inside the canvas
         match = re.fullmatch(r"(\d{1,9})[xX×](\d{1,9})\+(\d{1,9})\+(\d{1,9})", str(value), re.ASCII)
         if match is None:
             self.fail(f"expected WIDTHxHEIGHT+LEFT+TOP such as 64x96+10+20, found {value!r}.", param, ctx)

@@ -31,6 +31,7 @@ def write_archive(scene: Scene, path: Path) -> None:
         FileError: the file cannot be written.
     """
     metadata, scene = LayerMetadata.describing(scene)
+    # numbered in the order of the layers, so that the same scene gives the same bytes
     groups = list(dict.fromkeys(group for layer in scene.layers for group in layer.groups))
     numbers = {group: number for number, group in enumerate(groups)}
     rows = [_row(layer, f"layers/{number:03}.png", numbers) for number, layer in enumerate(scene.layers)]

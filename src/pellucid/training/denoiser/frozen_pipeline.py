@@ -90,6 +90,7 @@ class FrozenPipeline:
             ConfigError: `codec` names no released mode.
             WeightsError: the codec's files are absent or do not fit the VAE.
         """
+        # named for a released model, whose VAE is the pipeline's; else the one that an earlier stage made
         name = self.options.codec
         if name is None:
             return load_codec(self.folder / CODEC, self.pipeline.vae)

@@ -36,6 +36,7 @@ class ConditionalLayersStage:
         self.seen = torch.cat([self.scenes.encode_condition(role) for role in options.condition_roles], dim=1)
         net = self.frozen.net
         chosen = select_parameters(net, options.method, rank=options.rank, pattern=options.pattern)
+        # grown after the choice: the new inputs train whatever the method says
         self.start = {**chosen, **grow_inputs(net, self.seen.shape[1])}
         net.to(device)
         self.modules: Mapping[str, nn.Module] = {"unet": net}

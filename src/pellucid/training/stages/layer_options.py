@@ -48,6 +48,7 @@ class SceneOptions(FrozenPipelineOptions):
         check_range(self, ("crop_allowance", "shadow_share", "relighting_strength"), 0, 1)
         check_range(self, ("scale",), 0.05, 1)
         check_range(self, ("baseline_position",), 0, 1)
+        # the range of each number is checked above; which of the two is larger is not
         for name in ("scale", "baseline_position"):
             if getattr(self, name)[0] > getattr(self, name)[1]:
                 raise ConfigError(
@@ -89,6 +90,7 @@ class JointLayersOptions(SceneOptions):
         check_file_name(self.name)
         if self.hint_role:
             _check_roles([self.hint_role])
+        # a layer that is shown clean cannot be made at the same time
         if self.hint_role in self.roles:
             raise ConfigError(
                 f"Expected a hint_role that is none of the roles {list(self.roles)}, got {self.hint_role!r}. "

@@ -176,6 +176,7 @@ ModelOptions = (
 
 def options_class(stage: str, table: Table) -> type[ModelOptions]:
     """Returns the dataclass of a stage's `model` table; two stages have another one for some tables."""
+    # two stages have a second dataclass, and one field of the table says which is meant
     if stage == "autoencoder":
         return DistillationOptions if table.get("distill") else AutoencoderOptions
     if stage == "layers":
@@ -206,6 +207,7 @@ def read_options(stage: str, table: Table) -> ModelOptions:
 
 def _check_networks(options: AutoencoderOptions) -> None:
     """Refuses arguments that the networks' constructors do not take."""
+    # networks are imported only to check tables that a recipe has: `--help` has none
     if not (options.offset_encoder or options.alpha_decoder or options.discriminator):
         return
     from pellucid.models.alpha_decoder import AlphaDecoder
@@ -220,4 +222,5 @@ def _check_networks(options: AutoencoderOptions) -> None:
     for name, network in networks.items():
         table, where = getattr(options, name), f"[autoencoder.model.{name}]"
         check_names(table, parameter_names(network), where=where)
+        # by the constructor's annotations, so that a network's options are written down once
         check_types(table, get_type_hints(network.__init__), where=where)

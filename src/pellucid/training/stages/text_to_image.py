@@ -48,6 +48,7 @@ class TextToImageStage:
         self.data = TextImageDataset(recipe, images, self.frozen)
         net = self.frozen.net
         if base:
+            # "full", since a new UNet has nothing that could stay
             self.start = select_parameters(net, "full", pattern=base.trainable)
         else:
             options = recipe.options(TransparentOptions)
