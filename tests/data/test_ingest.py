@@ -10,7 +10,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from data.hostile_files import write_hostile_files
 from data.loose_images import checkerboard, encode, over, subject
+from pellucid.data.captioning import CaptionTask, caption_shard
 from pellucid.data.engines import LocalEngine
 from pellucid.data.filters.rules import Rules
 from pellucid.data.ingest import parts
@@ -282,3 +284,32 @@ def test_sources_and_sinks_are_urls(tmp_path: Path) -> None:
     assert manifest["images"] == 1
     assert memory.exists("/out/set/set-000000.tar")
     assert not memory.exists("/out/set/parts")
+
+
+def test_damaged_and_hostile_files_are_all_accounted_for(tmp_path: Path) -> None:
+    listed = write_hostile_files(tmp_path / "hostile", 150)
+    manifest = ingest(
+        IngestPlan(sources=(str(tmp_path / "hostile"),), folder=str(tmp_path / "set")), LocalEngine()
+    )
+    lines = (tmp_path / "set" / "dropped.jsonl").read_text().splitlines()
+    assert manifest["listed"] == listed
+    assert manifest["images"] + len(lines) == listed
+    assert {"bomb_png", "wide_png", "long_png"} <= {json.loads(line)["name"] for line in lines}
+
+
+def test_captions_come_from_a_server_a_function_or_keywords(tmp_path: Path) -> None:
+    source = make_shard(tmp_path)
+    for captioner, label in (("keywords", "thing 3"), ("data.test_ingest:caption", "a thing of 3 letters")):
+        output = str(tmp_path / f"{label}.tar")
+        task = CaptionTask(shard=str(source), output=output, captioner=captioner)
+        counts = caption_shard(task)
+        assert caption_shard(task) == counts
+        labels = {record.name: record.label for record, _ in read_shard(output)}
+        assert labels["s-3"] == label
+        assert counts == {"images": len(labels), "failed": COUNT - len(labels)}
+
+
+def caption(rgba: np.ndarray, record: Record) -> str:
+    if record.name == "s-1":
+        raise ZeroDivisionError
+    return f"a thing of  {record.name[-1]} letters"

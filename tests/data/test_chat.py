@@ -1,0 +1,82 @@
+"""Asking a chat model over real HTTP: what is sent, what is tried again, and what an error says."""
+
+import base64
+import json
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import ClassVar
+
+import pytest
+
+from data.loose_images import encode, subject
+from pellucid.data.captioning import make_captioner
+from pellucid.data.chat import ChatModel
+from pellucid.data.records import Record
+from pellucid.errors import FileError, InputError
+
+
+class Handler(BaseHTTPRequestHandler):
+    """Answers like a server of chat completions; the model's name says how."""
+
+    asked: ClassVar[list[tuple[str | None, dict[str, object]]]] = []
+
+    def do_POST(self) -> None:
+        body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        Handler.asked.append((self.headers.get("Authorization"), body))
+        status, answer = 200, json.dumps({"choices": [{"message": {"content": ' "a red cat." '}}]})
+        if body["model"] == "busy" and len(Handler.asked) < 3:
+            status, answer = 503, "{}"
+        if body["model"] == "absent":
+            status, answer = 404, json.dumps({"error": "no such model"})
+        if body["model"] == "page":
+            answer = "<html>"
+        if body["model"] == "other":
+            answer = "[]"
+        self.send_response(status)
+        self.end_headers()
+        self.wfile.write(answer.encode())
+
+    def log_message(self, format: str, *args: object) -> None:
+        """Says nothing."""
+
+
+@pytest.fixture
+def url() -> Iterator[str]:
+    Handler.asked = []
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as http:
+        threading.Thread(target=http.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{http.server_port}/v1"
+        http.shutdown()
+
+
+def test_an_image_is_captioned(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TEST_KEY", "secret")
+    captioner = make_captioner(ChatModel(url=url, model="m", key_variable="TEST_KEY"))
+    assert captioner(subject(1), Record(name="a", label="b")) == "a red cat"
+    (key, body), *_ = Handler.asked
+    assert key == "Bearer secret"
+    image = body["messages"][0]["content"][1]["image_url"]["url"]  # type: ignore[index]
+    sent = base64.b64decode(image.removeprefix("data:image/png;base64,"))
+    assert sent.startswith(b"\x89PNG")
+    assert len(sent) < len(encode(subject(1))) * 2
+
+
+def test_a_busy_server_is_asked_again(url: str) -> None:
+    assert ChatModel(url=url, model="busy", pause_s=0.01).ask("?") == '"a red cat."'
+    assert len(Handler.asked) == 3
+
+
+@pytest.mark.parametrize(
+    ("model", "match"), [("absent", "found 404"), ("page", "found 502"), ("other", "choices")]
+)
+def test_what_is_wrong_is_told(url: str, model: str, match: str) -> None:
+    with pytest.raises(FileError, match=match):
+        ChatModel(url=url, model=model, pause_s=0.01).ask("?")
+
+
+def test_an_address_that_is_none_is_refused() -> None:
+    with pytest.raises(InputError, match="http://"):
+        ChatModel(url="localhost:1", model="m")
+    with pytest.raises(FileError, match="no connection"):
+        ChatModel(url="http://127.0.0.1:9", model="m", pause_s=0.01).ask("?")
