@@ -2,7 +2,7 @@
 
 import io
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -76,12 +76,12 @@ def noto(files: Files) -> RenderedImages:
 Names = dict[str, tuple[str, tuple[str, ...], str]]
 
 
-def _bare(hexcode: str) -> str:
+def bare_hexcode(hexcode: str) -> str:
     """Leaves out the variation selector, on which files and tables disagree."""
     return hexcode.lower().replace("-fe0f", "")
 
 
-def _names(emojibase: dict[str, bytes], emojilib: dict[str, bytes]) -> Names:
+def emoji_names(emojibase: dict[str, bytes], emojilib: dict[str, bytes]) -> Names:
     """Maps hexcodes to label, keywords and group; without skin tones and groups that hold no objects."""
     extra = json.loads(emojilib["package/dist/emoji-en-US.json"])
     table: Names = {}
@@ -96,12 +96,12 @@ def _names(emojibase: dict[str, bytes], emojilib: dict[str, bytes]) -> Names:
             *(word.replace("_", " ") for word in extra.get(entry["emoji"], [])[1:]),
         ]
         # without repetition but in order, since captions take the first words
-        table[_bare(entry["hexcode"])] = (entry["label"], tuple(dict.fromkeys(words)), group)
+        table[bare_hexcode(entry["hexcode"])] = (entry["label"], tuple(dict.fromkeys(words)), group)
     return table
 
 
 def emoji_samples(
-    read_images: Callable[[Files], RenderedImages], common: Record, name: str, files: list[Files]
+    read_images: Callable[[Files], RenderedImages], common: Record, name: str, files: Sequence[Files]
 ) -> Iterator[Sample]:
     """Yields every emoji that shows an object, with its record.
 
@@ -111,16 +111,16 @@ def emoji_samples(
         name: of the set.
         files: its archive, `NAMES` and `KEYWORDS`.
     """
-    table = _names(files[1], files[2])
+    table = emoji_names(files[1], files[2])
     # a list, so that the progress bar knows the number; rendering still waits for its turn
-    images = [(code, render) for code, render in read_images(files[0]) if _bare(code) in table]
+    images = [(code, render) for code, render in read_images(files[0]) if bare_hexcode(code) in table]
     for code, render in track(images, total=len(images), label=f"packing {name}", unit="image"):
-        label, keywords, group = table[_bare(code)]
+        label, keywords, group = table[bare_hexcode(code)]
         rgba = render()
         yield (
             replace(
                 common,
-                name=f"{name}-{_bare(code)}",
+                name=f"{name}-{bare_hexcode(code)}",
                 label=label,
                 keywords=keywords,
                 group=group,

@@ -29,7 +29,7 @@ SEEN_AT_PX = 128
 """Side at which fine detail is judged."""
 
 
-def land_samples(common: Record, name: str, files: list[dict[str, bytes]]) -> Iterator[Sample]:
+def land_samples(common: Record, name: str, files: Sequence[dict[str, bytes]]) -> Iterator[Sample]:
     """Yields two squares of each photograph, left and right, 256 px.
 
     Args:

