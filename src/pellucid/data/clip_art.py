@@ -1,6 +1,7 @@
 """Open Clip Art: drawings by many people, in the public domain by their own metadata."""
 
 import re
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import PurePosixPath
@@ -29,6 +30,8 @@ PUBLIC_DOMAIN = re.compile(
     r"web\.resource\.org/cc/PublicDomain|publicdomain|creativecommons\.org/.*zero", re.I
 )
 UNTITLED = re.compile(r"part of|icon collection|untitled|^\W*$", re.IGNORECASE)
+MOST_SHARED = 4
+"""Drawings that one title may name; "various cliparts" names hundreds."""
 LARGEST_BYTES = 2 << 20
 """Larger drawings are maps and photographs traced to shapes, which take minutes to render."""
 
@@ -41,30 +44,40 @@ def clip_art_samples(common: Record, name: str, files: Sequence[Files]) -> Itera
         name: of the set.
         files: its archive.
     """
-    from defusedxml import DefusedXmlException
-    from defusedxml.ElementTree import ParseError, fromstring
-
     contents = files[0]
-    chosen = [path for path in sorted(contents) if _is_object(path, contents[path])]
-    for path in track(chosen, total=len(chosen), label=f"packing {name}", unit="drawing"):
-        text = contents[path].decode("utf-8", "replace")
+    paths = [path for path in sorted(contents) if _is_object(path, contents[path])]
+    roots = ((path, _parse(contents[path])) for path in paths)
+    public = {path: _title(root) for path, root in roots if root is not None and _is_public(root)}
+    shared = Counter(public.values())
+    for path, title in track(public.items(), total=len(public), label=f"packing {name}", unit="drawing"):
+        root = _parse(contents[path])
         try:
-            root: Element = fromstring(contents[path])
-            if not _is_public(root):
-                continue
-            rgba = render_svg(text, IMAGE_PX)
-        except (ParseError, DefusedXmlException, ValueError, OSError):
-            continue  # some hundred of these files are damaged or use what no renderer knows
+            rgba = render_svg(contents[path].decode("utf-8", "replace"), IMAGE_PX)
+        except (ValueError, OSError):
+            continue  # some of these files use what no renderer knows
+        if root is None or not rgba[..., 3].any():
+            continue
         about = replace(
             common,
             name=f"{name}-{path.removeprefix(ROOT).removesuffix('.svg').replace('/', '-')}",
-            label=_title(root, path),
+            label=title if title and shared[title] <= MOST_SHARED else _words_of(path),
             keywords=tuple(_keywords(root)),
             group=path.removeprefix(ROOT).partition("/")[0],
             attribution=_author(root) or common.attribution,
             soft=softness(rgba),
         )
         yield about, rgba
+
+
+def _parse(content: bytes) -> Element | None:
+    """Parses a drawing; some hundred of the files are damaged."""
+    from defusedxml import DefusedXmlException
+    from defusedxml.ElementTree import ParseError, fromstring
+
+    try:
+        return fromstring(content)
+    except (ParseError, DefusedXmlException, ValueError):
+        return None
 
 
 def _is_object(path: str, content: bytes) -> bool:
@@ -79,13 +92,18 @@ def _is_public(root: Element) -> bool:
     return any(PUBLIC_DOMAIN.search(value) for value in licences)
 
 
-def _title(root: Element, path: str) -> str:
+def _title(root: Element) -> str:
+    """Returns a drawing's title, or nothing where it says nothing."""
     title = next((tag.text for tag in root.iter(f"{DUBLIN}title") if tag.text), "") or ""
     words = " ".join(title.replace("_", " ").split()).lower()
-    if not words or UNTITLED.search(words) or len(words) > 60:
-        # names end in their author and a number: "coffee_cup_nicu_bucu_01"
-        words = re.sub(r"(_[a-z]+){0,2}_\d+$", "", PurePosixPath(path).stem).replace("_", " ")
-    return words.strip() or PurePosixPath(path).stem
+    return "" if UNTITLED.search(words) or len(words) > 60 else words
+
+
+def _words_of(path: str) -> str:
+    """Reads a file's name, which ends in its author and a number: "coffee_cup_nicu_bucu_01"."""
+    stem = PurePosixPath(path).stem
+    words = re.sub(r"(_[a-z]+){0,2}_+\d*$", "", stem).replace("_", " ").strip()
+    return words or stem.replace("_", " ").strip()
 
 
 def _keywords(root: Element) -> list[str]:
