@@ -13,7 +13,7 @@ from pellucid.data.chat import ChatModel
 from pellucid.data.filters.rules import plugin
 from pellucid.data.ingest.files import exists, read_file, write_file
 from pellucid.data.records import Record
-from pellucid.data.shards import add_sample, read_shard
+from pellucid.data.shards import QUICK_WEBP, add_sample, read_shard
 from pellucid.errors import ConfigError, InputError, first_line
 from pellucid.rgba.compositing import flatten
 from pellucid.rgba.quantization import to_bytes, to_float
@@ -65,7 +65,7 @@ def caption_shard(task: CaptionTask) -> dict[str, int]:
             # the old label stays findable: it is what the set's makers called the image
             keywords = tuple(dict.fromkeys((record.label, *record.keywords)))
             captioned = replace(record, label=caption, keywords=keywords, style="")
-            add_sample(tar, captioned, rgba, small=True, exact=True)
+            add_sample(tar, captioned, rgba, QUICK_WEBP)
             count += 1
     write_file(task.output, buffer.getvalue())
     if failed:

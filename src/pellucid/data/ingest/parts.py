@@ -26,7 +26,7 @@ from pellucid.data.ingest.fetching import Fetcher
 from pellucid.data.ingest.files import write_file
 from pellucid.data.ingest.references import ImageReference, read_content
 from pellucid.data.records import Record
-from pellucid.data.shards import add_sample
+from pellucid.data.shards import QUICK_WEBP, add_sample
 from pellucid.errors import ConfigError, FileError, first_line
 from pellucid.files.images import read_rgba
 from pellucid.rgba.resizing import resize_rgba
@@ -83,8 +83,7 @@ def examine(part: Part) -> int:
                 continue
             record, rgba = outcome
             kept.append(fingerprint(record.name, rgba))
-            # `exact`: alpha and what it hides are never flattened on the way
-            add_sample(tar, record, np.ascontiguousarray(rgba), small=True, exact=True)
+            add_sample(tar, record, np.ascontiguousarray(rgba), QUICK_WEBP)
     shard = buffer.getvalue()
     write_file(f"{part.stem}.tar", shard)
     report = {
