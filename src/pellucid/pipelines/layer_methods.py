@@ -180,7 +180,6 @@ class LayerMethods:
             adapter_strength=adapter_strength,
         )
         prompts: dict[Role, Prompt | None] = {"foreground": prompt, "composite": composite}
-        # with a box the scene is as large as the image, so a size would be said twice; `in_box` refuses that
         if box is None:
             scenes = self._layers.beside("foreground_on", prompts, {"background": background}, fit, options)
         else:
@@ -325,11 +324,8 @@ class LayerMethods:
             adapter_end=adapter_end,
             adapter_strength=adapter_strength,
         )
-        return one_or_all(
-                self._layers.split(composite, prompt, background, foreground, fit, options),
-            [prompt],
-            count,
-        )
+        scenes = self._layers.split(composite, prompt, background, foreground, fit, options)
+        return one_or_all(scenes, [prompt], count)
 
     @overload
     def add_layer(
