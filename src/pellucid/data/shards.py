@@ -22,7 +22,7 @@ from pellucid.rgba.resizing import resize_rgba
 
 PNG: Mapping[str, object] = {"format": "PNG"}
 SMALL_WEBP: Mapping[str, object] = {"format": "WEBP", "lossless": True}
-"""A quarter smaller than PNG, and slow. Colours under an alpha of 0 are lost, which padding replaces anyway."""
+"""A quarter smaller than PNG, and slow. Colour under an alpha of 0 is lost, which padding replaces anyway."""
 QUICK_WEBP: Mapping[str, object] = {
     "format": "WEBP",
     "lossless": True,
