@@ -1,7 +1,7 @@
 """Transparent images and layers from a sentence; importing this loads no torch."""
 
 from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from pellucid._version import __version__
 
@@ -26,7 +26,7 @@ _HOMES = {
 __all__ = ["Group", "Layer", "PellucidError", "Scene", "TransparentPipeline", "__version__", "attach", "load"]
 
 
-def __getattr__(name: str) -> Any:  # noqa: ANN401 - the module protocol
+def __getattr__(name: str) -> object:
     if name not in _HOMES:
         raise AttributeError(f"module 'pellucid' has no attribute {name!r}")
     return getattr(import_module(_HOMES[name]), name)

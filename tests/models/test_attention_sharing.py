@@ -1,6 +1,7 @@
 import pytest
 import torch
-from diffusers import UNet2DConditionModel
+from diffusers.models.attention_processor import Attention
+from diffusers.models.unets.unet_2d_condition import UNet2DConditionModel
 from torch import nn
 
 from goldens.loading import Golden, close
@@ -10,15 +11,6 @@ from pellucid.models.hint_encoder import HintEncoder
 
 GOLDEN = Golden("attention_sharing")
 CASES = sorted(key.removesuffix("_out") for key in GOLDEN.arrays if key.endswith("_out"))
-
-
-class BaseAttention(nn.Module):
-    def __init__(self, context: int) -> None:
-        super().__init__()
-        self.to_q = nn.Linear(32, 32, bias=False)
-        self.to_k = nn.Linear(context, 32, bias=False)
-        self.to_v = nn.Linear(context, 32, bias=False)
-        self.to_out = nn.ModuleList([nn.Linear(32, 32)])
 
 
 def tiny_unet() -> UNet2DConditionModel:
@@ -54,7 +46,7 @@ def test_unit_equals_the_released(case: str) -> None:
     )
     found = GOLDEN.fill(unit, f"{kind}.unit.")(
         GOLDEN[f"{case}_h"],
-        GOLDEN.fill(BaseAttention(context), f"{kind}.base."),
+        GOLDEN.fill(Attention(32, context, heads=4, dim_head=8), f"{kind}.base."),
         GOLDEN[f"{case}_context"] if kind == "cross" else None,
         state,
     )
@@ -93,7 +85,7 @@ def tiny_unet_like(unet: UNet2DConditionModel) -> UNet2DConditionModel:
 def test_half_a_scene_is_refused() -> None:
     unit = AttentionSharingUnit(8, 8, frames=3, rank=2, heads=2, control=False)
     with pytest.raises(InputError, match="multiple of 3 layers, found 4"):
-        unit(torch.rand(4, 5, 8), BaseAttention(8))
+        unit(torch.rand(4, 5, 8), Attention(8, heads=2, dim_head=4))
 
 
 def test_a_hint_needs_control_and_control_needs_a_hint() -> None:

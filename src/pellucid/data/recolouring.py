@@ -141,7 +141,7 @@ def recolour_all(
     rng = np.random.default_rng(seed)
     names = list(COLOURS)
     for record, rgba in samples:
-        drawn = [names[i] for i in rng.permutation(len(names))]
+        drawn: list[str] = [names[i] for i in rng.permutation(len(names))]
         for name in [name for name in drawn if not held_out(record.label, name)][:each]:
             article = "an" if name[0] in "aeiou" else "a"
             asked = (name, f"{article} {name}")[int(rng.integers(2))]  # people ask in both ways

@@ -1,10 +1,10 @@
 """What a model is scored on: the vocabulary it was trained for, named sets, folders of images."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Any
+from typing import TypedDict
 
 import numpy as np
 
@@ -14,6 +14,7 @@ from pellucid.data.records import captions
 from pellucid.data.shards import Sample, read_shard
 from pellucid.errors import ConfigError, InputError
 from pellucid.files.images import read_rgba
+from pellucid.files.tables import is_table
 from pellucid.rgba.resizing import resize_rgba
 from pellucid.rgba.types import AnyArray
 
@@ -46,20 +47,43 @@ class Vocabulary:
             )
 
 
-def read_vocabulary(path: Path | None, **instead: Any) -> Vocabulary:  # noqa: ANN401 - values of the fields
+class _Document(TypedDict, total=False):
+    """`vocabulary.json`, with the fields of `Vocabulary`."""
+
+    sets: list[str]
+    groups: list[str]
+    subjects: int
+    first_subjects: list[str]
+
+
+def read_vocabulary(
+    path: Path | None,
+    *,
+    sets: tuple[str, ...] = (),
+    groups: tuple[str, ...] = (),
+    subjects: int | None = None,
+) -> Vocabulary:
     """Reads `vocabulary.json`; without the file, the defaults hold.
 
     Args:
         path: the file, or the folder that may hold one, or None for neither.
-        instead: fields that replace the file's; None and empty ones do not.
+        sets: replace the file's, if there are any.
+        groups: replace the file's, if there are any.
+        subjects: replaces the file's, unless it is None.
 
     Raises:
         ConfigError: damaged, an unknown field, or a value of another type.
     """
+    fields_of_file: _Document = (
+        {} if path is None or _absent(path) else _read(path / VOCABULARY if path.is_dir() else path)
+    )
+    usual = Vocabulary()
     # options that a command was not given arrive as None or (), and leave the file's values
-    values = {} if path is None or _absent(path) else _read(path / VOCABULARY if path.is_dir() else path)
     return Vocabulary(
-        **(values | {name: value for name, value in instead.items() if value not in (None, ())})
+        sets=sets or tuple(fields_of_file.get("sets", usual.sets)),
+        groups=groups or tuple(fields_of_file.get("groups", usual.groups)),
+        subjects=fields_of_file.get("subjects", usual.subjects) if subjects is None else subjects,
+        first_subjects=tuple(fields_of_file.get("first_subjects", usual.first_subjects)),
     )
 
 
@@ -67,14 +91,19 @@ def _absent(path: Path) -> bool:
     return path.is_dir() and not (path / VOCABULARY).is_file()
 
 
-def _read(file: Path) -> dict[str, Any]:
+def _read(file: Path) -> _Document:
     try:
         values = json.loads(file.read_text())
     except (OSError, ValueError) as error:
         raise ConfigError(f"{file} is no readable vocabulary: {error}. Write it as JSON.") from None
+    _check(file, values)
+    return values
+
+
+def _check(file: Path, values: object) -> None:
     kinds = {field.name: int if field.name == "subjects" else list for field in fields(Vocabulary)}
-    wrong = sorted(set(values) - set(kinds)) if isinstance(values, Mapping) else [type(values).__name__]
-    if wrong:
+    wrong = sorted(set(values) - set(kinds)) if is_table(values) else [type(values).__name__]
+    if wrong or not is_table(values):
         raise ConfigError(f"Expected {', '.join(kinds)} in {file}, found {wrong[0]}. Mend the file.")
     for name, value in values.items():
         texts = not isinstance(value, list) or all(isinstance(entry, str) for entry in value)
@@ -84,7 +113,6 @@ def _read(file: Path) -> dict[str, Any]:
                 f"Expected {name} in {file} as {'a number' if kinds[name] is int else 'a list of texts'}, "
                 f"found {value!r:.40}. Mend the file."
             )
-    return {name: tuple(value) if isinstance(value, list) else value for name, value in values.items()}
 
 
 def read_samples(vocabulary: Vocabulary, *, held_out: bool | None = None) -> list[Sample]:

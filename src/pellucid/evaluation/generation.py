@@ -1,7 +1,7 @@
 """How well a model draws what it is asked for, and how transparent its images are."""
 
 from collections.abc import Sequence
-from typing import Any
+from typing import TypedDict
 
 import numpy as np
 from jaxtyping import Float
@@ -28,6 +28,19 @@ TOP = 5
 SHEET = 32
 
 Alphas = Float[Tensor, "n h w"]
+
+
+class GenerationScores(TypedDict):
+    """See `score_generation`."""
+
+    captions: int
+    subjects: int
+    size: str
+    top1: float
+    top5: float
+    chance_top5: float
+    generated: dict[str, float]
+    training: dict[str, float]
 
 
 def generate_all(
@@ -64,7 +77,7 @@ def score_generation(
     batch_size: int = 20,
     num_inference_steps: int | None = None,
     guidance_scale: float | None = None,
-) -> tuple[dict[str, Any], list[tuple[str, AnyArray]]]:
+) -> tuple[GenerationScores, list[tuple[str, AnyArray]]]:
     """Asks for subjects in captions of the training set and judges what comes.
 
     Args:
@@ -103,7 +116,7 @@ def score_generation(
     labels = [record.label for record, _ in subjects]
     # by the nearest image and not by a classifier: the training set is all that a small model knows
     ranks = nearest_rank(generated, training, labels, [labels[index] for _, index in asked])
-    scores: dict[str, Any] = {
+    scores: GenerationScores = {
         "captions": captions,
         "subjects": len(subjects),
         "size": f"{images[0].shape[0]} x {images[0].shape[1]}",

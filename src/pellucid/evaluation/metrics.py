@@ -288,8 +288,8 @@ def nearest_rank(found: RGBA, known: Known, labels: Sequence[str], wanted: Seque
     """
     flat = [premultiplied_small(rgba).flatten(1) for rgba in (found, known)]
     # stable, so that equal distances have the same order on every machine
-    order = torch.cdist(flat[0], flat[1]).argsort(dim=1, stable=True)
+    nearest: list[list[int]] = torch.cdist(flat[0], flat[1]).argsort(dim=1, stable=True).tolist()
     return [
-        1 + next(rank for rank, index in enumerate(row.tolist()) if labels[index] == label)
-        for row, label in zip(order, wanted, strict=True)
+        1 + next(rank for rank, index in enumerate(row) if labels[index] == label)
+        for row, label in zip(nearest, wanted, strict=True)
     ]

@@ -2,7 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Sequence
-from typing import Any
+from typing import NotRequired, TypedDict
 
 import numpy as np
 import torch
@@ -30,13 +30,25 @@ ALL_PASSES = (1, 2, 4, 8)
 ALPHA = {"sad": alpha_sad, "mse": alpha_mse, "grad": alpha_grad, "conn": alpha_conn}
 
 
+class ReconstructionScores(TypedDict):
+    """See `score_codec`."""
+
+    pictures: int
+    sizes: str
+    passes: int
+    psnr_db: dict[str, float]
+    alpha: dict[str, float]
+    identity_psnr_db: float
+    psnr_by_passes_db: NotRequired[dict[str, float]]
+
+
 def score_reconstruction(
     pipe: TransparentPipeline,
     images: Sequence[AnyArray],
     *,
     passes: int | None = None,
     all_passes: bool = False,
-) -> dict[str, Any]:
+) -> ReconstructionScores:
     """Scores a pipeline's codec; the UNet does not run. `passes` None takes the model's."""
     passes = pipe.model.single.sampling.passes if passes is None else passes
     return score_codec(
@@ -51,7 +63,7 @@ def score_codec(
     multiple: int,
     passes: int = 1,
     all_passes: bool = False,
-) -> dict[str, Any]:
+) -> ReconstructionScores:
     """Encodes and decodes images at their own sizes, and compares.
 
     Args:
@@ -73,13 +85,19 @@ def score_codec(
         for name, value in _score(codec, batch, multiple, passes, compared).items():
             # weighted, so that the mean is over images and not over batches of several sizes
             sums[name] += len(batch) * value
-    scores: dict[str, Any] = {"pictures": len(images), "sizes": _sizes(images), "passes": passes}
+    means: dict[str, dict[str, float]] = defaultdict(dict)
     for (kind, name), total in sums.items():
-        mean = round(total / len(images), 3 if kind.endswith("db") else 6)
-        if name:
-            scores.setdefault(kind, {})[name] = mean
-        else:
-            scores[kind] = mean
+        means[kind][name] = round(total / len(images), 3 if kind.endswith("db") else 6)
+    scores: ReconstructionScores = {
+        "pictures": len(images),
+        "sizes": _sizes(images),
+        "passes": passes,
+        "psnr_db": means["psnr_db"],
+        "alpha": means["alpha"],
+        "identity_psnr_db": means["identity_psnr_db"][""],
+    }
+    if all_passes:
+        scores["psnr_by_passes_db"] = means["psnr_by_passes_db"]
     return scores
 
 

@@ -11,7 +11,8 @@ def table(scores: Mapping[str, object]) -> str:
 
 def _cell(value: object) -> str:
     if isinstance(value, Mapping):
-        return "  ".join(f"{name} {_cell(inner)}" for name, inner in value.items())
+        group: Mapping[object, object] = value
+        return "  ".join(f"{name} {_cell(inner)}" for name, inner in group.items())
     if isinstance(value, float):
         return f"{value:.4g}" if abs(value) < 1 else f"{value:.2f}"
     return "unknown" if value is None else str(value)

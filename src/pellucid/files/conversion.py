@@ -1,7 +1,6 @@
 """Images of any kind, as callers hold them, to the one form that everything here takes."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -9,9 +8,6 @@ from pellucid.errors import InputError
 from pellucid.files.images import read_rgba
 from pellucid.rgba.quantization import narrow_to_bytes, to_bytes
 from pellucid.rgba.types import RGBA8, AnyArray
-
-if TYPE_CHECKING:
-    from PIL import Image
 
 MAX_SIDE_PX = 8192
 """Longest side that models here paint or repaint."""
@@ -31,13 +27,10 @@ def to_rgba8(image: object) -> RGBA8:
     if isinstance(image, (str, Path)):
         array: AnyArray = read_rgba(image)
     elif isinstance(image, np.ndarray):
-        array = _to_bytes(image)
-    elif hasattr(image, "convert"):
-        array = np.asarray(_upright(image))
+        given: AnyArray = image
+        array = _to_bytes(given)
     else:
-        raise InputError(
-            f"Expected an image as array, PIL image or path, found {type(image).__name__}. Convert it first."
-        )
+        array = _from_pil(image)
     if max(array.shape[:2]) > MAX_SIDE_PX:
         raise InputError(
             f"Expected at most {MAX_SIDE_PX} pixels a side, found {array.shape[0]} x {array.shape[1]}. "
@@ -46,10 +39,14 @@ def to_rgba8(image: object) -> RGBA8:
     return array
 
 
-def _upright(image: Any) -> "Image.Image":  # noqa: ANN401 - a PIL image
-    from PIL import ImageOps
+def _from_pil(image: object) -> AnyArray:
+    from PIL import Image, ImageOps
 
-    return ImageOps.exif_transpose(image).convert("RGBA")
+    if not isinstance(image, Image.Image):
+        raise InputError(
+            f"Expected an image as array, PIL image or path, found {type(image).__name__}. Convert it first."
+        )
+    return np.asarray(ImageOps.exif_transpose(image).convert("RGBA"))
 
 
 def _to_bytes(array: AnyArray) -> AnyArray:

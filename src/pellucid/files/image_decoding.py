@@ -4,7 +4,7 @@ import io
 import struct
 import zlib
 from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import numpy as np
 from PIL import Image, ImageCms
@@ -198,7 +198,7 @@ def to_srgb(rgba: RGBA8, profile: bytes, *, cmyk: Image.Image | None = None) -> 
     # converting sRGB to sRGB through a profile would still move some levels by rounding
     if "sRGB" in ImageCms.getProfileDescription(source):
         return rgba
-    space = str(getattr(source.profile, "xcolor_space", "")).strip()
+    space = _colour_space(source)
     if space == "GRAY":
         colour = Image.fromarray(np.ascontiguousarray(rgba[..., 0]))
     elif space == "CMYK" and cmyk is not None:
@@ -207,15 +207,21 @@ def to_srgb(rgba: RGBA8, profile: bytes, *, cmyk: Image.Image | None = None) -> 
         colour = Image.fromarray(np.ascontiguousarray(rgba[..., :3]))
     else:
         raise FileError(f"Cannot read an image with a {space} colour profile. Save it as RGB.")
-    converted = ImageCms.profileToProfile(colour, source, ImageCms.createProfile("sRGB"), outputMode="RGB")
+    target = ImageCms.createProfile("sRGB")
+    converted = ImageCms.profileToProfile(colour, source, target, outputMode="RGB")  # pyright: ignore[reportUnknownArgumentType] - of PIL's C code
     # profiles are about colour; alpha is a share and passes
     return np.dstack([np.asarray(converted), rgba[..., 3]])
+
+
+def _colour_space(profile: ImageCms.ImageCmsProfile) -> str:
+    opened = profile.profile
+    return getattr(opened, "xcolor_space", "").strip()  # pyright: ignore[reportUnknownArgumentType] - of PIL's C code
 
 
 def collect_texts(image: Image.Image) -> dict[str, str]:
     """Collects the texts of the open image by their keys."""
     texts = {str(key): str(value) for key, value in getattr(image, "text", {}).items()}
-    description: Any = image.getexif().get(IMAGE_DESCRIPTION)
+    description = image.getexif().get(IMAGE_DESCRIPTION)
     if isinstance(description, str) and description:
         stored_key, text = ("ImageDescription", description)
         if description.startswith(f"{KEY} "):

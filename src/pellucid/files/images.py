@@ -14,7 +14,7 @@ import warnings
 from collections.abc import Mapping
 from pathlib import Path
 from types import MappingProxyType
-from typing import IO, TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING
 
 from pellucid._deprecation import renamed_attributes
 from pellucid.errors import FileError, InputError
@@ -131,7 +131,7 @@ def encode_image(
     return file.getvalue()
 
 
-def _options(format: str, provenance: GenerationMetadata | None) -> dict[str, Any]:
+def _options(format: str, provenance: GenerationMetadata | None) -> dict[str, object]:
     if format == "PNG":
         return {"pnginfo": _png_texts(provenance)}
     tags = build_tags(provenance)

@@ -3,10 +3,11 @@
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
-from typing import Any
+from typing import TypedDict, TypeGuard
 
 from pellucid._deprecation import renamed_attributes
 from pellucid.errors import InputError
+from pellucid.files.tables import is_table
 from pellucid.rgba.types import RGBA8
 
 Scalar = str | int | float | bool | None
@@ -26,6 +27,27 @@ KEY = "pellucid"
 """Name of the JSON in a file; in EXIF and TIFF, the word before it."""
 IMAGE_DESCRIPTION = 0x010E
 SOFTWARE = 0x0131
+
+
+class _Fields(TypedDict, total=False):
+    """Fields of `Provenance` with a value."""
+
+    prompt: str
+    negative_prompt: str
+    seed: int
+    model: str
+    version: str
+    mode: str
+    steps: int
+    guidance: float
+
+
+def _fit_fields(values: Mapping[str, object]) -> TypeGuard[_Fields]:
+    return all(isinstance(value, KINDS[name]) for name, value in values.items())
+
+
+def _are_scalars(values: Mapping[str, object]) -> TypeGuard[Mapping[str, Scalar]]:
+    return all(isinstance(value, Scalar) for value in values.values())
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,24 +77,24 @@ class GenerationMetadata:
             ) from None
 
     @classmethod
-    def of(cls, values: "GenerationMetadata | Mapping[str, Any] | None") -> "GenerationMetadata | None":
+    def of(cls, values: "GenerationMetadata | Mapping[str, object] | None") -> "GenerationMetadata | None":
         """Sorts a mapping into the fields; names that are no field go to `extra`."""
         if values is None or isinstance(values, GenerationMetadata):
             return values
         ours = {name: value for name, value in values.items() if name in KINDS and value is not None}
         rest = {str(name): value for name, value in values.items() if name not in KINDS and name != "extra"}
-        nested = values.get("extra") or {}
-        extra = {**nested, **rest} if isinstance(nested, Mapping) else {**rest, "extra": nested}
-        wrong = [name for name, value in ours.items() if not isinstance(value, KINDS[name])]
-        wrong += [name for name, value in extra.items() if not isinstance(value, str | int | float | None)]
-        if wrong:
+        nested = values.get("extra") or dict[str, object]()
+        extra = {**nested, **rest} if is_table(nested) else {**rest, "extra": nested}
+        if not _fit_fields(ours) or not _are_scalars(extra):
+            wrong = [name for name, value in ours.items() if not isinstance(value, KINDS[name])]
+            wrong += [name for name, value in extra.items() if not isinstance(value, Scalar)]
             raise InputError(
                 f"Expected provenance of text and numbers, found other values for {wrong[:3]}. "
                 "Leave them out, or write them as text."
             )
         return cls(**ours, extra=extra)
 
-    def as_dict(self) -> dict[str, Any]:
+    def as_dict(self) -> dict[str, object]:
         """Returns the fields that are known, with `extra` as a mapping."""
         values = {f.name: getattr(self, f.name) for f in fields(self) if f.name != "extra"}
         stated = {name: value for name, value in values.items() if value is not None}
@@ -87,7 +109,7 @@ class GenerationMetadata:
         """Reads `to_json`; None when the text is something else, since files by others may hold anything."""
         try:
             values = json.loads(text)
-            return cls.of(values) if isinstance(values, dict) else None
+            return cls.of(values) if is_table(values) else None
         except (RecursionError, ValueError):
             return None
 

@@ -7,9 +7,9 @@ YPosition (286, 287), in units of the resolution.
 import io
 import struct
 import warnings
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import SupportsFloat
 
 import numpy as np
 from PIL import Image
@@ -52,7 +52,7 @@ def encode_pages(pages: Iterable[Page]) -> bytes:
     try:
         with AppendingTiffWriter(file, new=True) as writer:
             for page in pages:
-                tags: dict[int, Any] = {**build_tags(page.provenance), **page.tags}
+                tags: dict[int, str | bytes] = {**build_tags(page.provenance), **page.tags}
                 if page.name is not None:
                     # UTF-8 although TIFF says ASCII, as other programs write it too; a NUL would end the text
                     tags[PAGE_NAME] = page.name.replace("\0", " ").encode()
@@ -97,7 +97,7 @@ def _page(
     name: str, image: Image.Image, number: int, content: bytes, spend: Callable[[int, int], None]
 ) -> Page | None:
     guarded(name, lambda: image.seek(number))
-    tags: Any = guarded(name, lambda: dict(getattr(image, "tag_v2", {})))
+    tags: dict[int, object] = guarded(name, lambda: dict(getattr(image, "tag_v2", {})))
     kind = tags.get(SUBFILE_TYPE, 0)
     if isinstance(kind, int) and kind & REDUCED:
         return None
@@ -128,10 +128,16 @@ def _name(value: object) -> str | None:
         return value
 
 
-def _offset(tags: dict[int, Any]) -> tuple[int, int]:
+def _number(value: object) -> float:
+    if not isinstance(value, str | SupportsFloat):
+        raise TypeError(f"{type(value).__name__} for a number")
+    return float(value)
+
+
+def _offset(tags: Mapping[int, object]) -> tuple[int, int]:
     places = [
         # in units of the resolution, inches or centimetres alike: their product is pixels
-        round(float(tags.get(position, 0)) * float(tags.get(resolution, 1)))
+        round(_number(tags.get(position, 0)) * _number(tags.get(resolution, 1)))
         for position, resolution in zip(POSITIONS, RESOLUTIONS, strict=True)
     ]
     if not all(0 <= place < MAX_OFFSET for place in places) or not np.isfinite(places).all():

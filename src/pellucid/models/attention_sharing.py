@@ -7,7 +7,7 @@ Source: paper section 3.3; docs/released-format.md d.1.
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Any
+from typing import Protocol, runtime_checkable
 
 import torch
 import torch.nn.functional as F
@@ -80,7 +80,7 @@ def _is_matrix(layer: nn.Module) -> bool:
     It is not with another LoRA in it, quantised, or with hooks, which bring offloaded or 8-bit weights where
     and as they are needed, and only when the layer is called.
     """
-    hooked = bool(layer._forward_pre_hooks or layer._forward_hooks)  # pyright: ignore[reportPrivateUsage]
+    hooked = layer._forward_pre_hooks or layer._forward_hooks  # pyright: ignore[reportPrivateUsage]
     return (
         type(layer) is nn.Linear
         and not hooked
@@ -91,8 +91,12 @@ def _is_matrix(layer: nn.Module) -> bool:
 
 def attend(q: Tensor, k: Tensor, v: Tensor, heads: int) -> Float[Tensor, "b n d"]:
     """Computes multi-head attention of tokens "b n d"."""
-    q, k, v = (x.unflatten(-1, (heads, -1)).transpose(1, 2) for x in (q, k, v))
+    q, k, v = _by_head(q, heads), _by_head(k, heads), _by_head(v, heads)
     return F.scaled_dot_product_attention(q, k, v).transpose(1, 2).flatten(2)
+
+
+def _by_head(x: Tensor, heads: int) -> Tensor:
+    return x.unflatten(-1, (heads, -1)).transpose(1, 2)
 
 
 class AttentionSharingUnit(nn.Module):
@@ -125,7 +129,7 @@ class AttentionSharingUnit(nn.Module):
     def forward(
         self,
         tokens: Float[Tensor, "b n d"],
-        base: nn.Module,
+        base: Attention,
         context: Float[Tensor, "b t c"] | None = None,
         state: SharingState | None = None,
         images: "ImagePrompts | None" = None,
@@ -182,7 +186,7 @@ class AttentionSharingUnit(nn.Module):
     def _attention(
         self,
         x: Tensor,
-        base: Any,  # noqa: ANN401 - the replaced attention
+        base: Attention,
         context: Tensor,
         frame: int,
         image_attention: Callable[[Tensor, int], Tensor] | None,
@@ -193,6 +197,7 @@ class AttentionSharingUnit(nn.Module):
         mixed = attend(q, k, v, self.heads)
         if image_attention is not None:
             mixed = mixed + image_attention(q, self.heads)
+        assert base.to_out is not None
         return self.to_out_lora[frame](mixed, base.to_out[0])
 
     def _across_frames(self, mixed: Tensor) -> Tensor:
@@ -213,12 +218,20 @@ def _control(width: int) -> nn.Sequential:
     return nn.Sequential(nn.Conv2d(CONTROL_CHANNELS, CONTROL_CHANNELS, 3, padding=1), nn.SiLU(), last)
 
 
+@runtime_checkable
+class ImageProcessor(Protocol):
+    """What diffusers' IP-Adapter processors have for each adapter, and no class of theirs names."""
+
+    to_k_ip: nn.ModuleList
+    to_v_ip: nn.ModuleList
+    scale: Sequence[float]
+
+
 @dataclass(frozen=True, slots=True)
 class ImagePrompts:
     """Holds what an IP-Adapter shows one attention."""
 
-    processor: Any
-    """diffusers' IP-Adapter processor, with its keys, values and scales."""
+    processor: ImageProcessor
     states: Sequence[Tensor]
     """Features "rows images tokens width" of each adapter."""
 
@@ -266,7 +279,8 @@ class SharingProcessor:
         images = None
         if isinstance(encoder_hidden_states, tuple):
             encoder_hidden_states, states = encoder_hidden_states
-            images = ImagePrompts(self.replaced, states) if hasattr(self.replaced, "to_k_ip") else None
+            if isinstance(self.replaced, ImageProcessor):
+                images = ImagePrompts(self.replaced, states)
         return self.unit(hidden_states, attn, encoder_hidden_states, self.state, images)
 
 

@@ -7,11 +7,12 @@ diffusion models see, are (raw - shift_factor) * scaling_factor.
 import warnings
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Literal
+from typing import Literal, TypedDict
 
 import numpy as np
 import torch
 import torch.nn.functional as F
+from diffusers.models.autoencoders.vae import DiagonalGaussianDistribution
 from jaxtyping import Float, UInt8
 from torch import Tensor, nn
 
@@ -41,6 +42,15 @@ class Convention:
     """Which colour is laid on that grey; "padded" means `extend_colour`'s, for the offset too."""
 
 
+class ConventionFields(TypedDict, total=False):
+    """A convention's name and how it differs: arguments of `RGBAAutoencoder`, and `convention.json`."""
+
+    convention: str
+    offset: Offset
+    offset_multiplier: float
+    latent_input: Literal["raw", "scaled"]
+
+
 # The released networks exist twice, with other arithmetic around them: "cli" is that of the authors' program
 # on diffusers (LayerDiffuse_DiffusersCLI), "forge" that of their extension for the Forge web interface, and
 # "embedded" is ours, which `pellucid train autoencoder` writes.
@@ -49,6 +59,10 @@ CONVENTIONS = {
     "forge": Convention(offset="posterior_std", latent_input="scaled", background=127 / 255),
     "embedded": Convention(offset="additive", latent_input="scaled", vae_colour="padded"),
 }
+
+
+def _mean_and_std(posterior: DiagonalGaussianDistribution) -> tuple[Tensor, Tensor]:
+    return posterior.mean, posterior.std
 
 
 class RGBAAutoencoder(nn.Module):
@@ -150,9 +164,10 @@ class RGBAAutoencoder(nn.Module):
         """
         rgba = self._whole(rgba)
         padded_rgb = rgba[:, :3] if padded_rgb is None else self._whole(padded_rgb)
-        posterior = self.vae.encode(self.vae_input(rgba, padded_rgb)).latent_dist  # pyright: ignore
+        pixels = self.vae_input(rgba, padded_rgb)
+        mean, std = _mean_and_std(self.vae.encode(pixels).latent_dist)  # pyright: ignore
         offset = self._offset(rgba, padded_rgb) if use_offset else None
-        return self.join(posterior.mean, posterior.std, offset, scaled=scaled)
+        return self.join(mean, std, offset, scaled=scaled)
 
     def join(
         self,

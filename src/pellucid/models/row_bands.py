@@ -40,7 +40,7 @@ def norm_silu_conv(
         # the convolution pads its own input with zeros, so these come after the norm
         used[:, :, 0], used[:, :, -1] = 0, 0
         inside = used[:, :, first - top + 1 : last - top + 1]
-        slots = inside.split([part.shape[1] for part in parts], dim=1)
+        slots = torch.split(inside, [part.shape[1] for part in parts], dim=1)
         for part, slot, (scale, shift) in zip(parts, slots, factors, strict=True):
             torch.addcmul(shift, part[:, :, first:last], scale, out=slot)
         F.silu(inside, inplace=True)
@@ -66,7 +66,7 @@ def upsample_conv(x: Float[Tensor, "b _ h w"], conv: nn.Conv2d) -> Float[Tensor,
 def concat_conv(parts: Sequence[Float[Tensor, "b _ h w"]], conv: nn.Conv2d) -> Float[Tensor, "b c h w"]:
     """Computes the 1x1 convolution of the parts joined along channels, without joining them."""
     batch, _, height, width = parts[0].shape
-    weights = conv.weight.flatten(1).t().split([part.shape[1] for part in parts])
+    weights = torch.split(conv.weight.flatten(1).t(), [part.shape[1] for part in parts])
     pixels = [part.permute(0, 2, 3, 1).flatten(0, 2) for part in parts]
     total = F.linear(pixels[0], weights[0].t(), conv.bias)
     # added in place: the joined input, the largest tensor of the network, never exists
@@ -86,8 +86,10 @@ def _scale_and_shift(parts: Sequence[Tensor], norm: nn.GroupNorm) -> list[tuple[
     scale = norm.weight.view(norm.num_groups, -1) * (square - mean * mean + norm.eps).rsqrt()
     shift = norm.bias.view(norm.num_groups, -1) - mean * scale
     widths = [part.shape[1] for part in parts]
-    pair = (x.view(batch, -1, 1, 1).to(parts[0].dtype).split(widths, dim=1) for x in (scale, shift))
-    return list(zip(*pair, strict=True))
+    scales, shifts = (
+        torch.split(x.view(batch, -1, 1, 1).to(parts[0].dtype), widths, dim=1) for x in (scale, shift)
+    )
+    return list(zip(scales, shifts, strict=True))
 
 
 def _sums(part: Tensor) -> tuple[Tensor, Tensor]:

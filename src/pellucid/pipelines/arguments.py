@@ -5,7 +5,7 @@ import operator
 import secrets
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import TypeVar
+from typing import TypeGuard, TypeVar
 
 from pellucid.errors import InputError
 from pellucid.files.conversion import MAX_SIDE_PX
@@ -76,17 +76,22 @@ def as_text_list(value: object, what: str) -> list[str]:
     Raises:
         InputError: something else, or none.
     """
-    texts = [value] if isinstance(value, str) else list(value) if isinstance(value, Sequence) else None
-    if texts is None or not all(isinstance(text, str) for text in texts):
+    texts = [value] if isinstance(value, str) else value
+    if not _are_texts(texts):
         raise InputError(f"Expected the {what} as text or a list of texts, found {value!r:.60}. Pass a str.")
     if not texts:
         raise InputError(f"Expected at least one {what}, found an empty list. Pass a text; it may be empty.")
     return [text.encode("utf-8", "replace").decode() for text in texts]  # lone surrogates break tokenizers
 
 
+def _are_texts(values: object) -> TypeGuard[Sequence[str]]:
+    return isinstance(values, Sequence) and all(isinstance(each, str) for each in values)
+
+
 def _seeds(seed: object, *, n_prompts: int, count: int) -> list[int]:
     if isinstance(seed, Sequence) and not isinstance(seed, str):
-        seeds = [_seed(value) for value in seed]
+        several: Sequence[object] = seed
+        seeds = [_seed(value) for value in several]
         if len(seeds) == n_prompts * count:
             return seeds
         if len(seeds) != n_prompts:

@@ -126,8 +126,8 @@ class LayerSampler:
         inputs = {"height": height, "width": width, **options.inputs}
         with model.adapters.conditioned(concat, hint, end=mode.adapter_end):
             latents = model.stock.text_to_image().sample(requests, settings, inputs)
-        for scene, layers in zip(scenes, latents.split(len(mode.outputs)), strict=True):
-            for output, latent in zip(mode.outputs, layers.split(1), strict=True):
+        for scene, layers in zip(scenes, torch.split(latents, len(mode.outputs)), strict=True):
+            for output, latent in zip(mode.outputs, torch.split(layers, 1), strict=True):
                 image = self._decode(latent, output.transparent, settings.passes, sampled)
                 if sampled != canvas:
                     fit = "fit" if output.transparent else "crop"

@@ -2,13 +2,15 @@
 
 import json
 import logging
+from collections.abc import Mapping
 from dataclasses import replace
 from importlib import import_module
 from importlib.resources import files
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import torch
+from diffusers.models.modeling_utils import ModelMixin
 from diffusers.pipelines.stable_diffusion.pipeline_stable_diffusion import StableDiffusionPipeline
 from huggingface_hub import try_to_load_from_cache
 from safetensors import SafetensorError
@@ -31,7 +33,9 @@ from pellucid.weights.store import load_codec
 
 if TYPE_CHECKING:
     from diffusers.pipelines.pipeline_utils import DiffusionPipeline
+    from transformers import BertModel, PreTrainedTokenizerFast
 
+M = TypeVar("M", bound=ModelMixin)
 MINI = "mini"
 DTYPES = {"float32": torch.float32, "float16": torch.float16, "bfloat16": torch.bfloat16}
 ADAPTER_FOLDER = "adapter"
@@ -164,7 +168,7 @@ def load_stock_pipeline(
     index = _read_json(folder / "model_index.json")
     try:
         # the embedded kind is told by its VAE, which diffusers does not know and so cannot load
-        if index.get("vae", [None, None])[1] == "MiniVAE":
+        if _classes(index).get("vae") == "MiniVAE":
             return _embedded(folder, index, dtype, parts)
     except DAMAGED as error:
         raise WeightsError(
@@ -174,26 +178,27 @@ def load_stock_pipeline(
 
 
 def _embedded(
-    folder: Path, index: dict[str, Any], dtype: torch.dtype, parts: dict[str, Any]
+    folder: Path, index: Mapping[str, object], dtype: torch.dtype, parts: Mapping[str, nn.Module]
 ) -> "DiffusionPipeline":
     """Builds the embedded kind of model part by part, which takes a fifth of `from_pretrained`'s time."""
     from diffusers.models.unets.unet_2d_condition import UNet2DConditionModel
     from transformers import PreTrainedTokenizerFast
 
-    scheduler = getattr(import_module("diffusers.schedulers"), index["scheduler"][1])
-    return StableDiffusionPipeline(
-        vae=_model(MiniVAE, folder / "vae", dtype),
-        text_encoder=_text_encoder(folder / "text_encoder", dtype),
-        tokenizer=_tokenizer(PreTrainedTokenizerFast, folder / "tokenizer"),
-        unet=parts.get("unet") or _model(UNet2DConditionModel, folder / "unet", dtype),
-        scheduler=scheduler.from_pretrained(folder / "scheduler", local_files_only=True),
-        safety_checker=None,  # pyright: ignore[reportArgumentType]
-        feature_extractor=None,  # pyright: ignore[reportArgumentType]
-        requires_safety_checker=False,
-    )
+    scheduler = getattr(import_module("diffusers.schedulers"), _classes(index)["scheduler"])
+    # the pipeline names the classes of the model that it was written for, and takes any with their methods
+    components: dict[str, Any] = {
+        "vae": _model(MiniVAE, folder / "vae", dtype),
+        "text_encoder": _text_encoder(folder / "text_encoder", dtype),
+        "tokenizer": _tokenizer(PreTrainedTokenizerFast, folder / "tokenizer"),
+        "unet": parts.get("unet") or _model(UNet2DConditionModel, folder / "unet", dtype),
+        "scheduler": scheduler.from_pretrained(folder / "scheduler", local_files_only=True),
+        "safety_checker": None,
+        "feature_extractor": None,
+    }
+    return StableDiffusionPipeline(**components, requires_safety_checker=False)
 
 
-def _model(cls: Any, folder: Path, dtype: torch.dtype) -> Any:  # noqa: ANN401 - a diffusers model
+def _model(cls: type[M], folder: Path, dtype: torch.dtype) -> M:
     try:
         model = cls.from_pretrained(
             folder, local_files_only=True, low_cpu_mem_usage=False, use_safetensors=True
@@ -202,11 +207,12 @@ def _model(cls: Any, folder: Path, dtype: torch.dtype) -> Any:  # noqa: ANN401 -
         raise WeightsError(
             f"Expected {cls.__name__} in {folder}, found {first_line(error)}. Fetch it again."
         ) from None
-    model = model if model.dtype == dtype else model.to(dtype)
+    if model.dtype != dtype:
+        nn.Module.to(model, dtype)
     return model.eval().requires_grad_(False)
 
 
-def _text_encoder(folder: Path, dtype: torch.dtype) -> Any:  # noqa: ANN401 - pipelines are typed for CLIP
+def _text_encoder(folder: Path, dtype: torch.dtype) -> "BertModel":
     """Loads a BERT without transformers' loader, which draws a bar and a table of what it did not need."""
     from transformers import BertConfig, BertModel
 
@@ -227,7 +233,7 @@ def _text_encoder(folder: Path, dtype: torch.dtype) -> Any:  # noqa: ANN401 - pi
     return model.eval().requires_grad_(False)
 
 
-def _tokenizer(cls: Any, folder: Path) -> Any:  # noqa: ANN401 - a transformers tokenizer
+def _tokenizer(cls: "type[PreTrainedTokenizerFast]", folder: Path) -> "PreTrainedTokenizerFast":
     """Loads the tokenizer as it was saved, without its class: importing that one costs, and adds nothing."""
     config = _read_json(folder / "tokenizer_config.json")
     names = (
@@ -250,7 +256,7 @@ def _tokenizer(cls: Any, folder: Path) -> Any:  # noqa: ANN401 - a transformers 
         ) from None
 
 
-def _read_json(path: Path) -> dict[str, Any]:
+def _read_json(path: Path) -> dict[str, object]:
     """Reads a JSON object; WeightsError where the file is absent, damaged or something else."""
     try:
         values = json.loads(path.read_text(encoding="utf-8"))
@@ -267,7 +273,7 @@ def _stock(source: str | Path, dtype: torch.dtype, parts: dict[str, nn.Module]) 
     """Loads any pipeline by diffusers; of a safety checker, which judges finished images, none is loaded."""
     from diffusers.pipelines.pipeline_utils import DiffusionPipeline
 
-    options: dict[str, Any] = {"torch_dtype": dtype, "low_cpu_mem_usage": False, "use_safetensors": True}
+    options = {"torch_dtype": dtype, "low_cpu_mem_usage": False, "use_safetensors": True}
     try:
         pipeline = DiffusionPipeline.from_pretrained(source, safety_checker=None, **options, **parts)
     except DAMAGED as error:
@@ -275,7 +281,7 @@ def _stock(source: str | Path, dtype: torch.dtype, parts: dict[str, nn.Module]) 
             f"Expected a pipeline at {source}, found {first_line(error)}. "
             "Check the name and the network, or give a folder that `save_pretrained` wrote, in safetensors."
         ) from None
-    if (_read_index(source).get("safety_checker") or [None])[0] is not None:
+    if "safety_checker" in _classes(_read_index(source)):
         log.warning(
             "The safety checker of %s is left out: it judges finished images, and sampling ends at latents.",
             source,
@@ -283,7 +289,16 @@ def _stock(source: str | Path, dtype: torch.dtype, parts: dict[str, nn.Module]) 
     return pipeline
 
 
-def _read_index(source: str | Path) -> dict[str, Any]:
+def _classes(index: Mapping[str, object]) -> dict[str, str]:
+    """Returns the name of the class of each part that a pipeline has."""
+    entries: dict[str, list[object]] = {
+        part: entry for part, entry in index.items() if isinstance(entry, list)
+    }
+    names = {part: entry[1] for part, entry in entries.items() if len(entry) == 2}
+    return {part: name for part, name in names.items() if isinstance(name, str)}
+
+
+def _read_index(source: str | Path) -> dict[str, object]:
     """Reads the `model_index.json` of a pipeline that was just loaded, from its folder or the hub's cache."""
     path = Path(source) / "model_index.json"
     if not path.is_file():

@@ -4,17 +4,29 @@ import json
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, get_args
+from typing import Literal, NotRequired, TypedDict, TypeGuard, get_args
 
 from safetensors import SafetensorError, safe_open
 
 from pellucid.errors import WeightsError
+from pellucid.files.tables import is_table
 from pellucid.pipelines.modes import MODES, Codec, Condition, Mode, Output, Role, Task
 from pellucid.weights.adapter_files import ABOUT, CODEC
 
+ROLES: tuple[Role, ...] = get_args(Role)
 Roles = frozenset[Role]
 Ability = tuple[Roles, Roles]
 """Roles that a file makes, and roles that it is shown."""
+
+
+class _About(TypedDict):
+    """What a layer adapter's file says of itself, in JSON."""
+
+    frames: list[Role]
+    hint: NotRequired[Role | Literal[""] | None]
+    concat: NotRequired[list[Role]]
+    over: NotRequired[str]
+    """Name of the adapter that it goes over."""
 
 
 def _makes(*roles: Role, shown: tuple[Role, ...] = ()) -> Ability:
@@ -87,10 +99,10 @@ def discover_tasks(folder: Path, single: Mode) -> dict[Task, tuple[Mode, ...]]:
     return tasks
 
 
-def _mode(path: Path, about: Mapping[str, Any], single: Mode) -> Mode:
-    below = path.with_name(f"{about['over']}.safetensors") if about.get("over") else None
-    frames: list[Role] = about["frames"]
-    hints = [Condition(role=role, entry="attention-hint") for role in filter(None, [about.get("hint")])]
+def _mode(path: Path, about: _About, single: Mode) -> Mode:
+    below = path.with_name(f"{over}.safetensors") if (over := about.get("over")) else None
+    frames, hint = about["frames"], about.get("hint")
+    hints = [Condition(role=hint, entry="attention-hint")] if hint else []
     concat = [Condition(role=role, entry="channel-concat") for role in about.get("concat", ())]
     return replace(
         single,
@@ -118,21 +130,26 @@ def _metadata(path: Path) -> Mapping[str, str]:
         ) from None
 
 
-def _about(path: Path) -> Mapping[str, Any] | None:
+def _about(path: Path) -> _About | None:
     text = _metadata(path).get(ABOUT)
     try:
         about = None if text is None else json.loads(text)
     except ValueError:
         about = text  # refused below
-    roles = get_args(Role)
-    if about is not None and not (
-        isinstance(about, dict)
-        and about.get("frames")
-        and all(role in roles for role in (*about["frames"], *about.get("concat", ())))
-        and about.get("hint") in ("", None, *roles)
-    ):
+    if about is not None and not _is_about(about):
         raise WeightsError(
-            f"Expected frames of {', '.join(roles)} and a hint in {path}, found {str(about)[:200]}. "
+            f"Expected frames of {', '.join(ROLES)} and a hint in {path}, found {str(about)[:200]}. "
             "Train it with `pellucid train layers`."
         )
     return about
+
+
+def _is_about(found: object) -> TypeGuard[_About]:
+    if not is_table(found) or found.get("hint") not in ("", None, *ROLES):
+        return False
+    frames, concat = found.get("frames"), found.get("concat", [])
+    return bool(frames) and _are_roles(frames) and _are_roles(concat)
+
+
+def _are_roles(found: object) -> TypeGuard[list[Role]]:
+    return isinstance(found, list) and all(role in ROLES for role in found)

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+import torch
 from torch import Tensor
 
 from pellucid.errors import InputError
@@ -180,7 +181,7 @@ class SingleLayerSampler:
         for part in options.batches(requests):
             start = {} if batch.latents is None else {"image": batch.latents.expand(len(part), -1, -1, -1)}
             latents = batch.stock.sample(part, batch.settings, {**start, **batch.inputs})
-            for request, latent in zip(part, latents.split(1), strict=True):
+            for request, latent in zip(part, torch.split(latents, 1), strict=True):
                 extra = dict(batch.extra_metadata)
                 if batch.fix_background:
                     latent, extra["backdrop"] = self._fix_background(latent, request, batch)

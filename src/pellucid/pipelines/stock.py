@@ -111,7 +111,7 @@ class StockPipeline:
     def native_size(self) -> tuple[int, int]:
         """Returns the (height, width) in pixels that the model was trained at."""
         sample = self.denoiser.config.get("sample_size") or self.pipeline.default_sample_size
-        rows, columns = sample if isinstance(sample, (list, tuple)) else (sample, sample)
+        rows, columns = (sample, sample) if isinstance(sample, (int, float)) else sample
         return int(rows * self.vae_scale_factor), int(columns * self.vae_scale_factor)
 
     @property

@@ -1,20 +1,24 @@
 """Structural control by the small network in a model's folder: what `pellucid train control` wrote."""
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 import torch
 from PIL import Image
+from torch import nn
 
 from pellucid.errors import WeightsError, first_line
 from pellucid.files.conversion import to_rgba8
 from pellucid.rgba.control_images import structure
 from pellucid.rgba.resizing import fit_rgba
 
+if TYPE_CHECKING:
+    from diffusers.models.adapter import T2IAdapter
+
 FOLDER = "control"
 
 
-def load_control_network(folder: Path, device: torch.device, dtype: torch.dtype) -> Any:  # noqa: ANN401 - a T2IAdapter
+def load_control_network(folder: Path, device: torch.device, dtype: torch.dtype) -> "T2IAdapter":
     """Loads the network in a model's folder.
 
     Raises:
@@ -27,7 +31,8 @@ def load_control_network(folder: Path, device: torch.device, dtype: torch.dtype)
         network = T2IAdapter.from_pretrained(
             path, local_files_only=True, low_cpu_mem_usage=False, torch_dtype=dtype
         )
-        return network.to(device).eval()  # pyright: ignore
+        nn.Module.to(network, device)
+        return network.eval()
     except (OSError, RuntimeError, ValueError) as error:
         raise WeightsError(
             f"Expected a control network in {path}, found {first_line(error)}. "

@@ -5,7 +5,6 @@ one background does not explain. An image without faults comes back bit for bit.
 """
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
@@ -160,7 +159,7 @@ def _estimated(rgba: AnyArray, back: tuple[int, int, int] | None, edges: Edges) 
     if back is not None:
         # the estimate looks at the colour of clear pixels, which is the background's where one is known
         mixed[rgba[..., 3] == 0] = back
-    colour: Any = estimate_foreground_ml(mixed / 255, rgba[..., 3] / 255)
+    colour = np.asarray(estimate_foreground_ml(mixed / 255, rgba[..., 3] / 255))
     result = rgba.copy()
     result[edges.at, :3] = to_bytes(colour[edges.at])
     return result

@@ -8,7 +8,6 @@ torch gradients are finite everywhere.
 
 import re
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 
@@ -49,7 +48,7 @@ def over(front: P, back: P, *, linear: bool = False) -> P:
     return _restore(_cast(array_module(rgb).concat([rgb, alpha], -1), "uint8"), axis)
 
 
-def _over_float(front: Any, back: Any, linear: bool) -> Any:  # noqa: ANN401 - numpy or torch
+def _over_float(front: P, back: P, linear: bool) -> P:
     xp = array_module(front)
     as_bytes = _is_bytes(front)
     if as_bytes:
@@ -99,7 +98,7 @@ def unpremultiply(premultiplied: P) -> P:
     return _restore(_join(rgb, alpha, image), axis)
 
 
-def flatten(rgba: P, background: Any, *, linear: bool = False) -> P:  # noqa: ANN401 - colour, numpy or torch
+def flatten(rgba: P, background: P | Colour, *, linear: bool = False) -> P:
     """Lays an image on something opaque and drops the alpha.
 
     Args:
@@ -141,15 +140,15 @@ def parse_colour(colour: Colour) -> tuple[int, int, int]:
     return levels[0], levels[1], levels[2]
 
 
-def _opaque_like(image: Any, background: Any) -> Any:  # noqa: ANN401 - numpy or torch
+def _opaque_like(image: P, background: P | Colour) -> P:
     xp = array_module(image)
     back = xp.ones_like(image) * (255 if _is_bytes(image) else 1)
-    if not (is_tensor(background) or isinstance(background, np.ndarray)):
+    if isinstance(background, (str, Sequence)):
         for channel, level in enumerate(parse_colour(background)):
             back[..., channel] = level if _is_bytes(image) else level / 255
         return back
     channels_first = is_tensor(background) and background.ndim >= 3 and background.shape[-3] == 3
-    rgb: Any = background
+    rgb = background
     if channels_first:
         rgb = array_module(rgb).movedim(rgb, -3, -1)
     if (
@@ -166,7 +165,7 @@ def _opaque_like(image: Any, background: Any) -> Any:  # noqa: ANN401 - numpy or
     return back
 
 
-def _channels_last(image: Any, what: str) -> tuple[Any, int]:  # noqa: ANN401 - numpy or torch
+def _channels_last(image: P, what: str) -> tuple[P, int]:
     """The image with its channels last, and the axis (-1 or -3) where they were."""
     described = type(image).__name__
     if is_tensor(image) or isinstance(image, np.ndarray):
@@ -185,7 +184,7 @@ def _channels_last(image: Any, what: str) -> tuple[Any, int]:  # noqa: ANN401 - 
     )
 
 
-def _check_pair(front: Any, back: Any) -> None:  # noqa: ANN401 - numpy or torch
+def _check_pair(front: P, back: P) -> None:
     if (
         is_tensor(front) != is_tensor(back)
         or front.dtype != back.dtype
@@ -205,25 +204,25 @@ def _check_pair(front: Any, back: Any) -> None:  # noqa: ANN401 - numpy or torch
         ) from None
 
 
-def _wide(image: Any) -> tuple[Any, Any]:  # noqa: ANN401 - numpy or torch
+def _wide(image: P) -> tuple[P, P]:
     wide = _cast(image, "int32") if _is_bytes(image) else image
     return wide[..., :3], wide[..., 3:]
 
 
-def _join(rgb: Any, alpha: Any, like: Any) -> Any:  # noqa: ANN401 - numpy or torch
+def _join(rgb: P, alpha: P, like: P) -> P:
     joined = array_module(rgb).concat([rgb, alpha], -1)
     return _cast(joined, "uint8") if _is_bytes(like) else joined
 
 
-def _restore(image: Any, axis: int) -> Any:  # noqa: ANN401 - numpy or torch
-    return image.movedim(-1, -3) if axis == -3 else image
+def _restore(image: P, axis: int) -> P:
+    return array_module(image).movedim(image, -1, -3) if axis == -3 else image
 
 
-def _is_bytes(image: Any) -> bool:  # noqa: ANN401 - numpy or torch
+def _is_bytes(image: P) -> bool:
     return "uint8" in str(image.dtype)
 
 
-def _cast(image: Any, dtype: str) -> Any:  # noqa: ANN401 - numpy or torch
-    if is_tensor(image):
-        return image.to(getattr(array_module(image), dtype))
-    return image.astype(dtype)
+def _cast(image: P, dtype: str) -> P:
+    if isinstance(image, np.ndarray):
+        return image.astype(dtype)
+    return image.to(getattr(array_module(image), dtype))

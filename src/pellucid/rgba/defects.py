@@ -7,7 +7,6 @@ called clear at `noise_threshold` or less, solid at 255 - `noise_threshold` or m
 from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import Any
 
 import cv2
 import numpy as np
@@ -75,7 +74,7 @@ class Defects:
     holes: int
     """Small areas, half transparent or more, enclosed in solid ones."""
 
-    def as_dict(self) -> dict[str, Any]:
+    def as_dict(self) -> dict[str, object]:
         """Returns the scores by name, rounded for a report."""
         by_colour = {name: round(value, 2) for name, value in self.fringe_by_colour.items()}
         return {
@@ -254,15 +253,16 @@ def find_edges(rgba: AnyArray, noise_threshold: int, specks: Mask) -> Edges:
     dark, light = colour & solid[..., None], colour | ~solid[..., None]  # 0 and 255 where not solid
     # sum and number of solid pixels around, of which the mean is made
     total, count = (
-        cv2.boxFilter(values, cv2.CV_32F, (side, side), normalize=False)[at] for values in (dark, solid)
+        np.asarray(cv2.boxFilter(values, cv2.CV_32F, (side, side), normalize=False))[at]
+        for values in (dark, solid)
     )
     return Edges(
         at=at,
         partial=int(partial.sum()),
         alpha=alpha[at][:, None] / 255,
         colour=colour[at].astype(np.float64),
-        darkest=cv2.erode(light, window)[at].astype(np.float64),
-        lightest=cv2.dilate(dark, window)[at].astype(np.float64),
+        darkest=np.asarray(cv2.erode(light, window))[at].astype(np.float64),
+        lightest=np.asarray(cv2.dilate(dark, window))[at].astype(np.float64),
         mean=total.astype(np.float64) * 255 / np.maximum(count, 255)[:, None],
     )
 

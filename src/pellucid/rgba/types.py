@@ -7,7 +7,7 @@ are spelled with strings where they are needed.
 """
 
 import sys
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -22,7 +22,12 @@ RGB8 = UInt8[np.ndarray, "h w 3"]
 RGBAFloat = Float[np.ndarray, "h w 4"]
 RGBFloat32 = Float32[np.ndarray, "h w 3"]
 
-P = TypeVar("P")
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    P = TypeVar("P", AnyArray, Tensor)
+else:
+    P = TypeVar("P")  # naming the kinds here would load torch
 """An image, numpy array or torch tensor; out comes what went in."""
 
 

@@ -7,17 +7,30 @@ import pickle
 from collections.abc import Generator, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import NotRequired, TypedDict, TypeGuard
 
 import torch
 from safetensors import SafetensorError
+from torch import Tensor
 
 from pellucid.errors import ConfigError, FileError, PellucidError, WeightsError, first_line
 from pellucid.files.atomic import open_atomically
+from pellucid.files.tables import is_table
 from pellucid.training.recipe import Recipe
 
-State = dict[str, Any]
-"""Tensors and plain values in tables, as `torch.save` takes them."""
+
+class State(TypedDict):
+    """Everything that the next step depends on."""
+
+    modules: dict[str, dict[str, Tensor]]
+    optimizers: dict[str, dict[str, object]]
+    average: dict[str, Tensor]
+    step: int
+    elapsed_s: float
+    recipe: NotRequired[object]
+    """Plain values in tables; absent in checkpoints from before recipes were kept."""
+
+
 NAME = "checkpoint.pt"
 MAY_CHANGE = frozenset({
     # how long, and how often something is written down
@@ -32,7 +45,7 @@ SHOWN = 5
 """Differing fields that an error names."""
 
 
-def save(state: State, folder: Path) -> Path:
+def save(state: Mapping[str, object], folder: Path) -> Path:
     """Writes `state` to the folder's checkpoint, atomically.
 
     Raises:
@@ -94,10 +107,10 @@ def check_recipe(folder: Path, recipe: Recipe, state: State | None = None) -> No
         WeightsError: the checkpoint is damaged.
     """
     state = _read(folder, mapped=True) if state is None else state
-    saved = (state or {}).get("recipe")
+    saved = None if state is None else state.get("recipe")
     if saved is None:  # no checkpoint, or one from before recipes were kept
         return
-    if not isinstance(saved, dict):
+    if not is_table(saved):
         raise _damaged(folder, f"a recipe of {type(saved).__name__}")
     changed = [line for name, line in differences(saved, recipe.plain()) if name not in MAY_CHANGE]
     if changed:
@@ -121,7 +134,7 @@ def differences(
     # in their order, each once: a field may have come or gone between versions
     for name in dict.fromkeys([*old, *new]):
         before, after = old.get(name), new.get(name)
-        if isinstance(before, dict) and isinstance(after, dict):
+        if is_table(before) and is_table(after):
             yield from differences(before, after, f"{prefix}{name}.")
         elif before != after:
             yield f"{prefix}{name}", f"{prefix}{name} {before!r} → {after!r}"
@@ -150,9 +163,14 @@ def _read(folder: Path, *, mapped: bool) -> State | None:
         state = torch.load(path, map_location="cpu", weights_only=True, mmap=mapped)
     except (RuntimeError, EOFError, pickle.UnpicklingError, OSError, ValueError, KeyError) as error:
         raise _damaged(folder, first_line(error)) from error
-    if not isinstance(state, dict):
+    if not _is_state(state):
         raise _damaged(folder, type(state).__name__)
     return state
+
+
+def _is_state(found: object) -> TypeGuard[State]:
+    # what is in it is checked by those who load it, see `fitting`
+    return isinstance(found, dict)
 
 
 def _damaged(folder: Path, reason: str) -> WeightsError:

@@ -19,7 +19,6 @@ from torch.optim import Optimizer
 from torch.utils import _pytree as trees
 
 from pellucid.errors import ConfigError
-from pellucid.training.checkpoints import State
 from pellucid.training.stages.protocol import Stage
 
 Tree = TypeVar("Tree")
@@ -123,7 +122,8 @@ class Processes:
         if self.accelerator is not None:
             distributed.all_reduce(together)
             together /= self.count
-        return dict(zip(values, together.tolist(), strict=True))
+        averages: list[float] = together.tolist()
+        return dict(zip(values, averages, strict=True))
 
     def all_of(self, flag: Tensor) -> Tensor:
         """Returns whether `flag`, a bool on the device, is true in every process."""
@@ -167,13 +167,17 @@ def load_module(module: nn.Module, state: Mapping[str, Tensor]) -> None:
     module.load_state_dict({name: _like(shards.get(name), value) for name, value in state.items()})
 
 
-def load_optimizer(optimizer: Optimizer, state: State) -> None:
+def load_optimizer(optimizer: Optimizer, state: Mapping[str, object]) -> None:
     """Loads a whole state into an optimizer whose parameters may be shared out."""
     parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
+    saved = state["state"]
+    if not isinstance(saved, Mapping):
+        raise TypeError(f"an optimizer's state of {type(saved).__name__}")
     # an optimizer's state is numbered by its parameters, in the order of their groups
+    by_number: Mapping[int, Mapping[str, object]] = saved
     shared = {
         index: {name: _like(parameters[index], value) for name, value in values.items()}
-        for index, values in state["state"].items()
+        for index, values in by_number.items()
     }
     optimizer.load_state_dict({**state, "state": shared})
 

@@ -5,9 +5,10 @@ import tomllib
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, TypeVar, cast, get_args, get_type_hints
+from typing import TYPE_CHECKING, Literal, TypeVar, cast, get_args
 
 from pellucid.errors import ConfigError
+from pellucid.files.tables import is_table
 from pellucid.files.toml_values import read_value
 from pellucid.training.stages.options import ModelOptions, Table, read_options
 from pellucid.training.validation import (
@@ -183,9 +184,9 @@ def read_recipe(path: Path, stage: str, overrides: Mapping[str, str] | None = No
     if isinstance(values["data"], str):
         values["data"] = [values["data"]]
     model = values.pop("model", {})
-    if not isinstance(model, Mapping):
+    if not is_table(model):
         raise ConfigError(f"Expected model of {path} to be a table, got {model!r}. Write [{stage}.model].")
-    checked = check_types(values, get_type_hints(Recipe), where=str(path))
+    checked = check_types(values, Recipe, where=str(path))
     return Recipe(**checked, model=model)  # pyright: ignore[reportArgumentType]
 
 

@@ -73,7 +73,8 @@ def _default(field: "Field[object]") -> str:
     if field.default is MISSING:
         return "required" if field.default_factory is MISSING else "empty"
     if isinstance(field.default, tuple):
-        return str(list(field.default))
+        several: tuple[object, ...] = field.default
+        return str(list(several))
     return {"": '""', "None": "left out", "True": "true", "False": "false"}.get(
         str(field.default), str(field.default)
     )

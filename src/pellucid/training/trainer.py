@@ -9,7 +9,7 @@ import json
 import math
 import time
 from collections.abc import Callable, Generator
-from contextlib import ExitStack, contextmanager, nullcontext
+from contextlib import contextmanager, nullcontext
 from copy import deepcopy
 from pathlib import Path
 
@@ -61,7 +61,7 @@ def warmed_average(decay: float, steps_done: Callable[[], int]) -> Average:
         # of the untrained start after 280 steps (docs/log.md).
         kept = min(decay, (1 + steps_done()) / (10 + steps_done()))
         # all tensors in a few kernels, since networks have hundreds
-        torch._foreach_lerp_(averaged, current, 1 - kept)  # pyright: ignore[reportPrivateUsage]
+        torch._foreach_lerp_(averaged, current, 1 - kept)  # pyright: ignore[reportPrivateUsage, reportPrivateImportUsage]
 
     return update
 
@@ -138,7 +138,7 @@ class Trainer:
         """
         # a broken state must not replace the last good checkpoint
         self._check_finite_everywhere()
-        state = {
+        state: checkpoints.State = {
             "modules": {name: module.state_dict() for name, module in self.stage.modules.items()},
             "optimizers": {name: optimizer.state_dict() for name, optimizer in self.optimizers.items()},
             "average": self.average.state_dict() if self.average else {},
@@ -208,12 +208,17 @@ class Trainer:
     @contextmanager
     def _precision(self) -> Generator[None]:
         """Forward passes in the recipe's precision."""
-        with ExitStack() as stack:
-            if self.recipe.bfloat16_on(self.device):
-                stack.enter_context(torch.autocast(self.device.type, torch.bfloat16))
-                if self._on_cpu:  # its fused attention in bfloat16 takes four times as long backwards
-                    stack.enter_context(sdpa_kernel(SDPBackend.MATH))
+        if not self.recipe.bfloat16_on(self.device):
             yield
+            return
+        with torch.autocast(self.device.type, torch.bfloat16):
+            if not self._on_cpu:
+                yield
+                return
+            with sdpa_kernel(
+                SDPBackend.MATH
+            ):  # fused attention in bfloat16 takes four times as long backwards
+                yield
 
     @property
     def _on_cpu(self) -> bool:

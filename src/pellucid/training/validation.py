@@ -4,9 +4,9 @@ import difflib
 import inspect
 import json
 import math
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import MISSING, fields
-from typing import Any, Literal, get_args, get_origin, get_type_hints
+from typing import Literal, get_args, get_origin, get_type_hints
 
 from pellucid.errors import ConfigError
 
@@ -52,12 +52,14 @@ def check_names(names: Collection[str], allowed: Collection[str], *, where: str)
         raise ConfigError(f"{where} has no field {name!r}; its fields are {', '.join(allowed)}. {advice}")
 
 
-def check_types(values: Mapping[str, object], hints: Mapping[str, Any], *, where: str) -> dict[str, object]:
+def check_types(
+    values: Mapping[str, object], annotated: Callable[..., object], *, where: str
+) -> dict[str, object]:
     """Returns the values as their annotations say: lists become tuples, whole numbers floats.
 
     Args:
         values: plain values as TOML has them; tuples count as lists.
-        hints: annotation of each name.
+        annotated: a dataclass, or a function, whose annotations are meant.
         where: the table, for the message.
 
     Raises:
@@ -65,7 +67,7 @@ def check_types(values: Mapping[str, object], hints: Mapping[str, Any], *, where
     """
     from pydantic import TypeAdapter, ValidationError  # here, so that `--help` does not wait for it
 
-    checked: dict[str, object] = {}
+    hints, checked = get_type_hints(annotated), dict[str, object]()
     for name, value in values.items():
         if get_origin(hints[name]) is Literal:
             checked[name] = _choice(name, value, hints[name])
@@ -121,7 +123,8 @@ def check_range(options: object, names: Collection[str], low: float, high: float
     most = "or more" if math.isinf(high) else f"to {high:g}"
     for name in names:
         value = getattr(options, name)
-        for number in value if isinstance(value, tuple) else (value,):
+        numbers: tuple[float | None, ...] = value if isinstance(value, tuple) else (value,)
+        for number in numbers:
             # written so that NaN, which compares false with everything, is refused
             if number is not None and not (low <= number <= high and math.isfinite(number)):
                 raise ConfigError(

@@ -204,7 +204,7 @@ def _same(patch: Patch, *, wrapped: bool) -> bool:
     then = then.to(now.device)
     # `.to(dtype)` since then has rounded once, or twice if it went there and back
     casts = (value.dtype, torch.bfloat16, torch.float16)
-    candidates = [then, *(then.to(dtype).to(now.dtype) for dtype in casts)]
+    candidates: list[Tensor] = [then, *(then.to(dtype).to(now.dtype) for dtype in casts)]
     if any(torch.equal(now, candidate) for candidate in candidates):
         return True
     # PEFT's fusing and unfusing leaves rounding errors; in half precision they could hide a weak LoRA, so
@@ -213,7 +213,11 @@ def _same(patch: Patch, *, wrapped: bool) -> bool:
         tolerance = ROUNDING
     else:
         tolerance = ROUNDINGS_OF_HALF * torch.finfo(value.dtype).eps if wrapped else 0.0
-    return any(bool((now - candidate).norm() <= tolerance * candidate.norm()) for candidate in candidates[:2])
+    return any(bool(_norm(now - candidate) <= tolerance * _norm(candidate)) for candidate in candidates[:2])
+
+
+def _norm(x: Tensor) -> Tensor:
+    return x.norm()
 
 
 def patched(

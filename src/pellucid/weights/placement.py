@@ -1,6 +1,6 @@
 """Finds where a file's tensors go in a denoiser, whatever others have wrapped around its layers."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from weakref import ref
 
@@ -59,10 +59,14 @@ def unwrapped(denoiser: nn.Module) -> nn.Module:
     return inner if isinstance(inner, nn.Module) else denoiser
 
 
+def _modules(denoiser: nn.Module) -> Iterator[tuple[str, nn.Module]]:
+    return denoiser.named_modules()
+
+
 def slots_of(denoiser: nn.Module) -> dict[str, Slot]:
     """Maps diffusers' names, as if nobody had wrapped a layer, to where the parameters are."""
     slots: dict[str, Slot] = {}
-    for path, module in denoiser.named_modules():
+    for path, module in _modules(denoiser):
         parts = [part for part in path.split(".") if part and part not in WRAPPERS]
         for leaf, _ in module.named_parameters(recurse=False):
             slots[".".join([*parts, leaf])] = Slot(ref(module), leaf)

@@ -3,7 +3,7 @@
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, TypeVar, get_args
+from typing import TypeVar, get_args
 
 import torch
 from diffusers.models.autoencoders.autoencoder_kl import AutoencoderKL
@@ -12,11 +12,12 @@ from safetensors import SafetensorError
 from torch import nn
 
 from pellucid.errors import InputError, WeightsError, first_line
+from pellucid.files.tables import is_table
 from pellucid.models.alpha_decoder import AlphaDecoder
-from pellucid.models.autoencoder import CONVENTIONS, Offset, RGBAAutoencoder
+from pellucid.models.autoencoder import CONVENTIONS, ConventionFields, Offset, RGBAAutoencoder
 from pellucid.models.mini_vae import MiniVAE
 from pellucid.models.offset_encoder import OffsetEncoder
-from pellucid.models.rgba_vae import InflatedDecoder, InflatedEncoder
+from pellucid.models.rgba_vae import VAE, InflatedDecoder, InflatedEncoder
 from pellucid.weights.catalog import named
 from pellucid.weights.hub import locate, sha256_of, verify
 from pellucid.weights.tensor_files import EXPONENTS, fill, in_eight_bits, read, shapes, tensors_in
@@ -99,14 +100,14 @@ def _pretrained(cls: type[N], folder: Path) -> N:
     )
 
 
-def read_vae(path: Path) -> Any:  # noqa: ANN401 - two classes with the same methods and no common base
+def read_vae(path: Path) -> VAE:
     """Loads a VAE's folder, frozen, float32: ours, or any family's `AutoencoderKL`."""
     is_mini = MiniVAE.load_config(path).get("_class_name") == "MiniVAE"  # type: ignore[union-attr]
     vae = _pretrained(MiniVAE if is_mini else AutoencoderKL, path)
     return vae.eval().requires_grad_(False)
 
 
-def load_codec(folder: Path, vae: Any) -> RGBAAutoencoder:  # noqa: ANN401 - any diffusers VAE
+def load_codec(folder: Path, vae: ModelMixin) -> RGBAAutoencoder:
     """Loads the RGBA networks that training exported to `folder`, frozen, float32, on the device of `vae`.
 
     Args:
@@ -120,7 +121,9 @@ def load_codec(folder: Path, vae: Any) -> RGBAAutoencoder:  # noqa: ANN401 - any
     try:
         parts = _inflated(folder / "vae") if (folder / "vae").is_dir() else _networks(folder)
         # on the VAE's device, but in float32 whatever its precision: alpha's exactness hangs on it
-        encoder, decoder = (part.eval().requires_grad_(False).to(vae.device) for part in parts)
+        for part in parts:
+            nn.Module.to(part.eval().requires_grad_(False), vae.device)
+        encoder, decoder = parts
         return RGBAAutoencoder(vae, encoder, decoder, **_convention(folder / CONVENTION))
     except (*DAMAGES, InputError) as error:
         raise WeightsError(
@@ -128,22 +131,27 @@ def load_codec(folder: Path, vae: Any) -> RGBAAutoencoder:  # noqa: ANN401 - any
         ) from None
 
 
-def _inflated(path: Path) -> list[Any]:
+def _inflated(path: Path) -> tuple[InflatedEncoder, InflatedDecoder]:
     vae = read_vae(path)
-    return [InflatedEncoder(vae), InflatedDecoder(vae)]
+    return InflatedEncoder(vae), InflatedDecoder(vae)
 
 
-def _networks(folder: Path) -> list[Any]:
-    return [
+def _networks(folder: Path) -> tuple[OffsetEncoder, AlphaDecoder]:
+    return (
         _pretrained(OffsetEncoder, folder / "offset_encoder"),
         _pretrained(AlphaDecoder, folder / "alpha_decoder"),
-    ]
+    )
 
 
-def _convention(path: Path) -> dict[str, Any]:
-    values = json.loads(path.read_text()) if path.is_file() else {}
+def _convention(path: Path) -> ConventionFields:
+    values = json.loads(path.read_text() if path.is_file() else "{}")
+    _check_convention(path, values)
+    return values
+
+
+def _check_convention(path: Path, values: object) -> None:
     fields = {*CHOICES, "offset_multiplier"}
-    if not isinstance(values, dict) or not set(values) <= fields:
+    if not is_table(values) or not set(values) <= fields:
         raise ValueError(f"{path.name} with other fields than {', '.join(sorted(fields))}")
     for name, value in values.items():
         # a word that nobody knows would count as the last branch of an if, and decode to noise
@@ -151,4 +159,3 @@ def _convention(path: Path) -> dict[str, Any]:
             raise ValueError(f"{name} {value!r} in {path.name}, not one of {', '.join(CHOICES[name])}")
         if name == "offset_multiplier" and (isinstance(value, bool) or not isinstance(value, int | float)):
             raise ValueError(f"{name} {value!r} in {path.name}, not a number")
-    return values

@@ -5,13 +5,14 @@ import math
 from collections.abc import Callable, Generator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TypeVar
+from typing import TypeGuard, TypeVar
 
 import torch
 from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
 
 from pellucid.errors import WeightsError
+from pellucid.files.tables import is_table
 
 M = TypeVar("M", bound=nn.Module)
 EXPONENTS = "pellucid-exponents"
@@ -26,7 +27,9 @@ def shapes(path: Path) -> dict[str, tuple[int, ...]]:
     """
     try:
         with safe_open(path, framework="pt") as file:
-            return {key: tuple(file.get_slice(key).get_shape()) for key in file.keys()}  # noqa: SIM118 - no iterator
+            names: list[str] = file.keys()
+            found: dict[str, list[int]] = {name: file.get_slice(name).get_shape() for name in names}
+            return {name: tuple(shape) for name, shape in found.items()}
     except (SafetensorError, OSError) as error:
         raise WeightsError(f"{path} is not a whole safetensors file ({error}). Fetch it again.") from error
 
@@ -48,7 +51,11 @@ def tensors_in(path: Path) -> Generator[Callable[[str], Tensor]]:
     """
     names = shapes(path)
     with safe_open(path, framework="pt") as file:
-        exponents = _exponents(path, (file.metadata() or {}).get(EXPONENTS, "{}"), names)
+
+        def metadata() -> Mapping[str, str]:
+            return file.metadata() or {}
+
+        exponents = _exponents(path, metadata(), names)
 
         def tensor(name: str) -> Tensor:
             value: Tensor = file.get_tensor(name)
@@ -57,20 +64,23 @@ def tensors_in(path: Path) -> Generator[Callable[[str], Tensor]]:
         yield tensor
 
 
-def _exponents(path: Path, text: str, names: Mapping[str, object]) -> Mapping[str, int]:
+def _exponents(path: Path, metadata: Mapping[str, str], names: Mapping[str, object]) -> Mapping[str, int]:
+    text = metadata.get(EXPONENTS, "{}")
     try:
         exponents = json.loads(text)
     except ValueError:
         exponents = None
     # beyond half precision's range a damaged exponent would turn weights into infinities unsaid
-    if not isinstance(exponents, dict) or not all(
-        name in names and type(power) is int and abs(power) <= 64 for name, power in exponents.items()
-    ):
+    if not _are_powers(exponents) or not set(exponents) <= set(names):
         raise WeightsError(
             f"Expected a power of two for each 8-bit tensor in the metadata of {path}, found {text[:80]!r}. "
             "Fetch or train the file again."
         )
     return exponents
+
+
+def _are_powers(found: object) -> TypeGuard[dict[str, int]]:
+    return is_table(found) and all(type(power) is int and abs(power) <= 64 for power in found.values())
 
 
 def in_eight_bits(state: Mapping[str, Tensor]) -> tuple[dict[str, Tensor], dict[str, str]]:

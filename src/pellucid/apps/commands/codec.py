@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
@@ -15,6 +16,9 @@ from pellucid.apps.commands.options import (
     passes_option,
 )
 from pellucid.apps.sections import SectionedCommand, option
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 TENSOR = "latent"
 """Name of the tensor in the .safetensors files."""
@@ -64,9 +68,6 @@ def decode_command(
     as_json: bool,
 ) -> None:
     """Write the image that is in LATENT, a file of `pellucid encode`, with the model that made it."""
-    from safetensors import SafetensorError, safe_open
-
-    from pellucid.errors import FileError
     from pellucid.files.images import write_image
     from pellucid.pipelines.arguments import check_passes
     from pellucid.scene.cleanup import clean_scenes
@@ -75,13 +76,7 @@ def decode_command(
     target = output or latent.with_suffix(".png")
     check_target(target)
     check_passes(passes)
-    try:
-        with safe_open(latent, framework="pt") as file:
-            tensor, metadata = file.get_tensor(TENSOR), file.metadata() or {}
-    except (OSError, SafetensorError) as error:
-        raise FileError(
-            f"Expected a latent in {latent}, found: {error}. Make one with `pellucid encode`."
-        ) from None
+    tensor, metadata = _read_latent(latent)
     crop = None
     if {"height", "width"} <= set(metadata):
         crop = int(metadata["height"]), int(metadata["width"])
@@ -92,3 +87,18 @@ def decode_command(
     write_image(scene.layers[0].image, target)
     facts = {"path": str(target), "height": rgba.shape[0], "width": rgba.shape[1], **dict(*scores)}
     click.echo(json.dumps(facts, ensure_ascii=False) if as_json else target)
+
+
+def _read_latent(path: Path) -> "tuple[Tensor, dict[str, str]]":
+    """Reads a file of `pellucid encode`: the latent and what is said of it."""
+    from safetensors import SafetensorError, safe_open
+
+    from pellucid.errors import FileError
+
+    try:
+        with safe_open(path, framework="pt") as file:
+            return file.get_tensor(TENSOR), file.metadata() or {}
+    except (OSError, SafetensorError) as error:
+        raise FileError(
+            f"Expected a latent in {path}, found: {error}. Make one with `pellucid encode`."
+        ) from None

@@ -226,13 +226,20 @@ def speed(
     _report({"model": choice.name, **scores}, output, as_json)
 
 
-def _vocabulary(model: str, file: Path | None, **instead: object) -> "Vocabulary":
+def _vocabulary(
+    model: str,
+    file: Path | None,
+    *,
+    sets: tuple[str, ...],
+    groups: tuple[str, ...],
+    subjects: int | None = None,
+) -> "Vocabulary":
     from pellucid.apps.fast_imports import lean_imports
     from pellucid.evaluation.eval_data import read_vocabulary
 
     with lean_imports():
         from pellucid.pipelines.loading import model_folder
-    return read_vocabulary(file or model_folder(model), **instead)
+    return read_vocabulary(file or model_folder(model), sets=sets, groups=groups, subjects=subjects)
 
 
 def _check_outputs(output: Path | None, sheet: Path | None = None) -> None:

@@ -275,11 +275,12 @@ def report(
         for path, _ in written:
             click.echo(path)
         return
+    cleanings: Sequence[Mapping[str, object]] = scores or [dict[str, object]()] * len(written)
     rows = [
         {"path": str(path), "height": scene.height, "width": scene.width}
         | (scene.provenance.as_dict() if scene.provenance else {})
         | dict(cleaning)
-        for (path, scene), cleaning in zip(written, scores or [{}] * len(written), strict=True)
+        for (path, scene), cleaning in zip(written, cleanings, strict=True)
     ]
     # a key of the first release, which scripts read
     click.echo(json.dumps({"pictures": rows}, ensure_ascii=False))

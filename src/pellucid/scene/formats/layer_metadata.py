@@ -3,7 +3,7 @@
 import json
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any
+from typing import NamedTuple
 
 from pellucid.errors import InputError
 from pellucid.files.metadata import GenerationMetadata
@@ -12,6 +12,15 @@ from pellucid.scene.scene import Scene
 
 REFERENCES = "references"
 """Name of the hidden group, lowest in a file, that holds a scene's references."""
+
+
+class _Note(NamedTuple):
+    """What is known of one layer."""
+
+    name: str
+    stored_name: str
+    """What the format can hold of the name."""
+    provenance: GenerationMetadata | None
 
 
 class LayerMetadata:
@@ -30,7 +39,7 @@ class LayerMetadata:
                 "references" is the user's own, and stays a group.
         """
         self.provenance, self.references = provenance, references
-        self._layers: dict[str, dict[str, Any]] = {}
+        self._layers: dict[str, _Note] = {}
 
     @classmethod
     def describing(cls, scene: Scene) -> "tuple[LayerMetadata, Scene]":
@@ -72,26 +81,28 @@ class LayerMetadata:
             provenance: where it comes from.
         """
         if provenance is not None or name != stored_name:
-            fields = provenance and provenance.as_dict()
-            self._layers[key] = {"name": name, "shown": stored_name, "provenance": fields}
+            self._layers[key] = _Note(name, stored_name, provenance)
 
     def name(self, key: str, stored_name: str) -> str:
         """Returns the whole name of a layer that is called `stored_name` in its file."""
         note = self._note(key, stored_name)
-        return stored_name if note is None else str(note["name"])
+        return stored_name if note is None else note.name
 
     def of(self, key: str, stored_name: str) -> GenerationMetadata | None:
         """Returns the provenance of a layer that is called `stored_name` in its file."""
         note = self._note(key, stored_name)
-        return None if note is None else GenerationMetadata.of(note["provenance"])
+        return None if note is None else note.provenance
 
     def to_json(self) -> str:
         """Encodes the metadata as one ASCII JSON object, or as "" if there is none."""
         if self.provenance is None and not self._layers and not self.references:
             return ""
-        fields = self.provenance and self.provenance.as_dict()
         counted = {"references": self.references} if self.references else {}
-        return json.dumps({"provenance": fields, **counted, "layers": self._layers})
+        layers = {
+            key: {"name": note.name, "shown": note.stored_name, "provenance": _plain(note.provenance)}
+            for key, note in self._layers.items()
+        }
+        return json.dumps({"provenance": _plain(self.provenance), **counted, "layers": layers})
 
     @classmethod
     def from_json(cls, text: str | bytes) -> "LayerMetadata":
@@ -112,6 +123,10 @@ class LayerMetadata:
             return cls()
         return metadata
 
-    def _note(self, key: str, stored_name: str) -> dict[str, Any] | None:
+    def _note(self, key: str, stored_name: str) -> _Note | None:
         note = self._layers.get(key)
-        return note if note is not None and note["shown"] == stored_name else None
+        return note if note is not None and note.stored_name == stored_name else None
+
+
+def _plain(provenance: GenerationMetadata | None) -> dict[str, object] | None:
+    return provenance and provenance.as_dict()

@@ -7,15 +7,15 @@ refused: another image than the author's would be worse than none.
 
 import io
 import warnings
-from typing import Any
 
 import numpy as np
 from psd_tools import ParseLimits, PSDDecompressionWarning, PSDImage
-from psd_tools.api.adjustments import AdjustmentLayer, FillLayer
-from psd_tools.api.layers import Artboard
+from psd_tools.api.layers import AdjustmentLayer, Artboard, FillLayer
 from psd_tools.api.layers import Group as Folder
 from psd_tools.api.layers import Layer as Entry
+from psd_tools.api.mask import Mask
 from psd_tools.constants import BlendMode, ColorMode, Resource
+from psd_tools.psd.layer_and_mask import MaskParameters
 
 from pellucid.files.image_decoding import to_srgb
 from pellucid.rgba.quantization import to_bytes
@@ -108,7 +108,7 @@ class _Reader:
             alpha = alpha * self._mask(entry, mask)
         return self._in_srgb(_rgba(np.concatenate([colour, alpha], axis=-1)))
 
-    def _mask(self, entry: Entry, mask: Any) -> AnyArray:  # noqa: ANN401 - psd-tools' Mask
+    def _mask(self, entry: Entry, mask: Mask) -> AnyArray:
         """Returns the opacity of the layer's pixels by its mask, float (h, w, 1), [0, 1]."""
         # outside its own rectangle a mask has one colour, white or black
         whole = np.full((entry.height, entry.width, 1), mask.background_color / 255, np.float32)
@@ -173,20 +173,20 @@ def _obstacle(entry: Entry) -> str:
 
 
 def _mask_obstacle(entry: Entry) -> str:
-    mask: Any = entry.mask
+    mask = entry.mask
     if mask is not None and mask.disabled:
         mask = None
     if mask is not None and entry.is_group():
         return "is a group with a mask"
     if mask is not None and (mask.flags.invert_mask or _is_softened(mask.parameters)):
         return "has a mask that is inverted, thinned or feathered"
-    vector: Any = entry.vector_mask
+    vector = entry.vector_mask
     if vector is not None and not vector.disabled and not (mask is not None and mask.has_real()):
         return "has a vector mask"
     return ""
 
 
-def _is_softened(parameters: Any) -> bool:  # noqa: ANN401 - psd-tools' MaskParameters or None
+def _is_softened(parameters: MaskParameters | None) -> bool:
     if parameters is None:
         return False
     densities = (parameters.user_mask_density, parameters.vector_mask_density)
@@ -195,6 +195,6 @@ def _is_softened(parameters: Any) -> bool:  # noqa: ANN401 - psd-tools' MaskPara
 
 
 def _range_obstacle(entry: Entry) -> str:
-    ranges: Any = entry._record.blending_ranges  # pyright: ignore[reportPrivateUsage]
+    ranges = entry._record.blending_ranges  # pyright: ignore[reportPrivateUsage]
     pairs = [*(ranges.composite_ranges or []), *(pair for row in ranges.channel_ranges or [] for pair in row)]
     return "" if all(tuple(pair) == WHOLE_RANGE for pair in pairs) else "blends only some levels"

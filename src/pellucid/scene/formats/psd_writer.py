@@ -15,7 +15,6 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from itertools import count
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from psd_tools import PSDImage
@@ -131,7 +130,7 @@ def _resources(merged: RGBA8, xmp: bytes) -> ImageResources:
     small = ThumbnailResource(
         fmt=1, width=width, height=height, row=row, total_size=row * height, bits=24, planes=1, data=jpeg
     )
-    entries: dict[Resource, Any] = {Resource.THUMBNAIL_RESOURCE: small, Resource.XMP_METADATA: xmp}
+    entries = {Resource.THUMBNAIL_RESOURCE: small.tobytes(padding=1), Resource.XMP_METADATA: xmp}
     for key, data in entries.items():
         resources[key] = ImageResource(key=key, data=data)
     return resources

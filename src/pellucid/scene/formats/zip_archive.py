@@ -8,7 +8,7 @@ import json
 import zipfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import NotRequired, TypedDict
 
 from pellucid.files.atomic import open_atomically
 from pellucid.files.images import encode_image, read_rgba
@@ -24,6 +24,38 @@ VERSION = 1
 MAX_INDEX_BYTES = 1 << 24
 
 
+class _Facts(TypedDict):
+    """What a layer and a group have in common."""
+
+    name: str
+    opacity: float
+    visible: bool
+
+
+class _Row(_Facts):
+    """A layer in `scene.json`."""
+
+    file: str
+    top: int
+    left: int
+    provenance: dict[str, object] | None
+    groups: NotRequired[list[int]]
+    """Places in the index's groups, the outermost first."""
+
+
+class _Index(TypedDict):
+    """`scene.json`."""
+
+    format: str
+    version: int
+    height: int
+    width: int
+    provenance: dict[str, object] | None
+    layers: list[_Row]
+    references: NotRequired[int]
+    groups: NotRequired[list[_Facts]]
+
+
 def write_archive(scene: Scene, path: Path) -> None:
     """Writes the layers, their places and where they come from.
 
@@ -35,7 +67,7 @@ def write_archive(scene: Scene, path: Path) -> None:
     groups = list(dict.fromkeys(group for layer in scene.layers for group in layer.groups))
     numbers = {group: number for number, group in enumerate(groups)}
     rows = [_row(layer, f"layers/{number:03}.png", numbers) for number, layer in enumerate(scene.layers)]
-    index = {
+    index: _Index = {
         "format": FORMAT,
         "version": VERSION,
         "height": scene.height,
@@ -62,7 +94,8 @@ def read_archive(content: bytes, pixel_limit: PixelLimit) -> Scene:
         ValueError, LookupError: another kind of zip.
     """
     with zipfile.ZipFile(io.BytesIO(content)) as archive:
-        index = json.loads(member(archive, INDEX, MAX_INDEX_BYTES))
+        # a file may say anything, so what is read of it is converted, which refuses what does not fit
+        index: _Index = json.loads(member(archive, INDEX, MAX_INDEX_BYTES))
         if index["format"] != FORMAT or index["version"] != VERSION:
             raise ValueError("another format or version")
         height, width = int(index["height"]), int(index["width"])
@@ -73,8 +106,8 @@ def read_archive(content: bytes, pixel_limit: PixelLimit) -> Scene:
         return LayerMetadata(provenance=provenance, references=references).scene(layers, height, width)
 
 
-def _row(layer: Layer, file: str, numbers: Mapping[Group, int]) -> dict[str, Any]:
-    row: dict[str, Any] = {
+def _row(layer: Layer, file: str, numbers: Mapping[Group, int]) -> _Row:
+    row: _Row = {
         "file": file,
         **_common(layer),
         "top": layer.offset[0],
@@ -86,11 +119,11 @@ def _row(layer: Layer, file: str, numbers: Mapping[Group, int]) -> dict[str, Any
     return row
 
 
-def _common(node: Layer | Group) -> dict[str, Any]:
+def _common(node: Layer | Group) -> _Facts:
     return {"name": node.name, "opacity": node.opacity, "visible": node.visible}
 
 
-def _seen(row: Mapping[str, Any]) -> dict[str, Any]:
+def _seen(row: _Facts) -> _Facts:
     return {
         "name": str(row["name"]),
         "opacity": float(row["opacity"]),
@@ -98,9 +131,7 @@ def _seen(row: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def _layer(
-    archive: zipfile.ZipFile, row: Mapping[str, Any], groups: Sequence[Group], pixel_limit: PixelLimit
-) -> Layer:
+def _layer(archive: zipfile.ZipFile, row: _Row, groups: Sequence[Group], pixel_limit: PixelLimit) -> Layer:
     image = read_rgba(member(archive, row["file"]), max_pixels=max(pixel_limit.left, 0))
     pixel_limit.spend(*image.shape[:2])
     return Layer(

@@ -10,7 +10,7 @@ from collections import OrderedDict
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
-from itertools import accumulate, chain, islice
+from itertools import accumulate, islice
 from threading import Lock
 
 import numpy as np
@@ -23,6 +23,7 @@ from pellucid.data.records import Record
 from pellucid.data.shard_index import count_shards
 from pellucid.data.shards import decoded, read_packed
 from pellucid.errors import ConfigError, FileError
+from pellucid.rgba.types import AnyArray
 from pellucid.training.data.in_memory import InMemoryDataset, augmented, prepared, shards, wanted
 from pellucid.training.recipe import Recipe
 from pellucid.training.rng import StepGenerator
@@ -79,7 +80,7 @@ class ShardSampler:
             for number, shard_indices in enumerate(some)
         ]
 
-    def shuffled(self, group: Group) -> np.ndarray:
+    def shuffled(self, group: Group) -> AnyArray:
         """Returns the order of a group's images, as indices into its shards one after the other."""
         rng = np.random.default_rng([self.seed, group.epoch, self.part, group.number])
         order = rng.permutation(self.size(group))
@@ -106,7 +107,7 @@ class ShardSampler:
         phase = np.arange(1, len(weights) + 1) * ((5**0.5 - 1) / 2) % 1
         return (np.floor(weights * (epoch + 1) + phase) - np.floor(weights * epoch + phase)).astype(np.int64)
 
-    def at(self, position: int, count: int) -> Iterator[tuple[Group, np.ndarray]]:
+    def at(self, position: int, count: int) -> Iterator[tuple[Group, AnyArray]]:
         """Yields the images from `position` on, `count` of them, as a few groups and indices in each."""
         # ends of epochs, counted on as far as they are asked for; a resumed run counts from the first again
         while self._ends[-1] <= position:
@@ -192,11 +193,11 @@ class Prefetcher:
         picks = list(self.orders[place.part].at(position, size))
         return self._decoders.submit(self._batch, place.part, picks)
 
-    def _batch(self, part: int, picks: Sequence[tuple[Group, np.ndarray]]) -> Tensor:
-        images: list[np.ndarray] = []
+    def _batch(self, part: int, picks: Sequence[tuple[Group, AnyArray]]) -> Tensor:
+        images: list[AnyArray] = []
         for group, indices in picks:
-            packed = list(chain.from_iterable(fetched.result() for fetched in self._group(part, group)))
-            images += [prepared(decoded(packed[index]), self.recipe.size_px) for index in indices]
+            packed = [content for shard in self._group(part, group) for content in shard.result()]
+            images += [prepared(decoded(packed[int(index)]), self.recipe.size_px) for index in indices]
         return torch.from_numpy(np.stack(images))
 
     def _group(self, part: int, group: Group) -> list[Future[list[bytes]]]:

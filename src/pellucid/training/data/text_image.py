@@ -64,10 +64,11 @@ class TextImageDataset:
         encode = self._opaque_latents if self.opaque else self._adjusted_latents
         self.ways = self._placed()
         at_once = max(1, PIXELS_AT_ONCE // self.recipe.size_px**2)
+        batches = torch.split(self.ways, at_once)
         self.latents = self.frozen.make_or_reuse(
             "latents",
             [self.ways, self.opaque, self.settings],
-            lambda: torch.cat([encode(part.float() / 255) for part in self.ways.split(at_once)]),
+            lambda: torch.cat([encode(part.float() / 255) for part in batches]),
         )
         # row 0 is the empty caption, which dropout puts in place of others
         sentences = {"": 0}

@@ -1,9 +1,10 @@
 """How latents are noised for training, what is to be predicted from them, and how errors are weighted."""
 
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
 import torch
+from diffusers.configuration_utils import ConfigMixin
 from diffusers.schedulers.scheduling_ddpm import DDPMScheduler
 from diffusers.training_utils import compute_density_for_timestep_sampling
 from jaxtyping import Float, Shaped
@@ -36,7 +37,7 @@ class Noised:
 class Noising:
     """A scheduler's noise, drawn at random levels."""
 
-    def __init__(self, scheduler: Any, options: NoiseOptions, device: torch.device) -> None:  # noqa: ANN401
+    def __init__(self, scheduler: ConfigMixin, options: NoiseOptions, device: torch.device) -> None:
         """`scheduler`: the pipeline's own, any of diffusers'.
 
         Raises:
@@ -50,14 +51,15 @@ class Noising:
             usual_shift = 1.0 if config.get("use_dynamic_shifting") else float(config.get("shift", 1.0))
             self.shift = usual_shift if options.shift is None else options.shift
             return
-        if config.prediction_type not in ("epsilon", "v_prediction"):
+        if config["prediction_type"] not in ("epsilon", "v_prediction"):
             raise ConfigError(
-                f"Expected a model that predicts epsilon, v or a flow, found {config.prediction_type!r}. "
+                f"Expected a model that predicts epsilon, v or a flow, found {config['prediction_type']!r}. "
                 "Take another one."
             )
-        self.objective = config.prediction_type
+        self.objective = config["prediction_type"]
         # every scheduler's config tells the same noise levels; this class keeps their products
-        ancestral: Any = DDPMScheduler.from_config(config)
+        ancestral = DDPMScheduler.from_config(config)
+        assert isinstance(ancestral, DDPMScheduler)
         self.alphas_cumprod: Tensor = ancestral.alphas_cumprod.to(device)
 
     def __call__(self, latents: Latents, generator: torch.Generator, *, rows_together: int = 1) -> Noised:

@@ -98,7 +98,7 @@ def grow_inputs(net: nn.Module, channels: int) -> InitialWeights:
 
 def save_diffusers_lora(stock: StockPipeline, net: nn.Module, folder: Path) -> None:
     """Writes LoRAs for diffusers' own `load_lora_weights`, where the pipeline has that."""
-    save = getattr(type(stock.pipeline), "save_lora_weights", None)
+    save = getattr(stock.pipeline, "save_lora_weights", None)
     if save is not None:
         layers = {f"{stock.family.denoiser}_lora_layers": get_peft_model_state_dict(net)}
         save(folder, **layers, safe_serialization=True)
@@ -106,13 +106,15 @@ def save_diffusers_lora(stock: StockPipeline, net: nn.Module, folder: Path) -> N
 
 def _find_attention(net: nn.Module) -> list[str]:
     """Returns those of `ATTENTION` that the denoiser has, since peft refuses names that match nothing."""
-    names = [name for name, _ in net.named_modules()]
+    names: list[str] = [name for name, _ in net.named_modules()]
     return [matrix for matrix in ATTENTION if any(name.endswith(f".{matrix}") for name in names)]
 
 
 def _find_layers(net: nn.Module, pattern: str) -> list[str]:
     """Returns names of all linear layers and convolutions like `pattern` but those of `EMBEDDINGS`."""
-    names = [name for name, module in net.named_modules() if isinstance(module, nn.Linear | nn.Conv2d)]
+    names: list[str] = [
+        name for name, module in net.named_modules() if isinstance(module, nn.Linear | nn.Conv2d)
+    ]
     targets = [name for name in names if re.search(pattern, name) and not re.match(EMBEDDINGS, name)]
     if not targets:
         raise ConfigError(f"Expected layers like {pattern!r}, found none. Change it.")

@@ -5,7 +5,6 @@ import re
 from collections.abc import Mapping, Sequence
 from copy import deepcopy
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -14,7 +13,7 @@ from torch.nn import functional
 from pellucid.errors import ConfigError
 from pellucid.evaluation.metrics import alpha_mae, blended_metrics, psnr
 from pellucid.models.alpha_decoder import AlphaDecoder
-from pellucid.models.autoencoder import RGBAAutoencoder
+from pellucid.models.autoencoder import ConventionFields, RGBAAutoencoder
 from pellucid.models.discriminator import PatchDiscriminator
 from pellucid.models.mini_vae import MiniVAE
 from pellucid.models.offset_encoder import OffsetEncoder
@@ -40,7 +39,7 @@ DEFAULTS = {
     "median": 1.0,
 }
 """Weights of all terms; those that an alpha encoding lacks do nothing."""
-ALPHA_ENCODINGS: Mapping[str, Mapping[str, str]] = {
+ALPHA_ENCODINGS: Mapping[str, ConventionFields] = {
     "offset": {},
     "channels": {"offset": "channels"},
     "inflated": {"offset": "replaced", "latent_input": "raw"},
@@ -72,7 +71,7 @@ class AutoencoderStage:
     ) -> None:
         self.recipe = recipe
         self.options = recipe.options(AutoencoderOptions)
-        self.convention: dict[str, Any] = {
+        self.convention: ConventionFields = {
             "convention": "embedded",
             **ALPHA_ENCODINGS[self.options.alpha_encoding],
         }

@@ -3,7 +3,6 @@
 from copy import deepcopy
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
 
 import torch
 from diffusers.models.autoencoders.autoencoder_kl import AutoencoderKL
@@ -11,6 +10,7 @@ from diffusers.models.modeling_utils import ModelMixin
 from torch import nn
 
 from pellucid.errors import ConfigError, first_line
+from pellucid.models.rgba_vae import VAE
 from pellucid.training.recipe import Recipe
 from pellucid.weights.store import read_vae
 
@@ -50,7 +50,7 @@ def save_half(module: ModelMixin, folder: Path) -> None:
 
 # Read once for all stages of a process. Callers share it: who compiles or changes it copies it first.
 @lru_cache(maxsize=2)
-def load_vae(source: str | Path, device: torch.device) -> Any:  # noqa: ANN401 - ours or any `AutoencoderKL`
+def load_vae(source: str | Path, device: torch.device) -> VAE:
     """Returns the frozen VAE of a folder, or of a model on the hub.
 
     Raises:
@@ -59,7 +59,9 @@ def load_vae(source: str | Path, device: torch.device) -> Any:  # noqa: ANN401 -
     owner_and_name = str(source)
     # a name on the hub has one slash and no dot in front; everything else is meant as a path
     if Path(source).is_dir() or owner_and_name.count("/") != 1 or owner_and_name.startswith((".", "/")):
-        return read_vae(_part(Path(source), "vae")).to(device)
+        vae = read_vae(_part(Path(source), "vae"))
+        nn.Module.to(vae, device)
+        return vae
     try:
         vae = AutoencoderKL.from_pretrained(owner_and_name, subfolder="vae", torch_dtype=torch.float32)
     except (OSError, ValueError) as error:
@@ -67,4 +69,5 @@ def load_vae(source: str | Path, device: torch.device) -> Any:  # noqa: ANN401 -
             f"Expected a VAE in {owner_and_name} on the hub, found {first_line(error)}. "
             "Check the name and the network, or set `init` to a folder."
         ) from None
-    return nn.Module.to(vae.eval().requires_grad_(False), device)
+    nn.Module.to(vae.eval().requires_grad_(False), device)
+    return vae

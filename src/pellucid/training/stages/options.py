@@ -6,7 +6,7 @@ text under a field is what that help prints.
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Literal, get_type_hints
+from typing import Literal
 
 from pellucid.errors import ConfigError
 from pellucid.training.stages.layer_options import ConditionalLayersOptions, JointLayersOptions
@@ -202,7 +202,7 @@ def read_options(stage: str, table: Table) -> ModelOptions:
     """
     kind, where = options_class(stage, table), f"[{stage}.model]"
     check_names(table, field_names(kind), where=where)
-    return kind(**check_types(table, get_type_hints(kind), where=where))  # pyright: ignore[reportArgumentType]
+    return kind(**check_types(table, kind, where=where))  # pyright: ignore[reportArgumentType]
 
 
 def _check_networks(options: AutoencoderOptions) -> None:
@@ -223,4 +223,4 @@ def _check_networks(options: AutoencoderOptions) -> None:
         table, where = getattr(options, name), f"[autoencoder.model.{name}]"
         check_names(table, parameter_names(network), where=where)
         # by the constructor's annotations, so that a network's options are written down once
-        check_types(table, get_type_hints(network.__init__), where=where)
+        check_types(table, network.__init__, where=where)

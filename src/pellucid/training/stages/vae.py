@@ -5,6 +5,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 import torch
+from diffusers.models.autoencoders.vae import DiagonalGaussianDistribution
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -27,6 +28,13 @@ def backgrounds(count: int, generator: torch.Generator) -> Tensor:
     colours = torch.rand(count, 3, 1, 1, generator=generator, device=device)
     plain = torch.rand(count, 1, 1, 1, generator=generator, device=device) < 0.5
     return torch.where(plain, torch.full_like(colours, GREY), colours)
+
+
+def _principal_components(centred: Tensor, count: int) -> tuple[Tensor, Tensor]:
+    """Returns the `count` largest standard deviations of rows, ascending, and their directions as columns."""
+    variances, directions = torch.linalg.eigh(centred.T @ centred / len(centred))
+    # eigh sorts upwards: the last are the largest
+    return variances[-count:].sqrt(), directions[:, -count:]
 
 
 class VAEStage:
@@ -56,14 +64,12 @@ class VAEStage:
         images = torch.cat([self.batch(generator.manual_seed(seed)).cpu() for seed in rounds])
         patches = functional.unfold(images, patch, stride=patch).transpose(1, 2).flatten(0, 1)
         mean = patches.mean(dim=0)
-        variances, directions = torch.linalg.eigh((patches - mean).T @ (patches - mean) / len(patches))
-        channels = self.vae.config["latent_channels"]
-        # eigh sorts upwards: the last are the largest
-        spread, basis = variances[-channels:].sqrt(), directions[:, -channels:]
-        into = (basis / spread).T
+        spread, basis = _principal_components(patches - mean, int(self.vae.config["latent_channels"]))
+        into = (basis / spread).t()
         self.vae.patch_in.weight.copy_(into.view_as(self.vae.patch_in.weight))
         self.vae.patch_in.bias.copy_(-into @ mean)  # type: ignore[union-attr]
-        self.vae.patch_out.weight.copy_((basis * spread).T.reshape(self.vae.patch_out.weight.shape))
+        out_of = (basis * spread).t()
+        self.vae.patch_out.weight.copy_(out_of.reshape(self.vae.patch_out.weight.shape))
         # one bias a colour is all that this layer has: the mean over the pixels of a patch
         self.vae.patch_out.bias.copy_(mean.view(3, -1).mean(dim=1))  # type: ignore[union-attr]
 
@@ -79,13 +85,14 @@ class VAEStage:
     def loss(self, module_name: str, generator: torch.Generator) -> dict[str, Tensor]:
         """Returns L1, gradient L1 and KL of one batch."""
         image = self.batch(generator)
-        posterior = self.vae.encode(image).latent_dist  # type: ignore[union-attr]
-        noise = torch.randn(posterior.mean.shape, generator=generator, device=generator.device)
-        decoded = self.vae.decode(posterior.mean + posterior.std * noise).sample.float()  # type: ignore[union-attr]
+        posterior: DiagonalGaussianDistribution = self.vae.encode(image, return_dict=False)[0]
+        mean: Tensor = posterior.mean
+        noise = torch.randn(mean.shape, generator=generator, device=generator.device)
+        decoded: Tensor = self.vae.decode(mean + posterior.std * noise, return_dict=False)[0].float()
         terms = {
             "reconstruction": functional.l1_loss(decoded, image),
             "gradient": gradient_l1(decoded, image),
-            "kl": posterior.kl().mean() / posterior.mean[0].numel(),
+            "kl": posterior.kl().mean() / mean[0].numel(),
         }
         return {name: self.weights[name] * term for name, term in terms.items()}
 

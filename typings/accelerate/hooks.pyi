@@ -1,0 +1,3 @@
+from torch import nn
+
+def remove_hook_from_module(module: nn.Module, recurse: bool = ...) -> nn.Module: ...
