@@ -25,7 +25,7 @@ import pellucid
 from pellucid.data.datasets import shards_of
 from pellucid.data.layer_composition import lit
 from pellucid.data.shards import read_shard
-from pellucid.rgba.resizing import resize_rgba
+from pellucid.rgba.resizing import resize_sample
 
 RESULTS = Path(__file__).parent / "results" / "layer-light.json"
 SUBJECTS = (
@@ -67,7 +67,7 @@ def slope(seen: Picture, made: Picture) -> float:
 def photographs() -> list[Picture]:
     """Evenly spread over the brightness of the set."""
     found = [
-        resize_rgba(rgba, 128, 128) for shard in shards_of("land-photos") for _, rgba in read_shard(shard)
+        resize_sample(rgba, 128, 128) for shard in shards_of("land-photos") for _, rgba in read_shard(shard)
     ]
     found.sort(key=lambda rgba: float(rgba[..., :3].mean()))
     return [found[i * (len(found) - 1) // (PHOTOGRAPHS - 1)] for i in range(PHOTOGRAPHS)]

@@ -36,7 +36,7 @@ from transformers import AutoTokenizer, BertModel
 from pellucid.data.datasets import shards_of
 from pellucid.data.shards import read_shard, write_shard
 from pellucid.models.mini_vae import MiniVAE
-from pellucid.rgba.resizing import resize_rgba
+from pellucid.rgba.resizing import resize_sample
 from pellucid.training.recipe import Recipe
 from pellucid.training.stages.registry import make_stage
 from pellucid.training.trainer import Trainer
@@ -157,7 +157,7 @@ def prepared(folder: Path, count: int) -> tuple[Path, Files]:
     samples = [(record, rgba) for name in shards_of("fluent-3d") for record, rgba in read_shard(name)]
     samples = [sample for sample in samples if sample[0].group in ("animals", "food", "objects")][:count]
     shard = folder / "pictures.tar"
-    write_shard(((record, resize_rgba(rgba, SIZE_PX, SIZE_PX)) for record, rgba in samples), shard)
+    write_shard(((record, resize_sample(rgba, SIZE_PX, SIZE_PX)) for record, rgba in samples), shard)
     paths: list[Path] = []
     for record, rgba in read_shard(shard):
         grey = Image.new("RGBA", (SIZE_PX, SIZE_PX), (128, 128, 128, 255))

@@ -15,7 +15,7 @@ from pellucid.data.package_archives import Archive, fetch
 from pellucid.data.records import Record, captions, softness
 from pellucid.data.shards import read_shard, write_shard
 from pellucid.errors import FileError, InputError
-from pellucid.rgba.resizing import resize_rgba
+from pellucid.rgba.resizing import resize_sample
 from pellucid.training.data.subjects import default_images
 
 
@@ -49,7 +49,7 @@ def test_a_file_that_is_no_shard_is_refused(tmp_path: Path) -> None:
 def test_resizing_makes_no_fringe() -> None:
     rgba = np.zeros((32, 32, 4), np.uint8)
     rgba[8:24, 8:24] = (200, 100, 50, 255)  # black, but transparent, around it
-    small = resize_rgba(rgba, 12, 12)
+    small = resize_sample(rgba, 12, 12)
     seen = small[..., 3] > 8
     assert seen.any()
     assert np.abs(small[seen][:, :3].astype(int) - (200, 100, 50)).max() <= 8

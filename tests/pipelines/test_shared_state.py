@@ -86,6 +86,20 @@ def test_two_wrappers_of_one_denoiser_take_turns(tmp_path: Path) -> None:
     assert len({bytes_of(call.result()) for call in calls}) == 1
 
 
+def test_other_threads_wait_while_one_has_the_pipeline_to_itself(tmp_path: Path) -> None:
+    pipe = with_layers(tiny.sd15(), tmp_path, "sd15")
+    alone = bytes_of(KINDS[0](pipe, 3))
+    with ThreadPoolExecutor(1) as pool:
+        with pipe.exclusive() as stock:
+            assert stock is pipe.pipeline
+            other = pool.submit(KINDS[0], pipe, 3)
+            with pytest.raises(TimeoutError):
+                other.result(timeout=0.5)
+            assert bytes_of(KINDS[0](pipe, 3)) == alone  # this thread may call it all the same
+            assert not other.done()
+        assert bytes_of(other.result()) == alone
+
+
 def test_a_call_leaves_the_stock_pipeline_as_attach_did(pipe: TransparentPipeline, tmp_path: Path) -> None:
     stock, scheduler = pipe.pipeline, pipe.pipeline.scheduler
     before = {name: value.clone() for name, value in stock.unet.state_dict().items()}

@@ -21,7 +21,7 @@ from pellucid.data.shards import Sample, add_member
 from pellucid.errors import ConfigError
 from pellucid.files.atomic import open_atomically
 from pellucid.rgba.compositing import over
-from pellucid.rgba.resizing import resize_rgba
+from pellucid.rgba.resizing import resize_sample
 from pellucid.rgba.types import AnyArray
 
 SHADOW_ALPHA = 0.45
@@ -119,7 +119,7 @@ def layer_triples(
             back, back_rgba = backgrounds[
                 int(rng.choice(len(backgrounds), p=chances[chosen] / chances[chosen].sum()))
             ]
-        below = resize_rgba(back_rgba, size_px, size_px)
+        below = resize_sample(back_rgba, size_px, size_px)
         if rng.random() < 0.5:
             # mirrored, since photographs are few; copied, since torch takes no negative strides
             below = np.ascontiguousarray(below[:, ::-1])
@@ -139,7 +139,7 @@ def _arranged(
     size_px, floats = len(below), back.label in NO_GROUND
     side = max(round(size_px * rng.uniform(*arrangement.scale)), 1)
     # at least one pixel, for canvases of tests
-    thing = resize_rgba(rgba, side, side)
+    thing = resize_sample(rgba, side, side)
     # images have clear margins: what stands on the ground is the lowest visible pixel, not the image's edge
     rows = np.flatnonzero(thing[..., 3].max(axis=1))
     lowest = int(rows[-1]) + 1 if len(rows) else side

@@ -18,7 +18,7 @@ from PIL import Image
 from pellucid.data.records import Record
 from pellucid.errors import FileError
 from pellucid.files.atomic import open_atomically
-from pellucid.rgba.resizing import resize_rgba
+from pellucid.rgba.resizing import resize_sample
 
 PNG: Mapping[str, object] = {"format": "PNG"}
 SMALL_WEBP: Mapping[str, object] = {"format": "WEBP", "lossless": True}
@@ -94,7 +94,7 @@ def write_parts(samples: Iterable[Sample], path: Path, each: int) -> tuple[list[
 def resized(shards: Iterable[Path | str], size_px: int) -> Iterator[Sample]:
     """Yields the samples of all shards, `size_px` on each side."""
     every = (sample for shard in shards for sample in read_shard(shard))
-    return ((record, resize_rgba(rgba, size_px, size_px)) for record, rgba in every)
+    return ((record, resize_sample(rgba, size_px, size_px)) for record, rgba in every)
 
 
 def expanded(name: str) -> list[str]:

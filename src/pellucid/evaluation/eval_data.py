@@ -15,7 +15,7 @@ from pellucid.data.shards import Sample, read_shard
 from pellucid.errors import ConfigError, InputError
 from pellucid.files.images import read_rgba
 from pellucid.files.tables import is_table
-from pellucid.rgba.resizing import resize_rgba
+from pellucid.rgba.resizing import resize_sample
 from pellucid.rgba.types import AnyArray
 
 VOCABULARY = "vocabulary.json"
@@ -154,7 +154,7 @@ def read_folder(folder: Path) -> list[AnyArray]:
 
 def resized(samples: Sequence[Sample], height: int, width: int) -> list[AnyArray]:
     """Returns the images of the samples at one size, px."""
-    return [np.ascontiguousarray(resize_rgba(rgba, height, width)) for _, rgba in samples]
+    return [np.ascontiguousarray(resize_sample(rgba, height, width)) for _, rgba in samples]
 
 
 def spread(samples: Sequence[Sample], count: int) -> list[tuple[str, int]]:

@@ -150,8 +150,8 @@ def check_size(height: int, width: int) -> None:
         )
 
 
-def check_strength(strength: float) -> None:
-    """Raises InputError for a share of repainting that is no number of 0 to 1."""
+def check_repaint_strength(strength: float) -> None:
+    """Raises InputError for a share of repainting that is no number of 0 to 1; adapters go to 2."""
     if not 0 <= as_number(strength, "strength") <= 1:
         raise InputError(f"Expected a strength of 0 to 1, found {strength}. 0 keeps the image, 1 ignores it.")
 
@@ -162,7 +162,7 @@ def check_sampling(num_inference_steps: int, guidance_scale: float, strength: fl
         raise InputError(f"Expected 1 to {MAX_STEPS} steps, found {num_inference_steps}. Try 20.")
     if not math.isfinite(as_number(guidance_scale, "guidance_scale")) or guidance_scale < 0:
         raise InputError(f"Expected a guidance of 0 or more, found {guidance_scale}. 1 turns it off.")
-    check_strength(strength)
+    check_repaint_strength(strength)
 
 
 def check_passes(passes: int | None) -> None:

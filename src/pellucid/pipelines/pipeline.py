@@ -4,7 +4,8 @@ Images are uint8 (h, w, 4), straight alpha, sRGB; sizes are (height, width); lat
 hold them.
 """
 
-from collections.abc import Mapping
+from collections.abc import Generator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -30,7 +31,8 @@ if TYPE_CHECKING:
 class TransparentPipeline(SingleLayerMethods, LayerMethods):
     """A stock pipeline and the codec that reads transparency out of its latents.
 
-    Threads may share one object: calls take turns, and each gives what it gives alone.
+    Threads may share one object: calls take turns, and each gives what it gives alone. `exclusive` holds the
+    turn for calls of the stock pipeline.
 
     Example:
         pipe = pellucid.load()
@@ -76,8 +78,22 @@ class TransparentPipeline(SingleLayerMethods, LayerMethods):
 
     @property
     def pipeline(self) -> "DiffusionPipeline":
-        """Returns the stock pipeline that was given."""
+        """Returns the stock pipeline that was given. Called directly it takes no lock, see `exclusive`."""
         return self.model.stock.pipeline
+
+    @contextmanager
+    def exclusive(self) -> "Generator[DiffusionPipeline]":
+        """Yields the stock pipeline and keeps the calls of other threads waiting until the block ends.
+
+        Methods of this object take turns by themselves. The stock pipeline does not: called while another
+        thread samples, it would see that call's adapter in the denoiser. The block may call this object too.
+
+        Example:
+            with pipe.exclusive() as stock:
+                stock("a glass bottle of honey", output_type="latent")
+        """
+        with self.model.stock.lock:
+            yield self.pipeline
 
     @property
     def autoencoder(self) -> RGBAAutoencoder:

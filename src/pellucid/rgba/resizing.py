@@ -67,7 +67,23 @@ def fit_pixels(pixels: Pixels, height: int, width: int, fit: str, *, border: flo
 
 
 def fit_rgba(rgba: AnyArray, height: int, width: int, fit: str) -> AnyArray:
-    """Fits a straight uint8 (h, w, 4) image onto a canvas; a border is transparent."""
+    """Fits an image onto a canvas, as `fit_pixels`; a border is transparent.
+
+    For images of users and models: colour stays under alpha that rounds to 0, and halves round up. Training
+    images are resized by `resize_sample`, whose bytes differ by a level here and there.
+
+    Args:
+        rgba: straight, uint8 (h, w, 4).
+        height: of the result, px.
+        width: of the result, px.
+        fit: see `fit_pixels`.
+
+    Returns:
+        uint8 (height, width, 4), straight; the image itself where it has that size.
+
+    Raises:
+        InputError: another `fit`.
+    """
     if rgba.shape[:2] == (height, width):
         return rgba
     # premultiplied, or colour hidden under alpha 0 would be mixed into the edges
@@ -94,8 +110,11 @@ def _resized(pixels: Pixels, height: int, width: int) -> Pixels:
     return resized.reshape(height, width, pixels.shape[2])
 
 
-def resize_rgba(rgba: AnyArray, height: int, width: int) -> AnyArray:
-    """Shrinks or grows a straight RGBA image without dark or coloured fringes.
+def resize_sample(rgba: AnyArray, height: int, width: int) -> AnyArray:
+    """Stretches a training image, without dark or coloured fringes.
+
+    Shards and scores are made by it, so its bytes must stay: alpha under half a level loses its colour, and
+    halves round to even. Images of users and models are fitted by `fit_rgba`.
 
     Args:
         rgba: uint8 (h, w, 4).

@@ -3,7 +3,7 @@
 Layers are listed bottom first. Images are uint8 (h, w, 4), straight, sRGB; sizes are (height, width).
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -95,10 +95,7 @@ references in a hidden group |
             InputError: the format cannot hold this scene, or a background for a format that keeps layers.
             FileError: another ending, or the file cannot be written.
         """
-        # imported when asked for: psd-tools and XML parsers are slow to load, and scenes are everywhere
-        from pellucid.scene.formats.registry import write_document
-
-        return write_document(self, Path(path), background)
+        return _formats[-1].write(self, Path(path), background)
 
     @classmethod
     def open(cls, path: str | Path, *, max_pixels: int = MAX_PIXELS) -> "Scene":
@@ -112,9 +109,7 @@ references in a hidden group |
             FileError: absent, damaged, too large, no image, or with something that layers here cannot
                 show, such as another blend mode.
         """
-        from pellucid.scene.formats.registry import read_document
-
-        return read_document(Path(path), max_pixels)
+        return _formats[-1].read(Path(path), max_pixels)
 
     def _background(self, background: Colour | AnyArray) -> RGBA8:
         if not isinstance(background, np.ndarray):
@@ -133,3 +128,19 @@ references in a hidden group |
         if background.shape[2] == 4:
             return background
         return np.dstack([background, np.full(background.shape[:2], 255, np.uint8)])
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Formats:
+    """How scenes become files, and files scenes: functions of modules that import the scene."""
+
+    write: Callable[[Scene, Path, Colour | AnyArray | None], Path]
+    read: Callable[[Path, int], Scene]
+
+
+_formats: list[Formats] = []
+
+
+def register_formats(formats: Formats) -> None:
+    """Makes `Scene.save` and `Scene.open` use `formats`; `pellucid.scene` does so when it is imported."""
+    _formats.append(formats)

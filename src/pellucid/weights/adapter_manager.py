@@ -42,7 +42,7 @@ class AdapterManager:
         Raises:
             InputError: another strength.
         """
-        check_strength(strength)
+        check_adapter_strength(strength)
         self.called, self.strength = denoiser, strength
 
     @property
@@ -68,7 +68,7 @@ class AdapterManager:
             InputError: a strength that the adapter does not have.
         """
         strength = self.strength if strength is None else strength
-        check_strength(strength)
+        check_adapter_strength(strength)
         # the file's time and size are in the key: a file that was trained again is loaded again
         key = _key(source, strength)
         contents = state_of(self.denoiser).contents
@@ -144,7 +144,7 @@ def _forget_hint(sharing: AttentionSharing) -> None:
     sharing.state.control_features = {}
 
 
-def check_strength(strength: float) -> None:
+def check_adapter_strength(strength: float) -> None:
     """Raises InputError unless an adapter can be applied this strongly."""
     if not 0 <= strength <= 2:
         raise InputError(f"Expected an adapter strength of 0 to 2, found {strength}. 1 is what was trained.")

@@ -29,7 +29,7 @@ from pellucid.data.records import Record
 from pellucid.data.shards import QUICK_WEBP, add_sample
 from pellucid.errors import ConfigError, FileError, first_line
 from pellucid.files.images import read_rgba
-from pellucid.rgba.resizing import resize_rgba
+from pellucid.rgba.resizing import resize_sample
 from pellucid.rgba.types import RGBA8
 
 MAX_PIXELS = 64_000_000
@@ -142,7 +142,7 @@ def _at_most(rgba: RGBA8, side_px: int) -> RGBA8:
     scale = side_px / max(height, width)
     if scale >= 1:
         return rgba
-    return resize_rgba(rgba, max(1, round(height * scale)), max(1, round(width * scale)))
+    return resize_sample(rgba, max(1, round(height * scale)), max(1, round(width * scale)))
 
 
 def member_stem(name: str) -> str:

@@ -20,7 +20,7 @@ from pellucid.data.records import Record
 from pellucid.data.shards import Sample, read_shard
 from pellucid.errors import ConfigError
 from pellucid.rgba.padding import extend_colour
-from pellucid.rgba.resizing import resize_rgba
+from pellucid.rgba.resizing import resize_sample
 from pellucid.training.recipe import Recipe
 
 
@@ -179,7 +179,7 @@ def load_samples(recipe: Recipe) -> list[Sample]:
     """Reads a recipe's sets, backgrounds included, as they are but no larger than its size."""
     samples = (sample for shard in shards(recipe) for sample in read_shard(shard))
     resized = [
-        (record, resize_rgba(rgba, recipe.size_px, recipe.size_px))
+        (record, resize_sample(rgba, recipe.size_px, recipe.size_px))
         for record, rgba in samples
         if (wanted(recipe, record.group) or record.group == BACKGROUND) and not record.held_out
     ]
@@ -198,4 +198,4 @@ def _calm(samples: list[Sample], recipe: Recipe) -> list[Sample]:
 
 def prepared(image: np.ndarray, size_px: int) -> np.ndarray:
     """uint8 (h, w, 4) -> uint8 (4, size_px, size_px), colour extended under transparent pixels."""
-    return extend_colour(resize_rgba(image, size_px, size_px)).transpose(2, 0, 1)
+    return extend_colour(resize_sample(image, size_px, size_px)).transpose(2, 0, 1)
