@@ -1,7 +1,6 @@
 """Small files of a run on any file system that fsspec knows: whole or not at all."""
 
 from pathlib import Path
-from typing import cast
 
 import fsspec
 
@@ -43,7 +42,7 @@ def read_file(location: str) -> bytes:
     """
     try:
         file_system, path = fsspec.url_to_fs(location)
-        return cast("bytes", file_system.cat_file(path))
+        return file_system.cat_file(path)
     except Exception as error:  # file systems have errors of their own
         raise FileError(
             f"Cannot read {location}: {type(error).__name__}: {first_line(error)}. Check that it is there."

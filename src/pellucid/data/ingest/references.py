@@ -2,7 +2,7 @@
 
 import tarfile
 import zipfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import IO, TYPE_CHECKING, Literal, Protocol, cast, runtime_checkable
@@ -11,6 +11,7 @@ import fsspec
 
 from pellucid.data.records import Record
 from pellucid.errors import FileError, first_line
+from pellucid.files.tables import is_table
 
 if TYPE_CHECKING:
     from pellucid.data.ingest.fetching import Fetcher
@@ -130,7 +131,7 @@ def image_bytes(cell: object) -> bytes:
     Raises:
         FileError: the cell holds no image.
     """
-    if isinstance(cell, Mapping):
+    if is_table(cell):
         cell = cell.get("bytes")
     if not isinstance(cell, bytes):
         raise FileError(
@@ -145,7 +146,7 @@ def _bounded(file: Readable) -> bytes:
 
 def _open(location: str) -> IO[bytes]:
     file_system, path = fsspec.url_to_fs(location)
-    return cast("IO[bytes]", file_system.open(path, "rb"))
+    return file_system.open(path, "rb")
 
 
 @lru_cache(maxsize=4)

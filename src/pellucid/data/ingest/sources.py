@@ -8,7 +8,7 @@ import zipfile
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import PurePosixPath
-from typing import IO, cast
+from typing import cast
 
 import fsspec
 
@@ -83,7 +83,7 @@ def _folder(location: str, common: Record, _: Columns) -> Iterator[ImageReferenc
 
 
 def _zip(location: str, common: Record, _: Columns) -> Iterator[ImageReference]:
-    with fsspec.open(location, "rb") as file, zipfile.ZipFile(cast("IO[bytes]", file)) as archive:
+    with fsspec.open(location, "rb") as file, zipfile.ZipFile(file) as archive:
         names = set(archive.namelist())
         for name in sorted(name for name in names if _ending(name) in IMAGES):
             beside = f"{name.rpartition('.')[0]}.txt"
@@ -93,7 +93,7 @@ def _zip(location: str, common: Record, _: Columns) -> Iterator[ImageReference]:
 
 def _tar(location: str, common: Record, _: Columns) -> Iterator[ImageReference]:
     """Lists WebDataset shards: what stands beside an image, .json or .txt, describes it."""
-    with fsspec.open(location, "rb") as file, tarfile.open(fileobj=cast("IO[bytes]", file)) as tar:
+    with fsspec.open(location, "rb") as file, tarfile.open(fileobj=file) as tar:
         members = {member.name: member for member in tar if member.isfile()}
         for name in [name for name in members if _ending(name) in IMAGES]:
             stem = name.rpartition(".")[0]
@@ -132,7 +132,7 @@ def _parquet(location: str, common: Record, columns: Columns) -> Iterator[ImageR
     from pyarrow import parquet
 
     with fsspec.open(location, "rb") as opened:
-        file = parquet.ParquetFile(cast("IO[bytes]", opened))
+        file = parquet.ParquetFile(opened)
         names = [field.name for field in file.schema_arrow]
         url = columns.url or next((name for name in URL_COLUMNS if name in names), "")
         image = "" if url else _column(columns.image, IMAGE_COLUMNS, names, location)
@@ -149,7 +149,7 @@ def _parquet(location: str, common: Record, columns: Columns) -> Iterator[ImageR
 
 def _csv(location: str, common: Record, columns: Columns) -> Iterator[ImageReference]:
     with fsspec.open(location, "rb") as file:
-        text = io.TextIOWrapper(cast("IO[bytes]", file), "utf-8-sig", errors="replace", newline="")
+        text = io.TextIOWrapper(file, "utf-8-sig", errors="replace", newline="")
         rows = csv.DictReader(text, delimiter="\t" if location.endswith(".tsv") else ",")
         url = _column(columns.url, URL_COLUMNS, list(rows.fieldnames or ()), location)
         for number, known in enumerate(rows):
