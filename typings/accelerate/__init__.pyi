@@ -3,14 +3,14 @@
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from datetime import timedelta
-from enum import Enum
+from enum import StrEnum
 from typing import TypeVar
 
 import torch
 from torch import nn
 from torch.optim import Optimizer
 
-class DistributedType(str, Enum):
+class DistributedType(StrEnum):
     FSDP = "FSDP"
 
 class InitProcessGroupKwargs:

@@ -18,6 +18,7 @@ from pellucid.data.rounds.tables import Decision, Round, Sample
 from pellucid.data.shards import Sample as PackedSample
 from pellucid.data.shards import decoded, write_shard
 from pellucid.errors import InputError
+from pellucid.files.tables import is_list
 
 
 def begin_round(
@@ -69,7 +70,7 @@ def begin_round(
 def next_data(round_: Round) -> list[str]:
     """Returns the training set that closing a round wrote."""
     data = round_.outcome.get("data", [])
-    return [str(each) for each in data] if isinstance(data, list) else []
+    return [str(each) for each in data] if is_list(data) else []
 
 
 def find_round(session: Session, number: int | None, *, state: str | None = None) -> Round:

@@ -8,6 +8,7 @@ from importlib.resources import files
 from pathlib import Path
 
 from pellucid.errors import FileError, first_line
+from pellucid.files.tables import is_list, is_table
 
 
 def next_recipe(data: Sequence[str], classes: Sequence[str], *, template: Path | None = None) -> str:
@@ -23,14 +24,14 @@ def next_recipe(data: Sequence[str], classes: Sequence[str], *, template: Path |
     """
     recipe = _read(template) if template else _small_recipe()
     stage = recipe.get("transparent")
-    if not isinstance(stage, dict):
+    if not is_table(stage):
         raise FileError(f"Expected a table [transparent] in {template}, found none. Choose another recipe.")
     # the stage's own data would win over that of all stages
     stage.pop("data", None)
     recipe["data"] = list(data)
     for table in (recipe, stage):
         groups = table.get("groups")
-        if isinstance(groups, list) and groups:
+        if is_list(groups) and groups:
             table["groups"] = list(dict.fromkeys([*groups, *classes]))
     return to_toml(recipe)
 
@@ -64,16 +65,12 @@ def _read(path: Path) -> dict[str, object]:
 
 
 def _lines(values: Mapping[str, object], above: tuple[str, ...]) -> list[str]:
-    lines = [f"{_key(name)} = {_value(value)}" for name, value in values.items() if not _is_table(value)]
+    lines = [f"{_key(name)} = {_value(value)}" for name, value in values.items() if not is_table(value)]
     for name, value in values.items():
-        if isinstance(value, Mapping):
+        if is_table(value):
             path = (*above, _key(name))
             lines += ["", f"[{'.'.join(path)}]", *_lines(value, path)]
     return lines
-
-
-def _is_table(value: object) -> bool:
-    return isinstance(value, Mapping)
 
 
 def _key(name: str) -> str:
@@ -81,7 +78,7 @@ def _key(name: str) -> str:
 
 
 def _value(value: object) -> str:
-    if isinstance(value, list):
+    if is_list(value):
         return f"[{', '.join(_value(each) for each in value)}]"
     if isinstance(value, bool | int | float):
         # JSON writes true, 1 and 1e-05 as TOML does; not so inf and nan, whose spelling is Python's repr

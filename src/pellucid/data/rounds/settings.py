@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass, fields
 from typing import Literal, get_args
 
 from pellucid.errors import ConfigError
+from pellucid.files.tables import is_list
 
 Order = Literal["seed", "stratified", "uncertainty"]
 Grouping = Literal["near-duplicate", "prompt", "none"]
@@ -92,6 +93,6 @@ class RoundSettings:
     def from_plain(cls, values: Mapping[str, object]) -> "RoundSettings":
         """Makes settings of what `plain` gave; names that this version does not know are left out."""
         known = {field.name: values[field.name] for field in fields(cls) if field.name in values}
-        if isinstance(reasons := known.get("reasons"), list):
+        if is_list(reasons := known.get("reasons")):
             known["reasons"] = tuple(str(reason) for reason in reasons)
         return cls(**known)  # pyright: ignore[reportArgumentType] - __post_init__ checks them
