@@ -1,4 +1,4 @@
-"""How often prompts that ask for a background lose transparency, and how often `fix_background` gives it back.
+"""How often prompts that ask for a background lose transparency, and how often `fix_background` restores it.
 
     python benchmarks/backdrop.py
 

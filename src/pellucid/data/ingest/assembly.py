@@ -119,12 +119,13 @@ def assemble(assembly: Assembly, goes: Mapping[str, str], engine: Engine) -> Man
         {"name": name, "reason": DUPLICATE, "detail": f"of {best}"} for name, best in sorted(goes.items())
     ]
     reasons = Counter(str(each["reason"]) for each in dropped)
+    licences = sum((Counter(shard["licences"]) for shard in shards), Counter[str]())
     order = {name: place for place, name in enumerate(assembly.order)}
     manifest: Manifest = {
         "images": sum(shard["images"] for shard in shards),
         "listed": assembly.listed,
         "dropped": dict(sorted(reasons.items(), key=lambda item: (order.get(item[0], 99), item[0]))),
-        "licences": dict(sorted(sum((Counter(shard["licences"]) for shard in shards), Counter()).items())),
+        "licences": dict(sorted(licences.items())),
         "shards": shards,
         "version": __version__,
     }

@@ -11,6 +11,7 @@ from typing import TypedDict
 
 from pellucid.data.ingest.files import read_file, write_file
 from pellucid.data.shards import add_member
+from pellucid.files.tables import is_list
 
 
 class ShardLine(TypedDict):
@@ -58,7 +59,7 @@ def write_set_shard(shard: SetShard) -> ShardLine:
 def _licence(about: dict[str, object]) -> str:
     """Returns the licence of an image, or those of a layer triple's images."""
     stated = about.get("licences", [about.get("licence")])
-    names = {str(name) for name in stated if name} if isinstance(stated, list) else set[str]()
+    names = {str(name) for name in stated if name} if is_list(stated) else set[str]()
     return " and ".join(sorted(names)) or "not stated"
 
 
