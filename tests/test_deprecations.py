@@ -55,9 +55,9 @@ def test_former_keywords_of_the_pipeline_work() -> None:
     stock = tiny.sd15()
     pipe = pellucid.attach(stock, None, autoencoder=tiny.codec(stock.vae))
     with pytest.warns(DeprecationWarning, match="mend_backdrop"):
-        scene = pipe.generate("a", num_inference_steps=1, passes=1, mend_backdrop=False)
+        scene = pipe.generate("a", num_inference_steps=1, passes=1, mend_backdrop=False)  # type: ignore[call-arg]
     with pytest.warns(DeprecationWarning, match="picture"):
-        pipe.vary(picture=scene.layers[0].image, prompt="a", strength=0.0, passes=1)
+        pipe.vary(picture=scene.layers[0].image, prompt="a", strength=0.0, passes=1)  # type: ignore[call-arg]
 
 
 def test_former_names_of_modules_that_stay_are_found() -> None:
@@ -75,4 +75,4 @@ def test_former_words_of_cleaning_work() -> None:
     from pellucid.rgba.cleanup import Cleaning
 
     with pytest.warns(DeprecationWarning, match=r"Cleaning\(dirt=…\) is now noise_threshold=…"):
-        assert Cleaning(dirt=2) == Cleaning(noise_threshold=2)
+        assert Cleaning(dirt=2) == Cleaning(noise_threshold=2)  # type: ignore[call-arg]

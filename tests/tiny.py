@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from typing import TypeVar
 
 import torch
 from diffusers.models.autoencoders.autoencoder_kl import AutoencoderKL
@@ -20,11 +21,13 @@ from transformers import (
     PreTrainedTokenizerFast,
 )
 
+from building import build
 from pellucid.models.alpha_decoder import AlphaDecoder
 from pellucid.models.attention_sharing import AttentionSharing
 from pellucid.models.autoencoder import RGBAAutoencoder
 from pellucid.models.offset_encoder import OffsetEncoder
 
+C = TypeVar("C", CLIPTextModel, CLIPTextModelWithProjection)
 LETTERS = [chr(code) for code in range(97, 123)]
 
 
@@ -47,7 +50,7 @@ def tokenizer(n_tokens: int = 16) -> PreTrainedTokenizerFast:
     )
 
 
-def clip_text(cls: type, width: int) -> CLIPTextModel:
+def clip_text(cls: type[C], width: int) -> C:
     config = CLIPTextConfig(
         vocab_size=64,
         hidden_size=width,
@@ -60,11 +63,14 @@ def clip_text(cls: type, width: int) -> CLIPTextModel:
         eos_token_id=3,
         pad_token_id=0,
     )
-    return cls(config).eval()
+    model = cls(config)
+    model.eval()
+    return model
 
 
 def vae() -> AutoencoderKL:
-    return AutoencoderKL(
+    return build(
+        AutoencoderKL,
         block_out_channels=(4, 8, 8, 8),
         down_block_types=("DownEncoderBlock2D",) * 4,
         up_block_types=("UpDecoderBlock2D",) * 4,
@@ -77,7 +83,8 @@ def vae() -> AutoencoderKL:
 
 
 def unet(cross_attention_dim: int, **more: object) -> UNet2DConditionModel:
-    return UNet2DConditionModel(
+    return build(
+        UNet2DConditionModel,
         sample_size=8,
         in_channels=4,
         out_channels=4,
@@ -94,7 +101,8 @@ def unet(cross_attention_dim: int, **more: object) -> UNet2DConditionModel:
 
 def sd15_unet() -> UNet2DConditionModel:
     """Stable Diffusion 1.5's architecture, block for block, 40 times as narrow: 32 attentions of 8 heads."""
-    return UNet2DConditionModel(
+    return build(
+        UNet2DConditionModel,
         sample_size=8,
         block_out_channels=(8, 16, 16, 16),
         layers_per_block=2,
@@ -106,7 +114,8 @@ def sd15_unet() -> UNet2DConditionModel:
 
 def sdxl_unet() -> UNet2DConditionModel:
     """Stable Diffusion XL's architecture, block for block, 40 times as narrow: 140 attentions."""
-    return UNet2DConditionModel(
+    return build(
+        UNet2DConditionModel,
         sample_size=8,
         block_out_channels=(8, 16, 24),
         down_block_types=("DownBlock2D", "CrossAttnDownBlock2D", "CrossAttnDownBlock2D"),
@@ -153,7 +162,8 @@ def scheduler() -> DDIMScheduler:
 
 def sd15(net: UNet2DConditionModel | None = None) -> StableDiffusionPipeline:
     torch.manual_seed(0)
-    pipeline = StableDiffusionPipeline(
+    pipeline = build(
+        StableDiffusionPipeline,
         vae=vae(),
         text_encoder=clip_text(CLIPTextModel, 16),
         tokenizer=tokenizer(),
@@ -169,7 +179,8 @@ def sd15(net: UNet2DConditionModel | None = None) -> StableDiffusionPipeline:
 
 def sdxl(net: UNet2DConditionModel | None = None) -> StableDiffusionXLPipeline:
     torch.manual_seed(0)
-    pipeline = StableDiffusionXLPipeline(
+    pipeline = build(
+        StableDiffusionXLPipeline,
         vae=vae(),
         text_encoder=clip_text(CLIPTextModel, 16),
         text_encoder_2=clip_text(CLIPTextModelWithProjection, 16),
@@ -203,6 +214,19 @@ def codec(frozen: torch.nn.Module, latent_channels: int = 4, convention: str = "
     return RGBAAutoencoder(frozen, encoder.eval(), decoder.eval(), convention=convention).eval()
 
 
+def networks_of(both: RGBAAutoencoder) -> tuple[OffsetEncoder, AlphaDecoder]:
+    encoder, decoder = both.offset_encoder, both.alpha_decoder
+    assert isinstance(encoder, OffsetEncoder)
+    assert isinstance(decoder, AlphaDecoder)
+    return encoder, decoder
+
+
+def save_codec(both: RGBAAutoencoder, folder: Path) -> None:
+    encoder, decoder = networks_of(both)
+    encoder.save_pretrained(folder / "offset_encoder")
+    decoder.save_pretrained(folder / "alpha_decoder")
+
+
 def save_mini(folder: Path) -> Path:
     """A folder in the layout of the embedded model, with a 16-channel latent."""
     from pellucid.models.mini_vae import MiniVAE
@@ -220,7 +244,8 @@ def save_mini(folder: Path) -> Path:
         )
     )
     text.config.use_attention_mask = True
-    net = UNet2DConditionModel(
+    net = build(
+        UNet2DConditionModel,
         sample_size=8,
         in_channels=16,
         out_channels=16,
@@ -240,8 +265,7 @@ def save_mini(folder: Path) -> Path:
         beta_schedule="squaredcos_cap_v2", prediction_type="v_prediction", clip_sample=False
     ).save_pretrained(folder / "scheduler")
     both = codec(frozen, latent_channels=16, convention="embedded")
-    both.offset_encoder.save_pretrained(folder / "rgba" / "offset_encoder")
-    both.alpha_decoder.save_pretrained(folder / "rgba" / "alpha_decoder")
+    save_codec(both, folder / "rgba")
     index = {
         "_class_name": "StableDiffusionPipeline",
         "unet": ["diffusers", "UNet2DConditionModel"],

@@ -17,12 +17,14 @@ from diffusers.schedulers.scheduling_flow_match_euler_discrete import FlowMatchE
 from transformers import CLIPTextModel, CLIPTextModelWithProjection, T5Config, T5EncoderModel
 
 import tiny
+from building import build
 
 WIDTH = 16
 
 
 def vae(latent_channels: int, scaling_factor: float, shift_factor: float | None = None) -> AutoencoderKL:
-    return AutoencoderKL(
+    return build(
+        AutoencoderKL,
         block_out_channels=(4, 8, 8, 8),
         down_block_types=("DownEncoderBlock2D",) * 4,
         up_block_types=("UpDecoderBlock2D",) * 4,
@@ -59,7 +61,8 @@ def sd21() -> DiffusionPipeline:
         prediction_type="v_prediction",
     )
     return quiet(
-        StableDiffusionPipeline(
+        build(
+            StableDiffusionPipeline,
             vae=vae(4, 0.18215),
             text_encoder=tiny.clip_text(CLIPTextModel, 1024),
             tokenizer=tiny.tokenizer(),
@@ -74,7 +77,8 @@ def sd21() -> DiffusionPipeline:
 
 def sd3() -> DiffusionPipeline:
     torch.manual_seed(0)
-    net = SD3Transformer2DModel(
+    net = build(
+        SD3Transformer2DModel,
         sample_size=8,
         patch_size=2,
         in_channels=16,
@@ -88,7 +92,8 @@ def sd3() -> DiffusionPipeline:
         pos_embed_max_size=24,
     )
     return quiet(
-        StableDiffusion3Pipeline(
+        build(
+            StableDiffusion3Pipeline,
             transformer=net.eval(),
             scheduler=FlowMatchEulerDiscreteScheduler(shift=3.0),
             vae=vae(16, 1.5305, 0.0609),
@@ -104,7 +109,8 @@ def sd3() -> DiffusionPipeline:
 
 def flux() -> DiffusionPipeline:
     torch.manual_seed(0)
-    net = FluxTransformer2DModel(
+    net = build(
+        FluxTransformer2DModel,
         in_channels=64,
         num_layers=1,
         num_single_layers=1,
@@ -115,7 +121,8 @@ def flux() -> DiffusionPipeline:
         guidance_embeds=True,
         axes_dims_rope=(4, 4, 8),
     )
-    pipeline = FluxPipeline(
+    pipeline = build(
+        FluxPipeline,
         scheduler=FlowMatchEulerDiscreteScheduler(shift=3.0, use_dynamic_shifting=True),
         vae=vae(16, 0.3611, 0.1159),
         text_encoder=tiny.clip_text(CLIPTextModel, WIDTH),
@@ -129,7 +136,8 @@ def flux() -> DiffusionPipeline:
 
 def _pixart(cls: type[DiffusionPipeline], scaling_factor: float) -> DiffusionPipeline:
     torch.manual_seed(0)
-    net = PixArtTransformer2DModel(
+    net = build(
+        PixArtTransformer2DModel,
         sample_size=8,
         num_layers=2,
         patch_size=2,
@@ -141,7 +149,8 @@ def _pixart(cls: type[DiffusionPipeline], scaling_factor: float) -> DiffusionPip
         caption_channels=2 * WIDTH,
     )
     return quiet(
-        cls(
+        build(
+            cls,
             tokenizer=tiny.tokenizer(),
             text_encoder=t5(),
             vae=vae(4, scaling_factor),

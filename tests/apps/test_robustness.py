@@ -128,7 +128,7 @@ def test_odd_but_sensible_numbers_make_images(
         (("-o", "y" * 300 + ".png"), "too long"),
         (("-o", "file.txt/x.png"), "Expected a folder"),
     ],
-    ids=lambda value: " ".join(value)[:30] if isinstance(value, tuple) else None,
+    ids=lambda value: None if isinstance(value, str) else " ".join(value)[:30],
 )
 def test_what_cannot_be_is_refused_before_a_model_is_loaded(
     words: tuple[str, ...], message: str, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]

@@ -11,7 +11,8 @@ import pytest
 from data.loose_images import encode, subject
 from pellucid.data.engines import Engine, LocalEngine, ProcessEngine, RayEngine, make_engine
 from pellucid.data.filters.rules import Rules
-from pellucid.data.ingest.run import IngestPlan, Manifest, ingest
+from pellucid.data.ingest.assembly import Manifest
+from pellucid.data.ingest.run import IngestPlan, ingest
 from pellucid.data.records import Record
 from pellucid.errors import InputError
 

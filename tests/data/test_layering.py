@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
+from building import present
 from pellucid.apps.cli import cli
 from pellucid.data.land_photos import calmest, land_samples
 from pellucid.data.layer_composition import Arrangement, Triple, layer_triples, lit
@@ -159,7 +160,7 @@ def test_the_command_packs_triples(tmp_path: Path) -> None:
     assert result.exit_code == 0, result.output
     with tarfile.open(target) as tar:
         names = tar.getnames()
-        told = json.loads(tar.extractfile("scene-00000.json").read())
+        told = json.loads(present(tar.extractfile("scene-00000.json")).read())
     assert len(names) == 3 * 4
     assert told["texts"].keys() == {"foreground", "background", "composite"}
     assert told["licences"] == ["MIT", "MIT"]

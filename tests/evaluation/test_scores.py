@@ -10,6 +10,7 @@ import torch
 
 import pellucid
 import tiny
+from building import present
 from pellucid.data.records import Record
 from pellucid.errors import ConfigError, InputError
 from pellucid.evaluation.eval_data import Vocabulary, read_folder, read_vocabulary, spread
@@ -75,14 +76,14 @@ def test_a_codec_is_scored_at_any_sizes(pipe: TransparentPipeline) -> None:
     scores = score_reconstruction(pipe, images, passes=1, all_passes=True)
     assert (scores["pictures"], scores["sizes"]) == (3, "17 x 24 to 24 x 24")
     assert set(scores["alpha"]) == {"mae", "sad", "mse", "grad", "conn"}
-    assert scores["psnr_by_passes_db"]["1"] == scores["psnr_db"]["mean"]
+    assert scores.get("psnr_by_passes_db", {})["1"] == scores["psnr_db"]["mean"]
     alone = [score_reconstruction(pipe, [image], passes=1) for image in images]
     mean = sum(each["alpha"]["mae"] for each in alone) / 3
     assert scores["alpha"]["mae"] == pytest.approx(mean, abs=1e-5)
 
 
 def test_an_untouched_latent_has_the_identity_of_equal_pictures(pipe: TransparentPipeline) -> None:
-    encoder = pipe.autoencoder.offset_encoder
+    encoder = present(pipe.autoencoder.offset_encoder)
     kept = {name: value.clone() for name, value in encoder.state_dict().items()}
     with torch.no_grad():
         for value in encoder.parameters():
@@ -134,7 +135,9 @@ def test_speed_tells_the_first_image_apart(pipe: TransparentPipeline) -> None:
     scores = score_speed(lambda: pipe, runs=2, num_inference_steps=1, passes=1, clock=lambda: next(ticks))
     assert scores["load_s"] == scores["first_s"] == scores["median_s"] == 2
     assert (scores["size"], scores["steps"], scores["runs"]) == ("64 x 64", 1, 2)
-    assert scores["peak_memory_mib"] > 10
+    memory = scores["peak_memory_mib"]
+    assert isinstance(memory, float)
+    assert memory > 10
 
 
 def test_a_table_has_a_line_a_score() -> None:

@@ -8,10 +8,10 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-from PIL import Image, ImageCms
+from PIL import Image
 
+from building import icc_profile
 from pellucid.errors import FileError, InputError
-from pellucid.files import atomic
 from pellucid.files.images import encode_image, read_image, read_rgba, write_image
 from pellucid.files.metadata import GenerationMetadata
 
@@ -139,7 +139,7 @@ def test_16_bit_tiff_is_within_one_level(channels: int) -> None:
 
 def test_a_foreign_colour_profile_is_converted() -> None:
     """sRGB with red and green exchanged, under another name: what is stored as red is seen as green."""
-    profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+    profile = icc_profile("sRGB")
     profile = profile.replace("sRGB".encode("utf-16-be"), "xRGB".encode("utf-16-be"))
     for tag in (b"XYZ", b"TRC"):
         profile = profile.replace(b"r" + tag, b"?" + tag).replace(b"g" + tag, b"r" + tag)
@@ -169,9 +169,9 @@ def test_images_come_upright(orientation: int, format: str) -> None:
 
 def test_colour_profiles_become_srgb() -> None:
     grey = Image.fromarray(np.full((2, 2, 3), 128, np.uint8))
-    srgb = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+    srgb = icc_profile("sRGB")
     assert read_rgba(png(grey, icc_profile=srgb))[0, 0].tolist() == [128, 128, 128, 255]
-    lab = ImageCms.ImageCmsProfile(ImageCms.createProfile("LAB")).tobytes()
+    lab = icc_profile("LAB")
     with pytest.raises(FileError, match="colour profile"):
         read_rgba(png(grey, icc_profile=lab))
     with pytest.raises(FileError, match="damaged"):
@@ -232,7 +232,7 @@ def test_a_failing_write_leaves_the_old_file(tmp_path: Path, monkeypatch: pytest
     def full(_: int) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(atomic.os, "fsync", full)
+    monkeypatch.setattr("pellucid.files.atomic.os.fsync", full)
     with pytest.raises(FileError, match="No space left on device"):
         write_image(RGBA[::-1].copy(), path)
     assert os.listdir(tmp_path) == ["x.png"]  # noqa: PTH208 - hidden files too

@@ -59,7 +59,7 @@ def test_untrained_units_change_nothing_and_come_off() -> None:
     sharing = AttentionSharing.for_unet(unet, frames=3, rank=2)
     previous = sharing.attach(unet)
     close(predict(unet), before, 1e-5)
-    nn.init.ones_(sharing.layers[0].temporal_o.bias)
+    nn.init.ones_(sharing.get_parameter("layers.0.temporal_o.bias"))
     assert (predict(unet) - before).abs().max() > 1e-4
     sharing.detach(unet, previous)
     assert torch.equal(predict(unet), before)

@@ -4,8 +4,9 @@ import re
 import numpy as np
 import pytest
 import torch
-from diffusers import AutoencoderKL
+from diffusers.models.autoencoders.autoencoder_kl import AutoencoderKL
 
+from building import build, present
 from goldens.loading import Golden, alpha_first, alpha_last, close
 from pellucid.errors import InputError
 from pellucid.models.alpha_decoder import AlphaDecoder
@@ -23,18 +24,27 @@ NETWORK = 1e-5
 
 
 def vae_of(golden: Golden) -> AutoencoderKL:
-    text = re.search(r"AutoencoderKL config: (\{.*?\})", golden.meta["note"])
-    return golden.fill(AutoencoderKL(**json.loads(text[1])), "vae.")
+    text: str = present(re.search(r"AutoencoderKL config: (\{.*?\})", golden.meta["note"]))[1]
+    return golden.fill(AutoencoderKL(**json.loads(text)), "vae.")
+
+
+def last_weight(encoder: torch.nn.Module) -> torch.Tensor:
+    return [
+        value
+        for name, value in encoder.named_parameters()
+        if name.startswith("blocks.") and name.endswith(".weight")
+    ][-1]
 
 
 def tiny(convention: str = "embedded", channels: int = 4) -> RGBAAutoencoder:
-    vae = AutoencoderKL(
+    vae = build(
+        AutoencoderKL,
         down_block_types=("DownEncoderBlock2D",) * 4, up_block_types=("UpDecoderBlock2D",) * 4,
         block_out_channels=(4, 4, 8, 8), latent_channels=channels, norm_num_groups=2, layers_per_block=1,
         scaling_factor=0.5, shift_factor=0.1,
     ).eval()  # fmt: skip
     encoder = OffsetEncoder((8, 16), channels, 4)
-    torch.nn.init.normal_(encoder.blocks[-1].weight)
+    torch.nn.init.normal_(last_weight(encoder))
     decoder = AlphaDecoder((8, 16), channels, 1, 0, fold=4)
     return RGBAAutoencoder(vae, encoder, decoder, convention=convention).requires_grad_(False)
 
@@ -156,14 +166,14 @@ def test_sixteen_channels_and_a_shift() -> None:
 def test_an_untrained_encoder_changes_no_latent() -> None:
     for convention in ("cli", "forge", "embedded"):
         codec = tiny(convention)
-        torch.nn.init.zeros_(codec.offset_encoder.blocks[-1].weight)
+        torch.nn.init.zeros_(last_weight(present(codec.offset_encoder)))
         rgba = torch.rand(1, 4, 16, 16)
         assert torch.equal(codec.encode(rgba), codec.encode(rgba, use_offset=False))
 
 
 def test_additive_offset_is_in_scaled_units() -> None:
     codec, rgba = tiny(), torch.rand(1, 4, 16, 16)
-    offset = codec.offset_encoder(rgba)
+    offset = present(codec.offset_encoder)(rgba)
     close(codec.encode(rgba) - codec.encode(rgba, use_offset=False), offset, 1e-5)
 
 

@@ -12,6 +12,7 @@ from safetensors.torch import load_file, save_file
 
 import pellucid
 import tiny
+from building import QuickDDIM
 from goldens.loading import Golden
 from pellucid.errors import InputError
 from pellucid.pipelines.modes import MODES, TASKS, Mode, Task
@@ -24,7 +25,7 @@ from pellucid.weights.adapter_manager import last_timestep
 SHARING = ("sd15-joint", "sd15-fg2bg", "sd15-bg2fg")
 CONCAT = ("sdxl-fg2ble", "sdxl-bg2ble", "sdxl-fgble2bg", "sdxl-bgble2fg")
 BATCH_LATENTS = 1e-4
-FAST = {"num_inference_steps": 2, "passes": 1, "scheduler": "ddim"}
+FAST: QuickDDIM = {"num_inference_steps": 2, "passes": 1, "scheduler": "ddim"}
 RNG = np.random.default_rng(0)
 PICTURE = RNG.integers(0, 256, (64, 64, 4), np.uint8)
 OTHER = RNG.integers(0, 256, (64, 64, 4), np.uint8)

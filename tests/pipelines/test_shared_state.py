@@ -13,11 +13,12 @@ from diffusers.pipelines.pipeline_utils import DiffusionPipeline
 
 import pellucid
 import tiny
+from building import Quick
 from pellucid.pipelines.modes import MODES, TASKS, Mode, Task
 from pellucid.pipelines.pipeline import TransparentPipeline
 
 THREADS, CALLS = 8, 200
-FAST = {"num_inference_steps": 1, "passes": 1}
+FAST: Quick = {"num_inference_steps": 1, "passes": 1}
 PICTURE = np.random.default_rng(0).integers(0, 256, (64, 64, 4), np.uint8)
 Call = Callable[[TransparentPipeline, int], pellucid.Scene]
 

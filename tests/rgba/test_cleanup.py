@@ -232,7 +232,7 @@ def test_options_turn_steps_off() -> None:
         plant(rgba)
     off = Cleaning(noise_threshold=0, speckle_share=0, foreground="keep")
     assert np.array_equal(clean(rgba, off), rgba)
-    assert score(clean(rgba, Cleaning(small=0))).specks == 1
+    assert score(clean(rgba, Cleaning(speckle_share=0))).specks == 1
     assert score(clean(rgba, Cleaning(noise_threshold=2))).dirty > 0
 
 
@@ -248,7 +248,7 @@ def test_the_nine_colours_are_those_of_the_evaluation() -> None:
     assert {name: tuple(255 * level for level in colour) for name, colour in BLEND_COLOURS.items()} == dict(
         NINE_COLOURS
     )
-    assert list(score(apple()).as_dict()["fringe_by_colour"]) == list(NINE_COLOURS)
+    assert list(score(apple()).fringe_by_colour) == list(NINE_COLOURS)
 
 
 def test_wrong_arguments_are_refused() -> None:

@@ -13,7 +13,8 @@ from torch.testing import assert_close
 from pellucid.errors import InputError
 from pellucid.rgba.compositing import flatten, over, parse_colour, premultiply, unpremultiply
 
-EXACT = {"atol": 1e-12, "rtol": 0}  # float64, a few roundings
+ROUNDINGS = 1e-12
+"""A few of float64."""
 
 level_rgba = st.lists(st.integers(0, 255), min_size=4, max_size=4)
 levels = level_rgba.map(lambda v: np.array(v, np.uint8).reshape(1, 1, 4))
@@ -26,7 +27,7 @@ def rounded(value: Fraction) -> int:
 
 @given(front=pixels, middle=pixels, back=pixels)
 def test_over_is_associative(front: Tensor, middle: Tensor, back: Tensor) -> None:
-    assert_close(over(over(front, middle), back), over(front, over(middle, back)), **EXACT)
+    assert_close(over(over(front, middle), back), over(front, over(middle, back)), atol=ROUNDINGS, rtol=0)
 
 
 @given(front=pixels, middle=pixels, back=pixels)
@@ -78,7 +79,7 @@ def test_over_an_opaque_back_is_opaque(front: Tensor, back: Tensor) -> None:
 @given(rgba=pixels)
 def test_unpremultiply_inverts_premultiply(rgba: Tensor) -> None:
     expected = rgba if rgba[3] > 0 else torch.zeros_like(rgba)
-    assert_close(unpremultiply(premultiply(rgba)), expected, **EXACT)
+    assert_close(unpremultiply(premultiply(rgba)), expected, atol=ROUNDINGS, rtol=0)
 
 
 @given(rgba=levels)
@@ -147,7 +148,7 @@ def test_leading_axes_broadcast() -> None:
 )
 def test_what_does_not_fit_is_refused(front: object, back: object) -> None:
     with pytest.raises(InputError, match=r"^Expected .+\. [A-Z]"):
-        over(front, back)
+        over(front, back)  # pyright: ignore[reportArgumentType] - what the test is about
 
 
 @pytest.mark.parametrize("colour", ["red", "#12345", "#gggggg", (1, 2), (0, 0, 256), ""])

@@ -6,6 +6,7 @@ import pytest
 
 from pellucid.errors import InputError
 from pellucid.rgba.padding import pad_rgb, pyramid_sizes
+from pellucid.rgba.types import AnyArray
 
 GOLDENS = np.load(Path(__file__).parents[1] / "goldens" / "pad_rgb.npz")
 CASES = [name.removeprefix("in_") for name in GOLDENS if name.startswith("in_")]
@@ -24,14 +25,14 @@ def test_bits_equal_the_arithmetic_on_colour_and_alpha_apart(size: tuple[int, in
     rgba = np.random.default_rng(1).integers(0, 256, (*size, 4), dtype=np.uint8)
     rgba[: size[0] // 2, ::3, 3] = 0
     values = rgba.astype(np.float32) / 255
-    levels = [(values[..., :3] * values[..., 3:], values[..., 3:])]
+    levels: list[tuple[AnyArray, AnyArray]] = [(values[..., :3] * values[..., 3:], values[..., 3:])]
     for height, width in pyramid_sizes(*size)[1:]:
-        resized = [cv2.resize(x, (width, height), interpolation=cv2.INTER_AREA) for x in levels[-1]]
-        levels.append(tuple(x.reshape(height, width, -1) for x in resized))
-    result = levels[-1][0].sum((0, 1), keepdims=True) / levels[-1][1].sum((0, 1), keepdims=True)
+        colour, alpha = (cv2.resize(x, (width, height), interpolation=cv2.INTER_AREA) for x in levels[-1])
+        levels.append((colour.reshape(height, width, -1), alpha.reshape(height, width, -1)))
+    result: AnyArray = levels[-1][0].sum((0, 1), keepdims=True) / levels[-1][1].sum((0, 1), keepdims=True)
     for colour, alpha in reversed(levels):
-        result = cv2.resize(result, colour.shape[1::-1], interpolation=cv2.INTER_LINEAR)
-        result = colour + result.reshape(colour.shape) * (1 - alpha)
+        enlarged = cv2.resize(result, colour.shape[1::-1], interpolation=cv2.INTER_LINEAR)
+        result = colour + enlarged.reshape(colour.shape) * (1 - alpha)
     assert np.array_equal(pad_rgb(rgba), result)
 
 

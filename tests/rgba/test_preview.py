@@ -16,7 +16,10 @@ def test_small_images_have_a_board_too() -> None:
 
 
 def test_a_contact_sheet_holds_every_image() -> None:
-    images = [np.full((20, 10 + n, 4), 255 - 40 * n, np.uint8) | np.uint8([0, 0, 0, 255]) for n in range(3)]
+    images = [
+        np.full((20, 10 + n, 4), 255 - 40 * n, np.uint8) | np.array([0, 0, 0, 255], np.uint8)
+        for n in range(3)
+    ]
     sheet = contact_sheet(images, columns=2, labels=["one 🦊", "two", "three"], gap_px=4)
     assert sheet.shape == (2 * (20 + 16 + 4) + 4, 2 * (12 + 4) + 4, 3)
     assert np.array_equal(sheet[4:24, 4:14], images[0][..., :3])

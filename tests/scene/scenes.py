@@ -51,7 +51,9 @@ groups = st.builds(Group, name=names, opacity=opacities, visible=st.booleans())
 def images(draw: st.DrawFn) -> np.ndarray:
     height, width = draw(sizes), draw(sizes)
     if draw(st.booleans()):
-        return np.full((height, width, 4), draw(st.integers(0, 255)), np.uint8) * np.uint8([1, 1, 1, 0])
+        return np.full((height, width, 4), draw(st.integers(0, 255)), np.uint8) * np.array(
+            [1, 1, 1, 0], np.uint8
+        )
     return noise(height, width, draw(st.integers(0, 99)))
 
 

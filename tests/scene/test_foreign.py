@@ -2,15 +2,18 @@
 
 import io
 import zipfile
+from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 
 import numpy as np
 import pytest
-from PIL import Image, ImageCms
+from PIL import Image
 from psd_tools import PSDImage
 from psd_tools.constants import BlendMode, Resource
 from psd_tools.psd.image_resources import ImageResource
 
+from building import icc_profile
 from pellucid.errors import FileError
 from pellucid.files.images import encode_image, read_rgba
 from pellucid.rgba.compositing import over
@@ -21,14 +24,21 @@ from scene.scenes import noise
 RED, DOT = noise(6, 8, 1), noise(2, 2, 2)
 
 
-def ora(path: Path, stack: str, *, head: str = "", order: tuple[str, ...] = (), **files: bytes) -> Path:
+def ora(
+    path: Path,
+    stack: str,
+    *,
+    head: str = "",
+    order: tuple[str, ...] = (),
+    files: Mapping[str, bytes] = MappingProxyType({}),
+) -> Path:
     """A document by hand; `order` puts some members first."""
     members = {
         "mimetype": b"image/openraster\n",
         "stack.xml": f'{head}<image w="8" h="6" name="x">{stack}</image>'.encode(),
         "data/a.png": encode_image(RED),
         "data/b.png": encode_image(DOT),
-    } | {name.replace("__", "/"): content for name, content in files.items()}
+    } | dict(files)
     with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
         for name in [*order, *(name for name in members if name not in order)]:
             archive.writestr(name, members[name])
@@ -51,7 +61,7 @@ def test_a_sparse_open_raster_file(tmp_path: Path) -> None:
 def test_xml_in_another_encoding_and_without_mimetype(tmp_path: Path) -> None:
     head = '<?xml version="1.0" encoding="utf-16"?><image w="8" h="6">'
     text = f'{head}<stack><layer name="é" src="data/a.png"/></stack></image>'
-    path = ora(tmp_path / "x.ora", "", **{"stack.xml": text.encode("utf-16")})
+    path = ora(tmp_path / "x.ora", "", files={"stack.xml": text.encode("utf-16")})
     assert Scene.open(path).layers[0].name == "é"
 
 
@@ -151,9 +161,9 @@ def test_a_mask_is_multiplied_into_alpha(tmp_path: Path) -> None:
 def test_an_empty_layer_is_kept(tmp_path: Path) -> None:
     document = psd()
     layer = document.create_pixel_layer(Image.fromarray(RED), name="nothing")
-    record = layer._record
+    record = layer._record  # pyright: ignore[reportPrivateUsage] - no other way to a damaged file
     record.bottom = record.right = 0
-    for information, channel in zip(record.channel_info, layer._channels, strict=True):
+    for information, channel in zip(record.channel_info, layer._channels, strict=True):  # pyright: ignore[reportPrivateUsage]
         channel.data, information.length = b"", 2
     found = Scene.open(saved(document, tmp_path / "x.psd")).layers[0]
     assert (found.name, found.image.tolist()) == ("nothing", [[[0, 0, 0, 0]]])
@@ -162,7 +172,7 @@ def test_an_empty_layer_is_kept(tmp_path: Path) -> None:
 def test_a_colour_profile_is_applied(tmp_path: Path) -> None:
     document = psd()
     document.create_pixel_layer(Image.fromarray(RED))
-    profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+    profile = icc_profile("sRGB")
     for data in (profile, b"no profile"):
         document.image_resources[Resource.ICC_PROFILE] = ImageResource(key=Resource.ICC_PROFILE, data=data)
         path = saved(document, tmp_path / "x.psd")
@@ -184,7 +194,8 @@ def test_psd_files_that_are_refused(tmp_path: Path) -> None:
     with pytest.raises(FileError, match="'up' is clipped"):
         Scene.open(saved(document, tmp_path / "b.psd"))
     upper.clipping = False
-    upper._record.blending_ranges.composite_ranges = [(0, 65535), (256, 65535)]
+    record = upper._record  # pyright: ignore[reportPrivateUsage] - as above
+    record.blending_ranges.composite_ranges = [(0, 65535), (256, 65535)]
     with pytest.raises(FileError, match="'up' blends only some levels"):
         Scene.open(saved(document, tmp_path / "c.psd"))
     for mode, depth in (("CMYK", 8), ("RGB", 32), ("1", 1)):
@@ -233,7 +244,7 @@ def test_zip_bombs_are_refused_before_they_unpack(tmp_path: Path) -> None:
     clear = io.BytesIO()
     Image.new("L", (20000, 20000)).save(clear, "PNG")
     path = ora(
-        tmp_path / "z.ora", '<stack><layer src="data/a.png"/></stack>', **{"data__a.png": clear.getvalue()}
+        tmp_path / "z.ora", '<stack><layer src="data/a.png"/></stack>', files={"data/a.png": clear.getvalue()}
     )
     with pytest.raises(FileError, match=r"far too large|more than the limit"):
         Scene.open(path)

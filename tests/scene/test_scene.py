@@ -39,7 +39,7 @@ def test_three_layers_round_once() -> None:
 
 def test_backgrounds() -> None:
     scene = Scene.of(A)
-    red = np.zeros_like(A) | np.uint8([255, 0, 0, 255])
+    red = np.zeros_like(A) | np.array([255, 0, 0, 255], np.uint8)
     assert np.array_equal(scene.composite("#ff0000"), scene.composite(red))
     assert np.array_equal(scene.composite("#ff0000"), scene.composite(red[..., :3].copy()))
     assert (scene.composite("#ff0000")[..., 3] == 255).all()

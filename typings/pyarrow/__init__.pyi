@@ -1,6 +1,6 @@
 """What is used here of pyarrow, which has no types."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 class ArrowInvalid(ValueError): ...
 
@@ -8,7 +8,10 @@ class ChunkedArray:
     def to_pylist(self) -> list[object]: ...
 
 class Table:
+    schema: Schema
     def __getitem__(self, column: str) -> ChunkedArray: ...
+    @classmethod
+    def from_pylist(cls, mapping: Sequence[Mapping[str, object]]) -> Table: ...
 
 class RecordBatch:
     def to_pylist(self) -> list[dict[str, object]]: ...

@@ -12,7 +12,7 @@ from sqlalchemy import select
 from pellucid.data.records import Record
 from pellucid.data.rounds import closing
 from pellucid.data.rounds.beginning import begin_round
-from pellucid.data.rounds.closing import close_round
+from pellucid.data.rounds.closing import Closed, close_round
 from pellucid.data.rounds.database import Store
 from pellucid.data.rounds.history import all_rounds
 from pellucid.data.rounds.prompts import shipped_grammar
@@ -46,7 +46,7 @@ def keep_thirds(sample: Sample) -> str:
 def test_three_rounds_give_weights_and_provenance(opened: Opened, tmp_path: Path) -> None:
     base = base_set(tmp_path)
     store = opened(data=[base])
-    closed = []
+    closed: list[Closed] = []
     for number in (1, 2, 3):
         if number > 1:
             begin_round(store, PLAIN)
@@ -81,11 +81,15 @@ def test_closing_is_idempotent_and_later_verdicts_change_nothing(opened: Opened)
     assert len((first.recipe.parent / "verdicts.jsonl").read_text().splitlines()) == 30
 
 
+def interrupt(*_: object) -> None:
+    raise KeyboardInterrupt
+
+
 def test_a_killed_closing_is_finished_by_the_next(opened: Opened, monkeypatch: pytest.MonkeyPatch) -> None:
     store = opened()
     judge_all(store, "ann", keep_thirds)  # type: ignore[arg-type]
     with monkeypatch.context() as patched:
-        patched.setattr(closing, "_log", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
+        patched.setattr(closing, "_log", interrupt)
         with pytest.raises(KeyboardInterrupt):
             close_round(store)
     with store.reading() as session:
@@ -144,7 +148,7 @@ def test_images_are_copied_to_the_bit(opened: Opened) -> None:
 
 
 def test_toml_is_read_back_the_same() -> None:
-    values = {
+    values: dict[str, object] = {
         "a": 'quotes " and \\ and ü',
         "b": [1, 2.5, True],
         "c": {"d e": {"f": 1e-5}, "g": []},

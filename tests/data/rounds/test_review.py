@@ -194,7 +194,9 @@ def test_threads_that_deal_and_judge_at_once_lose_and_double_nothing(opened: Ope
     for name in names:
         reviewer(store, name)
     with ThreadPoolExecutor(4) as pool:
-        list(pool.map(lambda name: judge_all(store, name, lambda _: "keep"), names))
+        calls = [pool.submit(judge_all, store, name, lambda _: "keep") for name in names]
+        for call in calls:
+            call.result()
     with store.reading() as session:
         found = judgements(session, 1)
         assert len(found) == len({each.sample for each in found}) == 200

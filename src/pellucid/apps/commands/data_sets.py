@@ -13,7 +13,7 @@ from pellucid.errors import InputError
 
 if TYPE_CHECKING:
     from pellucid.data.engines import Engine
-    from pellucid.data.ingest.run import Manifest
+    from pellucid.data.ingest.assembly import Manifest
 
 SET_FOLDER = option(
     "Output",
