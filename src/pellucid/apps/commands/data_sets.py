@@ -335,7 +335,7 @@ def inspect_command(name_of_set: str, image: str | None, output: Path | None, as
         **record.to_json(),
         "held_out": record.held_out,
         "measures": asdict(measures),
-        "dropped_by": reason,
+        "dropped_by": f"{reason.rule}: {reason.detail}" if reason else None,
     }
     if output:
         write_image(inspection_sheet(rgba), output)

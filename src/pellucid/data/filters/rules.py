@@ -1,6 +1,7 @@
 """Rules that an image must pass to be trained on: one row of data a rule, tried in order."""
 
 import importlib
+import math
 import re
 import tomllib
 from collections.abc import Callable, Mapping
@@ -59,6 +60,21 @@ class Rules(BaseModel):
     """Whether near-duplicates stay."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Range:
+    """What a measure may be."""
+
+    least: float = -math.inf
+    most: float = math.inf
+
+    def __str__(self) -> str:
+        return f"{self.least:g} or more" if math.isinf(self.most) else f"{self.most:g} or less"
+
+
+Limits = Range | tuple[str, ...]
+"""A range of numbers, or patterns of words."""
+
+
 @dataclass(frozen=True, slots=True)
 class Candidate:
     """An image with all that rules look at."""
@@ -70,58 +86,92 @@ class Candidate:
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """One reason to drop an image."""
+    """One reason to drop an image: what is measured leaves what the rules allow."""
 
     name: str
     """Stands in the funnel."""
-    drops: Callable[[Candidate, Rules], bool]
+    measure: Callable[[Candidate], float | str]
+    allows: Callable[[Rules], Limits]
+    asked: Callable[[Rules], bool] = lambda rules: True
+    """Whether these rules ask for it at all."""
+
+    def drops(self, candidate: Candidate, rules: Rules) -> str | None:
+        """Returns what was measured and allowed, for people, or None where the image passes."""
+        if not self.asked(rules):
+            return None
+        value, limits = self.measure(candidate), self.allows(rules)
+        if isinstance(limits, tuple):  # patterns
+            fits = any(fnmatchcase(str(value).lower(), pattern.lower()) for pattern in limits)
+            return None if fits else f"{value or 'none'}, not {' or '.join(limits)}"
+        if limits.least <= float(value) <= limits.most:
+            return None
+        return f"{float(value):.3g}, not {limits}"
 
 
-def _licensed(record: Record, rules: Rules) -> bool:
-    return any(fnmatchcase(record.licence.lower(), pattern.lower()) for pattern in rules.licences)
-
-
-def _aspect(measures: Measures) -> float:
-    return max(measures.height, measures.width) / max(1, min(measures.height, measures.width))
+def _aspect(it: Candidate) -> float:
+    sides = it.measures.height, it.measures.width
+    return max(sides) / max(1, min(sides))
 
 
 RULES: tuple[Rule, ...] = (
-    Rule("licence", lambda it, rules: not _licensed(it.record, rules)),
-    Rule("too small", lambda it, rules: min(it.measures.height, it.measures.width) < rules.min_side_px),
-    Rule("too long", lambda it, rules: _aspect(it.measures) > rules.max_aspect),
-    Rule("empty", lambda it, rules: it.measures.visible < rules.min_visible),
-    # before "opaque", since it is the better reason
+    Rule("licence", lambda it: it.record.licence, lambda rules: rules.licences),
+    Rule(
+        "too small",
+        lambda it: min(it.measures.height, it.measures.width),
+        lambda rules: Range(least=rules.min_side_px),
+    ),
+    Rule("too long", _aspect, lambda rules: Range(most=rules.max_aspect)),
+    Rule("empty", lambda it: it.measures.visible, lambda rules: Range(least=rules.min_visible)),
+    # the two before "opaque" are better reasons for the same image
     Rule(
         "painted checkerboard",
-        lambda it, rules: it.measures.checkerboard > rules.max_checkerboard,
+        lambda it: it.measures.checkerboard,
+        lambda rules: Range(most=rules.max_checkerboard),
     ),
-    Rule("plain background", lambda it, rules: not rules.opaque and it.measures.matte > rules.max_matte),
+    Rule(
+        "plain background",
+        lambda it: it.measures.matte,
+        lambda rules: Range(most=rules.max_matte),
+        lambda rules: not rules.opaque,
+    ),
     Rule(
         "opaque",
-        lambda it, rules: not rules.opaque and it.measures.transparent < rules.min_transparent,
+        lambda it: it.measures.transparent,
+        lambda rules: Range(least=rules.min_transparent),
+        lambda rules: not rules.opaque,
     ),
-    Rule("dirty alpha", lambda it, rules: it.measures.dirty > rules.max_dirty),
-    Rule("fringe", lambda it, rules: it.measures.fringe > rules.max_fringe),
-    Rule("not soft enough", lambda it, rules: it.measures.soft < rules.min_soft),
-    Rule("too soft", lambda it, rules: it.measures.soft > rules.max_soft),
+    Rule("dirty alpha", lambda it: it.measures.dirty, lambda rules: Range(most=rules.max_dirty)),
+    Rule("fringe", lambda it: it.measures.fringe, lambda rules: Range(most=rules.max_fringe)),
+    Rule("not soft enough", lambda it: it.measures.soft, lambda rules: Range(least=rules.min_soft)),
+    Rule("too soft", lambda it: it.measures.soft, lambda rules: Range(most=rules.max_soft)),
 )
 """In the order of the funnel: cheap and certain ones first."""
 UNREADABLE, DUPLICATE, FAILED = "unreadable", "near-duplicate", "failed"
 """Reasons that are found before and after these rules."""
 
 
-def reason_to_drop(candidate: Candidate, rules: Rules) -> str | None:
-    """Returns the name of the first rule that an image breaks, or None."""
+@dataclass(frozen=True, slots=True)
+class Reason:
+    """Why an image was dropped."""
+
+    rule: str
+    """What the funnel counts."""
+    detail: str = ""
+    """What was measured, and what is allowed."""
+
+
+def reason_to_drop(candidate: Candidate, rules: Rules) -> Reason | None:
+    """Returns the first rule that an image breaks, or None."""
     for rule in RULES:
-        if rule.drops(candidate, rules):
-            return rule.name
+        if detail := rule.drops(candidate, rules):
+            return Reason(rule.name, detail)
     for name in rules.rules:
         if reason := plugin(name)(candidate.rgba, candidate.record):
-            return str(reason)
+            return Reason(str(reason), name)
     for name, least in rules.min_scores.items():
         value = candidate.record.scores.get(name)
         if value is None or not value >= least:  # false for NaN too
-            return f"score {name}"
+            return Reason(f"score {name}", f"{value}, not {least:g} or more")
     return None
 
 

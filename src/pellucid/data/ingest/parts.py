@@ -130,7 +130,9 @@ def judge(rgba: RGBA8, record: Record, rules: Rules) -> tuple[Record, RGBA8] | D
         raise
     except Exception as error:  # noqa: BLE001 - plug-ins are other people's code
         return Dropped(name=record.name, reason=FAILED, detail=_told(error))
-    return Dropped(name=record.name, reason=reason) if reason else (record, rgba)
+    if reason:
+        return Dropped(name=record.name, reason=reason.rule, detail=reason.detail)
+    return record, rgba
 
 
 def _told(error: Exception) -> str:
