@@ -2,10 +2,10 @@
 
     python benchmarks/dataset_plan.py --output benchmarks/results/dataset_plan.json
 
-Five million candidates are generated and filtered to a million images, then a million layer triples are made of
-three GPU steps each. Parts of 256 images wait in one queue; a worker that is taken away loses the part it is on,
-as the engines do. Seconds of CPU work are measured (benchmarks/results/dataset_stages.json); seconds of GPU work
-are assumptions, drawn anew in each run from the ranges below, so that the result is an interval.
+Five million candidates are generated and filtered to a million images, then a million layer triples are made
+of three GPU steps each. Parts of 256 images wait in one queue; a worker that is taken away loses the part it is
+on, as the engines do. Seconds of CPU work are measured (benchmarks/results/dataset_stages.json); seconds of GPU
+work are assumptions, drawn anew in each run from the ranges below, so that the result is an interval.
 """
 
 import argparse
@@ -58,7 +58,9 @@ def draw(rng: random.Random) -> Assumptions:
     )
 
 
-def simulate(gpus: int, about: Assumptions, cpu_s: float, rng: random.Random) -> dict[str, float]:
+def simulate(  # noqa: PLR0915 - processes of SimPy are closures over one environment
+    gpus: int, about: Assumptions, cpu_s: float, rng: random.Random
+) -> dict[str, float]:
     """Runs the whole plan once and returns hours, GPU hours, lost hours and how busy the CPUs were."""
     env = simpy.Environment()
     # a worker takes its next part while the CPUs examine the last one, so each has a queue of its own

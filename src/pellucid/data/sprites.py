@@ -31,7 +31,7 @@ SMALLEST_PX = 32
 
 
 def sprite_samples(common: Record, name: str, files: Sequence[Files]) -> Iterator[Sample]:
-    """Yields the sprites, each in the middle of a square of 256 px, with their records.
+    """Yields the sprites, each in the middle of a square of at most 256 px, with their records.
 
     Args:
         common: a record with what all have in common.
@@ -44,7 +44,9 @@ def sprite_samples(common: Record, name: str, files: Sequence[Files]) -> Iterato
         image = Image.open(io.BytesIO(contents[path])).convert("RGBA")
         if min(image.size) < SMALLEST_PX:
             continue
-        rgba = fit_rgba(np.asarray(image), IMAGE_PX, IMAGE_PX, "fit")
+        # never enlarged: Lanczos rings, and alpha that rings is dirty, which the filters would drop
+        side = min(max(image.size), IMAGE_PX)
+        rgba = fit_rgba(np.asarray(image), side, side, "fit")
         inner = path.removeprefix(ROOT).removesuffix(".png")
         about = replace(
             common,
