@@ -38,7 +38,7 @@ def write_images(folder: Path, count: int) -> None:
 
 
 def worker_ids(pattern: str) -> list[int]:
-    """Returns ids of processes below this one whose command line has `pattern`."""
+    """Returns ids of processes below this one that are workers: `pattern` begins Ray's names of theirs."""
     lines = subprocess.run(["ps", "-eo", "pid,ppid,args"], capture_output=True, text=True, check=True).stdout
     table = [line.split(None, 2) for line in lines.splitlines()[1:]]
     parents = {int(pid): int(parent) for pid, parent, _ in table}
@@ -50,7 +50,11 @@ def worker_ids(pattern: str) -> list[int]:
                 return True
         return False
 
-    return [int(pid) for pid, _, command in table if pattern in command and is_below(int(pid))]
+    return [
+        int(pid)
+        for pid, _, command in table
+        if (command.startswith(pattern) or f"--{pattern}" in command) and is_below(int(pid))
+    ]
 
 
 def run(images: Path, folder: Path, engine: Engine, kill: str = "") -> tuple[Manifest, float, int]:
@@ -93,7 +97,7 @@ def main() -> None:
             ("processes, 2 workers", ProcessEngine(2), ""),
             ("processes, 2 workers, two killed", ProcessEngine(2), "multiprocessing-fork"),
             ("ray, 2 workers", RayEngine(2), ""),
-            ("ray, 2 workers, two killed", RayEngine(2), "ray::"),
+            ("ray, 2 workers, two killed", RayEngine(2), "ray::_"),
         ):
             manifest, seconds, killed = run(images, Path(place) / name.replace(" ", "-"), engine, kill)
             expected = expected or manifest

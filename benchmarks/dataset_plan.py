@@ -3,9 +3,9 @@
     python benchmarks/dataset_plan.py --output benchmarks/results/dataset_plan.json
 
 Five million candidates are generated and filtered to a million images, then a million layer triples are made
-of three GPU steps each. Parts of 256 images wait in one queue; a worker that is taken away loses the part it is
-on, as the engines do. Seconds of CPU work are measured (benchmarks/results/dataset_stages.json); seconds of GPU
-work are assumptions, drawn anew in each run from the ranges below, so that the result is an interval.
+of three GPU steps each. Parts of 256 images wait in one queue; a worker that is taken away loses the part it
+is on, as the engines do. Seconds of CPU work are measured (results/dataset_stages.json); seconds of
+GPU work are assumptions, drawn anew in each run from the ranges below, so that the result is an interval.
 """
 
 import argparse
