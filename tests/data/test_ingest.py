@@ -313,3 +313,15 @@ def caption(rgba: np.ndarray, record: Record) -> str:
     if record.name == "s-1":
         raise ZeroDivisionError
     return f"a thing of  {record.name[-1]} letters"
+
+
+def test_names_stay_apart_whatever_sources_call_their_images(tmp_path: Path) -> None:
+    for folder, names in (("a", ("cat", "cat-2")), ("b", ("cat", "cat-2", "cat-2-2"))):
+        samples = [(Record(name=name, label=name), subject(len(name) + ord(folder))) for name in names]
+        write_shard(samples, tmp_path / f"{folder}.tar")
+    plan = IngestPlan(
+        sources=(str(tmp_path / "a.tar"), str(tmp_path / "b.tar")),
+        folder=str(tmp_path / "set"),
+        rules=Rules(duplicates=True),
+    )
+    assert ingest(plan, LocalEngine())["images"] == len(read_set(tmp_path / "set")) == 5

@@ -67,6 +67,7 @@ def caption_shard(task: CaptionTask) -> dict[str, int]:
             captioned = replace(record, label=caption, keywords=keywords, style="")
             add_sample(tar, captioned, rgba, QUICK_WEBP)
             count += 1
+    # before the report, whose presence says that the shard is whole
     write_file(task.output, buffer.getvalue())
     if failed:
         lines = "".join(json.dumps(each) + "\n" for each in failed)

@@ -66,6 +66,7 @@ class ChatModel:
             status, answer = self._post(body)
             if status == 200:
                 return _text_of(answer, self.url)
+            # a wrong key or model stays wrong, and asking again may be charged
             if status not in PASSING:
                 break
         raise FileError(

@@ -200,6 +200,7 @@ def shards_of(name: str) -> list[str]:
     """
     if name in SOURCES:
         return [str(pull(name))]
+    # a folder of shards, as `data ingest` writes it, is as good as a name
     if Path(name).is_dir():
         return expanded(f"{glob.escape(name)}/*.tar")
     return expanded(name)

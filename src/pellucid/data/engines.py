@@ -94,6 +94,7 @@ class ProcessEngine:
         self, function: Callable[[Task], Result], tasks: Sequence[Task]
     ) -> Iterator[tuple[int, Result | WorkerDied]]:
         """See `Engine.map`."""
+        # by number, because results come in any order and some tasks are run again
         left = dict(enumerate(tasks))
         for attempt in range(ATTEMPTS):
             # one dead worker breaks the whole pool, so what was running gets another chance, in the end alone
@@ -127,7 +128,7 @@ class ProcessEngine:
                     try:
                         result = future.result()
                     except BrokenProcessPool:
-                        continue
+                        continue  # the one that died and all that waited with it: both are tried again
                     yield futures[future], result
             finally:
                 pool.shutdown(wait=True, cancel_futures=True)
@@ -250,6 +251,7 @@ def _shuffle(
         for key, value in rows:
             groups.setdefault(key, []).append(value)
     met = [sorted(values) for _, values in sorted(groups.items()) if len(values) > 1]
+    # interleaved, since neighbouring keys tend to be alike in size
     lists = [share for start in range(shares) if (share := met[start::shares])]
     results: list[Result] = []
     for _, reduced in engine.map(partial(_reduce_all, reduce), lists):

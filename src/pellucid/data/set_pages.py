@@ -82,6 +82,7 @@ def summarise(samples: Iterable[tuple[Record, RGBA8]], *, seed: int = 0) -> SetS
         licence = record.licence or "not stated"
         summary.licences[licence, record.source, record.attribution or "not stated"] += 1
         summary.groups[record.group or "none"] += 1
+        # single words: whole labels hardly repeat, and what a set is full of would not show
         summary.words.update(
             word for word in record.label.lower().replace(",", " ").split() if word not in COMMON_WORDS
         )
@@ -109,6 +110,7 @@ def write_page(
     """
     if not summary.images:
         raise InputError("Expected a set with images, found an empty one. Name another.")
+    # files beside the page, not inside it: a page of a megabyte of base64 opens slowly and cannot be compared
     folder.mkdir(parents=True, exist_ok=True)
     sheet = contact_sheet(
         [image for image, _ in summary.thumbnails],

@@ -101,6 +101,7 @@ def echo_manifest(manifest: "Manifest", output: str, as_json: bool) -> None:
     if as_json:
         click.echo(json.dumps({"path": output, **manifest}))
         return
+    # losses are negative, so that the column adds up to what is kept
     rows = [("listed", manifest["listed"])]
     rows += [(f"  {reason}", -count) for reason, count in manifest["dropped"].items()]
     rows += [("kept", manifest["images"])]

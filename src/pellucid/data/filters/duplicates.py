@@ -95,6 +95,7 @@ def fingerprint(name: str, rgba: RGBA8) -> Fingerprint:
     """
     values = rgba.astype(np.float32)
     values[..., :3] *= values[..., 3:] / 255
+    # Rec. 601, as every perceptual hash takes it
     grey = values[..., :3] @ np.array([0.299, 0.587, 0.114], np.float32)
     thumbnail = cv2.resize(values, (THUMBNAIL_PX, THUMBNAIL_PX), interpolation=cv2.INTER_AREA)
     return Fingerprint(
@@ -126,6 +127,7 @@ def perceptual_hash(plane: NDArray[np.float32]) -> bytes:
 
 def similar(first: Fingerprint, second: Fingerprint) -> bool:
     """Tells whether two images are near-duplicates: both hashes and the thumbnails agree."""
+    # an empty hash means "flat": it equals only another flat one
     pairs = ((first.colour, second.colour), (first.alpha, second.alpha))
     if any(len(one) != len(other) for one, other in pairs):
         return False
@@ -137,6 +139,7 @@ def similar(first: Fingerprint, second: Fingerprint) -> bool:
 
 def similar_pairs(met: Sequence[Fingerprint]) -> list[tuple[str, str]]:
     """Compares all images of one band and returns the names of near-duplicates, in pairs."""
+    # sorted, so that a pair has one spelling whoever found it
     ordered = sorted(met, key=lambda image: image.name)
     return [
         (first.name, second.name)
@@ -163,6 +166,7 @@ def duplicates_of(images: Iterable[Fingerprint], pairs: Iterable[tuple[str, str]
     graph: networkx.Graph[str] = networkx.Graph(pairs)
     groups: list[set[str]] = list(networkx.connected_components(graph))
     goes: dict[str, str] = {}
+    # transitive on purpose: of a chain of small changes one image stays
     for names in groups:
         best = min(names, key=lambda name: (-size[name], name))
         goes |= {name: best for name in names if name != best}

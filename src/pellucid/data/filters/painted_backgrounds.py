@@ -36,10 +36,12 @@ def checkerboard_share(rgba: RGBA8) -> float:
     Returns:
         The best score of all cell sizes; 0 where no two greys cover half of the border.
     """
+    # one corner shows the pattern as well as the whole, at a fraction of the time
     part = rgba[:LONGEST_SIDE_PX, :LONGEST_SIDE_PX]
     marks = _two_greys(part, max(8, min(part.shape[:2]) // 8))
     if marks is None or float((_ring(marks, 2) != 0).mean()) < RING_SHARE:
         return 0.0
+    # two cells at least must fit, or a shift compares nothing
     largest = min(CELL_PX[1], min(marks.shape) // 2)
     return max((_agreement(marks, cell) for cell in range(CELL_PX[0], largest)), default=0.0)
 
@@ -51,6 +53,7 @@ def matte_share(rgba: RGBA8) -> float:
         rgba: uint8 (h, w, 4), straight alpha.
     """
     ring = _ring(rgba, 2).astype(np.int16)
+    # not 255: tools that flatten an image leave 254 here and there
     opaque = ring[:, 3] >= 250
     if not opaque.any():
         return 0.0
@@ -69,6 +72,7 @@ def _two_greys(rgba: RGBA8, width: int) -> NDArray[np.int8] | None:
     neutral = (colour.max(axis=2) - colour.min(axis=2) <= GREY_RANGE) & (rgba[..., 3] >= 250)
     neutral[width:-width, width:-width] = False
     counts = np.bincount(grey[neutral].astype(np.int64), minlength=256).astype(np.float64)
+    # JPEG spreads a grey over its neighbours
     smooth = np.convolve(counts, np.ones(5), mode="same")
     first = int(smooth.argmax())
     smooth[max(0, first - LEVEL_WIDTH) : first + LEVEL_WIDTH + 1] = 0

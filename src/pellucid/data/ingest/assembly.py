@@ -68,6 +68,7 @@ def claim(folder: str, asked: Mapping[str, object]) -> None:
     if not exists(place):
         write_file(place, json.dumps(asked, indent=1, sort_keys=True).encode())
         return
+    # compared field by field, so that the message can say what is different
     there = json.loads(read_file(place))
     differing = sorted(name for name in asked.keys() | there.keys() if asked.get(name) != there.get(name))
     if differing:
@@ -86,6 +87,7 @@ def finished(folder: str) -> Manifest | None:
 def find_duplicates(stems: Sequence[str], engine: Engine) -> dict[str, str]:
     """Finds near-duplicates among the images of all parts; see `duplicates.duplicates_of`."""
     pairs = engine.shuffle(emit_bands, compare_band, stems)
+    # all of them pass through this process: some 560 bytes an image, which is what a larger run meets first
     images = [Fingerprint.from_json(values) for stem in stems for values in read_report(stem)["kept"]]
     return duplicates_of(images, pairs)
 
@@ -129,9 +131,11 @@ def assemble(assembly: Assembly, goes: Mapping[str, str], engine: Engine) -> Man
         "shards": shards,
         "version": __version__,
     }
+    # the manifest is last, since a folder that has one is taken for whole
     lines = "".join(json.dumps(each, sort_keys=True) + "\n" for each in dropped)
     write_file(f"{assembly.folder}/dropped.jsonl", lines.encode())
     write_file(f"{assembly.folder}/manifest.json", json.dumps(manifest, indent=1).encode())
+    # only now: until the manifest stands, parts are what a restart goes on from
     file_system, path = fsspec.url_to_fs(f"{assembly.folder}/parts")
     file_system.rm(path, recursive=True)
     return manifest
@@ -144,6 +148,7 @@ def read_report(stem: str) -> dict[str, list[dict[str, object]]]:
 
 def _write_shards(assembly: Assembly, goes: Mapping[str, str], engine: Engine) -> list[ShardLine]:
     kept = [
+        # in the order of the sources, whichever worker was first
         (stem, str(values["name"]))
         for stem in assembly.stems
         for values in read_report(stem)["kept"]
@@ -163,5 +168,6 @@ def _write_shards(assembly: Assembly, goes: Mapping[str, str], engine: Engine) -
     ):
         if isinstance(outcome, WorkerDied):
             raise outcome
+        # engines return shards as they are done; a manifest lists them in order
         written[number] = outcome
     return [written[number] for number in range(len(shards))]

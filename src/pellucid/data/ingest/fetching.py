@@ -80,6 +80,7 @@ class Fetcher:
         """Returns status and content; of a redirect its target, of a failed connection 0 and the reason."""
         parts = urlsplit(url)
         host = parts.hostname or ""
+        # before any look-up: asking a stranger's name server already tells who is asking
         if parts.scheme not in ("http", "https") or not self._is_named(host):
             raise FileError(
                 f"Expected an address on {', '.join(self.hosts) or 'a host that you allow'}, found {url}. "
@@ -89,6 +90,7 @@ class Fetcher:
             port = parts.port or (443 if parts.scheme == "https" else 80)
             with self._pool(parts.scheme, host, port) as pool:
                 path = urllib3.util.parse_url(url).request_uri
+                # the connection goes to an address, so the name that was asked for is said in the header
                 response = pool.request(
                     "GET", path, headers={"Host": parts.netloc}, redirect=False, preload_content=False
                 )
@@ -109,6 +111,7 @@ class Fetcher:
         """Connects to the very address that was checked: a second look-up may give another one."""
         found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
         addresses = [ipaddress.ip_address(str(entry[4][0]).partition("%")[0]) for entry in found]
+        # all of them: a name with one public and one private address is a known way in
         if not all(self.permitted(address) for address in addresses):
             raise FileError(
                 f"Expected a public address behind {host}, found {addresses[0]}. Private networks are never "
@@ -129,6 +132,7 @@ class Fetcher:
 
 def _read(response: urllib3.BaseHTTPResponse, url: str, deadline: float) -> bytes:
     content = bytearray()
+    # counted while reading, because a server may claim any length, or none
     for block in response.stream(BLOCK):
         content += block
         if len(content) > MAX_BYTES:

@@ -74,6 +74,7 @@ def examine(part: Part) -> int:
     """
     kept: list[Fingerprint] = []
     dropped: list[Dropped] = []
+    # in memory: 256 images are some ten megabytes, and a part on disk would look whole before it is
     buffer = io.BytesIO()
     with tarfile.open(fileobj=buffer, mode="w") as tar:
         for reference in part.references:
@@ -99,6 +100,7 @@ def examine_one(reference: ImageReference, part: Part) -> tuple[Record, RGBA8] |
     """Reads one image and asks the rules; a failure is a reason to drop it, and never stops the run."""
     if reference.name in part.set_aside:
         return Dropped(name=reference.name, reason=FAILED, detail="it took its worker down each time")
+    # two blocks: a decoder's failure says something of the file, a plug-in's of the plug-in
     try:
         rgba = read_rgba(read_content(reference, part.fetcher), max_pixels=MAX_PIXELS)
         rgba = _at_most(rgba, part.max_side_px)

@@ -84,6 +84,7 @@ def read_content(reference: ImageReference, fetcher: "Fetcher") -> bytes:
             f"{reference.name} cannot be read from {reference.location}: {type(error).__name__}: "
             f"{first_line(error)}. Leave it out, or fetch its source again."
         ) from error
+    # one byte more than allowed was read, so this can tell
     if len(content) > MAX_BYTES:
         raise FileError(
             f"Expected an image file of at most {MAX_BYTES >> 20} MB, found a larger one at "

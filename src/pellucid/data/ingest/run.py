@@ -7,8 +7,8 @@ FOLDER/dropped.jsonl       every image that was left out, with its reason
 FOLDER/manifest.json       shards with checksums, the funnel, licences; written last
 """
 
+import itertools
 import json
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, replace
 from hashlib import sha256
@@ -71,6 +71,7 @@ def ingest(plan: IngestPlan, engine: Engine, *, fetcher: Fetcher | None = None) 
     """
     check_packages()
     references = _list_all(plan)
+    # names and places, not contents: reading every image to compare it would be the run itself
     digest = sha256("\n".join(f"{it.name} {it.location} {it.member}" for it in references).encode())
     claim(plan.folder, {**plan.to_json(), "images": digest.hexdigest()})
     if (done := finished(plan.folder)) is not None:
@@ -80,6 +81,7 @@ def ingest(plan: IngestPlan, engine: Engine, *, fetcher: Fetcher | None = None) 
             number=number,
             references=tuple(references[start : start + plan.part_length]),
             rules=plan.rules,
+            # in the part, because a worker on another machine knows nothing of this command
             fetcher=fetcher or Fetcher(hosts=plan.hosts),
             max_side_px=plan.max_side_px,
             folder=f"{plan.folder}/parts",
@@ -109,15 +111,17 @@ def check_packages() -> None:
 def _list_all(plan: IngestPlan) -> list[ImageReference]:
     """Lists all sources and gives each image a name that no other has, also as a member of a shard."""
     references: list[ImageReference] = []
-    taken: Counter[str] = Counter()
+    taken: set[str] = set()
     for source in plan.sources:
         common = (
             plan.common if plan.common.source else replace(plan.common, source=PurePosixPath(source).name)
         )
         for reference in list_images(source, common, plan.columns):
             stem = member_stem(reference.name)
-            taken[stem] += 1
-            name = stem if taken[stem] == 1 else f"{stem}-{taken[stem]}"
+            # two sources may hold one name, and one of them may hold the name that a number would make of it
+            names = itertools.chain([stem], (f"{stem}-{number}" for number in itertools.count(2)))
+            name = next(name for name in names if name not in taken)
+            taken.add(name)
             references.append(replace(reference, name=name, record=replace(reference.record, name=name)))
     if not references:
         raise InputError(
@@ -127,6 +131,7 @@ def _list_all(plan: IngestPlan) -> list[ImageReference]:
 
 
 def _examine_all(parts: Sequence[Part], engine: Engine) -> None:
+    # the report is written last, so a part that has one is whole
     left = [part for part in parts if not exists(f"{part.stem}.json")]
     died: list[Part] = []
     outcomes = track(
@@ -139,6 +144,7 @@ def _examine_all(parts: Sequence[Part], engine: Engine) -> None:
     for number, outcome in outcomes:
         if isinstance(outcome, WorkerDied):
             died.append(left[number])
+    # afterwards, so that one deadly image does not hold up all others
     for part in died:
         _examine_without_deadly(part, engine)
 
@@ -149,6 +155,7 @@ def _examine_without_deadly(part: Part, engine: Engine) -> None:
         replace(part, references=(reference,), number=number, folder=f"{part.stem}-alone")
         for number, reference in enumerate(part.references)
     ]
+    # the parts of one image each are thrown away; only who died counts
     deadly = [
         alone[number].references[0].name
         for number, outcome in engine.map(examine, alone)

@@ -38,6 +38,7 @@ class SetShard:
 def write_set_shard(shard: SetShard) -> ShardLine:
     """Writes a shard and returns its line of the manifest: file, sha256, bytes, images, licences."""
     licences: Counter[str] = Counter()
+    # packed bytes are copied, not decoded: encoding again would cost most of the run a second time
     buffer = io.BytesIO()
     with tarfile.open(fileobj=buffer, mode="w") as tar:
         for stem, name in shard.images:

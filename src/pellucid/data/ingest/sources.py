@@ -77,6 +77,7 @@ def _folder(location: str, common: Record, _: Columns) -> Iterator[ImageReferenc
         if path in texts:
             continue
         beside = f"{path.rpartition('.')[0]}.txt"
+        # cut, because a stranger's "caption" may be a book
         written = file_system.cat_file(beside, end=CAPTION_BYTES) if beside in texts else b""
         name = str(PurePosixPath(path).relative_to(PurePosixPath(root)))
         yield _reference(common, name, "file", file_system.unstrip_protocol(path), caption=written)
@@ -95,6 +96,7 @@ def _tar(location: str, common: Record, _: Columns) -> Iterator[ImageReference]:
     """Lists WebDataset shards: what stands beside an image, .json or .txt, describes it."""
     with fsspec.open(location, "rb") as file, tarfile.open(fileobj=file) as tar:
         members = {member.name: member for member in tar if member.isfile()}
+        # in the order of the archive, which is the order in which reading does not seek
         for name in [name for name in members if _ending(name) in IMAGES]:
             stem = name.rpartition(".")[0]
             texts = {
@@ -103,7 +105,8 @@ def _tar(location: str, common: Record, _: Columns) -> Iterator[ImageReference]:
                 if (member := members.get(f"{stem}.{kind}")) and (read := tar.extractfile(member))
             }
             known = _json(texts.get("json", b""))
-            if "label" in known and "name" in known:  # a shard of ours
+            # a shard of ours has a whole record, which must not be guessed again from names of columns
+            if "label" in known and "name" in known:
                 record = Record.from_json({**common.to_json(), **known})
                 yield ImageReference(
                     name=record.name, kind="tar", location=location, member=name, record=record
@@ -119,6 +122,7 @@ def _arrow(location: str, common: Record, columns: Columns) -> Iterator[ImageRef
     from pellucid.data.ingest.references import open_arrow
 
     file_system, root = fsspec.url_to_fs(location)
+    # files are numbered, so their names sort as their rows do
     for path in sorted(path for path in file_system.find(root) if path.endswith(".arrow")):
         table = open_arrow(path)
         image = _column(columns.image, IMAGE_COLUMNS, table.column_names, location)
@@ -135,8 +139,10 @@ def _parquet(location: str, common: Record, columns: Columns) -> Iterator[ImageR
         file = parquet.ParquetFile(opened)
         names = [field.name for field in file.schema_arrow]
         url = columns.url or next((name for name in URL_COLUMNS if name in names), "")
+        # of a table with both the address is taken: it says more of an image's origin
         image = "" if url else _column(columns.image, IMAGE_COLUMNS, names, location)
         row = 0
+        # without the images themselves, which would read the whole table to list it
         for batch in file.iter_batches(columns=[name for name in names if name != image]):
             for known in batch.to_pylist():
                 name = f"{PurePosixPath(location).stem}-{row:08d}"
@@ -149,6 +155,7 @@ def _parquet(location: str, common: Record, columns: Columns) -> Iterator[ImageR
 
 def _csv(location: str, common: Record, columns: Columns) -> Iterator[ImageReference]:
     with fsspec.open(location, "rb") as file:
+        # spreadsheets begin their files with a byte order mark, which would become part of the first name
         text = io.TextIOWrapper(file, "utf-8-sig", errors="replace", newline="")
         rows = csv.DictReader(text, delimiter="\t" if location.endswith(".tsv") else ",")
         url = _column(columns.url, URL_COLUMNS, list(rows.fieldnames or ()), location)
