@@ -7,9 +7,10 @@ generated ones.
 import io
 import json
 import tarfile
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -17,8 +18,8 @@ from jaxtyping import Float
 from PIL import Image
 
 from pellucid.data.records import Record, captions
-from pellucid.data.shards import Sample, add_member
-from pellucid.errors import ConfigError
+from pellucid.data.shards import Sample, add_member, decoded, opened
+from pellucid.errors import ConfigError, FileError, first_line
 from pellucid.files.atomic import open_atomically
 from pellucid.rgba.compositing import over
 from pellucid.rgba.resizing import resize_sample
@@ -30,6 +31,8 @@ SHADOW_HEIGHT = 0.16
 SOFT = 0.2
 """`Record.soft` from which a thing, such as smoke, throws no shadow."""
 PLACES = ("{} on {}", "{} in front of {}", "{}, {}")
+ROLES = ("foreground", "background", "composite")
+"""Images of a scene, in the order in which a shard has them."""
 NO_GROUND = frozenset({"sky", "space station", "fog"})
 """Scenes in which things float: they throw no shadow, and are anywhere."""
 MID_LIGHT = 0.45
@@ -212,16 +215,50 @@ def write_triples(triples: Iterable[Triple], path: Path, *, seed: int = 0) -> in
     count = 0
     with open_atomically(path) as file, tarfile.open(fileobj=file, mode="w") as tar:
         for number, triple in enumerate(triples):
-            name, count = f"scene-{number:05d}", number + 1
-            for role in ("foreground", "background", "composite"):
-                png = io.BytesIO()
-                Image.fromarray(getattr(triple, role), "RGBA").save(png, "png")
-                add_member(tar, f"{name}.{role}.png", png.getvalue())
-            about = {
-                # the scene's own generator again: its captions do not depend on how many scenes went before
-                "texts": triple.texts(np.random.default_rng((seed, number)), plain=True),
+            count = number + 1
+            # the scene's own generator again: its captions do not depend on how many scenes went before
+            texts = triple.texts(np.random.default_rng((seed, number)), plain=True)
+            about: dict[str, object] = {
+                "texts": texts,
                 "of": [triple.front.name, triple.back.name],
                 "licences": [triple.front.licence, triple.back.licence],
             }
-            add_member(tar, f"{name}.json", json.dumps(about, sort_keys=True).encode())
+            images = {role: getattr(triple, role) for role in ROLES}
+            add_triple(tar, f"scene-{number:05d}", images, about)
     return count
+
+
+def add_triple(
+    tar: tarfile.TarFile, name: str, images: Mapping[str, AnyArray], about: Mapping[str, object]
+) -> None:
+    """Adds one scene to an open shard.
+
+    Args:
+        tar: the shard.
+        name: of the scene, without a dot.
+        images: uint8 (h, w, 4) of each of `ROLES`.
+        about: `texts` by role, names and licences of foreground and background, and more if there is.
+    """
+    for role in ROLES:
+        png = io.BytesIO()
+        Image.fromarray(images[role], "RGBA").save(png, "png")
+        add_member(tar, f"{name}.{role}.png", png.getvalue())
+    add_member(tar, f"{name}.json", json.dumps(about, sort_keys=True).encode())
+
+
+def read_triples(path: Path | str) -> Iterator[tuple[dict[str, AnyArray], dict[str, Any]]]:
+    """Yields the scenes of a shard: images by role, uint8 (h, w, 4), and what `add_triple` was told.
+
+    Raises:
+        FileError: the file is absent or no such shard.
+    """
+    try:
+        with opened(path) as file, tarfile.open(fileobj=file) as tar:
+            members = {member.name: content.read() for member in tar if (content := tar.extractfile(member))}
+        for name in [name for name in members if name.endswith(".json")]:
+            stem = name.removesuffix("json")
+            yield {role: decoded(members[f"{stem}{role}.png"]) for role in ROLES}, json.loads(members[name])
+    except (OSError, tarfile.TarError, KeyError, ValueError) as error:
+        raise FileError(
+            f"{path} is no shard of layers: {first_line(error)}. Make one with `pellucid data layers`."
+        ) from error

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from pellucid.apps.commands.data_sets import COMMANDS
+from pellucid.apps.commands import data_sets, data_synthesis
 from pellucid.apps.commands.options import JSON, Command
 from pellucid.apps.sections import SectionedGroup, option
 
@@ -153,29 +153,6 @@ def recolour(
     click.echo(f"{output}: {count} images, {output.stat().st_size} bytes")
 
 
-@data_command.command("layers")
-@click.argument("sets", nargs=-1, required=True)
-@option("Scenes", "--backgrounds", default="land-photos", show_default=True, help="Set of the opaque images.")
-@option(
-    "Scenes", "--count", type=click.IntRange(1), default=1000, show_default=True, help="Number of scenes."
-)
-@size_px_option("Scenes", 256)
-@seed_option("Scenes", "scenes")
-@SHARD
-def layers(
-    sets: tuple[str, ...], backgrounds: str, count: int, size_px: int, seed: int, output: Path
-) -> None:
-    """Place images of SETS on backgrounds: foreground, background, composite and a caption of each."""
-    from pellucid.data.datasets import shards_of
-    from pellucid.data.layer_composition import layer_triples, write_triples
-    from pellucid.data.shards import read_shard
-
-    fronts = [sample for name in sets for shard in shards_of(name) for sample in read_shard(shard)]
-    backs = [sample for shard in shards_of(backgrounds) for sample in read_shard(shard)]
-    triples = layer_triples(fronts, backs, count, size_px=size_px, seed=seed)
-    click.echo(f"{output}: {write_triples(triples, output, seed=seed)} scenes, {output.stat().st_size} bytes")
-
-
 @data_command.command("stats", short_help="Count what sets hold, or make a page of them.")
 @click.argument("sets", nargs=-1, required=True)
 @option(
@@ -213,5 +190,5 @@ def stats(sets: tuple[str, ...], page: Path | None, as_json: bool) -> None:
     )
 
 
-for command in COMMANDS:
+for command in (*data_sets.COMMANDS, *data_synthesis.COMMANDS):
     data_command.add_command(command)

@@ -214,6 +214,11 @@ def read_rules(path: Path | None, overrides: Mapping[str, str]) -> Rules:
     Raises:
         ConfigError: no TOML, an unknown name or a value out of range.
     """
+    return make_rules(read_table(path, overrides))
+
+
+def read_table(path: Path | None, overrides: Mapping[str, str]) -> dict[str, object]:
+    """Reads a TOML file and puts overrides into it; arguments and errors as `read_rules`."""
     try:
         values: dict[str, object] = tomllib.loads(path.read_text(encoding="utf-8")) if path else {}
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
@@ -227,7 +232,7 @@ def read_rules(path: Path | None, overrides: Mapping[str, str]) -> Rules:
             values[table] = {**(inner if isinstance(inner, Mapping) else {}), name: read_value(text)}
         else:
             values[table] = read_value(text)
-    return make_rules(values)
+    return values
 
 
 def make_rules(values: Mapping[str, object]) -> Rules:

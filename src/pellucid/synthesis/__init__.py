@@ -1,0 +1,1 @@
+"""Training data that models make: single images by the million, and layer triples."""

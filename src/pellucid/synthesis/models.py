@@ -1,0 +1,115 @@
+"""Models that workers load: named by small values that can be sent anywhere, loaded once a process."""
+
+from collections.abc import Generator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import lru_cache
+
+import torch
+
+from pellucid.pipelines.arguments import SamplingOptions
+from pellucid.pipelines.keywords import GenerateKeywords
+from pellucid.pipelines.loading import DTYPES, load
+from pellucid.pipelines.opaque_inpainting import Inpainter, LatentInpainter, load_inpainter
+from pellucid.pipelines.pipeline import TransparentPipeline
+from pellucid.weights.fingerprint import weights_fingerprint
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelSource:
+    """A model as `pellucid.load` takes it."""
+
+    model: str = "mini"
+    adapter: str | None = None
+    device: str = "cpu"
+    dtype: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InpainterSource:
+    """What repaints opaque images."""
+
+    path: str = ""
+    """A folder or hub id of any pipeline that diffusers can inpaint with; empty is the transparent model."""
+    num_inference_steps: int | None = None
+    guidance_scale: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ImageOptions:
+    """How images are sampled; None is the model's own."""
+
+    height: int | None = None
+    width: int | None = None
+    num_inference_steps: int | None = None
+    guidance_scale: float | None = None
+    scheduler: str | None = None
+    passes: int | None = None
+    negative_prompt: str | None = None
+
+    def keywords(self, seed: int | Sequence[int]) -> GenerateKeywords:
+        """Returns the values and the seeds as keywords of `TransparentPipeline.generate`."""
+        return {
+            "seed": seed,
+            "height": self.height,
+            "width": self.width,
+            "num_inference_steps": self.num_inference_steps,
+            "guidance_scale": self.guidance_scale,
+            "scheduler": self.scheduler,
+            "passes": self.passes,
+            "negative_prompt": self.negative_prompt,
+        }
+
+
+@lru_cache(maxsize=1)
+def load_model(source: ModelSource) -> TransparentPipeline:
+    """Loads a model once a process; errors of `pellucid.load`."""
+    pipe = load(source.model, adapter=source.adapter, device=source.device, dtype=source.dtype)
+    # a bar for each image would break the bar of the run
+    pipe.pipeline.set_progress_bar_config(disable=True)
+    return pipe
+
+
+@lru_cache(maxsize=1)
+def model_title(source: ModelSource) -> str:
+    """Returns what records say of a model: its name, and a hash of its weights as they are loaded."""
+    pipe = load_model(source)
+    return f"{source.model} {weights_fingerprint([pipe.denoiser, pipe.autoencoder])}"
+
+
+@lru_cache(maxsize=1)
+def load_inpainter_of(source: ModelSource, inpainter: InpainterSource) -> Inpainter:
+    """Loads what inpaints once a process; without a path it is the transparent model, see `LatentInpainter`.
+
+    Raises:
+        WeightsError: the path holds no pipeline that can inpaint.
+        InputError: no such device, or steps or guidance that no sampler has.
+    """
+    if not inpainter.path:
+        options = SamplingOptions(
+            num_inference_steps=inpainter.num_inference_steps, guidance_scale=inpainter.guidance_scale
+        )
+        return LatentInpainter(load_model(source).model, options)
+    usual = "float32" if source.device == "cpu" else "float16"
+    return load_inpainter(
+        inpainter.path,
+        device=source.device,
+        dtype=DTYPES[source.dtype or usual],
+        num_inference_steps=inpainter.num_inference_steps,
+        guidance_scale=inpainter.guidance_scale,
+    )
+
+
+@contextmanager
+def one_thread() -> Generator[None]:
+    """Computes on one thread of the CPU for a while.
+
+    Sums on several threads are rounded in another order, so only this way do all engines give the same
+    bytes; workers beside each other use a machine's cores better than threads do.
+    """
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
