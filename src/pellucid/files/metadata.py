@@ -25,6 +25,7 @@ KINDS: dict[str, tuple[type, ...]] = {
 }
 KEY = "pellucid"
 """Name of the JSON in a file; in EXIF and TIFF, the word before it."""
+# Tags of TIFF 6.0, which EXIF has taken over.
 IMAGE_DESCRIPTION = 0x010E
 SOFTWARE = 0x0131
 
@@ -83,6 +84,7 @@ class GenerationMetadata:
             return values
         ours = {name: value for name, value in values.items() if name in KINDS and value is not None}
         rest = {str(name): value for name, value in values.items() if name not in KINDS and name != "extra"}
+        # what `as_dict` returns has them apart; callers may also name them among the fields
         nested = values.get("extra") or dict[str, object]()
         extra = {**nested, **rest} if is_table(nested) else {**rest, "extra": nested}
         if not _fit_fields(ours) or not _are_scalars(extra):
@@ -97,6 +99,7 @@ class GenerationMetadata:
     def as_dict(self) -> dict[str, object]:
         """Returns the fields that are known, with `extra` as a mapping."""
         values = {f.name: getattr(self, f.name) for f in fields(self) if f.name != "extra"}
+        # a seed of 0 and an empty prompt are known
         stated = {name: value for name, value in values.items() if value is not None}
         return {**stated, "extra": dict(self.extra)} if self.extra else stated
 
@@ -110,6 +113,7 @@ class GenerationMetadata:
         try:
             values = json.loads(text)
             return cls.of(values) if is_table(values) else None
+        # nested a thousand deep, JSON exhausts the stack; InputError is a ValueError
         except (RecursionError, ValueError):
             return None
 

@@ -7,6 +7,7 @@ from torch import Tensor, nn
 
 from pellucid.models import row_bands as bands
 
+# Of the released alpha decoder; the norms of attention sharing have 1e-6.
 EPS = 1e-5
 
 
@@ -63,6 +64,7 @@ class ResBlock(nn.Module):
                 skip = bands.concat_conv(here, self.conv_shortcut)
             else:
                 skip = torch.cat(here, dim=1) if len(here) > 1 else here[0]
+            # may write into a part that is read here: of the parts a band reads no rows but its own
             torch.add(band, skip, out=out[:, :, rows])
         return out
 
@@ -78,6 +80,7 @@ class AttentionBlock(nn.Module):
         self.to_q = nn.Linear(width, width)
         self.to_k = nn.Linear(width, width)
         self.to_v = nn.Linear(width, width)
+        # a list of one, since the files call it to_out.0, as diffusers does
         self.to_out = nn.ModuleList([nn.Linear(width, width)])
 
     def forward(self, x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b c h w"]:
@@ -97,6 +100,7 @@ class Downsample(nn.Module):
     def __init__(self, width: int) -> None:
         """`width` channels in and out."""
         super().__init__()
+        # padded on both sides, where diffusers' VAE pads below and to the right alone
         self.conv = nn.Conv2d(width, width, 3, stride=2, padding=1)
 
     def forward(self, x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b c h2 w2"]:
@@ -144,6 +148,7 @@ class DownBlock(nn.Module):
             if self.attentions:
                 x = self.attentions[i](x)
             skips.append(x)
+        # its output is kept, too: an up block has one layer more than the down block that it mirrors
         for downsampler in self.downsamplers:
             x = downsampler(x)
             skips.append(x)

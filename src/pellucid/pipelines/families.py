@@ -55,6 +55,7 @@ class ModelFamily:
     """Mode that `pellucid.load` attaches when none is named; None where nobody has released one."""
     sampling: Sampling = field(default_factory=Sampling)
     """Defaults where no mode says more."""
+    # DPM-Solver++ and UniPC can do it in diffusers, but lack `scale_noise`, which image-to-image calls
     flow: bool = False
     """Flow matching: the schedulers of `pellucid.pipelines.schedulers` do not apply."""
     negative_prompt_requires: str | None = None
@@ -117,6 +118,7 @@ PIXART_CALL: Mapping[str, object] = {
 }
 ROWS: tuple[ModelFamily, ...] = (
     ModelFamily(
+        # first of its classes: any other width of text counts as this one, as the embedded model's does
         name="sd15",
         title="Stable Diffusion 1.5",
         variants=SD_VARIANTS,
@@ -151,6 +153,7 @@ ROWS: tuple[ModelFamily, ...] = (
         latent_channels=16,
         scaling_factor=1.5305,
         shift_factor=0.0609,
+        # the stock pipeline's own defaults, as in the rows below
         sampling=Sampling(num_inference_steps=28, guidance_scale=7.0),
         flow=True,
     ),
@@ -169,8 +172,10 @@ ROWS: tuple[ModelFamily, ...] = (
         scaling_factor=0.3611,
         shift_factor=0.1159,
         patch_size=2,
+        # the guidance that the model was distilled with, an input of its own; schnell ignores it
         sampling=Sampling(num_inference_steps=28, guidance_scale=3.5),
         flow=True,
+        # the stock pipeline would drop them in silence (docs/decisions/009-families.md)
         negative_prompt_requires="true_cfg_scale",
     ),
     ModelFamily(
@@ -183,6 +188,7 @@ ROWS: tuple[ModelFamily, ...] = (
         ),
         denoiser="transformer",
         sampling=Sampling(num_inference_steps=20, guidance_scale=4.5),
+        # its stock pipeline has no other callback to change latents by
         callback="in_place",
         min_inference_steps=2,  # with one its stock pipeline asks DPM solvers for what they do not return
         default_call_kwargs=PIXART_CALL,

@@ -10,6 +10,7 @@ from pellucid.pipelines.arguments import CallKwargs
 from pellucid.scene.boxes import Box
 
 
+# Without `count`, which each overload spells out: it decides between one scene and a list.
 class SamplingKeywords(TypedDict, total=False):
     """Keywords of every method that samples, but `count`."""
 
@@ -80,6 +81,7 @@ class SplitKeywords(FittedKeywords, total=False):
     foreground: object
 
 
+# Without height and width: a document keeps its canvas when it gets a layer.
 class AddLayerKeywords(AdapterKeywords, total=False):
     """The same for `add_layer`."""
 

@@ -112,6 +112,7 @@ class LayerComposer:
         whole = scene.composite()
         below: dict[Role, object] = {"background": whole if box is None else crop(whole, box)}
         grown: list[Scene] = []
+        # the proportions are kept but for rounding, and nothing may be cut off a document
         for pair in self.beside("foreground_on", prompts, below, "stretch", options):
             pair = pair if box is None else paste_scene(pair, whole, box)
             new_layer = pair.layers[-1]
@@ -150,6 +151,7 @@ def _resize_to_originals(scene: Scene, given_images: Images, fit: str) -> Scene:
     }
 
     def resize(layer: Layer) -> Layer:
+        # a layer is called by its role here; `add_layer` names it later
         image = originals.get(layer.name)
         return replace(
             layer, image=fit_rgba(layer.image, height, width, "stretch") if image is None else image

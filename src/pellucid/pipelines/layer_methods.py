@@ -23,6 +23,7 @@ from pellucid.scene.scene import Scene
 
 
 # Keywords are spelled out in every method: editors complete them, and a misspelt one is a TypeError.
+# Overloads go from narrow to wide, as type checkers take the first that fits: one text is one scene.
 class LayerMethods:
     """The half of `TransparentPipeline` that makes scenes of several layers."""
 
@@ -98,6 +99,7 @@ class LayerMethods:
             adapter_end=adapter_end,
             adapter_strength=adapter_strength,
         )
+        # typed, since a Mapping's keys are invariant: str would not pass for a role
         prompts: dict[Role, Prompt | None] = {"foreground": foreground, "background": background}
         scenes = self._layers.joint({**prompts, "composite": composite}, options)
         return one_or_all(scenes, [foreground, background, composite], count)

@@ -58,6 +58,7 @@ class SceneState:
             replace(
                 self.request,
                 prompt=self.prompts[output.role],
+                # wraps as the seeds of a count do
                 seed=(self.request.seed + i * LAYER_SEED_STRIDE) % (MAX_SEED + 1),
             )
             for i, output in enumerate(mode.outputs)
@@ -166,9 +167,11 @@ class LayerSampler:
             images = torch.stack([torch.from_numpy(pixels).permute(2, 0, 1) for pixels in fitted])
             images = images.to(self.model.stock.device)
             if condition.entry == "channel-concat":
+                # the posterior's mean: the same image should always be the same condition
                 concat.append(self.model.autoencoder.encode_opaque(images))
             else:
                 hints.append(images)
+        # of hints there is one at most: the released units have one encoder of them
         return (torch.cat(concat, dim=1) if concat else None), (hints[0] if hints else None)
 
     @torch.no_grad()
@@ -188,6 +191,7 @@ class LayerSampler:
             metadata = self.model.metadata(scene.request, last, names, {})
         return Scene(
             layers=tuple(layers[role] for role in ("background", "foreground") if role in layers),
+            # what the model draws differs from *over* of the layers in colour, so it is none of them
             references=(layers["composite"],) if "composite" in layers else (),
             height=canvas[0],
             width=canvas[1],

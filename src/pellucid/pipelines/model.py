@@ -86,6 +86,7 @@ class TransparentModel:
         """Returns (height, width) in the proportions of `size`, with as many pixels as the native size."""
         rows, columns = self.stock.native_size
         scale = (rows * columns / (size[0] * size[1])) ** 0.5
+        # a side of an extremely long image would round to 0
         return max(round(size[0] * scale), 1), max(round(size[1] * scale), 1)
 
     @torch.no_grad()
@@ -93,6 +94,7 @@ class TransparentModel:
         """Encodes an image to its adjusted, scaled latent (1, c, h, w); padded with transparency."""
         # centred, so that what `decode` cuts from the middle is the image again
         canvas = pad_to_multiple(rgba, self.size_multiple)
+        # the codec keeps its own precision, for exact alpha; the denoiser takes the pipeline's
         return self.autoencoder.encode_image(canvas).to(self.stock.dtype)
 
     @torch.no_grad()
@@ -109,6 +111,7 @@ class TransparentModel:
         Raises:
             InputError: not one latent of the model's channels, or another number of passes.
         """
+        # not always 8: more are worse for a decoder that never saw turned latents (docs/log.md, 2026-11-23)
         passes = self.single.sampling.passes if passes is None else passes
         check_passes(passes)
         channels = self.stock.latent_channels

@@ -56,10 +56,12 @@ class Codec:
 class Sampling:
     """Settings that the model's authors recommend; a call's own settings win."""
 
+    # the authors' settings for Stable Diffusion 1.5 (docs/released-format.md, modes of the release)
     num_inference_steps: int = 20
     guidance_scale: float = 7.0
     scheduler: str | None = None
     """A name of `pellucid.pipelines.schedulers`; None keeps the model's own."""
+    # all orientations, as the release decodes (docs/released-format.md, decoding)
     passes: int = 8
     """Views that the alpha decoder takes the median of; above 1 if it was trained in all orientations."""
     upscale_strength: float = 0.35
@@ -97,6 +99,8 @@ class Mode:
         return resolve_source(self.adapter) if isinstance(self.adapter, str) else self.adapter
 
 
+# Conventions belong to files: the command line's multiplier with the other repository's encoder is wrong by
+# a factor of 300 (docs/released-format.md, offset encoder).
 SD15 = Codec(
     offset_encoder="sd15-encoder",
     alpha_decoder="sd15-decoder",
@@ -120,6 +124,7 @@ MINI_SAMPLING = Sampling(
     upscale_strength=0.0,
     fixed_resolution=True,
 )
+# The authors' settings (docs/released-format.md, modes of the release).
 SDXL_SAMPLING = Sampling(guidance_scale=6.0, scheduler="dpm++-2m-sde-karras")
 SD15_SAMPLING = Sampling(guidance_scale=7.0, scheduler="dpm++-2m-karras")
 
@@ -168,6 +173,7 @@ ROWS: tuple[Mode, ...] = (
         family="sdxl",
         adapter="sdxl-attn-merged",
         codec=SDXL_DIFFUSERS,
+        # the released command line's, whose stored outputs it meets (docs/decisions/008-exact-sampler.md)
         sampling=Sampling(num_inference_steps=25, scheduler="dpm++-2m-karras-exact"),
     ),
     Mode(
@@ -185,6 +191,7 @@ ROWS: tuple[Mode, ...] = (
         family="sd15",
         adapter="sd15-joint",
         codec=SD15,
+        # the file's order: it has LoRAs for each layer by number
         outputs=(FOREGROUND, BACKGROUND, COMPOSITE),
         sampling=SD15_SAMPLING,
     ),
@@ -239,6 +246,7 @@ ROWS: tuple[Mode, ...] = (
             Condition(role="composite", entry="channel-concat"),
         ),
         outputs=(BACKGROUND,),
+        # the authors' value for this model (docs/released-format.md, end of the adapter)
         adapter_end=0.5,
         sampling=SDXL_STAGE_TWO,
     ),
@@ -260,6 +268,7 @@ MODES = {mode.name: mode for mode in ROWS}
 """Public name -> mode. Sources: docs/released-format.md d.4 and e."""
 
 TASKS: dict[Family, dict[Task, tuple[str, ...]]] = {
+    # no split where no model for it was released: `split` is arithmetic then
     "mini": {
         "foreground": ("mini",),
         "joint": ("mini", "mini-opaque"),
@@ -274,6 +283,7 @@ TASKS: dict[Family, dict[Task, tuple[str, ...]]] = {
     },
     "sdxl": {
         "foreground": ("sdxl-attn",),
+        # each step is shown what the steps before it made, so the order is the method
         "joint": ("sdxl-attn", "sdxl-fg2ble", "sdxl-fgble2bg"),
         "foreground_on": ("sdxl-bg2ble", "sdxl-bgble2fg"),
         "background_for": ("sdxl-fg2ble", "sdxl-fgble2bg"),
@@ -310,4 +320,5 @@ def find_mode(name: str) -> Mode:
 
 def resolve_source(name: str) -> str:
     """Returns what `pellucid.weights` can locate: a catalog name, or the path of a file in the package."""
+    # no name of the catalog has a slash, and every path in the package has one
     return str(files("pellucid") / name) if "/" in name else name

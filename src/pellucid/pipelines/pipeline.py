@@ -68,11 +68,14 @@ class TransparentPipeline(SingleLayerMethods, LayerMethods):
             stock=stock,
             autoencoder=autoencoder,
             adapters=adapters or AdapterManager(stock.denoiser),
+            # the caller's own last, so that theirs win
             tasks={"foreground": (custom_mode(stock.family, None),), **(tasks or {})},
+            # a pipeline that was built from parts knows no path
             name=model or str(pipeline.config.get("_name_or_path") or type(pipeline).__name__),
             control=control,
             attached=attached,
         )
+        # each by name: the halves' constructors do not call one another, so super() would reach one of them
         SingleLayerMethods.__init__(self, self.model)
         LayerMethods.__init__(self, self.model)
 
@@ -140,6 +143,7 @@ class TransparentPipeline(SingleLayerMethods, LayerMethods):
         """
         with self.model.stock.lock:
             self.adapters.unload()
+            # else the end of the next call would put the adapter back, as `one_call` does
             self.model.attached = None
         return self.pipeline
 

@@ -296,6 +296,7 @@ class SingleLayerMethods:
         if not as_number(scale, "scale") > 0:
             raise InputError(f"Expected a scale above 0, found {scale}. 2 doubles each side.")
         size = round(rgba.shape[0] * scale), round(rgba.shape[1] * scale)
+        # before anything is enlarged: a wrong scale would fill the memory first
         check_size(*size)
         # the mode's own, since the embedded model must not repaint at sizes that it has not learned
         chosen = self._single_layers.model.single.sampling.upscale_strength if strength is None else strength

@@ -15,6 +15,7 @@ WRAPPERS = {"base_layer", "_orig_mod"}
 """Parts of names that PEFT and torch.compile put in; files know nothing of them."""
 PROJECTIONS = ("to_q", "to_k", "to_v", "add_q_proj", "add_k_proj", "add_v_proj")
 """Layers of an attention that `fuse_qkv_projections` copies into one."""
+# diffusers' name for the hook, spelled out because its constant is private.
 GROUP_OFFLOADING = "group_offloading"
 
 

@@ -47,6 +47,7 @@ def encode_command(
     latent = choice.load().encode(rgba)
     # the size is cut off the decoded image again: latents are whole, images may not be
     size = {"height": str(rgba.shape[0]), "width": str(rgba.shape[1]), "model": choice.name}
+    # safetensors takes tensors in one piece of memory, and notes that are texts
     write_atomically(target, save({TENSOR: latent.cpu().contiguous()}, metadata=size))
     facts = {"path": str(target), "shape": list(latent.shape)}
     click.echo(json.dumps(facts, ensure_ascii=False) if as_json else target)
@@ -77,6 +78,7 @@ def decode_command(
     check_target(target)
     check_passes(passes)
     tensor, metadata = _read_latent(latent)
+    # files by others say no size; all of the decoded image is shown then
     crop = None
     if {"height", "width"} <= set(metadata):
         crop = int(metadata["height"]), int(metadata["width"])

@@ -27,6 +27,7 @@ SET_FOLDER = option(
 
 def engine_options(command: Command) -> Command:
     """Declares --engine, --workers and --ray-address."""
+    # last first: click lists options from the outermost decorator to the innermost
     declared: tuple[Callable[[Command], Command], ...] = (
         option(
             "Engine",
@@ -90,6 +91,7 @@ def read_overrides(overrides: tuple[str, ...]) -> Mapping[str, str]:
     Raises:
         InputError: one has no "=".
     """
+    # values stay text here: each rule knows what it is read as
     pairs = [text.partition("=") for text in overrides]
     if wrong := [name for name, equals, _ in pairs if not equals]:
         raise InputError(f"Expected --set RULE=VALUE, found {wrong[0]!r}. Add what the rule should be.")
@@ -185,8 +187,10 @@ def ingest_command(
 
     plan = IngestPlan(
         sources=sources,
+        # not a Path, which would make one slash of the two in s3://bucket/set
         folder=output.rstrip("/"),
         rules=read_rules(rules_file, read_overrides(overrides)),
+        # name and label are each image's own; sources fill them in
         common=Record(name="", label="", licence=licence, attribution=attribution, style=style, group=group),
         columns=Columns(caption=caption_column, image=image_column, url=url_column, licence=licence_column),
         hosts=hosts,
@@ -282,6 +286,7 @@ def caption_command(
     tasks = [
         CaptionTask(
             shard=shard,
+            # numbered as listed, so that the same command finds what an earlier one has written
             output=f"{output.rstrip('/')}/captioned-{number:06d}.tar",
             captioner=source,
             question=question or QUESTION,
@@ -291,6 +296,7 @@ def caption_command(
     total = {"images": 0, "failed": 0}
     done = build_engine(engine, workers, ray_address).map(caption_shard, tasks)
     for _, counts in track(done, total=len(tasks), label="captioning", unit="shard"):
+        # engines report a dead worker and go on; here is nothing to examine image by image, as an ingest does
         if isinstance(counts, WorkerDied):
             raise counts
         total = {name: total[name] + counts[name] for name in total}
@@ -322,6 +328,7 @@ def inspect_command(name_of_set: str, image: str | None, output: Path | None, as
     from pellucid.data.shards import read_shard
     from pellucid.files.images import write_image
 
+    # lazy: a set may have thousands of shards, and the image may be in the first
     samples = (sample for shard in shards_of(name_of_set) for sample in read_shard(shard))
     found = next((sample for sample in samples if image in (None, sample[0].name)), None)
     if found is None:
@@ -344,6 +351,7 @@ def inspect_command(name_of_set: str, image: str | None, output: Path | None, as
         click.echo(json.dumps(known | ({"path": str(output)} if output else {})))
         return
     for key, value in known.items():
+        # 0 and false are facts, and are shown; what is empty is unknown
         if value not in ("", (), [], {}, None):
             click.echo(f"{key}: {json.dumps(value) if isinstance(value, dict) else value}")
     if output:

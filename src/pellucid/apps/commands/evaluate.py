@@ -215,6 +215,7 @@ def speed(
     from pellucid.evaluation.speed import score_speed
 
     scores = score_speed(
+        # not called here: loading is timed, too
         choice.load,
         prompt=prompt,
         runs=runs,
@@ -237,6 +238,7 @@ def _vocabulary(
     from pellucid.apps.fast_imports import lean_imports
     from pellucid.evaluation.eval_data import read_vocabulary
 
+    # whichever imports diffusers first decides what comes along, and here that is before `load`
     with lean_imports():
         from pellucid.pipelines.loading import model_folder
     return read_vocabulary(file or model_folder(model), sets=sets, groups=groups, subjects=subjects)

@@ -95,6 +95,7 @@ def generate_command(
 
     target = output or default_path(prompt)
     check_target(target)
+    # without --hires nothing is repainted, and a strength of 1 passes
     sampling.check(prompt, strength=1.0 if hires is None else hires)
     height, width = size or (None, None)
     if size is not None:
@@ -181,6 +182,7 @@ def upscale_command(
     """Enlarge IMAGE, transparency included, and repaint it a little after PROMPT."""
     from pellucid.files.images import read_rgba
 
+    # named after the image, since PROMPT may be empty
     target = output or default_path(f"{image.stem} larger")
     check_target(target)
     sampling.check(prompt, strength=1.0 if strength is None else strength)
@@ -226,6 +228,7 @@ def inpaint_command(
     check_target(target)
     sampling.check(prompt, strength=strength)
     rgba, area = read_rgba(image), read_rgba(mask)
+    # for its errors alone: the model makes the mask once more
     to_mask(area, rgba)
     pipe = choice.load()
     scenes = pipe.inpaint(rgba, area, [prompt], strength=strength, **sampling.arguments())
@@ -249,6 +252,7 @@ def default_path(prompt: str, extension: str = ".png") -> Path:
 
 def numbered(path: Path, number: int) -> Path:
     """Adds a number to a file name: `honey.png` becomes `honey-001.png`."""
+    # three digits, so that files in a folder sort as they were made
     return path.with_name(f"{path.stem}-{number:03d}{path.suffix}")
 
 

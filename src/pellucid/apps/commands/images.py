@@ -43,6 +43,7 @@ def show_command(image: Path, as_json: bool) -> None:
     }
     if scene.provenance is not None:
         facts |= scene.provenance.as_dict()
+    # top first, as the panels of layers in other programs list them
     layers = [_describe_layer(layer) for layer in reversed(scene.layers)]
     if as_json:
         click.echo(json.dumps({**facts, "layers": layers}, ensure_ascii=False))

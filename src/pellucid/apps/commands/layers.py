@@ -144,8 +144,10 @@ def layers_command(
     # last: texts, files and combinations are checked by now, and loading takes seconds
     pipe = choice.load()
     if document is not None:
+        # one object several times is safe: a scene is frozen, and each added layer makes another
         scenes = [document] * sampling.count
     elif on is not None:
+        # this one meets the image itself; the others are laid on the scene that it makes
         region, text = regions.pop(0), texts.pop(0)
         scenes = _as_list(pipe.foreground_on(image, [text], box=region, **size_arguments, **shared))
     elif behind is not None:
@@ -237,6 +239,7 @@ def _check_what(
     if len(named) > 1:
         raise click.UsageError(f"Give one of --{' and --'.join(named)}.")
     kind = named[0] if named else "joint"
+    # with --behind the image is the foreground; further ones may go on top of it
     if kind != "behind" and not foregrounds:
         raise click.UsageError("Say what the layer shows with --foreground TEXT.")
     if kind in ("joint", "behind") and background is None:

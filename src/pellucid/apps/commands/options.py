@@ -162,7 +162,9 @@ class SamplingChoice:
         from pellucid.pipelines.arguments import check_passes, check_sampling, expand_requests
         from pellucid.pipelines.schedulers import check_scheduler
 
+        # for its errors alone; the pipeline makes the requests once more
         expand_requests(prompt, negative_prompt=self.negative, count=self.count, seed=self.seed)
+        # stand-ins that pass: the model's own settings are not known before it is loaded
         steps = 1 if self.steps is None else self.steps
         check_sampling(steps, 1.0 if self.guidance is None else self.guidance, strength)
         check_scheduler(self.scheduler)
@@ -187,6 +189,7 @@ def _gathered(
     """Makes a decorator that adds `options`, whose values reach the command as one `cls` called `name`."""
 
     def decorate(command: Command) -> Command:
+        # wraps also hands on click's list of parameters, which it keeps on the function itself
         @wraps(command)
         def called(**values: object) -> object:
             chosen = cls(**{field.name: values.pop(field.name) for field in fields(cls)})
@@ -263,6 +266,7 @@ def check_target(target: Path, *, image: bool = True) -> None:
     if image and target.suffix.lower() not in LAYERED:
         format_for(target)
     try:
+        # raises where a name is too long for the file system, or a folder may not be entered
         is_folder = target.is_dir()
     except OSError as error:
         raise FileError(f"Cannot write {target}: {error.strerror}. Choose another name with -o.") from None

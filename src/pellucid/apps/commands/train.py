@@ -4,6 +4,7 @@ from pathlib import Path
 
 import click
 
+# loads no torch, and --help needs the stages' names
 from pellucid.training.recipe import STAGES, read_recipe
 
 
@@ -81,6 +82,7 @@ def train_command(
 
     if bad := [pair for pair in overrides if "=" not in pair]:
         raise ConfigError(f"Expected --set KEY=VALUE, got {bad[0]!r}. Write for example --set steps=100.")
+    # at the first = alone: a value may have others
     values = dict(pair.split("=", 1) for pair in overrides)
     if threads:
         torch.set_num_threads(threads)
@@ -97,5 +99,6 @@ def train_command(
         trained_stage = make_stage(recipe, processes.device)
         Trainer(recipe, trained_stage, folder, processes).train(budget_s=budget_s or math.inf)
         message = folder / "export"
+    # every process of `accelerate launch` comes here; one message is enough
     if processes.main:
         click.echo(message)

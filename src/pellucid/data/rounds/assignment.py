@@ -40,6 +40,7 @@ class Dealer:
 
     def __post_init__(self) -> None:
         self.settings = RoundSettings.from_plain(self.round.settings)
+        # before anything is read: what is free now may be dealt out a moment later
         lock_round(self.session, self.round.number)
         expire_leases(self.session, self.round.number, self.now)
 
@@ -150,6 +151,7 @@ class Dealer:
         )
         done: set[int] = set()
         # read before the first lease changes what is open
+        # items may be groups of up to MOST, and the rest of a group is skipped below
         for head in self.session.scalars(open_ones.limit(count * MOST)).all():
             if head.id in done:
                 continue
@@ -197,6 +199,7 @@ class Dealer:
 
     def _lease(self, task: Task, samples: Sequence[Sample]) -> Item:
         for sample in samples:
+            # an expired lease of one's own is taken up again: there is one for each image, person and task
             previous = self.session.scalar(
                 select(Lease).where(
                     Lease.sample_id == sample.id,

@@ -121,6 +121,7 @@ def add_samples(
     Returns:
         Images of the shard.
     """
+    # a run that goes on registers all its shards anew
     known = {
         (row.shard, row.offset)
         for row in session.execute(
@@ -165,6 +166,7 @@ def open_round(store: Store, number: int) -> None:
         golds = list(
             session.scalars(select(Sample).where(Sample.round_number == number, Sample.kind == "gold"))
         )
+        # gold comes sorted by its verdicts, and would give itself away
         Random(f"gold/{settings.seed}/{number}").shuffle(golds)
         for position, sample in enumerate(golds):
             sample.position = position

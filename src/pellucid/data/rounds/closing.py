@@ -88,6 +88,7 @@ def _begin_closing(session: Session, round_: Round, partial: bool) -> None:
             f"judged and {undecided['disputed']} disputed. Review them, or leave them out with --partial."
         )
     last = session.scalar(select(func.max(Verdict.id)).where(Verdict.round_number == round_.number))
+    # committed before any file is written: a closing after a kill draws no other line
     round_.state, round_.outcome = "closing", {"until": last or 0}
 
 
@@ -114,6 +115,7 @@ def _finish(store: Store, number: int, template: Path | None) -> Closed:
     old = [str(round_folder(store, each) / KEPT) for each in earlier]
     data = [*first_data, *old, str(folder / KEPT_WEIGHTED)]
     recipe = folder / "recipe.toml"
+    # closing again leaves a recipe alone that somebody may have edited since
     if template is not None or not recipe.exists():
         classes = sorted({sample.prompt_class for sample in kept})
         write_atomically(recipe, next_recipe(data, classes, template=template).encode())

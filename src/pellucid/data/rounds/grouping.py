@@ -38,6 +38,7 @@ def near_duplicates(fingerprints: Sequence[str]) -> list[int | None]:
         apart = np.bitwise_count(bits[leaders] ^ own)
         near = [
             leaders[i]
+            # both hashes: two colours of one shape are two images, as are two shapes of one colour
             for i in np.flatnonzero((apart <= NEAR_BITS).all(axis=1))
             if len(members[leaders[i]]) < MOST
         ]

@@ -39,6 +39,7 @@ def stored_images(shard: Path) -> Iterator[Stored]:
     except (OSError, tarfile.TarError) as error:
         raise FileError(f"{shard} is no readable shard: {error}. Sample the round again.") from error
     for record, content in read_packed(shard):
+        # as shards write it: WebDataset takes all after the first dot for a kind
         member = members[record.name.replace(".", "_")]
         with Image.open(io.BytesIO(content)) as image:  # reads the header alone
             width, height = image.size

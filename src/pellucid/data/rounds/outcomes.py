@@ -33,6 +33,7 @@ def _in_force(number: int, until: int | None = None) -> Select[int]:
     undo = aliased(Verdict)
     taken_back = select(undo.undoes).where(undo.round_number == number, undo.undoes.is_not(None))
     if until is not None:
+        # whoever takes a verdict back after the closing does not change what it wrote
         taken_back = taken_back.where(undo.id <= until)
     query = (
         select(func.max(Verdict.id))

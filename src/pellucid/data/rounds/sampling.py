@@ -69,6 +69,7 @@ def sample_round(
         round_.sampling, round_.model = said, model
         settings = RoundSettings.from_plain(round_.settings)
         number = round_.number
+    # all of them, each by its index: a run that goes on draws what the killed one drew
     drawn = [prompts.draw(f"{settings.seed}/{number}/{index}") for index in range(settings.samples)]
     starts = range(0, settings.samples, SHARD_LENGTH)
     for start in track(starts, total=len(starts), label="sampling", unit="shard"):

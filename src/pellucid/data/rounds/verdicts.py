@@ -62,6 +62,7 @@ def add_entries(
                 f"Expected a verdict on a known image, found image {entry.sample} with decision "
                 f"{entry.decision!r} and undoes {entry.undoes!r}. Load the page again."
             )
+    # in one order for everybody: two requests that lock the same rounds must not wait for each other
     numbers = sorted({sample.round_number for sample in samples.values()})
     rounds = {number: session.get_one(Round, number) for number in numbers}
     for number in numbers:

@@ -50,6 +50,7 @@ class FrozenPipelineOptions(NoiseOptions):
     """Share of captions that are replaced by the empty one, 0 to 1."""
 
     def __post_init__(self) -> None:
+        # by name: `slots=True` makes a second class, of which super() without arguments knows nothing
         NoiseOptions.__post_init__(self)
         check_range(self, ("caption_dropout",), 0, 1)
 
