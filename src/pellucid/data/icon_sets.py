@@ -35,6 +35,7 @@ def icon_samples(
     names = emoji_names(files[1], files[2]) if with_names else {}
     labels = {_key(about[0]): about for about in names.values()}
     known = [(icon, about) for icon in sorted(document["icons"]) if (about := naming(icon, labels))]
+    # 16 is Iconify's own default, and an icon's size wins over its set's
     side = document.get("width", 16), document.get("height", 16)
     for icon, (label, keywords, group) in track(
         known, total=len(known), label=f"packing {name}", unit="image"

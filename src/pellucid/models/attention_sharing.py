@@ -367,4 +367,5 @@ class AttentionSharing(ModelMixin, ConfigMixin):
         """Encodes as `set_hint` does, with gradients, for training."""
         if self.kwargs_encoder is None:
             raise InputError("These units take no hint: built without control. Use a control checkpoint.")
+        # hints were trained in [-1, 1] (docs/released-format.md, condition images)
         self.state.control_features = self.kwargs_encoder(image.to(next(self.parameters())) * 2 - 1)

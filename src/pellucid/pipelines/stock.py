@@ -67,6 +67,7 @@ class StockPipeline:
         self.family, self.variants = family_of(pipeline)
         # guarded, or two threads could each make a lock for one denoiser
         with _locks_guard:
+            # re-entrant: a block of `exclusive` may call our own methods
             self.lock = _locks.setdefault(self.denoiser, threading.RLock())
 
     @property
@@ -135,6 +136,7 @@ class StockPipeline:
         """Returns latents (b, c, h, w) as the pipeline's sampler holds them."""
         if self.family.patch_size == 1:
             return latents
+        # private, but the order of channels is the stock pipeline's to change (docs/decisions/009-families.md)
         return self.pipeline._pack_latents(latents.contiguous(), *latents.shape)
 
     def unpack(self, latents: Tensor, height: int, width: int) -> Tensor:
@@ -286,6 +288,7 @@ class StockPipeline:
             call_kwargs["num_inference_steps"],
         )
         scheduler.set_timesteps(steps)
+        # schedulers of second order list two timesteps a step; diffusers' image-to-image counts so, too
         begin = (steps - min(int(steps * call_kwargs["strength"]), steps)) * scheduler.order
         timesteps = scheduler.timesteps[begin:].tolist()
         accepted = inspect.signature(scheduler.set_timesteps).parameters
@@ -302,6 +305,7 @@ class StockPipeline:
             image.shape, generator=call_kwargs["generator"], device=image.device, dtype=image.dtype
         )
         noised = scheduler.add_noise(image, noise, scheduler.timesteps[:1].expand(len(image)))
+        # divided, since the stock pipeline multiplies what it is given as noise
         return {**kwargs, "latents": noised / scheduler.init_noise_sigma, "timesteps": timesteps}
 
     def _in_place_callback(
@@ -351,6 +355,7 @@ def _build(path: ClassPath, pipeline: Any, replaced: dict[str, Any]) -> Any:  # 
     parts = {**pipeline.components, "scheduler": copy.deepcopy(pipeline.scheduler), **replaced}
     accepted = inspect.signature(cls.__init__).parameters
     options = {key: value for key, value in pipeline.config.items() if key in accepted and key not in parts}
+    # lists and pairs in a config name the library and class of a part, and are no options
     options = {key: value for key, value in options.items() if not isinstance(value, (list, tuple))}
     built = cls(**{key: parts[key] for key in parts if key in accepted}, **options)
     # diffusers keeps the bar's settings on the object, not in its config

@@ -71,7 +71,6 @@ def all_rounds(session: Session) -> list[RoundStatus]:
 
 def round_status(session: Session, round_: Round) -> RoundStatus:
     """Measures a round by the verdicts in force; a closed one by those up to its closing."""
-    # late verdicts stay in the log, but a closed round's figures are those of what it kept
     until = round_.outcome.get("until")
     found = judgements(session, round_.number, until=int(str(until)) if until is not None else None)
     fate_of = list(fates(session, round_.number, found).values())

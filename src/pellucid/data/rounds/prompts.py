@@ -55,7 +55,6 @@ class WeightedPrompts:
     def draw(self, key: str) -> Prompt:
         """Draws by weight."""
         ends = list(accumulate(self.weights))
-        # Random hashes a text by SHA-512, so a key draws the same on every machine
         return Random(key).choices(self.prompts, cum_weights=ends)[0]
 
 
@@ -120,7 +119,6 @@ def read_prompts(path: Path) -> WeightedPrompts:
         InputError: a line has no prompt, or its weight is no number of 0 or more; or all weights are 0.
     """
     try:
-        # -sig: editors on Windows begin a file with a byte-order mark
         lines = path.read_text(encoding="utf-8-sig").splitlines()
     except (OSError, UnicodeDecodeError) as error:
         raise FileError(

@@ -61,6 +61,7 @@ class Sample(Base):
     """Index within the round and kind, of which seed and prompt follow."""
     shard: Mapped[str] = mapped_column(String(400))
     """Path below the rounds' folder."""
+    # in PostgreSQL a plain integer ends at 2 GiB, and shards may be larger
     offset: Mapped[int] = mapped_column(BigInteger)
     length: Mapped[int]
     """Bytes of the image file within the shard."""
@@ -99,6 +100,7 @@ class Lease(Base):
 
     __tablename__ = "leases"
     __table_args__ = (
+        # whatever races, nobody is dealt an image twice for one purpose
         UniqueConstraint("sample_id", "reviewer_id", "task"),
         Index("ix_leases_mine", "reviewer_id", "round_number", "state"),
         Index("ix_leases_expiry", "round_number", "state", "expires_at"),

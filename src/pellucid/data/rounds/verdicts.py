@@ -56,6 +56,7 @@ def add_entries(
     now = time.time() if now is None else now
     ids = {entry.sample for entry in entries}
     samples = {each.id: each for each in session.scalars(select(Sample).where(Sample.id.in_(ids)))}
+    # all of them before the first is added, so that a page can send the whole batch again
     for entry in entries:
         if entry.sample not in samples or (entry.decision is None) == (entry.undoes is None):
             raise InputError(
