@@ -45,6 +45,7 @@ def clip_art_samples(common: Record, name: str, files: Sequence[Files]) -> Itera
         files: its archive.
     """
     contents = files[0]
+    # sorted: the set must not depend on the order of an archive
     paths = [path for path in sorted(contents) if _is_object(path, contents[path])]
     roots = ((path, _parse(contents[path])) for path in paths)
     public = {path: _title(root) for path, root in roots if root is not None and _is_public(root)}

@@ -12,6 +12,7 @@ from pellucid.rgba.types import RGBA8
 
 Scalar = str | int | float | bool | None
 
+# A guidance of 7 is whole, in JSON as in people's code.
 TEXT, WHOLE, NUMBER = (str,), (int,), (int, float)
 KINDS: dict[str, tuple[type, ...]] = {
     "prompt": TEXT,

@@ -127,6 +127,7 @@ class LayerSampler:
         inputs = {"height": height, "width": width, **options.inputs}
         with model.adapters.conditioned(concat, hint, end=mode.adapter_end):
             latents = model.stock.text_to_image().sample(requests, settings, inputs)
+        # a scene's layers are neighbours in the batch (docs/released-format.md, attention sharing)
         for scene, layers in zip(scenes, torch.split(latents, len(mode.outputs)), strict=True):
             for output, latent in zip(mode.outputs, torch.split(layers, 1), strict=True):
                 image = self._decode(latent, output.transparent, settings.passes, sampled)
@@ -200,6 +201,7 @@ class LayerSampler:
 
     def _layer(self, scene: SceneState, role: Role) -> Layer:
         metadata = None
+        # a layer that was given has none, and nothing is known of how it was made
         if role in scene.settings:
             mode, settings = scene.settings[role]
             request = replace(scene.request, prompt=scene.prompts[role])

@@ -180,6 +180,7 @@ ROWS: tuple[Mode, ...] = (
         name="mini-opaque",
         title="one opaque image, embedded model",
         family="mini",
+        # the plain model, which learned opaque images
         adapter=None,
         codec=MINI,
         outputs=(BACKGROUND,),
@@ -242,6 +243,7 @@ ROWS: tuple[Mode, ...] = (
         adapter="sdxl-fgble2bg",
         codec=SDXL,
         conditions=(
+            # in the file's order: their channels follow the latent's in the first convolution
             Condition(role="foreground", entry="channel-concat"),
             Condition(role="composite", entry="channel-concat"),
         ),

@@ -136,7 +136,7 @@ class StockPipeline:
         """Returns latents (b, c, h, w) as the pipeline's sampler holds them."""
         if self.family.patch_size == 1:
             return latents
-        # private, but the order of channels is the stock pipeline's to change (docs/decisions/009-families.md)
+        # private, but the order of channels is diffusers' to change (docs/decisions/009-families.md)
         return self.pipeline._pack_latents(latents.contiguous(), *latents.shape)
 
     def unpack(self, latents: Tensor, height: int, width: int) -> Tensor:

@@ -46,6 +46,7 @@ class FrozenPipelineOptions(NoiseOptions):
     the one in the folder's `rgba`."""
     cache: bool = False
     """Whether latents and text states are kept on disk for the next run."""
+    # guidance subtracts what the model makes of the empty caption, so it must learn that, too
     caption_dropout: float = 0.1
     """Share of captions that are replaced by the empty one, 0 to 1."""
 
