@@ -1,8 +1,9 @@
 """Calls to libraries whose annotations are narrower than what they take, and parts that must be there."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Literal, TypedDict, TypeVar
 
+from diffusers.pipelines.pipeline_utils import DiffusionPipeline
 from PIL import ImageCms
 from torch import nn
 
@@ -33,6 +34,24 @@ def submodule(module: nn.Module, path: str, kind: type[T]) -> T:
 def icc_profile(space: Literal["sRGB", "LAB"]) -> bytes:
     profile = ImageCms.createProfile(space)
     return ImageCms.ImageCmsProfile(profile).tobytes()  # pyright: ignore[reportUnknownArgumentType] - of PIL's C code
+
+
+def call_stock(pipeline: DiffusionPipeline, prompt: str, **arguments: object) -> object:
+    """Calls a pipeline, which their common class does not say it can be."""
+    assert callable(pipeline)
+    return pipeline(prompt, **arguments)
+
+
+def hooks_in(module: nn.Module) -> int:
+    """Counts what was registered to run before or after the parts of a module."""
+    parts: list[nn.Module] = list(module.modules())
+    return sum(_hooks(part) for part in parts)
+
+
+def _hooks(part: nn.Module) -> int:
+    before: Mapping[int, object] = part._forward_pre_hooks  # pyright: ignore[reportPrivateUsage]
+    after: Mapping[int, object] = part._forward_hooks  # pyright: ignore[reportPrivateUsage]
+    return len([*before]) + len([*after])
 
 
 class Quick(TypedDict):

@@ -1,6 +1,7 @@
 """Inpainting: the inside changes, the outside does not, on tiny real pipelines."""
 
 from pathlib import Path
+from typing import Unpack
 
 import numpy as np
 import pytest
@@ -12,6 +13,7 @@ from pellucid.apps.cli import cli
 from pellucid.errors import InputError
 from pellucid.files.images import read_rgba, write_image
 from pellucid.pipelines.inpainting import latent_mask, paste, to_mask
+from pellucid.pipelines.keywords import RepaintKeywords
 from pellucid.pipelines.pipeline import TransparentPipeline
 from pellucid.pipelines.schedulers import SCHEDULERS
 
@@ -30,8 +32,8 @@ def pipe(request: pytest.FixtureRequest) -> TransparentPipeline:
     return pellucid.attach(pipeline, None, autoencoder=tiny.codec(pipeline.vae))
 
 
-def painted(pipe: TransparentPipeline, mask: np.ndarray, **options: object) -> np.ndarray:
-    settings = {"seed": 1, "num_inference_steps": 3, "passes": 1, **options}
+def painted(pipe: TransparentPipeline, mask: np.ndarray, **options: Unpack[RepaintKeywords]) -> np.ndarray:
+    settings: RepaintKeywords = {"seed": 1, "num_inference_steps": 3, "passes": 1, **options}
     scene = pipe.inpaint(PICTURE, mask, "a cat", **settings)
     assert not isinstance(scene, list)
     return scene.layers[0].image

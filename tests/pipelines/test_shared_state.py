@@ -13,8 +13,8 @@ from diffusers.pipelines.pipeline_utils import DiffusionPipeline
 
 import pellucid
 import tiny
-from building import Quick
-from pellucid.pipelines.modes import MODES, TASKS, Mode, Task
+from building import Quick, call_stock, hooks_in
+from pellucid.pipelines.modes import MODES, TASKS, Family, Mode, Task
 from pellucid.pipelines.pipeline import TransparentPipeline
 
 THREADS, CALLS = 8, 200
@@ -23,7 +23,7 @@ PICTURE = np.random.default_rng(0).integers(0, 256, (64, 64, 4), np.uint8)
 Call = Callable[[TransparentPipeline, int], pellucid.Scene]
 
 
-def with_layers(stock: DiffusionPipeline, folder: Path, family: str) -> TransparentPipeline:
+def with_layers(stock: DiffusionPipeline, folder: Path, family: Family) -> TransparentPipeline:
     """A pipeline with a random adapter for single layers and for every layer mode of its family."""
     single = tiny.delta_file(folder / "single.safetensors", stock.unet)
     layers: dict[Task, tuple[Mode, ...]] = {}
@@ -69,7 +69,8 @@ def test_eight_threads_give_what_one_gives(tmp_path: Path) -> None:
     asked = [(KINDS[i % len(KINDS)], i % 4) for i in range(CALLS)]
     alone = {(call, seed): bytes_of(call(pipe, seed)) for call, seed in dict.fromkeys(asked)}
     with ThreadPoolExecutor(THREADS) as pool:
-        found = list(pool.map(lambda each: bytes_of(each[0](pipe, each[1])), asked))
+        calls = [pool.submit(call, pipe, seed) for call, seed in asked]
+        found = [bytes_of(call.result()) for call in calls]
     assert [alone[each] for each in asked] == found
     assert stock.scheduler is scheduler
     assert dict(stock.scheduler.config) == settings
@@ -80,7 +81,9 @@ def test_eight_threads_give_what_one_gives(tmp_path: Path) -> None:
 def test_two_wrappers_of_one_denoiser_take_turns(tmp_path: Path) -> None:
     stock = tiny.sd15()
     one = with_layers(stock, tmp_path, "sd15")
-    other = pellucid.attach(copy.copy(stock), one.model.attached, autoencoder=one.autoencoder)
+    adapter = one.model.attached
+    assert isinstance(adapter, Path)
+    other = pellucid.attach(copy.copy(stock), adapter, autoencoder=one.autoencoder)
     assert one.model.stock.lock is other.model.stock.lock
     with ThreadPoolExecutor(4) as pool:
         calls = [pool.submit(KINDS[0], pipe, 3) for pipe in (one, other) * 6]
@@ -120,7 +123,7 @@ def test_a_call_leaves_the_stock_pipeline_as_attach_did(pipe: TransparentPipelin
         assert stock.scheduler is scheduler
         assert vars(stock).keys() == values.keys()
         assert all(vars(stock)[name] is values[name] for name in values)
-        stock("a", num_inference_steps=1, output_type="latent")  # the plain pipeline runs
+        call_stock(stock, "a", num_inference_steps=1, output_type="latent")  # the plain pipeline runs
         values = dict(vars(stock))  # a call of its own may write on it
     stock.save_pretrained(tmp_path / "saved")
     loaded = type(stock).from_pretrained(tmp_path / "saved")
@@ -148,7 +151,7 @@ def test_an_interrupted_call_leaves_the_stock_pipeline_usable(pipe: TransparentP
             task(*texts, seed=1, pipeline_inputs={"callback_on_step_end": interrupt}, **FAST)
         after = pipe.denoiser.state_dict()
         assert all(torch.equal(before[name], after[name]) for name in before)
-        assert not any(module._forward_pre_hooks for module in pipe.denoiser.modules())
+        assert not hooks_in(pipe.denoiser)
     pipe.generate("a", seed=1, **FAST)
 
 

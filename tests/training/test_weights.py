@@ -47,12 +47,13 @@ def test_captioned_images_are_drawn_by_weight() -> None:
     chance = torch.rand(20_000, generator=torch.Generator().manual_seed(0))
     for among in (2, 4):
         drawn.weight_sums = weights.cumsum(0)
-        index = drawn._drawn(chance, torch.full((20_000,), among))
+        index = drawn._drawn(chance, torch.full((20_000,), among))  # pyright: ignore[reportPrivateUsage]
         assert np.bincount(index, minlength=among) / 20_000 == pytest.approx(
             weights[:among] / weights[:among].sum(), abs=0.015
         )
         drawn.weight_sums = None
-        assert torch.equal(drawn._drawn(chance, torch.tensor(among)), (chance * among).long())
+        even = drawn._drawn(chance, torch.tensor(among))  # pyright: ignore[reportPrivateUsage]
+        assert torch.equal(even, (chance * among).long())
 
 
 def test_a_stream_takes_images_by_weight(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -70,7 +71,7 @@ def test_a_stream_takes_images_by_weight(tmp_path: Path, monkeypatch: pytest.Mon
         total = round(epochs * sum(given[number] for number in trained))
         for group, indices in order.at(0, total):
             every = [number for shard in group.shards for number in trained if number // 20 == shard]
-            seen.update(every[index] for index in indices)
+            seen.update([every[int(index)] for index in indices])
         assert all(abs(seen[number] - epochs * given[number]) <= 1 for number in trained)
 
 

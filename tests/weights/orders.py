@@ -8,12 +8,13 @@ are merged, and to work where units are attached; one with "~" may do either.
 
 import copy
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
 import torch
+from diffusers.configuration_utils import ConfigMixin
 from diffusers.pipelines.pipeline_utils import DiffusionPipeline
 from safetensors.torch import load_file, save_file
 from torch import nn
@@ -57,6 +58,11 @@ def part_of(pipeline: DiffusionPipeline) -> str:
     return "unet" if hasattr(pipeline, "unet") else "transformer"
 
 
+def config_of(net: nn.Module) -> Mapping[str, int]:
+    assert isinstance(net, ConfigMixin)
+    return net.config
+
+
 def predict(net: nn.Module, weights: dict[str, torch.Tensor] | None = None) -> torch.Tensor:
     """Runs any of the denoisers on the same noise, with other `weights` for once, and without compiling."""
     plain = getattr(net, "_orig_mod", net)
@@ -66,23 +72,23 @@ def predict(net: nn.Module, weights: dict[str, torch.Tensor] | None = None) -> t
     def normal(*shape: int) -> torch.Tensor:
         return torch.randn(shape, generator=noise).to(like)
 
-    name, config, t = type(plain).__name__, plain.config, torch.tensor([10, 10])
+    name, config, t = type(plain).__name__, config_of(plain), torch.tensor([10, 10])
 
-    def net(*inputs: object, **options: object) -> Output:
+    def run(*inputs: object, **options: object) -> Output:
         return torch.func.functional_call(plain, weights or {}, inputs, options)
 
     with torch.no_grad():
         if name == "UNet2DConditionModel":
-            text = normal(2, 5, config.cross_attention_dim)
-            x = normal(2, config.in_channels, 8, 8)
+            text = normal(2, 5, config["cross_attention_dim"])
+            x = normal(2, config["in_channels"], 8, 8)
             more = {"text_embeds": normal(2, 16), "time_ids": normal(2, 6)}
-            return net(x, t[0], text, added_cond_kwargs=more).sample
-        text, pooled = normal(2, 5, config.joint_attention_dim), normal(2, config.pooled_projection_dim)
+            return run(x, t[0], text, added_cond_kwargs=more).sample
+        text, pooled = normal(2, 5, config["joint_attention_dim"]), normal(2, config["pooled_projection_dim"])
         if name == "SD3Transformer2DModel":
-            return net(normal(2, 16, 8, 8), text, pooled, t).sample
+            return run(normal(2, 16, 8, 8), text, pooled, t).sample
         ids = torch.zeros(16, 3)
         ids[:, 1], ids[:, 2] = torch.arange(16) // 4, torch.arange(16) % 4
-        return net(
+        return run(
             normal(2, 16, 64), text, pooled, t / 1000, ids, torch.zeros(5, 3), guidance=torch.ones(2)
         ).sample
 
@@ -302,10 +308,10 @@ class Bench:
         self.hand.scale = 0.0
 
     def do_qkv(self) -> None:
-        self.net.fuse_qkv_projections()
+        self.net.fuse_qkv_projections()  # type: ignore[operator]
 
     def do_unqkv(self) -> None:
-        self.net.unfuse_qkv_projections()
+        self.net.unfuse_qkv_projections()  # type: ignore[operator]
 
     def do_compile(self) -> None:
         """Wraps, as `pipe.unet = torch.compile(pipe.unet)` does; `predict` runs what is inside."""

@@ -8,6 +8,7 @@ from click.testing import CliRunner
 from safetensors.torch import save_file
 
 import tiny
+from building import present
 from pellucid.apps.commands.models import models_command
 from pellucid.errors import WeightsError
 from pellucid.models.autoencoder import CONVENTIONS
@@ -96,7 +97,7 @@ def test_a_codec_is_joined_as_its_folder_says(tmp_path: Path) -> None:
     codec = load_codec(folder, frozen)
     assert codec.convention == replace(CONVENTIONS["forge"], offset_multiplier=2.0)
     assert codec.vae is frozen
-    assert not any(value.requires_grad for value in codec.alpha_decoder.parameters())
+    assert not any(value.requires_grad for value in present(codec.alpha_decoder).parameters())
 
 
 @pytest.mark.parametrize(
