@@ -12,6 +12,7 @@ from diffusers.pipelines.stable_diffusion.pipeline_stable_diffusion_inpaint impo
 
 import pellucid
 import tiny
+from building import build
 from pellucid.errors import InputError, WeightsError
 from pellucid.pipelines.arguments import SamplingOptions
 from pellucid.pipelines.opaque_inpainting import (
@@ -41,9 +42,9 @@ def saved(folder: Path, *, channels: int = 4) -> Path:
     stock = tiny.sd15()
     if channels != 4:
         torch.manual_seed(1)
-        unet = UNet2DConditionModel(**{**dict(stock.unet.config), "in_channels": channels})
+        unet = build(UNet2DConditionModel, **{**dict(stock.unet.config), "in_channels": channels})
         parts = {**stock.components, "unet": unet.eval()}
-        stock = StableDiffusionInpaintPipeline(**parts, requires_safety_checker=False)
+        stock = build(StableDiffusionInpaintPipeline, **parts, requires_safety_checker=False)
     stock.save_pretrained(folder)
     return folder
 

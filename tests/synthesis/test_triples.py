@@ -1,6 +1,7 @@
 """Synthesised layer triples: what they consist of, what drops them, and runs that go on after a stop."""
 
 import json
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +11,7 @@ from click.testing import CliRunner
 import pellucid
 import tiny
 from pellucid.apps.cli import cli
-from pellucid.data.engines import Engine, LocalEngine, ProcessEngine
+from pellucid.data.engines import Engine, LocalEngine, ProcessEngine, Result, Task, WorkerDied
 from pellucid.data.filters.triple_rules import (
     TRIPLE_RULES,
     TripleMeasures,
@@ -217,7 +218,9 @@ def test_a_stopped_run_goes_on_and_its_bytes_stay(tmp_path: Path, model: str) ->
     whole = run_triples(plan(tmp_path / "whole", model), LocalEngine())
 
     class Stopping(LocalEngine):
-        def map(self, function, tasks):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
+        def map(
+            self, function: Callable[[Task], Result], tasks: Sequence[Task]
+        ) -> Iterator[tuple[int, Result | WorkerDied]]:
             for number, result in super().map(function, tasks):
                 yield number, result
                 if function.__name__ == "make_triples" and number == 1:
@@ -249,7 +252,9 @@ def test_a_folder_of_another_plan_or_another_models_parts_is_refused(tmp_path: P
         run_triples(plan(tmp_path / "a", model, count=1, seed=9), LocalEngine())
 
     class Retrained(LocalEngine):
-        def map(self, function, tasks):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
+        def map(
+            self, function: Callable[[Task], Result], tasks: Sequence[Task]
+        ) -> Iterator[tuple[int, Result | WorkerDied]]:
             yield from super().map(function, tasks)
             report = tmp_path / "b" / "parts" / "part-000000.json"
             if report.exists():
@@ -262,13 +267,15 @@ def test_a_folder_of_another_plan_or_another_models_parts_is_refused(tmp_path: P
 def test_the_funnel_counts_refused_prompts_and_dropped_scenes(tmp_path: Path, model: str) -> None:
     from pellucid.data.scene_prompts import Refusal
 
-    class Sometimes(WrittenScenes):
+    class Sometimes:
+        written = WrittenScenes((PROMPT,))
+        digest = written.digest
+
         def write(self, number: int, seed: int) -> ScenePrompt | Refusal:
-            return Refusal("no JSON object") if number == 1 else super().write(number, seed)
+            return Refusal("no JSON object") if number == 1 else self.written.write(number, seed)
 
     rules = TripleRules(**{**ANY.model_dump(), "max_seam": 0.0})
-    scenes = Sometimes((PROMPT,))
-    manifest = run_triples(plan(tmp_path, model, scenes=scenes, rules=rules, count=3), LocalEngine())
+    manifest = run_triples(plan(tmp_path, model, scenes=Sometimes(), rules=rules, count=3), LocalEngine())
     assert next(iter(manifest["dropped"])) == "no usable prompt"
     assert manifest["dropped"]["no usable prompt"] == 1
     assert sum(manifest["dropped"].values()) + manifest["images"] == 3
