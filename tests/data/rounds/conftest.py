@@ -1,32 +1,5 @@
-"""A store with a round of small images, made by a function instead of a model."""
+"""A store with a round of small images."""
 
-from collections.abc import Callable, Iterator
-from pathlib import Path
+from round_fixtures import opened, store
 
-import pytest
-
-from pellucid.data.rounds.beginning import begin_round
-from pellucid.data.rounds.database import Store, open_store
-from pellucid.data.rounds.prompts import shipped_grammar
-from pellucid.data.rounds.sampling import sample_round
-from pellucid.data.rounds.settings import RoundSettings
-from screening import PLAIN, draw
-
-
-@pytest.fixture
-def store(tmp_path: Path) -> Iterator[Store]:
-    made = open_store(tmp_path / "rounds")
-    yield made
-    made.close()
-
-
-@pytest.fixture
-def opened(store: Store) -> Callable[..., Store]:
-    """Begins a round, samples it and opens it."""
-
-    def begin(settings: RoundSettings = PLAIN, **arguments: object) -> Store:
-        begin_round(store, settings, **arguments)  # type: ignore[arg-type]
-        sample_round(store, shipped_grammar(), draw, model="discs", licence="CC0", batch_size=7)
-        return store
-
-    return begin
+__all__ = ["opened", "store"]

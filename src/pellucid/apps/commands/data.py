@@ -8,6 +8,7 @@ import click
 
 from pellucid.apps.commands import data_sets, data_synthesis
 from pellucid.apps.commands.options import JSON, Command
+from pellucid.apps.commands.rounds import rounds_command
 from pellucid.apps.sections import SectionedGroup, option
 
 SHARD = option(
@@ -190,5 +191,5 @@ def stats(sets: tuple[str, ...], page: Path | None, as_json: bool) -> None:
     )
 
 
-for command in (*data_sets.COMMANDS, *data_synthesis.COMMANDS):
+for command in (*data_sets.COMMANDS, *data_synthesis.COMMANDS, rounds_command):
     data_command.add_command(command)

@@ -14,7 +14,7 @@ from sqlalchemy import Connection, Engine, create_engine, event, make_url, text
 from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError
 from sqlalchemy.orm import Session
 
-from pellucid.errors import FileError, InputError, first_line
+from pellucid.errors import FileError, InputError, first_line, missing_package
 
 DATABASE_FILE = "rounds.sqlite"
 LOCK = 0x70656C
@@ -80,7 +80,7 @@ def open_store(folder: Path, database: str | None = None) -> Store:
 
 
 def lock_round(session: Session, number: int) -> None:
-    """Lets one transaction at a time deal out images of a round.
+    """Lets one transaction at a time change a round.
 
     SQLite does so by itself: a writing session owns the file.
     """
@@ -108,10 +108,7 @@ def _engine(database: str) -> Engine:
             f"{first_line(error)}. Write such a URL."
         ) from None
     except ModuleNotFoundError as error:
-        raise InputError(
-            f"The driver of {database.partition('://')[0]} is missing: {error.name}. "
-            "Install it with pip install 'pellucid[postgres]'."
-        ) from None
+        raise missing_package(error.name or database, "this database", "postgres") from None
 
 
 def _prepare_sqlite(connection: sqlite3.Connection, _: object) -> None:

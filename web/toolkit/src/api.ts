@@ -1,0 +1,66 @@
+/** The server refused: `status` is HTTP's, the message is meant for people. */
+export class ApiError extends Error {
+  constructor(
+    readonly status: number,
+    message: string,
+  ) {
+    super(message);
+  }
+}
+
+/** Tells whether nobody answered, or whether trying again may help. */
+export function isUnreachable(error: unknown): boolean {
+  if (!(error instanceof ApiError)) return true;
+  return error.status >= 500 || error.status === 429 || error.status === 408;
+}
+
+const TOKEN = "pellucid-token";
+const PATIENCE_MS = 15_000;
+
+/** Asks a server of Pellucid. The secret comes from the page's address, behind a #, and leaves it at once. */
+export class ApiClient {
+  private readonly token: string | null;
+
+  constructor(private readonly base: string = "api") {
+    const found = new URLSearchParams(location.hash.slice(1)).get("token");
+    if (found !== null) {
+      sessionStorage.setItem(TOKEN, found);
+      history.replaceState(null, "", location.pathname + location.search);
+    }
+    this.token = sessionStorage.getItem(TOKEN);
+  }
+
+  async get<Reply>(path: string): Promise<Reply> {
+    return (await this.ask(path)).json() as Promise<Reply>;
+  }
+
+  async post<Reply>(path: string, body: unknown): Promise<Reply> {
+    const init = { method: "POST", body: JSON.stringify(body), headers: { "Content-Type": "application/json" } };
+    return (await this.ask(path, init)).json() as Promise<Reply>;
+  }
+
+  async blob(path: string): Promise<Blob> {
+    return (await this.ask(path)).blob();
+  }
+
+  private async ask(path: string, init: RequestInit = {}): Promise<Response> {
+    const headers = new Headers(init.headers);
+    if (this.token !== null) headers.set("Authorization", `Bearer ${this.token}`);
+    const response = await fetch(`${this.base}/${path}`, {
+      ...init,
+      headers,
+      signal: AbortSignal.timeout(PATIENCE_MS),
+    });
+    if (!response.ok) throw new ApiError(response.status, await reason(response));
+    return response;
+  }
+}
+
+async function reason(response: Response): Promise<string> {
+  try {
+    const { detail } = (await response.json()) as { detail?: unknown };
+    return typeof detail === "string" ? detail : JSON.stringify(detail);
+  } catch {
+    return `The server answered ${response.status}.`;
+  }
+}

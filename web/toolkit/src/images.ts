@@ -1,0 +1,76 @@
+import { Changing } from "./changes.ts";
+
+const AT_ONCE = 6;
+
+/** Decoded images by id: fetched ahead in the order in which they will be wanted, dropped when nobody wants them. */
+export class ImageStore extends Changing {
+  private readonly ready = new Map<number, ImageBitmap>();
+  private readonly broken = new Map<number, string>();
+  private readonly loading = new Set<number>();
+  private wanted: readonly number[] = [];
+
+  constructor(
+    private readonly fetchBlob: (id: number) => Promise<Blob>,
+    private readonly keep: number = 160,
+  ) {
+    super();
+  }
+
+  get(id: number): ImageBitmap | undefined {
+    return this.ready.get(id);
+  }
+
+  failure(id: number): string | undefined {
+    return this.broken.get(id);
+  }
+
+  /** How many of these are decoded. */
+  decoded(ids: readonly number[]): number {
+    return ids.filter((id) => this.ready.has(id)).length;
+  }
+
+  /** Says which images will be shown, the next one first. */
+  want(ids: readonly number[]): void {
+    this.wanted = ids;
+    this.drop();
+    this.more();
+  }
+
+  retry(id: number): void {
+    this.broken.delete(id);
+    this.more();
+  }
+
+  private more(): void {
+    for (const id of this.wanted) {
+      if (this.loading.size >= AT_ONCE) return;
+      if (!this.ready.has(id) && !this.loading.has(id) && !this.broken.has(id)) void this.load(id);
+    }
+  }
+
+  private async load(id: number): Promise<void> {
+    this.loading.add(id);
+    try {
+      const blob = await this.fetchBlob(id);
+      this.ready.set(id, await createImageBitmap(blob));
+    } catch (error) {
+      this.broken.set(id, (error as Error).message);
+    } finally {
+      this.loading.delete(id);
+      this.changed();
+      this.more();
+    }
+  }
+
+  private drop(): void {
+    const wanted = new Set(this.wanted);
+    // the oldest first; those just judged stay for a while, since undo shows them again
+    for (const [id, bitmap] of this.ready) {
+      if (this.ready.size <= this.keep) return;
+      if (!wanted.has(id)) {
+        bitmap.close();
+        this.ready.delete(id);
+      }
+    }
+  }
+}

@@ -1,0 +1,18 @@
+export { ApiClient, ApiError, isUnreachable } from "./api.ts";
+export { Button, Dialog, Segmented, Icon, type IconName } from "./controls.tsx";
+export { ImageCanvas } from "./canvas.tsx";
+export { ImageStore } from "./images.ts";
+export {
+  type Background,
+  type Layer,
+  type View,
+  BACKGROUNDS,
+  loadPhoto,
+  nextBackground,
+  paint,
+} from "./paint.ts";
+export { KeyBindings, describeKey, isTyping, keyOf, useKeys, type Bindings } from "./keys.ts";
+export { Outbox, type OutboxState } from "./outbox.ts";
+export { stored, store } from "./preferences.ts";
+export { applyTheme, ThemeSwitch } from "./theme.tsx";
+export { useChanges, Changing } from "./changes.ts";
