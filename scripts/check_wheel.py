@@ -19,11 +19,17 @@ NEEDED = (
     "pellucid/__init__.py",
     "pellucid/py.typed",
     "pellucid/apps/cli.py",
+    "pellucid/apps/review/static/index.html",
+    "pellucid/apps/review/static/review.js",
+    "pellucid/data/rounds/grammar.toml",
+    "pellucid/data/rounds/migrations/versions/v0001_first.py",
     "pellucid/mini/model_index.json",
     "pellucid/mini/README.md",
     "pellucid/mini/unet/diffusion_pytorch_model.safetensors",
 )
-ENDINGS = {".py", ".typed", ".json", ".md", ".safetensors", ".txt", ".png", ""}
+PAGE = (".html", ".js", ".css", ".svg", ".webp")
+"""Of the built web pages."""
+ENDINGS = {".py", ".typed", ".json", ".md", ".safetensors", ".txt", ".png", ".toml", *PAGE, ""}
 """Of files in the package; the last one is for licences."""
 
 

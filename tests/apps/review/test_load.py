@@ -179,6 +179,7 @@ def test_four_reviewers_on_2000_images_and_20_kills(tmp_path: Path, database: st
     review_under_fire(tmp_path / "rounds", database, samples=2000, kills=20)
 
 
+@pytest.mark.slow
 @pytest.mark.external
 @NO_POSTGRES
 def test_postgres_does_what_sqlite_does(tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 import { Changing } from "./changes.ts";
 
-const AT_ONCE = 6;
+/** Browsers open six connections to a server: some must stay free for what a person does. */
+const AT_ONCE = 3;
 
 /** Decoded images by id: fetched ahead in the order in which they will be wanted, dropped when nobody wants them. */
 export class ImageStore extends Changing {
