@@ -1,5 +1,5 @@
 import { Button, describeKey, Dialog, keyOf, useChanges } from "@pellucid/toolkit";
-import { useEffect, useState } from "preact/hooks";
+import { useLayoutEffect, useState } from "preact/hooks";
 
 import { type Action, keys, PRESETS, TITLES } from "./actions.ts";
 
@@ -12,7 +12,7 @@ interface Props {
 export function Legend({ reasons, onClose }: Props) {
   const [changing, setChanging] = useState<Action | null>(null);
   useChanges(keys);
-  useEffect(() => {
+  useLayoutEffect(() => {
     if (changing === null) return undefined;
     const listen = (event: KeyboardEvent) => {
       event.preventDefault();
