@@ -56,7 +56,7 @@ def test_a_newer_schema_is_one_clear_error(store: Store) -> None:
     ("url", "match"),
     [
         ("nonsense", "postgresql://"),
-        ("oracle://x", r"driver|oracle"),
+        ("oracle://x", "postgresql://USER@HOST/NAME, found oracle"),
         ("sqlite:////no/x", "cannot be used"),
     ],
 )

@@ -202,6 +202,8 @@ export class ReviewSession extends Changing {
     } finally {
       this.asking = false;
     }
+    // the queue was changed meanwhile: what came was for the other one
+    if (disputed !== this.disputed) await this.more();
   }
 
   private async refresh(): Promise<void> {
