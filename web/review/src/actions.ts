@@ -45,7 +45,14 @@ export const PRESETS: readonly { readonly name: string; readonly bindings: Bindi
   { name: "Both hands", bindings: BOTH_HANDS },
   {
     name: "Left hand",
-    bindings: { ...BOTH_HANDS, keep: ["d"], reject: ["s"], undo: ["w", "z"], background: ["r"], commit: ["e"] },
+    bindings: {
+      ...BOTH_HANDS,
+      keep: ["d"],
+      reject: ["s"],
+      undo: ["w", "z"],
+      background: ["r"],
+      commit: ["e"],
+    },
   },
   {
     name: "Right hand",
@@ -64,4 +71,7 @@ export const PRESETS: readonly { readonly name: string; readonly bindings: Bindi
 
 export const keys = new KeyBindings<Action>("pellucid-review-keys", BOTH_HANDS);
 
-export const FIRST_VIEW: View = { background: stored("pellucid-review-background", "checker"), layer: "image" };
+export const FIRST_VIEW: View = {
+  background: stored("pellucid-review-background", "checker"),
+  layer: "image",
+};

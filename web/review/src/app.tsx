@@ -54,7 +54,9 @@ export function App() {
           <code>pellucid data rounds sample</code>.
         </p>
       )}
-      {(failure !== null || session !== null) && <Button label="Try again" kind="primary" onPress={() => void load()} />}
+      {(failure !== null || session !== null) && (
+        <Button label="Try again" kind="primary" onPress={() => void load()} />
+      )}
     </main>
   );
 }

@@ -116,7 +116,12 @@ export function Grid({ session, view, zoomed, onZoom, enabled }: WorkProps) {
         {page.length === 0 ? (
           <Nothing session={session} />
         ) : (
-          <div class="cells" role="group" aria-label="Images of this page" style={{ "--columns": String(columns) }}>
+          <div
+            class="cells"
+            role="group"
+            aria-label="Images of this page"
+            style={{ "--columns": String(columns) }}
+          >
             {page.map((sample, index) => (
               <button
                 key={sample.id}
@@ -147,8 +152,21 @@ export function Grid({ session, view, zoomed, onZoom, enabled }: WorkProps) {
         <p class="note">
           {kept} kept, {page.length - kept} rejected on this page
         </p>
-        <Button label="Undo" icon="undo" hint={name("undo")} disabled={!session.canUndo} onPress={() => session.undo()} />
-        <Button label="Commit page" kind="primary" icon="check" hint={name("commit")} disabled={!seen || page.length === 0} onPress={commit} />
+        <Button
+          label="Undo"
+          icon="undo"
+          hint={name("undo")}
+          disabled={!session.canUndo}
+          onPress={() => session.undo()}
+        />
+        <Button
+          label="Commit page"
+          kind="primary"
+          icon="check"
+          hint={name("commit")}
+          disabled={!seen || page.length === 0}
+          onPress={commit}
+        />
       </div>
     </>
   );
@@ -173,7 +191,9 @@ function columnsFor(width: number, height: number, count: number): number {
     if (side > best.side) best = { columns, side };
   }
   // on a phone all cells never fit: then they scroll, at a size that a thumb can hit
-  return best.side < SMALLEST_PX ? Math.max(3, Math.min(MOST_COLUMNS, Math.floor(width / 110))) : best.columns;
+  return best.side < SMALLEST_PX
+    ? Math.max(3, Math.min(MOST_COLUMNS, Math.floor(width / 110)))
+    : best.columns;
 }
 
 function name(action: "commit" | "undo"): string {

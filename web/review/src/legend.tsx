@@ -45,7 +45,12 @@ export function Legend({ reasons, onClose }: Props) {
                     : keys.keys(action).map((key) => <kbd key={key}>{describeKey(key)}</kbd>)}
                 </td>
                 <td>
-                  <Button label={`Change: ${TITLES[action]}`} icon="keyboard" quiet onPress={() => setChanging(action)} />
+                  <Button
+                    label={`Change: ${TITLES[action]}`}
+                    icon="keyboard"
+                    quiet
+                    onPress={() => setChanging(action)}
+                  />
                 </td>
               </tr>
             ))}
@@ -61,8 +66,9 @@ export function Legend({ reasons, onClose }: Props) {
             ))}
           </ol>
           <p class="note">
-            In a group, a number chooses the best. In the grid, arrows move, a number marks in the row, and keep and
-            reject mark the image that has the frame. On a phone, swipe right to keep and left to reject.
+            In a group, a number chooses the best. In the grid, arrows move, a number marks in the row, and
+            keep and reject mark the image that has the frame. On a phone, swipe right to keep and left to
+            reject.
           </p>
         </div>
       </div>

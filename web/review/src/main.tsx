@@ -3,7 +3,11 @@ import "@pellucid/toolkit/toolkit.css";
 import { render } from "preact";
 
 import { App } from "./app.tsx";
-import "./review.css";
+import "./enter.css";
+import "./work.css";
+import "./cells.css";
+import "./dialogs.css";
+import "./narrow.css";
 
 applyTheme();
 render(<App />, document.getElementById("page")!);

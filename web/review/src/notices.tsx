@@ -12,13 +12,15 @@ export function Notices({ session }: { readonly session: ReviewSession }) {
       <Icon name="cloud" />
       {offline && (
         <p>
-          The server does not answer. {verdicts} {durable ? "in this browser" : "in this page, so keep it open,"} and
-          will be sent when it is back. You can go on.
+          The server does not answer. {verdicts}{" "}
+          {durable ? "in this browser" : "in this page, so keep it open,"} and will be sent when it is back.
+          You can go on.
         </p>
       )}
       {refused.length > 0 && (
         <p>
-          The server refused {refused.length === 1 ? "a verdict" : `${refused.length} verdicts`}: {refused.at(-1)}
+          The server refused {refused.length === 1 ? "a verdict" : `${refused.length} verdicts`}:{" "}
+          {refused.at(-1)}
         </p>
       )}
     </div>

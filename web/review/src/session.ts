@@ -192,7 +192,10 @@ export class ReviewSession extends Changing {
       if (disputed !== this.disputed) return;
       const first = this.queue.length === 0;
       const have = new Set(this.queue.flatMap((item) => item.samples.map((sample) => sample.id)));
-      this.queue = [...this.queue, ...items.filter((item) => !item.samples.some((each) => have.has(each.id)))];
+      this.queue = [
+        ...this.queue,
+        ...items.filter((item) => !item.samples.some((each) => have.has(each.id))),
+      ];
       this.exhausted = this.queue.length === 0;
       if (first) this.shown();
       else this.prefetch();

@@ -34,7 +34,9 @@ export function Single({ session, view, zoomed, onZoom, enabled }: WorkProps) {
     session.decide([choices], now.samples.length > 1 ? "group" : "single", view.background);
     const start = pressedAt.current;
     // the callback runs just before the frame that shows the verdict
-    requestAnimationFrame((end) => performance.measure("verdict-to-frame", { start, end: Math.max(start, end) }));
+    requestAnimationFrame((end) =>
+      performance.measure("verdict-to-frame", { start, end: Math.max(start, end) }),
+    );
   };
   const all = (decision: Decision, reason = "") =>
     judge((now) => now.samples.map(() => ({ decision, reason })));
@@ -78,12 +80,34 @@ export function Single({ session, view, zoomed, onZoom, enabled }: WorkProps) {
             <span class="by-touch">Tap the best</span>, reject all of them or keep all.
           </p>
         )}
-        {item?.task === "ruling" && <p class="note">Reviewers disagree about this one. What you say decides.</p>}
+        {item?.task === "ruling" && (
+          <p class="note">Reviewers disagree about this one. What you say decides.</p>
+        )}
       </div>
       <div class="verdicts">
-        <Button label="Reject" kind="reject" icon="cross" hint={name("reject")} disabled={!ready} onPress={() => press("reject")} />
-        <Button label="Undo" icon="undo" hint={name("undo")} disabled={!session.canUndo} onPress={() => session.undo()} />
-        <Button label="Keep" kind="keep" icon="check" hint={name("keep")} disabled={!ready} onPress={() => press("keep")} />
+        <Button
+          label="Reject"
+          kind="reject"
+          icon="cross"
+          hint={name("reject")}
+          disabled={!ready}
+          onPress={() => press("reject")}
+        />
+        <Button
+          label="Undo"
+          icon="undo"
+          hint={name("undo")}
+          disabled={!session.canUndo}
+          onPress={() => session.undo()}
+        />
+        <Button
+          label="Keep"
+          kind="keep"
+          icon="check"
+          hint={name("keep")}
+          disabled={!ready}
+          onPress={() => press("keep")}
+        />
       </div>
       {item?.samples.length === 1 && (
         <div class="reasons" role="group" aria-label="Reject because">
@@ -116,12 +140,17 @@ function Stage({ item, session, view, zoomed, onZoom, best, onSwipe }: StageProp
   const start = useRef<{ x: number; y: number; id: number } | null>(null);
   const [shift, setShift] = useState(0);
   if (item === undefined) return <Nothing session={session} />;
-  const broken = item.samples.map((sample) => session.images.failure(sample.id)).find((each) => each !== undefined);
+  const broken = item.samples
+    .map((sample) => session.images.failure(sample.id))
+    .find((each) => each !== undefined);
   if (broken !== undefined) {
     return (
       <div class="nothing" role="alert">
         <p>This image cannot be shown: {broken}</p>
-        <Button label="Try again" onPress={() => item.samples.forEach((sample) => session.images.retry(sample.id))} />
+        <Button
+          label="Try again"
+          onPress={() => item.samples.forEach((sample) => session.images.retry(sample.id))}
+        />
       </div>
     );
   }
@@ -130,8 +159,19 @@ function Stage({ item, session, view, zoomed, onZoom, best, onSwipe }: StageProp
     return (
       <div class="group" data-count={item.samples.length}>
         {item.samples.map((sample, index) => (
-          <button key={sample.id} type="button" class="cell" aria-label={`Choose ${index + 1}`} onClick={() => best(index)}>
-            <ImageCanvas bitmap={session.images.get(sample.id)} view={view} label={sample.prompt} zoom={zoomed ? ZOOM : 1} />
+          <button
+            key={sample.id}
+            type="button"
+            class="cell"
+            aria-label={`Choose ${index + 1}`}
+            onClick={() => best(index)}
+          >
+            <ImageCanvas
+              bitmap={session.images.get(sample.id)}
+              view={view}
+              label={sample.prompt}
+              zoom={zoomed ? ZOOM : 1}
+            />
             <kbd>{index + 1}</kbd>
             {differ && <span class="prompt">{sample.prompt}</span>}
           </button>
@@ -146,11 +186,13 @@ function Stage({ item, session, view, zoomed, onZoom, best, onSwipe }: StageProp
     setShift(0);
     if (begun === null || begun.id !== event.pointerId) return;
     const [x, y] = [event.clientX - begun.x, event.clientY - begun.y];
-    if (!zoomed && Math.abs(x) > SWIPE_PX && Math.abs(x) > 2 * Math.abs(y)) onSwipe(x > 0 ? "keep" : "reject");
+    if (!zoomed && Math.abs(x) > SWIPE_PX && Math.abs(x) > 2 * Math.abs(y))
+      onSwipe(x > 0 ? "keep" : "reject");
     else if (Math.hypot(x, y) < 10) onZoom(!zoomed);
   };
   const move = (event: PointerEvent) => {
-    if (start.current !== null && !zoomed && event.pointerType === "touch") setShift(event.clientX - start.current.x);
+    if (start.current !== null && !zoomed && event.pointerType === "touch")
+      setShift(event.clientX - start.current.x);
   };
   return (
     <div
@@ -165,7 +207,12 @@ function Stage({ item, session, view, zoomed, onZoom, best, onSwipe }: StageProp
         setShift(0);
       }}
     >
-      <ImageCanvas bitmap={session.images.get(sample.id)} view={view} label={sample.prompt} zoom={zoomed ? ZOOM : 1} />
+      <ImageCanvas
+        bitmap={session.images.get(sample.id)}
+        view={view}
+        label={sample.prompt}
+        zoom={zoomed ? ZOOM : 1}
+      />
     </div>
   );
 }

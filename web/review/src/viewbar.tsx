@@ -31,8 +31,20 @@ export function ViewBar({ view, onChange }: Props) {
         ))}
       </div>
       <div class="layers">
-        <Button label="Alpha" icon="alpha" hint={hint("alpha")} pressed={view.layer === "alpha"} onPress={() => layer("alpha")} />
-        <Button label="Edges" icon="fringe" hint={hint("fringe")} pressed={view.layer === "fringe"} onPress={() => layer("fringe")} />
+        <Button
+          label="Alpha"
+          icon="alpha"
+          hint={hint("alpha")}
+          pressed={view.layer === "alpha"}
+          onPress={() => layer("alpha")}
+        />
+        <Button
+          label="Edges"
+          icon="fringe"
+          hint={hint("fringe")}
+          pressed={view.layer === "fringe"}
+          onPress={() => layer("fringe")}
+        />
       </div>
       {view.layer === "fringe" && (
         <p class="note">

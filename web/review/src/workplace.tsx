@@ -1,4 +1,14 @@
-import { Button, Icon, nextBackground, Segmented, store, stored, ThemeSwitch, useKeys, type View } from "@pellucid/toolkit";
+import {
+  Button,
+  Icon,
+  nextBackground,
+  Segmented,
+  store,
+  stored,
+  ThemeSwitch,
+  useKeys,
+  type View,
+} from "@pellucid/toolkit";
 import { useEffect, useState } from "preact/hooks";
 
 import { FIRST_VIEW, keys } from "./actions.ts";
@@ -15,7 +25,13 @@ type Mode = "single" | "grid" | "disputed";
 const MODE = "pellucid-review-mode";
 
 /** Everything that is seen while somebody judges. */
-export function Workplace({ session, onLeave }: { readonly session: ReviewSession; readonly onLeave: () => void }) {
+export function Workplace({
+  session,
+  onLeave,
+}: {
+  readonly session: ReviewSession;
+  readonly onLeave: () => void;
+}) {
   const [mode, setMode] = useState<Mode>(() => (stored<Mode>(MODE, "single") === "grid" ? "grid" : "single"));
   const [view, setView] = useState<View>(FIRST_VIEW);
   const [zoomed, setZoomed] = useState(false);
@@ -71,7 +87,11 @@ export function Workplace({ session, onLeave }: { readonly session: ReviewSessio
           options={[
             { value: "single", label: "Single", icon: "single" },
             { value: "grid", label: "Grid", icon: "grid" },
-            { value: "disputed", label: disputed > 0 ? `Disputed (${disputed})` : "Disputed", icon: "scales" },
+            {
+              value: "disputed",
+              label: disputed > 0 ? `Disputed (${disputed})` : "Disputed",
+              icon: "scales",
+            },
           ]}
         />
         <div class="progress">
@@ -81,17 +101,27 @@ export function Workplace({ session, onLeave }: { readonly session: ReviewSessio
           </span>
         </div>
         <div class="tools">
-          <Button label="History" icon="history" quiet hint={hint("history")} onPress={() => setOpen("history")} />
-          <Button label="Keys" icon="keyboard" quiet hint={hint("legend")} onPress={() => setOpen("legend")} />
+          <Button
+            label="History"
+            icon="history"
+            quiet
+            hint={hint("history")}
+            onPress={() => setOpen("history")}
+          />
+          <Button
+            label="Keys"
+            icon="keyboard"
+            quiet
+            hint={hint("legend")}
+            onPress={() => setOpen("legend")}
+          />
           <ThemeSwitch />
           <Button label={`${session.reviewer.name}: change`} icon="person" quiet onPress={onLeave} />
         </div>
       </header>
       <Notices session={session} />
       <div class="floor">
-        <div class="centre">
-          {mode === "grid" ? <Grid {...work} /> : <Single {...work} />}
-        </div>
+        <div class="centre">{mode === "grid" ? <Grid {...work} /> : <Single {...work} />}</div>
         <aside class="side" aria-label="View and pace">
           <ViewBar view={view} onChange={show} />
           <Panel session={session} />

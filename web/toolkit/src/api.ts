@@ -35,7 +35,12 @@ export class ApiClient {
   }
 
   async post<Reply>(path: string, body: unknown): Promise<Reply> {
-    const init: RequestInit = { priority: "high", method: "POST", body: JSON.stringify(body), headers: { "Content-Type": "application/json" } };
+    const init: RequestInit = {
+      priority: "high",
+      method: "POST",
+      body: JSON.stringify(body),
+      headers: { "Content-Type": "application/json" },
+    };
     return (await this.ask(path, init)).json() as Promise<Reply>;
   }
 

@@ -45,10 +45,19 @@ export function ImageCanvas({ bitmap, view, label, zoom = 1, className = "" }: P
     context.clearRect(0, 0, width, height);
     if (bitmap === undefined || width === 0) return;
     const room = 1 - 2 * MARGIN;
-    const fit = Math.min((width * room) / bitmap.width, (height * room) / bitmap.height, MOST_ENLARGED * density);
+    const fit = Math.min(
+      (width * room) / bitmap.width,
+      (height * room) / bitmap.height,
+      MOST_ENLARGED * density,
+    );
     const scale = fit * zoom;
     const [wide, high] = [bitmap.width * scale, bitmap.height * scale];
-    const area = { x: place(width, wide, centre.x), y: place(height, high, centre.y), width: wide, height: high };
+    const area = {
+      x: place(width, wide, centre.x),
+      y: place(height, high, centre.y),
+      width: wide,
+      height: high,
+    };
     paint(context, bitmap, view, area, { pixelated: zoom > 1 && scale / density >= PIXELS_FROM, density });
   }, [bitmap, view.background, view.layer, zoom, size, centre]);
 

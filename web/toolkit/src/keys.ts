@@ -28,10 +28,16 @@ export function describeKey(key: string): string {
 /** Tells whether keys go to a text field, where a letter is a letter. */
 export function isTyping(target: EventTarget | null): boolean {
   if (!(target instanceof HTMLElement)) return false;
-  if (target.isContentEditable || target instanceof HTMLTextAreaElement || target instanceof HTMLSelectElement) {
+  if (
+    target.isContentEditable ||
+    target instanceof HTMLTextAreaElement ||
+    target instanceof HTMLSelectElement
+  ) {
     return true;
   }
-  return target instanceof HTMLInputElement && !["button", "checkbox", "radio", "range"].includes(target.type);
+  return (
+    target instanceof HTMLInputElement && !["button", "checkbox", "radio", "range"].includes(target.type)
+  );
 }
 
 /** Which keys do what: a preset, and what a person changed. */

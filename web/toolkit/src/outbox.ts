@@ -67,7 +67,9 @@ export class Outbox<Message extends { readonly uid: string }> extends Changing {
       this.database = await openDatabase(this.name);
       const left = await all<Kept<Message>>(this.database);
       const known = new Set(this.kept.map((each) => each.uid));
-      this.kept = [...left.filter((each) => !known.has(each.uid)), ...this.kept].sort((a, b) => a.order - b.order);
+      this.kept = [...left.filter((each) => !known.has(each.uid)), ...this.kept].sort(
+        (a, b) => a.order - b.order,
+      );
     } catch {
       this.database = null; // a private window may have none
     }
@@ -107,7 +109,12 @@ export class Outbox<Message extends { readonly uid: string }> extends Changing {
     const end = this.kept.findIndex((each) => each.group !== group);
     const some = this.kept.slice(0, Math.min(this.atOnce, end < 0 ? this.kept.length : end));
     try {
-      const uids = new Set(await this.send(group, some.map((each) => each.message)));
+      const uids = new Set(
+        await this.send(
+          group,
+          some.map((each) => each.message),
+        ),
+      );
       this.forget(some.filter((each) => uids.has(each.uid)));
       this.atOnce = MOST;
     } catch (error) {
