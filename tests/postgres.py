@@ -6,7 +6,7 @@ import shutil
 import socket
 import subprocess
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Generator
 from pathlib import Path
 
 
@@ -19,7 +19,7 @@ def programs() -> Path | None:
 
 
 @contextlib.contextmanager
-def running() -> Iterator[str]:
+def running() -> Generator[str]:
     """Starts a cluster and yields the URL of its database."""
     binaries = programs()
     assert binaries is not None

@@ -28,10 +28,11 @@ def new_database() -> str | None:
     if server is None:
         return None
     import psycopg
+    from psycopg import sql
 
     name = f"t{uuid.uuid4().hex}"
     with psycopg.connect(server, autocommit=True) as connection:
-        connection.execute(f"CREATE DATABASE {name}")
+        connection.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
     return f"{server.rpartition('/')[0]}/{name}"
 
 

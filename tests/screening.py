@@ -8,8 +8,9 @@ import time
 import urllib.error
 import urllib.request
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from sqlalchemy import select
@@ -105,7 +106,7 @@ class Site:
         except urllib.error.HTTPError as error:
             return error.code, error.read(), dict(error.headers)
 
-    def json(self, path: str, body: object = None) -> dict:
+    def json(self, path: str, body: object = None) -> dict[str, Any]:
         """Returns the content of an answer that must be good."""
         status, content, _ = self.ask(path, body)
         assert status == 200, content
@@ -113,7 +114,7 @@ class Site:
 
 
 @contextlib.contextmanager
-def served(store: Store, port: int = 0, **arguments: object) -> Iterator[Site]:
+def served(store: Store, port: int = 0, **arguments: object) -> Generator[Site]:
     """Serves a store from a thread; `port` 0 takes a free one."""
     import uvicorn
 

@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 from click.testing import CliRunner, Result
@@ -16,7 +17,7 @@ def run(*arguments: str) -> Result:
     return CliRunner().invoke(cli, ["data", "rounds", *arguments])
 
 
-def said(*arguments: str) -> dict:
+def said(*arguments: str) -> dict[str, Any]:
     result = run(*arguments, "--json")
     assert result.exit_code == 0, result.output
     return json.loads(result.stdout)

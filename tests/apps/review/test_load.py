@@ -16,6 +16,7 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from sqlalchemy import func, select
@@ -95,7 +96,7 @@ class Client(threading.Thread):
     def __post_init__(self) -> None:
         super().__init__(daemon=True)
 
-    def ask(self, path: str, body: object) -> dict:
+    def ask(self, path: str, body: object) -> dict[str, Any]:
         for _ in range(600):
             try:
                 return self.site.json(path, body)
@@ -115,7 +116,7 @@ class Client(threading.Thread):
         own = self.ask("/api/reviewers", {"name": self.name_})["id"]
         while items := self.ask("/api/deal", {"reviewer": own, "count": 10})["items"]:
             for item in items:
-                entries = [
+                entries: list[dict[str, Any]] = [
                     {
                         "uid": str(uuid.UUID(int=rng.getrandbits(128))),
                         "sample": sample["id"],

@@ -5,10 +5,12 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from statistics import median
+from typing import Literal
 
 import pytest
 from sqlalchemy import select
 
+from building import present
 from pellucid.data.rounds.database import Store
 from pellucid.data.rounds.outcomes import fates, judgements
 from pellucid.data.rounds.tables import Sample, Verdict
@@ -61,6 +63,7 @@ def seen(page: Page) -> None:
 
 def settled(store: Store, count: int) -> list[Verdict]:
     """Waits until the log has so many lines, and returns them."""
+    found: list[Verdict] = []
     for _ in range(200):
         with store.reading() as session:
             found = list(session.scalars(select(Verdict).order_by(Verdict.id)))
@@ -184,7 +187,7 @@ def test_a_grid_page_is_marked_committed_and_taken_back_as_one(
         page.keyboard.press(" ")
         page.keyboard.press("Enter")
         lines = settled(store, 20)
-        assert sorted(line.decision for line in lines) == ["keep"] * 16 + ["reject"] * 4
+        assert sorted(str(line.decision) for line in lines) == ["keep"] * 16 + ["reject"] * 4
         assert len({line.batch for line in lines}) == 1
         expect(cells).to_have_count(10)
         page.keyboard.press("u")
@@ -278,7 +281,7 @@ def test_disputes_are_settled_on_their_own_queue(opened: Opened, context: Browse
         with store.reading() as session:
             found = fates(session, 1)
             disputed = session.scalar(select(Sample.id).where(Sample.place == 0))
-        assert found[disputed] == "reject"
+        assert found[present(disputed)] == "reject"
 
 
 def test_history_lists_decisions_and_takes_one_back(opened: Opened, context: BrowserContext) -> None:
@@ -358,7 +361,9 @@ def test_nothing_comes_from_elsewhere_and_nothing_is_complained_of(
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_text_can_be_read_in_both_themes(opened: Opened, browser: Browser, scheme: str) -> None:
+def test_text_can_be_read_in_both_themes(
+    opened: Opened, browser: Browser, scheme: Literal["light", "dark"]
+) -> None:
     themed = browser.new_context(color_scheme=scheme)
     with served(opened()) as site:
         page = enter(themed, site)

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -11,7 +12,7 @@ from screening import PLAIN, Site, judge_all, served
 Opened = Callable[..., Store]
 
 
-def line(sample: int, uid: str, **more: object) -> dict:
+def line(sample: int, uid: str, **more: object) -> dict[str, Any]:
     return {"uid": uid.ljust(8, "-"), "sample": sample, "decision": "keep", "dwell_ms": 400, **more}
 
 
@@ -86,7 +87,7 @@ def test_a_token_guards_the_data_and_not_the_page(opened: Opened) -> None:
         {"uid": "12345678", "sample": 1},
     ],
 )
-def test_lines_that_make_no_sense_are_refused(opened: Opened, entry: dict) -> None:
+def test_lines_that_make_no_sense_are_refused(opened: Opened, entry: dict[str, Any]) -> None:
     with served(opened()) as site:
         ann = site.json("/api/reviewers", {"name": "ann"})["id"]
         assert site.ask("/api/verdicts", {"reviewer": ann, "entries": [entry]})[0] == 422
