@@ -1,7 +1,6 @@
 """Synthesised layer triples: what they consist of, what drops them, and runs that go on after a stop."""
 
 import json
-from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +10,7 @@ from click.testing import CliRunner
 import pellucid
 import tiny
 from pellucid.apps.cli import cli
-from pellucid.data.engines import Engine, LocalEngine, ProcessEngine, Result, Task, WorkerDied
+from pellucid.data.engines import Engine, LocalEngine, ProcessEngine
 from pellucid.data.filters.triple_rules import (
     TRIPLE_RULES,
     TripleMeasures,
@@ -26,7 +25,7 @@ from pellucid.data.filters.triple_rules import (
 from pellucid.data.ingest.assembly import Manifest
 from pellucid.data.layer_composition import read_triples
 from pellucid.data.records import Record
-from pellucid.data.scene_prompts import ScenePrompt, WrittenScenes
+from pellucid.data.scene_prompts import Refusal, ScenePrompt
 from pellucid.errors import ConfigError, FileError, InputError
 from pellucid.pipelines.arguments import SamplingOptions
 from pellucid.pipelines.opaque_inpainting import LatentInpainter
@@ -35,6 +34,7 @@ from pellucid.rgba.types import AnyArray
 from pellucid.synthesis.models import ImageOptions, InpainterSource, ModelSource
 from pellucid.synthesis.triple_run import TriplePlan, run_triples
 from pellucid.synthesis.triples import GROWN_PX, FailedTriple, MadeTriple, repainted_share, synthesise
+from synthesis.engines import HookedEngine, stopping_after
 
 ANY = TripleRules(
     min_visible=0,
@@ -217,17 +217,8 @@ def test_a_run_writes_the_composed_layout_with_provenance(tmp_path: Path, model:
 def test_a_stopped_run_goes_on_and_its_bytes_stay(tmp_path: Path, model: str) -> None:
     whole = run_triples(plan(tmp_path / "whole", model), LocalEngine())
 
-    class Stopping(LocalEngine):
-        def map(
-            self, function: Callable[[Task], Result], tasks: Sequence[Task]
-        ) -> Iterator[tuple[int, Result | WorkerDied]]:
-            for number, result in super().map(function, tasks):
-                yield number, result
-                if function.__name__ == "make_triples" and number == 1:
-                    raise KeyboardInterrupt
-
     with pytest.raises(KeyboardInterrupt):
-        run_triples(plan(tmp_path / "again", model), Stopping())
+        run_triples(plan(tmp_path / "again", model), stopping_after("make_triples", 1))
     done = tmp_path / "again" / "parts"
     assert [(done / f"part-00000{number}.json").exists() for number in range(3)] == [True, True, False]
     again = run_triples(plan(tmp_path / "again", model), LocalEngine())
@@ -251,31 +242,29 @@ def test_a_folder_of_another_plan_or_another_models_parts_is_refused(tmp_path: P
     with pytest.raises(InputError, match="seed differ"):
         run_triples(plan(tmp_path / "a", model, count=1, seed=9), LocalEngine())
 
-    class Retrained(LocalEngine):
-        def map(
-            self, function: Callable[[Task], Result], tasks: Sequence[Task]
-        ) -> Iterator[tuple[int, Result | WorkerDied]]:
-            yield from super().map(function, tasks)
+    def retrain(name: str, number: int) -> None:
+        if (name, number) == ("make_triples", 0):
             report = tmp_path / "b" / "parts" / "part-000000.json"
-            if report.exists():
-                report.write_text(report.read_text().replace(f"{model} ", f"{model} other"))
+            report.write_text(report.read_text().replace(f"{model} ", f"{model} other"))
 
     with pytest.raises(InputError, match="weights were changed"):
-        run_triples(plan(tmp_path / "b", model, count=3), Retrained())
+        run_triples(plan(tmp_path / "b", model, count=3), HookedEngine(retrain))
+
+
+class SometimesRefusing:
+    """A writer of prompts who refuses the second scene."""
+
+    digest = "test"
+
+    def write(self, number: int, seed: int) -> ScenePrompt | Refusal:
+        del seed
+        return Refusal("no JSON object") if number == 1 else PROMPT
 
 
 def test_the_funnel_counts_refused_prompts_and_dropped_scenes(tmp_path: Path, model: str) -> None:
-    from pellucid.data.scene_prompts import Refusal
-
-    class Sometimes:
-        written = WrittenScenes((PROMPT,))
-        digest = written.digest
-
-        def write(self, number: int, seed: int) -> ScenePrompt | Refusal:
-            return Refusal("no JSON object") if number == 1 else self.written.write(number, seed)
-
     rules = TripleRules(**{**ANY.model_dump(), "max_seam": 0.0})
-    manifest = run_triples(plan(tmp_path, model, scenes=Sometimes(), rules=rules, count=3), LocalEngine())
+    scenes = SometimesRefusing()
+    manifest = run_triples(plan(tmp_path, model, scenes=scenes, rules=rules, count=3), LocalEngine())
     assert next(iter(manifest["dropped"])) == "no usable prompt"
     assert manifest["dropped"]["no usable prompt"] == 1
     assert sum(manifest["dropped"].values()) + manifest["images"] == 3

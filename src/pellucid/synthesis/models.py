@@ -7,9 +7,10 @@ from functools import lru_cache
 
 import torch
 
-from pellucid.pipelines.arguments import SamplingOptions
+from pellucid.pipelines.arguments import SamplingOptions, check_size
 from pellucid.pipelines.keywords import GenerateKeywords
 from pellucid.pipelines.loading import DTYPES, load
+from pellucid.pipelines.modes import Sampling
 from pellucid.pipelines.opaque_inpainting import Inpainter, LatentInpainter, load_inpainter
 from pellucid.pipelines.pipeline import TransparentPipeline
 from pellucid.weights.fingerprint import weights_fingerprint
@@ -47,10 +48,11 @@ class ImageOptions:
     passes: int | None = None
     negative_prompt: str | None = None
 
-    def keywords(self, seed: int | Sequence[int]) -> GenerateKeywords:
-        """Returns the values and the seeds as keywords of `TransparentPipeline.generate`."""
+    def keywords(self, seed: int | Sequence[int], batch_size: int = 1) -> GenerateKeywords:
+        """Returns the values as keywords of `TransparentPipeline.generate`, with seeds and batch size."""
         return {
             "seed": seed,
+            "batch_size": batch_size,
             "height": self.height,
             "width": self.width,
             "num_inference_steps": self.num_inference_steps,
@@ -59,6 +61,16 @@ class ImageOptions:
             "passes": self.passes,
             "negative_prompt": self.negative_prompt,
         }
+
+    def check(self) -> None:
+        """Raises InputError for values that no model accepts: otherwise each image would fail for itself."""
+        SamplingOptions(
+            num_inference_steps=self.num_inference_steps,
+            guidance_scale=self.guidance_scale,
+            scheduler=self.scheduler,
+            passes=self.passes,
+        ).resolve(Sampling())
+        check_size(1 if self.height is None else self.height, 1 if self.width is None else self.width)
 
 
 @lru_cache(maxsize=1)

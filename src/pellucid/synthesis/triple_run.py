@@ -109,10 +109,11 @@ def run_triples(plan: TriplePlan, engine: Engine) -> Manifest:
         engine: where to make it.
 
     Raises:
-        InputError: the folder holds another plan, or parts by other weights.
+        InputError: the folder holds another plan, or parts by other weights, or options that no sampler has.
         FileError: the language model does not answer, or the folder cannot be written.
         WeightsError: a model cannot be loaded.
     """
+    plan.options.check()
     claim(plan.folder, plan.to_json())
     if (done := finished(plan.folder)) is not None:
         return done

@@ -5,12 +5,12 @@ import math
 import numpy as np
 import pytest
 
+from pellucid.data.estimates import wilson
 from pellucid.data.rounds.agreement import (
     alpha_with_interval,
     krippendorff_alpha,
     percent_agreement,
     quality,
-    wilson,
 )
 from pellucid.data.rounds.outcomes import Judgement
 

@@ -7,7 +7,12 @@ from typing import TYPE_CHECKING
 
 import click
 
-from pellucid.apps.commands.data_sets import build_engine, echo_manifest, engine_options, read_overrides
+from pellucid.apps.commands.data_sets import (
+    build_engine,
+    echo_manifest,
+    engine_options,
+    read_overrides,
+)
 from pellucid.apps.commands.options import FILE, FOLDER, JSON, ModelChoice, model_options
 from pellucid.apps.sections import SectionedCommand, option
 from pellucid.errors import InputError

@@ -8,29 +8,11 @@ from itertools import combinations
 import numpy as np
 from jaxtyping import Float
 
+from pellucid.data.estimates import Estimate, wilson
 from pellucid.data.rounds.outcomes import Judgement
 
-Z95 = 1.959964
-"""Quantile of the normal distribution for a two-sided interval of 95 %."""
 REPEATS = 2000
 """Bootstrap samples; enough for two digits of an interval."""
-
-
-@dataclass(frozen=True, slots=True)
-class Estimate:
-    """A figure and its interval of 95 %; NaN where there is nothing to measure."""
-
-    value: float
-    low: float
-    high: float
-    n: int
-    """Cases behind it."""
-
-    def plain(self) -> dict[str, float | int | None]:
-        """Returns the figure for JSON, which has no NaN."""
-        numbers = {"value": self.value, "low": self.low, "high": self.high}
-        rounded = {name: None if math.isnan(number) else round(number, 4) for name, number in numbers.items()}
-        return {**rounded, "n": self.n}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,16 +28,6 @@ class ReviewerQuality:
     drift: Estimate
     """Share kept in the later half less that in the earlier half. Images come in no order of quality, so an
     interval without 0 says that the reviewer's measure changed."""
-
-
-def wilson(successes: int, n: int) -> Estimate:
-    """Returns a share with Wilson's score interval of 95 % (Wilson 1927)."""
-    if n == 0:
-        return Estimate(math.nan, math.nan, math.nan, 0)
-    share, z2 = successes / n, Z95**2
-    middle = (share + z2 / (2 * n)) / (1 + z2 / n)
-    half = Z95 * math.sqrt(share * (1 - share) / n + z2 / (4 * n * n)) / (1 + z2 / n)
-    return Estimate(share, max(0.0, middle - half), min(1.0, middle + half), n)
 
 
 def krippendorff_alpha(units: Iterable[Sequence[Hashable]]) -> float:

@@ -6,14 +6,13 @@ from dataclasses import dataclass
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
+from pellucid.data.estimates import Estimate, wilson
 from pellucid.data.rounds.agreement import (
-    Estimate,
     ReviewerQuality,
     alpha_with_interval,
     first_verdicts,
     percent_agreement,
     quality,
-    wilson,
 )
 from pellucid.data.rounds.outcomes import Judgement, fates, judgements
 from pellucid.data.rounds.pace import Pace, pace

@@ -7,6 +7,7 @@ import re
 import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from importlib.resources import files
 from itertools import accumulate
 from pathlib import Path
@@ -54,8 +55,12 @@ class WeightedPrompts:
 
     def draw(self, key: str) -> Prompt:
         """Draws by weight."""
-        ends = list(accumulate(self.weights))
-        return Random(key).choices(self.prompts, cum_weights=ends)[0]
+        return Random(key).choices(self.prompts, cum_weights=self._ends)[0]
+
+    @cached_property
+    def _ends(self) -> list[float]:
+        # added up once: a list of millions is drawn from millions of times
+        return list(accumulate(self.weights))
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,1 @@
+"""What we ask of scikit-learn, which ships no types."""
