@@ -288,7 +288,7 @@ def status(folder: Path, database: str | None, as_json: bool) -> None:
 
 def _lines(status: "RoundStatus") -> list[str]:
     """Describes a round in a few lines."""
-    from pellucid.data.rounds.agreement import Estimate
+    from pellucid.data.estimates import Estimate
 
     def share(estimate: Estimate) -> str:
         if not estimate.n:
