@@ -54,6 +54,11 @@ def _hooks(part: nn.Module) -> int:
     return len([*before]) + len([*after])
 
 
+class Size(TypedDict):
+    height: int
+    width: int
+
+
 class Quick(TypedDict):
     """Keywords of a call that is over soon."""
 
@@ -65,3 +70,15 @@ class QuickDDIM(Quick):
     """The same, with a scheduler that needs few steps."""
 
     scheduler: str
+
+
+class QuickSeeded(Quick):
+    """The same, with a seed."""
+
+    seed: int
+
+
+class QuickSeededDDIM(QuickDDIM):
+    """The same, with a seed and a scheduler that needs few steps."""
+
+    seed: int

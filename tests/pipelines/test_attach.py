@@ -1,16 +1,21 @@
 """Stock pipelines made transparent: same weights after, same bytes for a seed, any size."""
 
 from pathlib import Path
+from typing import Unpack
 
 import numpy as np
 import pytest
 import torch
+from diffusers.pipelines.stable_diffusion.pipeline_stable_diffusion import StableDiffusionPipeline
+from diffusers.pipelines.stable_diffusion_xl.pipeline_stable_diffusion_xl import StableDiffusionXLPipeline
 from safetensors.torch import save_file
 
 import pellucid
 import tiny
+from building import QuickSeeded, Size, build, present
 from pellucid.errors import InputError, WeightsError
 from pellucid.pipelines.background_check import THRESHOLD, background_distance
+from pellucid.pipelines.keywords import GenerateKeywords
 from pellucid.pipelines.modes import MODES
 from pellucid.pipelines.pipeline import TransparentPipeline
 from pellucid.pipelines.schedulers import SCHEDULERS
@@ -32,8 +37,12 @@ def sd15() -> TransparentPipeline:
     return pellucid.attach(pipeline, None, autoencoder=tiny.codec(pipeline.vae))
 
 
-def image(pipe: TransparentPipeline, prompt: str = "a cat", **options: object) -> np.ndarray:
-    scene = pipe.generate(prompt, **{"num_inference_steps": STEPS, "seed": 3, "passes": 1, **options})
+def image(
+    pipe: TransparentPipeline, prompt: str = "a cat", **options: Unpack[GenerateKeywords]
+) -> np.ndarray:
+    settings: GenerateKeywords = {"num_inference_steps": STEPS, "seed": 3, "passes": 1}
+    settings.update(options)
+    scene = pipe.generate(prompt, **settings)
     return scene.layers[0].image
 
 
@@ -41,7 +50,9 @@ def levels_apart(a: np.ndarray, b: np.ndarray) -> int:
     return int(np.abs(a.astype(int) - b.astype(int)).max())
 
 
-def delta_file(pipe: object, folder: Path, scale: float = 0.3) -> Path:
+def delta_file(
+    pipe: StableDiffusionPipeline | StableDiffusionXLPipeline, folder: Path, scale: float = 0.3
+) -> Path:
     name = "conv_in.weight"
     torch.manual_seed(5)
     shape = pipe.unet.get_parameter(name).shape
@@ -81,9 +92,10 @@ def test_an_odd_size_is_the_middle_of_the_padded_one(sd15: TransparentPipeline) 
 def test_one_prompt_is_a_scene_and_more_are_a_list(sd15: TransparentPipeline) -> None:
     assert isinstance(sd15.generate("a", num_inference_steps=1), pellucid.Scene)
     two = sd15.generate("a", count=2, seed=8, num_inference_steps=1)
-    assert [scene.provenance.seed for scene in two] == [8, 9]
+    assert isinstance(two, list)
+    assert [present(scene.provenance).seed for scene in two] == [8, 9]
     listed = sd15.generate(["a", "b"], seed=[5, 1], count=2, num_inference_steps=1)
-    assert [(s.provenance.prompt, s.provenance.seed) for s in listed] == [
+    assert [(present(s.provenance).prompt, present(s.provenance).seed) for s in listed] == [
         ("a", 5),
         ("a", 6),
         ("b", 1),
@@ -115,7 +127,7 @@ def test_a_saved_file_tells_how_it_was_made(sd15: TransparentPipeline, tmp_path:
     scene = sd15.generate(
         "a cat 🐈", seed=7, negative_prompt="dog", num_inference_steps=2, guidance_scale=3.0
     )
-    found = pellucid.Scene.open(scene.save(tmp_path / "x.png")).layers[0].provenance
+    found = present(pellucid.Scene.open(scene.save(tmp_path / "x.png")).layers[0].provenance)
     assert (found.prompt, found.negative_prompt, found.seed) == ("a cat 🐈", "dog", 7)
     assert (found.steps, found.guidance, found.version) == (2, 3.0, pellucid.__version__)
     assert found.model
@@ -126,8 +138,9 @@ def test_a_saved_file_tells_how_it_was_made(sd15: TransparentPipeline, tmp_path:
 def test_detach_gives_the_weights_back_bit_for_bit(tmp_path: Path) -> None:
     pipeline = tiny.sdxl()
     before = {name: value.clone() for name, value in pipeline.unet.state_dict().items()}
-    pipe = pellucid.attach(pipeline, delta_file(pipeline, tmp_path), autoencoder=tiny.codec(pipeline.vae))
-    assert not torch.equal(pipeline.unet.conv_in.weight, before["conv_in.weight"])
+    vae = pipeline.components["vae"]
+    pipe = pellucid.attach(pipeline, delta_file(pipeline, tmp_path), autoencoder=tiny.codec(vae))
+    assert not torch.equal(pipeline.unet.get_parameter("conv_in.weight"), before["conv_in.weight"])
     assert pipe.detach() is pipeline
     after = pipeline.unet.state_dict()
     assert after.keys() == before.keys()
@@ -204,12 +217,12 @@ def test_an_image_to_image_pipeline_generates_too() -> None:
 def test_a_large_image_in_two_steps_is_the_small_one_enlarged_and_repainted(
     pipe: TransparentPipeline,
 ) -> None:
-    size = {"height": 150, "width": 131}
+    size: Size = {"height": 150, "width": 131}
     small = pipe.generate("a cat", seed=3, num_inference_steps=STEPS, passes=1, height=68, width=60)
     enlarged = fit_rgba(small.layers[0].image, 150, 131, "stretch")
     wanted = pipe.vary(enlarged, "a cat", strength=0.4, seed=3, num_inference_steps=STEPS, passes=1)
     found = pipe.generate("a cat", seed=3, num_inference_steps=STEPS, passes=1, hires_strength=0.4, **size)
-    assert found.provenance.extra["strength"] == 0.4
+    assert present(found.provenance).extra["strength"] == 0.4
     assert (found.layers[0].image == wanted.layers[0].image).all()
     assert (found.layers[0].image != image(pipe, **size)).any()
 
@@ -217,13 +230,15 @@ def test_a_large_image_in_two_steps_is_the_small_one_enlarged_and_repainted(
 def test_wrong_surroundings_are_measured_and_made_again_with_a_clear_frame(
     sd15: TransparentPipeline,
 ) -> None:
-    settings = {"seed": 3, "num_inference_steps": 6, "passes": 1}
+    settings: QuickSeeded = {"seed": 3, "num_inference_steps": 6, "passes": 1}
     plain, mended = (
         sd15.generate("a cat", **settings),
         sd15.generate("a cat", fix_background=True, **settings),
     )
     clear = sd15.encode(np.zeros((64, 64, 4), np.uint8))
-    assert mended.provenance.extra["backdrop"] > THRESHOLD  # an untrained model paints anything
+    distance = present(mended.provenance).extra["backdrop"]
+    assert isinstance(distance, float)
+    assert distance > THRESHOLD  # an untrained model paints anything
     assert (mended.layers[0].image != plain.layers[0].image).any()
     found: list[torch.Tensor] = []
 
@@ -254,7 +269,9 @@ def test_upscaling_at_strength_0_is_the_round_trip_of_the_enlarged(sd15: Transpa
     found = sd15.upscale(rgba, scale=1.5, strength=0.0, seed=1, num_inference_steps=2)
     enlarged = fit_rgba(rgba, 30, 46, "stretch")
     assert (found.layers[0].image == sd15.decode(sd15.encode(enlarged), crop=(30, 46))).all()
-    assert sd15.upscale(rgba, "a", count=2, num_inference_steps=4)[1].height == 40
+    two = sd15.upscale(rgba, "a", count=2, num_inference_steps=4)
+    assert isinstance(two, list)
+    assert two[1].height == 40
 
 
 def test_wrong_arguments_are_explained(sd15: TransparentPipeline) -> None:
@@ -282,7 +299,10 @@ def test_wrong_arguments_are_explained(sd15: TransparentPipeline) -> None:
         (lambda: pellucid.attach(sd15.pipeline, "sdxl-atn"), "sdxl-attn"),
         (lambda: pellucid.attach(sd15.pipeline, None), "autoencoder"),
         (lambda: pellucid.attach(sd15.pipeline, "sd15-attn", strength=3.0), "strength of 0 to 2"),
-        (lambda: pellucid.attach(object(), None), "Expected a pipeline of Stable Diffusion 1.5"),
+        (
+            lambda: build(pellucid.attach, pipeline=object(), adapter=None),
+            "Expected a pipeline of Stable Diffusion 1.5",
+        ),
     ]:
         with pytest.raises(InputError, match=words):
             call()
@@ -295,10 +315,11 @@ def test_an_absent_adapter_file_is_an_error_of_weights(sd15: TransparentPipeline
 
 def test_every_mode_names_checkpoints_that_exist() -> None:
     for mode in MODES.values():
-        names = (mode.adapter, mode.codec.offset_encoder, mode.codec.alpha_decoder)
         if mode.family != "mini":
-            assert [get(name).base for name in names] == [mode.family] * 3
-            row = get(mode.adapter)
+            codec = present(mode.codec)
+            names = (mode.adapter, codec.offset_encoder, codec.alpha_decoder)
+            assert [get(str(name)).base for name in names] == [mode.family] * 3
+            row = get(str(mode.adapter))
             n_concat = sum(condition.entry == "channel-concat" for condition in mode.conditions)
             assert row.in_channels == 4 + 4 * n_concat
             assert row.control == any(each.entry == "attention-hint" for each in mode.conditions)

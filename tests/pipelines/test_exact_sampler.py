@@ -11,13 +11,16 @@ import json
 import pytest
 import torch
 from diffusers.models.unets.unet_2d_condition import UNet2DConditionModel
+from diffusers.pipelines.pipeline_utils import DiffusionPipeline
 from diffusers.pipelines.stable_diffusion_xl.pipeline_stable_diffusion_xl import StableDiffusionXLPipeline
 from diffusers.schedulers.scheduling_dpmsolver_multistep import DPMSolverMultistepScheduler
 from diffusers.schedulers.scheduling_euler_discrete import EulerDiscreteScheduler
 from diffusers.schedulers.scheduling_unipc_multistep import UniPCMultistepScheduler
+from diffusers.schedulers.scheduling_utils import SchedulerOutput
 from torch import Tensor
 
 import tiny
+from building import build, present
 from goldens import golden_weights
 from goldens.loading import Golden
 from pellucid.pipelines.schedulers import scheduler_for_call
@@ -38,7 +41,8 @@ def golden() -> Golden:
 def pipe(golden: Golden) -> StableDiffusionXLPipeline:
     note = golden.meta["note"]
     config, _ = json.JSONDecoder().raw_decode(note, note.index('{"sample_size"'))
-    pipeline = StableDiffusionXLPipeline(
+    pipeline = build(
+        StableDiffusionXLPipeline,
         vae=tiny.vae(),
         text_encoder=None,
         text_encoder_2=None,
@@ -56,8 +60,14 @@ def error(found: Tensor, wanted: Tensor) -> float:
     return float((found - wanted).abs().max() / max(1.0, float(wanted.abs().max())))
 
 
+def solver() -> DPMSolverMultistepScheduler:
+    made = build(scheduler_for_call, pipeline_scheduler=tiny.scheduler(), name=NAME)
+    assert isinstance(made, DPMSolverMultistepScheduler)
+    return made
+
+
 def timed(steps: int) -> DPMSolverMultistepScheduler:
-    scheduler = scheduler_for_call(tiny.scheduler(), NAME)
+    scheduler = solver()
     scheduler.set_timesteps(steps)
     return scheduler
 
@@ -72,9 +82,10 @@ def prompts(golden: Golden) -> dict[str, Tensor]:
     return {name: golden[f"pipe_{name}"] for name in names}
 
 
-def sampled(pipeline: object, golden: Golden, scheduler: str = NAME, **options: object) -> Tensor:
+def sampled(pipeline: DiffusionPipeline, golden: Golden, scheduler: str = NAME, **options: object) -> Tensor:
     stock = copy.copy(pipeline)
     stock.scheduler = scheduler_for_call(pipeline.scheduler, scheduler)
+    assert callable(stock)
     return stock(
         **prompts(golden),
         num_images_per_prompt=2,
@@ -85,7 +96,7 @@ def sampled(pipeline: object, golden: Golden, scheduler: str = NAME, **options: 
     ).images
 
 
-def from_text(pipeline: object, golden: Golden, scheduler: str = NAME) -> Tensor:
+def from_text(pipeline: DiffusionPipeline, golden: Golden, scheduler: str = NAME) -> Tensor:
     size = {"height": 64, "width": 96}
     return sampled(pipeline, golden, scheduler, num_inference_steps=int(golden["t2i_steps"]), **size)
 
@@ -97,8 +108,8 @@ def last_of_more(steps: int, strength: float) -> dict[str, float]:
 
 
 def test_the_training_noise_levels_agree(golden: Golden) -> None:
-    scheduler = scheduler_for_call(tiny.scheduler(), NAME)
-    assert error(scheduler.sigmas.log(), golden["log_sigmas"]) < LOG_SIGMAS
+    scheduler = solver()
+    assert error(present(scheduler.sigmas).log(), golden["log_sigmas"]) < LOG_SIGMAS
 
 
 @pytest.mark.parametrize("steps", [5, 20, 25, 35])
@@ -124,14 +135,19 @@ def test_half_precision_noise_levels_change_one_of_25_timesteps(golden: Golden) 
 
 def test_steps_on_a_formula_agree(golden: Golden) -> None:
     solver = timed(int(golden["stub_steps"]))
-    x, found = golden["stub_x0"] / (1 + solver.sigmas[0] ** 2).sqrt(), []
+    x: Tensor = golden["stub_x0"] / (1 + solver.sigmas[0] ** 2).sqrt()
+    found: list[Tensor] = []
     for t in solver.timesteps:
         negative, positive = (
             x.tanh() * (0.1 + t / 2000) + golden[f"stub_{text}"].mean((1, 2))[:, None, None, None]
             for text in ("neg", "pos")
         )
-        x = solver.step(negative + golden["stub_cfg"] * (positive - negative), t, x).prev_sample
-        found.append(solver.model_outputs[-1])
+        made = solver.step(negative + golden["stub_cfg"] * (positive - negative), t, x)
+        assert isinstance(made, SchedulerOutput)
+        x = made.prev_sample
+        denoised = solver.model_outputs[-1]
+        assert isinstance(denoised, Tensor)
+        found.append(denoised)
     assert error(torch.stack(found), golden["stub_denoised"]) < LOOP
     assert error(x, golden["stub_out"]) < LOOP
 

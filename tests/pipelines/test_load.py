@@ -18,8 +18,10 @@ from diffusers.pipelines.stable_diffusion_xl.pipeline_stable_diffusion_xl_inpain
 
 import pellucid
 import tiny
+from building import present
 from pellucid.errors import InputError, WeightsError
 from pellucid.pipelines.families import FAMILIES
+from pellucid.pipelines.keywords import SamplingKeywords
 from pellucid.pipelines.modes import MODES
 from pellucid.rgba.resizing import fit_rgba
 
@@ -33,7 +35,7 @@ def test_the_embedded_layout_generates(folder: Path, capfd: pytest.CaptureFixtur
     pipe = pellucid.load(folder)
     scene = pipe.generate("a cat", seed=7, num_inference_steps=2)
     assert scene.layers[0].image.shape == (64, 64, 4)
-    assert (scene.provenance.mode, scene.provenance.model) == ("mini", str(folder))
+    assert (present(scene.provenance).mode, present(scene.provenance).model) == ("mini", str(folder))
     assert capfd.readouterr() == ("", "")
 
 
@@ -53,17 +55,13 @@ def test_latents_of_any_number_of_channels_can_be_varied(folder: Path) -> None:
 def test_a_saved_stock_pipeline_loads(kind: str, tmp_path: Path) -> None:
     stock = getattr(tiny, kind)()
     stock.save_pretrained(tmp_path)
-    codec = tiny.codec(stock.vae)
-    codec.offset_encoder.save_pretrained(tmp_path / "rgba" / "offset_encoder")
-    codec.alpha_decoder.save_pretrained(tmp_path / "rgba" / "alpha_decoder")
+    tiny.save_codec(tiny.codec(stock.vae), tmp_path / "rgba")
     scene = pellucid.load(tmp_path).generate("a", seed=1, num_inference_steps=2, height=9, width=9)
     assert scene.layers[0].image.shape == (9, 9, 4)
 
 
 def save_codec(stock: DiffusionPipeline, folder: Path, convention: str) -> None:
-    codec = tiny.codec(stock.vae, convention=convention)
-    codec.offset_encoder.save_pretrained(folder / "rgba" / "offset_encoder")
-    codec.alpha_decoder.save_pretrained(folder / "rgba" / "alpha_decoder")
+    tiny.save_codec(tiny.codec(stock.vae, convention=convention), folder / "rgba")
     (folder / "rgba" / "convention.json").write_text(json.dumps({"convention": convention}))
 
 
@@ -165,7 +163,8 @@ def test_what_cannot_be_loaded_is_explained(folder: Path, tmp_path: Path) -> Non
 
 
 def test_the_embedded_models_layers_see_each_other() -> None:
-    pipe, settings = pellucid.load(), {"seed": 1, "num_inference_steps": 6}
+    pipe = pellucid.load()
+    settings: SamplingKeywords = {"seed": 1, "num_inference_steps": 6}
     assert {task: [mode.name for mode in modes] for task, modes in pipe.tasks.items()} == {
         "foreground": ["mini"],
         "joint": ["mini-background", "mini-foreground-on"],
@@ -189,7 +188,8 @@ def test_the_embedded_models_layers_see_each_other() -> None:
 
 
 def test_the_embedded_model_makes_other_sizes_at_its_own() -> None:
-    pipe, settings = pellucid.load(), {"seed": 7, "num_inference_steps": 4}
+    pipe = pellucid.load()
+    settings: SamplingKeywords = {"seed": 7, "num_inference_steps": 4}
     own = pipe.generate("a red apple", **settings).layers[0].image
     large = pipe.generate("a red apple", height=200, width=300, **settings).layers[0].image
     assert (large == fit_rgba(own, 200, 300, "fit")).all()

@@ -25,18 +25,19 @@ from PIL import Image
 
 import pellucid
 import tiny
+from building import QuickSeededDDIM, build, present, submodule
 from pellucid.errors import InputError
 from pellucid.models.attention_sharing import AttentionSharing, attention_modules
-from pellucid.pipelines.modes import MODES
+from pellucid.pipelines.modes import MODES, Mode, Task
 from pellucid.pipelines.pipeline import TransparentPipeline
 
-FAST = {"num_inference_steps": 2, "passes": 1, "scheduler": "ddim", "seed": 3}
+FAST: QuickSeededDDIM = {"num_inference_steps": 2, "passes": 1, "scheduler": "ddim", "seed": 3}
 EMBEDDING = 12  # width of the image encoder's output
 
 
 def piped(stock: DiffusionPipeline, folder: Path) -> TransparentPipeline:
     path = tiny.sharing_file(folder / "joint.safetensors", stock.unet, 3)
-    layers = {"joint": (replace(MODES["sd15-joint"], adapter=path),)}
+    layers: dict[Task, tuple[Mode, ...]] = {"joint": (replace(MODES["sd15-joint"], adapter=path),)}
     return pellucid.attach(stock, None, autoencoder=tiny.codec(stock.vae), layers=layers)
 
 
@@ -54,10 +55,11 @@ def all_differ(first: list[bytes], second: list[bytes]) -> bool:
 def test_a_controlnet_steers_every_frame(tmp_path: Path) -> None:
     stock = tiny.sd15(tiny.sd15_unet())
     net = ControlNetModel.from_unet(stock.unet, conditioning_embedding_out_channels=(4, 8, 8, 8))
-    for zero in (*net.controlnet_down_blocks, net.controlnet_cond_embedding.conv_out):
-        torch.nn.init.normal_(zero.weight)
+    zeros: list[torch.nn.Module] = [*net.controlnet_down_blocks, net.controlnet_cond_embedding.conv_out]
+    for zero in zeros:
+        torch.nn.init.normal_(zero.get_parameter("weight"))
     parts = {**stock.components, "controlnet": net.eval()}
-    pipe = piped(StableDiffusionControlNetPipeline(**parts, requires_safety_checker=False), tmp_path)
+    pipe = piped(build(StableDiffusionControlNetPipeline, **parts, requires_safety_checker=False), tmp_path)
     pipe.pipeline.set_progress_bar_config(disable=True)
     shown = [Image.new("RGB", (64, 64), colour) for colour in ("black", "white")]
     assert all_differ(*(images(pipe, image=image) for image in shown))
@@ -71,7 +73,7 @@ def test_a_t2i_adapter_steers_every_frame_and_images_can_be_varied(tmp_path: Pat
             value.normal_(0, 0.2)
     parts = {**stock.components, "adapter": adapter.eval()}
     parts.pop("image_encoder", None)
-    pipe = piped(StableDiffusionAdapterPipeline(**parts, requires_safety_checker=False), tmp_path)
+    pipe = piped(build(StableDiffusionAdapterPipeline, **parts, requires_safety_checker=False), tmp_path)
     pipe.pipeline.set_progress_bar_config(disable=True)
     shown = [Image.new("RGB", (64, 64), colour) for colour in ("black", "white")]
     assert all_differ(*(images(pipe, image=image) for image in shown))
@@ -84,19 +86,19 @@ def with_ip_adapter(unet: UNet2DConditionModel) -> None:
     torch.manual_seed(7)
     state = {"image_proj": {"proj.weight": torch.randn(64, EMBEDDING), "proj.bias": torch.randn(64)}}
     state["image_proj"] |= {"norm.weight": torch.ones(16), "norm.bias": torch.zeros(16)}
-    widths = [module.to_q.weight.shape[0] for name, module in attention_modules_in_order(unet)]
+    widths = [module.to_q.weight.shape[0] for _, module in attention_modules_in_order(unet)]
     state["ip_adapter"] = {
         f"{2 * i + 1}.to_{part}_ip.weight": torch.randn(width, 16)
         for i, width in enumerate(widths)
         for part in "kv"
     }
-    unet._load_ip_adapter_weights([state], low_cpu_mem_usage=False)
+    unet._load_ip_adapter_weights([state], low_cpu_mem_usage=False)  # pyright: ignore[reportPrivateUsage] - as diffusers' loader calls it
 
 
 def attention_modules_in_order(unet: UNet2DConditionModel) -> list[tuple[str, Attention]]:
     """Text attentions in the order in which IP-Adapter files number them, which is diffusers' own."""
     names = [name.removesuffix(".processor") for name in unet.attn_processors]
-    return [(name, unet.get_submodule(name)) for name in names if name.endswith("attn2")]
+    return [(name, submodule(unet, name, Attention)) for name in names if name.endswith("attn2")]
 
 
 def test_an_ip_adapter_steers_every_frame_and_its_scale_0_is_none(tmp_path: Path) -> None:
@@ -114,7 +116,7 @@ def test_an_ip_adapter_steers_every_frame_and_its_scale_0_is_none(tmp_path: Path
     for processor in stock.unet.attn_processors.values():
         for each in (processor, getattr(processor, "replaced", None)):
             if isinstance(each, IPAdapterAttnProcessor2_0):
-                each.scale = [0.0]
+                vars(each)["scale"] = [0.0]  # declared as one number, and read as one for each adapter
     found = [np.frombuffer(data, np.uint8).astype(int) for data in call(shown[1])]
     wanted = [np.frombuffer(data, np.uint8).astype(int) for data in plain]
     assert max(np.abs(a - b).max() for a, b in zip(found, wanted, strict=True)) <= 1
@@ -133,15 +135,15 @@ def test_another_lora_reaches_every_frame(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("cls", "build"),
+    ("cls", "made"),
     [(StableDiffusionInpaintPipeline, tiny.sd15), (StableDiffusionXLInpaintPipeline, tiny.sdxl)],
 )
 def test_an_inpainting_pipeline_makes_what_the_text_pipeline_makes(
-    cls: type, build: Callable[[], DiffusionPipeline]
+    cls: type[DiffusionPipeline], made: Callable[[], DiffusionPipeline]
 ) -> None:
-    stock = build()
+    stock = made()
     options = {"requires_safety_checker": False} if cls is StableDiffusionInpaintPipeline else {}
-    other = cls(**stock.components, **options)
+    other = build(cls, **stock.components, **options)
     other.set_progress_bar_config(disable=True)
     codec = tiny.codec(stock.vae)
     found = pellucid.attach(other, None, autoencoder=codec).generate("a cat", **FAST)
@@ -151,7 +153,7 @@ def test_an_inpainting_pipeline_makes_what_the_text_pipeline_makes(
 
 def test_a_unet_made_for_inpainting_is_refused() -> None:
     stock = tiny.sd15()
-    stock.unet = UNet2DConditionModel(**{**dict(stock.unet.config), "in_channels": 9})
+    stock.unet = build(UNet2DConditionModel, **{**dict(stock.unet.config), "in_channels": 9})
     with pytest.raises(InputError, match="found 9 and 4"):
         pellucid.attach(stock, None, autoencoder=tiny.codec(stock.vae))
 
@@ -183,6 +185,6 @@ def test_sdxls_attentions_can_be_shared_and_every_unit_learns() -> None:
         losses.append(value.item())
         optimizer.step()
     assert losses[-1] < losses[0]
-    still = {name for name, value in sharing.named_parameters() if not value.grad.abs().any()}
+    still = {name for name, value in sharing.named_parameters() if not present(value.grad).abs().any()}
     assert not still
     assert all(value.grad is None for value in unet.parameters())
