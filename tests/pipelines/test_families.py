@@ -4,23 +4,28 @@ import inspect
 import re
 from importlib import import_module
 from pathlib import Path
+from typing import Unpack
+from unittest import mock
 
 import numpy as np
 import pytest
 import torch
+from diffusers.pipelines.pipeline_utils import DiffusionPipeline
 from safetensors.torch import save_file
 
 import pellucid
 import tiny
 import tiny_families
+from building import QuickSeeded, Size, present
 from pellucid.errors import InputError
 from pellucid.pipelines.arguments import Request
 from pellucid.pipelines.families import FAMILIES
-from pellucid.pipelines.modes import MODES, Mode, Sampling
+from pellucid.pipelines.keywords import GenerateKeywords, RepaintKeywords, SamplingKeywords
+from pellucid.pipelines.modes import MODES, Family, Mode, Sampling, Task
 from pellucid.pipelines.pipeline import TransparentPipeline
 from pellucid.pipelines.stock import family_of
 
-SIZE = {"height": 64, "width": 48}
+SIZE: Size = {"height": 64, "width": 48}
 RNG = np.random.default_rng(0)
 PICTURE = RNG.integers(0, 256, (64, 48, 4), np.uint8)
 TRANSFORMERS = ("sd3", "flux", "pixart-alpha", "pixart-sigma")
@@ -49,13 +54,17 @@ def of(name: str) -> TransparentPipeline:
     return PIPES[name]
 
 
-def image(pipe: TransparentPipeline, prompt: str = "a cat", **options: object) -> np.ndarray:
-    asked = {"num_inference_steps": 3, "seed": 3, "passes": 1, **SIZE, **options}
+def image(
+    pipe: TransparentPipeline, prompt: str = "a cat", **options: Unpack[GenerateKeywords]
+) -> np.ndarray:
+    asked: GenerateKeywords = {"num_inference_steps": 3, "seed": 3, "passes": 1, **SIZE}
+    asked.update(options)
     return pipe.generate(prompt, **asked).layers[0].image
 
 
-def varied(pipe: TransparentPipeline, **options: object) -> np.ndarray:
-    asked = {"num_inference_steps": 4, "seed": 3, "passes": 1, **options}
+def varied(pipe: TransparentPipeline, **options: Unpack[RepaintKeywords]) -> np.ndarray:
+    asked: RepaintKeywords = {"num_inference_steps": 4, "seed": 3, "passes": 1}
+    asked.update(options)
     return pipe.vary(PICTURE, "a cat", **asked).layers[0].image
 
 
@@ -74,6 +83,7 @@ def test_each_row_is_what_the_stock_pipeline_says(pipe: TransparentPipeline) -> 
     assert (row.denoiser, pipe.denoiser) in stock.components.items()
     assert row.flow == hasattr(stock.scheduler, "scale_noise")
     asked = {"num_inference_steps": 2, "output_type": "latent", **SIZE, **row.default_call_kwargs}
+    assert callable(stock)
     held = stock("a cat", **asked).images
     if row.patch_size == 1:
         assert held.shape == (1, row.latent_channels, 8, 6)
@@ -89,6 +99,7 @@ def test_each_row_names_arguments_and_classes_that_exist(name: str) -> None:
             getattr(import_module(f"diffusers.pipelines.{place[0]}.{place[1]}"), place[2]) if place else None
             for place in (variants.text_to_image, variants.image_to_image)
         )
+        assert from_text is not None
         known = inspect.signature(from_text.__call__).parameters
         repainting = inspect.signature((from_image or from_text).__call__).parameters
         assert row.denoiser in inspect.signature(from_text.__init__).parameters
@@ -124,6 +135,7 @@ def test_our_latents_decode_to_the_stock_pipelines_image(pipe: TransparentPipeli
     settings = Sampling(num_inference_steps=3, guidance_scale=4.0)
     latents = pipe.model.stock.sample(one(), settings, SIZE)
     assert latents.shape == (1, row.latent_channels, 8, 6)
+    assert callable(stock)
     whole = stock(
         ["a cat"],
         negative_prompt=[""],
@@ -158,9 +170,9 @@ def test_a_seed_gives_the_same_bytes_in_any_company(pipe: TransparentPipeline) -
     alone = image(pipe, seed=4)
     assert image(pipe, seed=4).tobytes() == alone.tobytes()
     assert (image(pipe, seed=5) != alone).any()
-    asked = {"count": 2, "seed": 3, "num_inference_steps": 3, "passes": 1, **SIZE}
+    asked: QuickSeeded = {"seed": 3, "num_inference_steps": 3, "passes": 1}
     for batch_size, apart in ((None, 0), (4, 1)):
-        scenes = pipe.generate(["x y z", "a cat"], batch_size=batch_size, **asked)
+        scenes = pipe.generate(["x y z", "a cat"], count=2, batch_size=batch_size, **asked, **SIZE)
         found = scenes[3].layers[0].image
         assert np.abs(found.astype(int) - alone).max() <= apart
 
@@ -203,7 +215,7 @@ def test_varying_at_strength_0_is_the_round_trip_and_goes_further_with_strength(
 def test_varying_is_the_stock_image_to_image(name: str) -> None:
     pipe = of(name)
     stock, known = pipe.pipeline, pipe.encode(PICTURE)
-    package, module, cls = family_of(stock)[1].image_to_image
+    package, module, cls = present(family_of(stock)[1].image_to_image)
     other = getattr(import_module(f"diffusers.pipelines.{package}.{module}"), cls)(**stock.components)
     other.set_progress_bar_config(disable=True)
     expected = other(
@@ -225,13 +237,17 @@ def test_varying_is_the_stock_image_to_image(name: str) -> None:
 @pytest.mark.parametrize("scheduler", [None, "dpm++-2m", "euler", "dpm++-2m-sde"])
 def test_pixart_starts_from_the_image_noised_to_the_step(scheduler: str | None) -> None:
     pipe = of("pixart-alpha")
-    known, seen, sigmas = pipe.encode(PICTURE), [], []
+    known = pipe.encode(PICTURE)
+    seen: list[tuple[torch.Tensor, int]] = []
+    sigmas: list[torch.Tensor] = []
     stock = pipe.pipeline
 
     def watch(_: object, inputs: tuple[torch.Tensor, ...], options: dict[str, torch.Tensor]) -> None:
         seen.append((inputs[0][:1], int(options["timestep"][0])))
 
-    def note(running: object, _: int, __: object, values: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    def note(
+        running: DiffusionPipeline, _: int, __: object, values: dict[str, torch.Tensor]
+    ) -> dict[str, torch.Tensor]:
         sigmas.append(running.scheduler.sigmas.clone())
         return values
 
@@ -255,17 +271,19 @@ def test_pixart_starts_from_the_image_noised_to_the_step(scheduler: str | None) 
 def test_inpainting_changes_nothing_outside_and_something_inside(pipe: TransparentPipeline) -> None:
     mask = np.zeros((64, 48), np.uint8)
     mask[:, 16:32] = 255
-    asked = {"seed": 3, "num_inference_steps": 4, "passes": 1}
+    asked: SamplingKeywords = {"seed": 3, "num_inference_steps": 4, "passes": 1}
     found = pipe.inpaint(PICTURE, mask, "a cat", **asked).layers[0].image
     assert (found[mask == 0] == PICTURE[mask == 0]).all()
     assert (found[mask == 255] != PICTURE[mask == 255]).any()
     last: list[torch.Tensor] = []
     decode = pipe.autoencoder.decode
-    pipe.autoencoder.decode = lambda latent, **options: last.append(latent) or decode(latent, **options)
-    try:
+
+    def watch(latent: torch.Tensor, *, passes: int) -> torch.Tensor:
+        last.append(latent)
+        return decode(latent, passes=passes)
+
+    with mock.patch.object(pipe.autoencoder, "decode", watch):
         pipe.inpaint(PICTURE, mask, "a cat", **asked)
-    finally:
-        del pipe.autoencoder.decode
     known = pipe.encode(PICTURE)
     torch.testing.assert_close(last[0][..., [0, 1, 4, 5]], known[..., [0, 1, 4, 5]])
     assert (last[0][..., 2:4] - known[..., 2:4]).abs().min() > 0
@@ -283,14 +301,15 @@ def test_flow_matching_keeps_what_is_outside_at_the_noise_of_each_step(name: str
     def watch(_: object, inputs: object, options: dict[str, torch.Tensor]) -> None:
         seen.append(pipe.model.stock.unpack(options["hidden_states"][:1], 64, 48))
 
-    def note(running: object, *_: object) -> dict[str, torch.Tensor]:
+    def note(running: DiffusionPipeline, *_: object) -> dict[str, torch.Tensor]:
         sigmas[:] = running.scheduler.sigmas
         return {}
 
     handle = stock.transformer.register_forward_pre_hook(watch, with_kwargs=True)
     try:
-        asked = {"num_inference_steps": 4, "guidance_scale": 1.0, "passes": 1}
-        pipe.inpaint(PICTURE, mask, "a cat", seed=3, pipeline_inputs={"callback_on_step_end": note}, **asked)
+        asked: QuickSeeded = {"seed": 3, "num_inference_steps": 4, "passes": 1}
+        more = {"callback_on_step_end": note}
+        pipe.inpaint(PICTURE, mask, "a cat", guidance_scale=1.0, pipeline_inputs=more, **asked)
     finally:
         handle.remove()
     noise = torch.randn(known.shape, generator=torch.Generator().manual_seed(0))
@@ -304,7 +323,7 @@ def test_what_repaints_by_the_way_does_so_here_too(
     pipe: TransparentPipeline, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("pellucid.pipelines.single_layer.THRESHOLD", 0.0)  # every backdrop is mended
-    asked = {"seed": 3, "num_inference_steps": 4, "passes": 1, "guidance_scale": 1.0}
+    asked: SamplingKeywords = {"seed": 3, "num_inference_steps": 4, "passes": 1, "guidance_scale": 1.0}
     plain = image(pipe, **asked)
     assert (image(pipe, fix_background=True, **asked) != plain).any()
     assert (image(pipe, hires_strength=0.5, **asked) != plain).any()
@@ -337,7 +356,7 @@ def test_an_adapters_differences_go_into_the_denoiser_and_come_off(
 @pytest.mark.parametrize("name", ["sd3", "flux"])
 def test_an_image_to_image_pipeline_generates_too(name: str) -> None:
     pipe = of(name)
-    package, module, cls = family_of(pipe.pipeline)[1].image_to_image
+    package, module, cls = present(family_of(pipe.pipeline)[1].image_to_image)
     other = getattr(import_module(f"diffusers.pipelines.{package}.{module}"), cls)(**pipe.pipeline.components)
     other.set_progress_bar_config(disable=True)
     found = image(pellucid.attach(other, None, autoencoder=pipe.autoencoder))
@@ -348,8 +367,9 @@ def test_flux_reads_negative_prompts_only_with_true_guidance() -> None:
     pipe = of("flux")
     with pytest.raises(InputError, match="true_cfg_scale is above 1"):
         image(pipe, negative_prompt="fog")
-    true = {"pipeline_inputs": {"true_cfg_scale": 3.0}}
-    assert (image(pipe, negative_prompt="fog", **true) != image(pipe, negative_prompt="x", **true)).any()
+    true = {"true_cfg_scale": 3.0}
+    found = [image(pipe, negative_prompt=text, pipeline_inputs=true) for text in ("fog", "x")]
+    assert (found[0] != found[1]).any()
 
 
 @pytest.mark.parametrize("name", ["sd21", "sd3", "pixart-alpha", "pixart-sigma"])
@@ -392,7 +412,7 @@ def test_an_unknown_width_of_text_is_of_the_first_family() -> None:
 
 
 @pytest.mark.parametrize("name", TRANSFORMERS)
-def test_layer_modes_that_need_a_unet_are_refused(name: str) -> None:
+def test_layer_modes_that_need_a_unet_are_refused(name: Family) -> None:
     pipe = of(name)
     with pytest.raises(InputError, match="found sdxl-fg2ble"):
         pellucid.attach(
@@ -401,7 +421,7 @@ def test_layer_modes_that_need_a_unet_are_refused(name: str) -> None:
     plain = Mode(
         name="plain", title="opaque", family=name, adapter=None, outputs=MODES["mini-opaque"].outputs
     )
-    tasks = {"joint": (pipe.model.single, plain)}
+    tasks: dict[Task, tuple[Mode, ...]] = {"joint": (pipe.model.single, plain)}
     other = pellucid.attach(pipe.pipeline, None, autoencoder=pipe.autoencoder, layers=tasks)
     scene = other.joint("a", "b", seed=1, num_inference_steps=2, passes=1, **SIZE)
     assert [layer.name for layer in scene.layers] == ["background", "foreground"]

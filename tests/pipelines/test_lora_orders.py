@@ -3,6 +3,7 @@
 import copy
 from dataclasses import dataclass, field
 from pathlib import Path
+from unittest import mock
 
 import pytest
 import torch
@@ -10,15 +11,17 @@ from diffusers.pipelines.pipeline_utils import DiffusionPipeline
 
 import pellucid
 import tiny
+from building import QuickSeeded, call_stock, present
 from pellucid.errors import PellucidError
 from pellucid.models.autoencoder import RGBAAutoencoder
 from pellucid.pipelines.families import FAMILIES
+from pellucid.pipelines.modes import Family, Mode, Task
 from pellucid.pipelines.pipeline import TransparentPipeline
-from weights.orders import KINDS, PIPELINES, delta_file, dense, lora_file, part_of, peft_lora
+from weights.orders import KINDS, PIPELINES, config_of, delta_file, dense, lora_file, part_of, peft_lora
 
 CLOSE = 1e-4
 """Largest difference of two latents, as a share of the largest value: sums of weights round otherwise."""
-FAST = {"seed": 3, "num_inference_steps": 2, "passes": 1}
+FAST: QuickSeeded = {"seed": 3, "num_inference_steps": 2, "passes": 1}
 ORDERS = {
     "attach load generate scale generate disable generate enable generate unload_lora generate detach": "",
     "load attach generate scale generate unload_lora generate detach": "",
@@ -46,11 +49,8 @@ def latents_of(pipe: TransparentPipeline) -> torch.Tensor:
         side = pipe.autoencoder.pixels_per_latent
         return torch.zeros(1, 4, latents.shape[-2] * side, latents.shape[-1] * side)
 
-    pipe.autoencoder.decode = decode
-    try:
+    with mock.patch.object(pipe.autoencoder, "decode", decode):
         pipe.generate("a cat", **FAST)
-    finally:
-        del pipe.autoencoder.decode
     return kept[0]
 
 
@@ -142,17 +142,17 @@ class Bench:
         setattr(self.stock, self.part, torch.compile(self.net, backend="eager", disable=True))
 
     def do_generate(self) -> None:
-        found, wanted = latents_of(self.pipe), self.by_hand()
+        found, wanted = latents_of(present(self.pipe)), self.by_hand()
         assert float((found - wanted).abs().max() / wanted.abs().max()) < CLOSE
 
     def do_joint(self) -> None:
-        scene = self.pipe.joint("a cat", "a sea", **FAST)
+        scene = present(self.pipe).joint("a cat", "a sea", **FAST)
         assert len(scene.layers) == 2
-        assert self.net.config.in_channels == 4
-        self.stock("a", num_inference_steps=2, output_type="latent")  # the plain pipeline runs
+        assert config_of(self.net)["in_channels"] == 4
+        call_stock(self.stock, "a", num_inference_steps=2, output_type="latent")  # the plain pipeline runs
 
     def do_detach(self) -> None:
-        assert self.pipe.detach() is self.stock
+        assert present(self.pipe).detach() is self.stock
         if self.scale == self.baked == 0:
             found = {name.replace(".base_layer", ""): value for name, value in self.net.state_dict().items()}
             assert all(torch.equal(value, found[name]) for name, value in self.base.state_dict().items())
@@ -165,7 +165,7 @@ class Bench:
                     call()
             else:
                 call()
-            self.stock("a", num_inference_steps=2, output_type="latent")  # usable after every one
+            call_stock(self.stock, "a", num_inference_steps=2, output_type="latent")  # usable after every one
 
 
 @pytest.mark.parametrize("order", ORDERS)
@@ -182,7 +182,7 @@ def test_latents_are_those_of_weights_summed_by_hand(
 
 @pytest.mark.parametrize("order", LAYER_ORDERS)
 @pytest.mark.parametrize("family", ["sd15", "sdxl"])
-def test_layer_modes_run_beside_a_lora(family: str, order: str, tmp_path: Path) -> None:
+def test_layer_modes_run_beside_a_lora(family: Family, order: str, tmp_path: Path) -> None:
     from pipelines.test_shared_state import with_layers
 
     bench = Bench(family, "lora", tmp_path)
@@ -190,7 +190,9 @@ def test_layer_modes_run_beside_a_lora(family: str, order: str, tmp_path: Path) 
     attach = pellucid.attach
 
     def do_attach() -> None:
-        layers = {task: modes for task, modes in layered.tasks.items() if task != "foreground"}
+        layers: dict[Task, tuple[Mode, ...]] = {
+            task: modes for task, modes in layered.tasks.items() if task != "foreground"
+        }
         bench.pipe = attach(bench.stock, bench.file, autoencoder=bench.codec, layers=layers)
 
     bench.do_attach = do_attach
