@@ -44,6 +44,7 @@ ANY = TripleRules(
     max_subject=1,
     min_contrast=0,
     max_seam=1e9,
+    max_grain=1e9,
 )
 PROMPT = ScenePrompt(foreground="a cat", background="a beach", composite="a cat on a beach")
 
@@ -123,6 +124,10 @@ def test_measures_tell_what_went_wrong() -> None:
     assert gone.subject < 0.2
     other = measure_background(known, subject, composite, np.full_like(noise, 90), share)
     assert other.seam > 50
+    smooth = np.repeat(np.repeat(noise[:4, :4], 16, axis=0), 16, axis=1)
+    grainy = measure_background(known, subject, composite, smooth, share)
+    assert gone.grain == pytest.approx(1, abs=0.2)
+    assert grainy.grain > 3
     assert measure_changed(known, subject, composite).changed == 0
     assert measure_changed(known, subject, noise).changed > 60
     assert np.isnan(measure_changed(known, np.zeros_like(subject), noise).changed)
@@ -145,6 +150,7 @@ def test_similarity_is_one_for_the_same_and_no_number_without_a_region() -> None
         ({"subject": 0.9}, "subject still in the background"),
         ({"contrast": 1.0}, "flat background"),
         ({"seam": 60.0}, "seam in the background"),
+        ({"grain": 4.0}, "grain around the subject"),
         ({}, None),
     ],
 )

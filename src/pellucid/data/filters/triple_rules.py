@@ -6,6 +6,7 @@ The rules on the foreground come first, since it is made first: what they drop i
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, replace
 
+import cv2
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -41,6 +42,9 @@ class TripleRules(BaseModel):
     max_seam: float = Field(default=24.0, ge=0)
     """Levels by which the repainted background differs from the composite along the border of what was
     repainted, at most: the two are blended there, and where they disagree the blend shows."""
+    max_grain: float = Field(default=2.0, ge=0)
+    """How many times as rough the composite may be around the subject as what was painted behind it: a model
+    that fails on a subject puts a grid or noise around it, and paints a plain place well."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,6 +57,7 @@ class TripleMeasures:
     subject: float = float("nan")
     contrast: float = float("nan")
     seam: float = float("nan")
+    grain: float = float("nan")
 
     def rounded(self) -> dict[str, float]:
         """Returns what is known, for JSON."""
@@ -78,6 +83,7 @@ TRIPLE_RULES: tuple[TripleRule, ...] = (
     TripleRule("subject still in the background", lambda it, rules: it.subject > rules.max_subject),
     TripleRule("flat background", lambda it, rules: it.contrast < rules.min_contrast),
     TripleRule("seam in the background", lambda it, rules: it.seam > rules.max_seam),
+    TripleRule("grain around the subject", lambda it, rules: it.grain > rules.max_grain),
 )
 NO_PROMPT = "no usable prompt"
 """Reason that is found before these rules."""
@@ -132,7 +138,27 @@ def measure_background(
         subject=structural_similarity(composite, background, foreground[..., 3].astype(np.float32)),
         contrast=float((background.astype(np.float32) @ LUMA).std()),
         seam=seam,
+        grain=_grain(foreground, composite, background),
     )
+
+
+def _grain(foreground: RGBA8, composite: AnyArray, background: AnyArray) -> float:
+    """Returns the roughness around a subject over that behind it; NaN where one of the two has no pixels.
+
+    Compared with its own scene, since grass is rougher than fog, and large images are smoother than small.
+    """
+    shown = (foreground[..., 3] > 0).astype(np.uint8)
+    # one pixel off the outline, whose edge is no grain
+    around = cv2.dilate(shown, np.ones((3, 3), np.uint8)) == 0
+    behind = cv2.erode(shown, np.ones((3, 3), np.uint8)) > 0
+    if not around.any() or not behind.any():
+        return float("nan")
+    outside, inside = (
+        float(np.abs(cv2.Laplacian(image.astype(np.float32) @ LUMA, cv2.CV_32F))[where].mean())
+        for image, where in ((composite, around), (background, behind))
+    )
+    # half a level: below it roughness is that of rounding
+    return (outside + 0.5) / (inside + 0.5)
 
 
 def structural_similarity(first: AnyArray, second: AnyArray, weight: AnyArray) -> float:
