@@ -101,7 +101,8 @@ def _engine(database: str) -> Engine:
             event.listen(engine, "begin", _begin_sqlite)
             return engine
         if url.get_backend_name() != "postgresql":
-            raise ArgumentError(url.drivername)  # dealing out relies on locks that only these two were tried with
+            # dealing out relies on locks, which were tried with these two alone
+            raise ArgumentError(url.drivername)
         # a connection that the server dropped while nobody reviewed is replaced in silence
         return create_engine(url, pool_pre_ping=True)
     except (ArgumentError, NoSuchModuleError) as error:
