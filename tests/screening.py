@@ -2,7 +2,6 @@
 
 import contextlib
 import json
-import socket
 import threading
 import time
 import urllib.error
@@ -119,8 +118,9 @@ def served(store: Store, port: int = 0, **arguments: object) -> Generator[Site]:
     import uvicorn
 
     from pellucid.apps.review.app import create_app
+    from pellucid.apps.review.server import listen
 
-    with socket.create_server(("127.0.0.1", port)) as listening:
+    with listen("127.0.0.1", port) as listening:
         app = create_app(store, **arguments)  # type: ignore[arg-type]
         server = uvicorn.Server(uvicorn.Config(app, log_level="error", lifespan="off"))
         thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]})

@@ -1,13 +1,14 @@
 """The HTTP application of the screening page: a shell around `data.rounds`."""
 
 import hmac
-from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Annotated
 
-from fastapi import Depends, FastAPI, Header, HTTPException, Request, Response
+from fastapi import Depends, FastAPI, Header, HTTPException, Request
 from fastapi.responses import JSONResponse
 from fastapi.staticfiles import StaticFiles
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from pellucid.apps.review.endpoints import Progress, router
 from pellucid.data.rounds.database import Store
@@ -41,23 +42,44 @@ def create_app(store: Store, *, token: str | None = None, local_only: bool = Tru
     def refuse(_: Request, error: PellucidError) -> JSONResponse:
         return JSONResponse({"error": type(error).__name__, "detail": str(error)}, status_code=422)
 
-    @app.middleware("http")
-    async def guard(request: Request, answer: Callable[[Request], Awaitable[Response]]) -> Response:
-        host = request.headers.get("host", "")
-        name = host.rpartition(":")[0] if host.rpartition(":")[2].isdigit() else host
-        if local_only and name not in LOCAL_NAMES:
-            return JSONResponse({"error": "host", "detail": f"Not served as {name}."}, status_code=421)
-        response = await answer(request)
-        response.headers.update(HEADERS)
-        # the page is asked for again each time, which costs an empty answer; images name their own time
-        response.headers.setdefault("Cache-Control", "no-cache")
-        return response
-
     def check_token(authorization: Annotated[str, Header()] = "") -> None:
         expected = f"Bearer {token}"
         if token and not hmac.compare_digest(authorization.encode(), expected.encode()):
             raise HTTPException(401, "The address of this page lacks its token. Ask who started the server.")
 
+    app.add_middleware(Guard, local_only=local_only)
     app.include_router(router, prefix="/api", dependencies=[Depends(check_token)])
     app.mount("/", StaticFiles(directory=STATIC, html=True))
     return app
+
+
+class Guard:
+    """Refuses other host names and adds `HEADERS` to every answer.
+
+    Written to ASGI itself, since FastAPI's decorator for middleware runs each request as a task of its own.
+    """
+
+    def __init__(self, app: ASGIApp, *, local_only: bool) -> None:
+        self.app, self.local_only = app, local_only
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Handles one request."""
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+        host = Headers(scope=scope).get("host", "")
+        name = host.rpartition(":")[0] if host.rpartition(":")[2].isdigit() else host
+        if self.local_only and name not in LOCAL_NAMES:
+            refusal = JSONResponse({"error": "host", "detail": f"Not served as {name}."}, status_code=421)
+            await refusal(scope, receive, send)
+            return
+
+        async def send_with_headers(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                headers = MutableHeaders(scope=message)
+                headers.update(HEADERS)
+                # the page is asked for again each time, at the cost of an empty answer; images name a time
+                headers.setdefault("Cache-Control", "no-cache")
+            await send(message)
+
+        await self.app(scope, receive, send_with_headers)
