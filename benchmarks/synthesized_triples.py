@@ -4,10 +4,10 @@
 
 Runs `pellucid data layers --method synthesize` with its usual grammar and rules, seed 0, and goes on with
 what FOLDER has. Compares *over*(foreground, background) with the composite, levels, on the first 200 triples
-that stay: where the foreground is clear (within 8 px of it, and beyond), opaque, and partly transparent. Times the
-last ten scenes again, the model loaded. Writes benchmarks/results/synthesized_triples.json, and 24 triples
-evenly spread over those that stay, without choice, to docs/layer-triples.png: foreground, composite and
-background of each.
+that stay: where the foreground is clear (within 8 px of it, and beyond), opaque, and partly transparent.
+Times the last ten scenes again, the model loaded. Writes benchmarks/results/synthesized_triples.json, and 24
+triples evenly spread over those that stay, without choice, to docs/layer-triples.png: foreground, composite
+and background of each.
 """
 
 import json
@@ -144,7 +144,7 @@ def main(tried: int, folder: str, model: str, inpainter: str) -> None:
     }
     RESULT.write_text(json.dumps(result, indent=1) + "\n")
     print(json.dumps(result, indent=1))
-    sheet(measured).quantize(256, dither=Image.Dither.NONE).save(SHEET, optimize=True)
+    sheet(measured).save(SHEET, optimize=True)
     print(SHEET)
 
 

@@ -15,7 +15,7 @@ from pellucid.apps.commands.data_sets import (
     rule_options,
 )
 from pellucid.apps.commands.data_synthesis import model_source
-from pellucid.apps.commands.options import FILE, JSON, ModelChoice, model_options, size_option
+from pellucid.apps.commands.options import FILE, JSON, PATH, ModelChoice, model_options, size_option
 from pellucid.apps.sections import SectionedCommand, option
 from pellucid.errors import InputError
 
@@ -42,7 +42,7 @@ if TYPE_CHECKING:
 @option(
     "Filters",
     "--scores",
-    type=click.Path(path_type=Path, exists=True),
+    type=PATH,
     help="What people keep: a folder of `data learn`, or verdicts to learn it from now, as there.",
 )
 @option(
@@ -154,7 +154,7 @@ def generate_command(
 
 
 @click.command("learn", cls=SectionedCommand, short_help="Learn what people keep from their verdicts.")
-@click.argument("verdicts", type=click.Path(path_type=Path, exists=True))
+@click.argument("verdicts", type=PATH)
 @option(
     "Learning",
     "--recall",

@@ -13,7 +13,7 @@ from pellucid.apps.commands.data_sets import (
     engine_options,
     read_overrides,
 )
-from pellucid.apps.commands.options import FILE, FOLDER, JSON, ModelChoice, model_options
+from pellucid.apps.commands.options import FILE, JSON, PATH, ModelChoice, model_options
 from pellucid.apps.sections import SectionedCommand, option
 from pellucid.errors import InputError
 
@@ -76,7 +76,7 @@ COMPOSED_PX = 256
     help="Environment variable with its key.",
 )
 @option(
-    "Prompts", "--text-model", type=FOLDER, help="Folder of a text-generation model that writes the prompts."
+    "Prompts", "--text-model", type=PATH, help="Folder of a text-generation model that writes the prompts."
 )
 @option(
     "Inpainting",
