@@ -8,12 +8,14 @@ import pytest
 from click.testing import CliRunner
 from safetensors.numpy import load_file
 
+import pellucid
 import tiny
 from data.loose_images import encode, subject
 from pellucid.apps.cli import cli
 from pellucid.data.engines import Engine, LocalEngine, ProcessEngine, RayEngine
 from pellucid.data.filters.rules import Rules
 from pellucid.data.ingest.assembly import Manifest
+from pellucid.data.ingest.parts import Dropped, judge
 from pellucid.data.records import Record
 from pellucid.data.shards import read_shard
 from pellucid.data.verdict_scores.learning import Judged, learn
@@ -106,10 +108,23 @@ def test_neither_parts_nor_engines_change_a_byte(
     assert checksums(other) == checksums(whole[1])
 
 
-def test_a_batch_changes_the_last_level_at_most(
-    whole: tuple[Path, Manifest], model: str, tmp_path: Path
-) -> None:
-    other = run_images(plan(tmp_path, model, batch_size=3), LocalEngine())
+def test_images_are_cleaned_or_the_rules_would_drop_what_the_embedded_model_makes() -> None:
+    scene = pellucid.load().generate("a cat", seed=1)
+    cleaned, raw = (ImageOptions(clean=wanted).image_of(scene) for wanted in (True, False))
+    assert np.array_equal(raw, scene.layers[0].image)
+    record = Record(name="cat", label="a cat")
+    assert not isinstance(judge(cleaned, record, Rules()), Dropped)
+    dropped = judge(raw, record, Rules())
+    assert isinstance(dropped, Dropped)
+    assert dropped.reason == "dirty alpha"
+
+
+def test_a_batch_changes_the_last_level_at_most(model: str, tmp_path: Path) -> None:
+    # not cleaned, since a level more or less may decide whether a pixel is
+    options = ImageOptions(num_inference_steps=1, height=32, width=24, clean=False)
+    whole = tmp_path / "one", run_images(plan(tmp_path / "one", model, options=options), LocalEngine())
+    tmp_path = tmp_path / "three"
+    other = run_images(plan(tmp_path, model, options=options, batch_size=3), LocalEngine())
     for (first, one), (second, two) in zip(read(*whole), read(tmp_path, other), strict=True):
         assert first.name == second.name
         assert np.abs(one.astype(int) - two.astype(int)).max() <= 1

@@ -184,7 +184,7 @@ def _sampled(plan: ImagePlan, records: Sequence[Record]) -> list[RGBA8 | str]:
     texts, seeds = [record.prompt for record in records], [record.seed for record in records]
     try:
         scenes = pipe.generate(texts, **plan.options.keywords(seeds, plan.batch_size))
-        return [scene.layers[0].image for scene in scenes]
+        return [plan.options.image_of(scene) for scene in scenes]
     except ValueError as error:  # NaN in a sampler, or a text that a tokenizer refuses: of one image alone
         if len(records) == 1:
             return [f"{type(error).__name__}: {first_line(error)}"]

@@ -13,6 +13,9 @@ from pellucid.pipelines.loading import DTYPES, load
 from pellucid.pipelines.modes import Sampling
 from pellucid.pipelines.opaque_inpainting import Inpainter, LatentInpainter, load_inpainter
 from pellucid.pipelines.pipeline import TransparentPipeline
+from pellucid.rgba.cleanup import clean
+from pellucid.rgba.types import RGBA8
+from pellucid.scene.scene import Scene
 from pellucid.weights.fingerprint import weights_fingerprint
 
 
@@ -47,6 +50,14 @@ class ImageOptions:
     scheduler: str | None = None
     passes: int | None = None
     negative_prompt: str | None = None
+    clean: bool = True
+    """Whether images are cleaned as `pellucid clean` does. Decoded alpha is seldom 0 or 255 to the last
+    level, which the rules call dirty, and training would learn."""
+
+    def image_of(self, scene: Scene) -> RGBA8:
+        """Returns the single layer of a scene that was generated, cleaned if that is asked for."""
+        image = scene.layers[0].image
+        return clean(image) if self.clean else image
 
     def keywords(self, seed: int | Sequence[int], batch_size: int = 1) -> GenerateKeywords:
         """Returns the values as keywords of `TransparentPipeline.generate`, with seeds and batch size."""

@@ -71,8 +71,8 @@ def synthesise(
         options: of the foreground.
     """
     scene_seed = (seed + LAYER_SEED_STRIDE) % (MAX_SEED + 1)
-    scene = pipe.generate(prompt.foreground, **(options or ImageOptions()).keywords(seed))
-    foreground = scene.layers[0].image
+    options = options or ImageOptions()
+    foreground = options.image_of(pipe.generate(prompt.foreground, **options.keywords(seed)))
     measures = measure_foreground(foreground)
     if reason := reason_to_drop_triple(measures, rules):
         return FailedTriple(reason=reason, measures=measures)

@@ -54,6 +54,14 @@ if TYPE_CHECKING:
 @option(
     "Filters", "--min-score", type=click.FloatRange(0, 1), help="Score to keep from.  [default: as learned]"
 )
+@option(
+    "Filters",
+    "--clean/--no-clean",
+    "wants_clean",
+    default=True,
+    show_default=True,
+    help="Repair dirty alpha, specks and fringes of what the model makes, before the rules.",
+)
 @rule_options
 @engine_options
 @option(
@@ -96,6 +104,7 @@ def generate_command(
     scores: Path | None,
     recall: float | None,
     min_score: float | None,
+    wants_clean: bool,
     rules_file: Path | None,
     overrides: tuple[str, ...],
     engine: str,
@@ -142,6 +151,7 @@ def generate_command(
             guidance_scale=guidance,
             scheduler=scheduler,
             negative_prompt=negative,
+            clean=wants_clean,
         ),
         batch_size=batch_size,
         rules=read_rules(rules_file, read_overrides(overrides)),

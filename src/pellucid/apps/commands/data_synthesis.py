@@ -88,6 +88,14 @@ COMPOSED_PX = 256
 @option("Inpainting", "--inpaint-guidance", type=float, help="Its guidance.  [default: its own]")
 @option(
     "Filters",
+    "--clean/--no-clean",
+    "wants_clean",
+    default=True,
+    show_default=True,
+    help="Repair dirty alpha, specks and fringes of synthesized foregrounds, before the rules.",
+)
+@option(
+    "Filters",
     "--rules",
     "rules_file",
     type=FILE,
@@ -130,6 +138,7 @@ def layers_command(
     inpainter: str | None,
     inpaint_steps: int | None,
     inpaint_guidance: float | None,
+    wants_clean: bool,
     rules_file: Path | None,
     overrides: tuple[str, ...],
     steps: int | None,
@@ -172,7 +181,11 @@ def layers_command(
             path=inpainter or "", num_inference_steps=inpaint_steps, guidance_scale=inpaint_guidance
         ),
         options=ImageOptions(
-            height=size_px, width=size_px, num_inference_steps=steps, guidance_scale=guidance
+            height=size_px,
+            width=size_px,
+            num_inference_steps=steps,
+            guidance_scale=guidance,
+            clean=wants_clean,
         ),
         rules=_triple_rules(rules_file, read_overrides(overrides)),
         licence=licence,
