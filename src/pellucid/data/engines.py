@@ -143,12 +143,15 @@ class ProcessEngine:
 class RayEngine:
     """Runs tasks on a Ray cluster with Ray Data, or on a local one that it starts."""
 
-    def __init__(self, workers: int | None = None, address: str | None = None) -> None:
+    def __init__(
+        self, workers: int | None = None, address: str | None = None, *, gpus_each: float = 0.0
+    ) -> None:
         """Starts nothing yet.
 
         Args:
             workers: tasks at once. None lets Ray decide.
             address: of a running cluster, such as "auto" or "ray://host:10001". None starts a local one.
+            gpus_each: GPUs that a task of `map` holds; Ray hides all of them from a task that asks for none.
 
         Raises:
             InputError: Ray is not installed.
@@ -157,7 +160,7 @@ class RayEngine:
             import ray.data  # noqa: F401  # pyright: ignore[reportUnusedImport]
         except ImportError as error:
             raise missing_package("Ray", "--engine ray", "ray") from error
-        self.workers, self.address = workers, address
+        self.workers, self.address, self.gpus_each = workers, address, gpus_each
 
     def _start(self) -> None:
         import ray
@@ -189,7 +192,8 @@ class RayEngine:
         if not tasks:
             return
         self._start()
-        for row in self._rows(tasks).map(partial(_ray_call, function=function)).iter_rows():
+        called = self._rows(tasks).map(partial(_ray_call, function=function), num_gpus=self.gpus_each or None)
+        for row in called.iter_rows():
             yield int(row["number"]), pickle.loads(row["result"])
 
     def shuffle(
@@ -261,13 +265,16 @@ def _shuffle(
     return results
 
 
-def make_engine(name: str, *, workers: int | None = None, address: str | None = None) -> Engine:
+def make_engine(
+    name: str, *, workers: int | None = None, address: str | None = None, gpus_each: float = 0.0
+) -> Engine:
     """Makes an engine by its name.
 
     Args:
         name: "local", "processes" or "ray".
         workers: processes or Ray tasks at once. None is one for each processor.
         address: of a Ray cluster.
+        gpus_each: GPUs that a Ray task holds.
 
     Raises:
         InputError: another name, or Ray is not installed.
@@ -277,5 +284,5 @@ def make_engine(name: str, *, workers: int | None = None, address: str | None = 
     if name == "processes":
         return ProcessEngine(workers)
     if name == "ray":
-        return RayEngine(workers, address)
+        return RayEngine(workers, address, gpus_each=gpus_each)
     raise InputError(f"Expected one of {', '.join(get_args(EngineName))}, found {name!r}. Choose an engine.")

@@ -129,6 +129,7 @@ def generate_command(
     does. The same command goes on where an interrupted one stopped; neither that nor the engine changes a
     byte.
     """
+    source = model_source(choice)
     from pellucid.data.filters.rules import read_rules
     from pellucid.synthesis.image_run import ImagePlan, run_images
     from pellucid.synthesis.models import ImageOptions
@@ -143,7 +144,7 @@ def generate_command(
         count=count,
         prompts=str(prompts.resolve()) if prompts else "",  # workers may run in another folder
         seed=seed,
-        source=model_source(choice),
+        source=source,
         options=ImageOptions(
             height=height,
             width=width,
@@ -160,7 +161,8 @@ def generate_command(
         licence=licence,
         shard_length=shard_length,
     )
-    echo_manifest(run_images(plan, build_engine(engine, workers, ray_address)), plan.folder, as_json)
+    built = build_engine(engine, workers, ray_address, device=choice.device)
+    echo_manifest(run_images(plan, built), plan.folder, as_json)
 
 
 @click.command("learn", cls=SectionedCommand, short_help="Learn what people keep from their verdicts.")

@@ -78,11 +78,14 @@ def rule_options(command: Command) -> Command:
     return command
 
 
-def build_engine(engine: str, workers: int | None, ray_address: str | None) -> "Engine":
-    """Makes the engine that options ask for."""
+def build_engine(
+    engine: str, workers: int | None, ray_address: str | None, *, device: str = "cpu"
+) -> "Engine":
+    """Makes the engine that options ask for; with a `device` of CUDA a Ray task holds a GPU."""
     from pellucid.data.engines import make_engine
 
-    return make_engine(engine, workers=workers, address=ray_address)
+    gpus_each = 1.0 if device.startswith("cuda") else 0.0
+    return make_engine(engine, workers=workers, address=ray_address, gpus_each=gpus_each)
 
 
 def read_overrides(overrides: tuple[str, ...]) -> Mapping[str, str]:

@@ -1,6 +1,7 @@
 """`pellucid data layers`: scenes of a foreground, a background and both together."""
 
 import json
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,7 +14,7 @@ from pellucid.apps.commands.data_sets import (
     engine_options,
     read_overrides,
 )
-from pellucid.apps.commands.options import FILE, JSON, PATH, ModelChoice, model_options
+from pellucid.apps.commands.options import FILE, JSON, PATH, ModelChoice, model_options, quieten_libraries
 from pellucid.apps.sections import SectionedCommand, option
 from pellucid.errors import InputError
 
@@ -168,6 +169,7 @@ def layers_command(
             f"Expected --method synthesize with a folder for its shards and no SETS, found {found}. "
             "Name a folder alone."
         )
+    source = model_source(choice)
     from pellucid.synthesis.models import ImageOptions, InpainterSource
     from pellucid.synthesis.triple_run import TriplePlan, run_triples
 
@@ -176,7 +178,7 @@ def layers_command(
         count=count,
         seed=seed,
         scenes=_scene_source(prompts, chat_url, chat_model, key_variable, text_model, choice.device),
-        source=model_source(choice),
+        source=source,
         inpainter=InpainterSource(
             path=inpainter or "", num_inference_steps=inpaint_steps, guidance_scale=inpaint_guidance
         ),
@@ -190,11 +192,15 @@ def layers_command(
         rules=_triple_rules(rules_file, read_overrides(overrides)),
         licence=licence,
     )
-    echo_manifest(run_triples(plan, build_engine(engine, workers, ray_address)), plan.folder, as_json)
+    built = build_engine(engine, workers, ray_address, device=choice.device)
+    echo_manifest(run_triples(plan, built), plan.folder, as_json)
 
 
 def model_source(choice: ModelChoice) -> "ModelSource":
-    """Names the chosen model for workers, which load it themselves."""
+    """Names the chosen model for workers, which load it themselves, with their libraries' logs at errors."""
+    # read by workers when they begin; this process has perhaps begun already
+    os.environ |= {"TRANSFORMERS_VERBOSITY": "error", "DIFFUSERS_VERBOSITY": "error"}
+    quieten_libraries()
     from pellucid.synthesis.models import ModelSource
 
     return ModelSource(model=choice.name, adapter=choice.adapter, device=choice.device, dtype=choice.dtype)

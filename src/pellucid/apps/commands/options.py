@@ -112,21 +112,28 @@ class ModelChoice:
         from pellucid.apps.fast_imports import lean_imports
 
         with lean_imports():
-            from diffusers.utils import logging as diffusers_logging
-            from transformers.utils import logging as transformers_logging
-
+            quieten_libraries()
             from pellucid.pipelines.loading import load
 
-            # a command reports in its own words; in Python the libraries may, as their users set them
-            diffusers_logging.set_verbosity_error()
-            transformers_logging.set_verbosity_error()
-            transformers_logging.disable_progress_bar()
             return load(
                 usual if self.model is None else self.model,
                 adapter=self.adapter,
                 device=self.device,
                 dtype=self.dtype,
             )
+
+
+def quieten_libraries() -> None:
+    """Keeps diffusers and transformers to errors: a command reports in its own words.
+
+    In Python the libraries may, as their users set them.
+    """
+    from diffusers.utils import logging as diffusers_logging
+    from transformers.utils import logging as transformers_logging
+
+    diffusers_logging.set_verbosity_error()
+    transformers_logging.set_verbosity_error()
+    transformers_logging.disable_progress_bar()
 
 
 class SamplingArguments(TypedDict):
