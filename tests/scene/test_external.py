@@ -3,11 +3,10 @@
 Pixels are compared premultiplied, so that colour under alpha 0 does not count.
 """
 
-import fcntl
 import os
 import shutil
 import subprocess
-import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -40,9 +39,9 @@ def magick() -> str:
     pytest.skip("ImageMagick is not installed")
 
 
-def run(folder: Path, *words: str) -> str:
+def run(folder: Path, *words: str, **environment: str) -> str:
     """Runs a program at home in `folder`."""
-    home = {**os.environ, "HOME": str(folder), "XDG_RUNTIME_DIR": str(folder)}
+    home = {**os.environ, "HOME": str(folder), "XDG_RUNTIME_DIR": str(folder), **environment}
     done = subprocess.run(
         words, cwd=folder, env=home, capture_output=True, text=True, timeout=120, check=False
     )
@@ -81,24 +80,48 @@ def test_imagemagick_lists_the_layers_of_a_tiff(scene: Scene, tmp_path: Path) ->
     assert furthest(tmp_path / "out.png", scene) <= 1
 
 
-def krita(folder: Path, file: str) -> None:
-    words = [found("xvfb-run"), "-a", found("krita"), "--export", "--export-filename", "out.png", file]
-    # tests run in several processes, and two screens that start at once would take the same number
-    with (Path(tempfile.gettempdir()) / "pellucid-screen.lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        run(folder, *words)
+@pytest.fixture(scope="module")
+def display() -> Iterator[str]:
+    """A screen that exists when its name is given out.
+
+    The server itself takes the first free number and writes it once it answers; `xvfb-run -a` looks for a
+    number first and takes it afterwards, which loses races with other screens. Without `-noreset` the server
+    starts again when its last client leaves, and refuses the next one meanwhile.
+    """
+    reading, writing = os.pipe()
+    words = [
+        found("Xvfb"),
+        "-displayfd",
+        str(writing),
+        "-noreset",
+        "-nolisten",
+        "tcp",
+        "-screen",
+        "0",
+        "1024x768x24",
+    ]
+    with subprocess.Popen(words, pass_fds=[writing], stderr=subprocess.DEVNULL) as server:
+        os.close(writing)
+        with os.fdopen(reading) as pipe:
+            number = pipe.readline().strip()
+        yield f":{number}"
+        server.terminate()
+
+
+def krita(folder: Path, file: str, display: str) -> None:
+    run(folder, found("krita"), "--export", "--export-filename", "out.png", file, DISPLAY=display)
 
 
 @pytest.mark.parametrize("ending", ["ora", "psd"])
-def test_krita_opens_layers(ending: str, scene: Scene, tmp_path: Path) -> None:
+def test_krita_opens_layers(ending: str, scene: Scene, tmp_path: Path, display: str) -> None:
     held = Scene.open(scene.save(tmp_path / f"x.{ending}"))
-    krita(tmp_path, f"x.{ending}")
+    krita(tmp_path, f"x.{ending}", display)
     assert furthest(tmp_path / "out.png", held) <= 1
 
 
-def test_krita_lays_a_group_as_one_image(tmp_path: Path) -> None:
+def test_krita_lays_a_group_as_one_image(tmp_path: Path, display: str) -> None:
     held = Scene.open(stack().save(tmp_path / "x.ora"))
-    krita(tmp_path, "x.ora")
+    krita(tmp_path, "x.ora", display)
     assert furthest(tmp_path / "out.png", held) <= 1
 
 
