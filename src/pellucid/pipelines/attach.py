@@ -8,7 +8,7 @@ from pellucid.errors import InputError
 from pellucid.models.autoencoder import RGBAAutoencoder
 from pellucid.pipelines.families import ModelFamily, custom_mode
 from pellucid.pipelines.latents import check_autoencoder, load_autoencoder
-from pellucid.pipelines.mode_discovery import codec_of_adapter
+from pellucid.pipelines.mode_discovery import adapters_of, codec_of_adapter
 from pellucid.pipelines.modes import FOREGROUND, MODES, TASKS, Mode, Task, find_mode, tasks_for
 from pellucid.pipelines.pipeline import TransparentPipeline
 from pellucid.pipelines.stock import StockPipeline
@@ -103,7 +103,7 @@ def check_modes_fit(family: ModelFamily, named: Mode | None, layers: Mapping[Tas
 def _single_mode(family: ModelFamily, named: Mode | None, adapter: str | Path | None) -> Mode:
     """Returns the mode of single layers: the one that was named, the family's usual one, or the caller's."""
     if named is None:
-        return custom_mode(family, None if adapter is None else Path(adapter))
+        return custom_mode(family, None if adapter is None else adapters_of(Path(adapter)))
     if named.outputs == (FOREGROUND,) and not named.conditions:
         return named
     return MODES[TASKS[named.family]["foreground"][0]]

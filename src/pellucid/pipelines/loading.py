@@ -22,7 +22,7 @@ from pellucid.models.autoencoder import RGBAAutoencoder
 from pellucid.models.mini_vae import MiniVAE
 from pellucid.pipelines.attach import AUTO, attach, check_modes_fit
 from pellucid.pipelines.families import custom_mode
-from pellucid.pipelines.mode_discovery import discover_tasks
+from pellucid.pipelines.mode_discovery import adapters_of, discover_tasks
 from pellucid.pipelines.modes import MODES, Mode, tasks_for
 from pellucid.pipelines.pipeline import TransparentPipeline
 from pellucid.pipelines.stock import StockPipeline
@@ -112,7 +112,8 @@ def _make_transparent(
         return attach(pipeline, adapter or AUTO, strength=strength, autoencoder=codec, model=name)
     adapters_folder = folder / ADAPTER_FOLDER
     file = adapters_folder / SINGLE_LAYER_FILE if adapter is None else Path(adapter)
-    mode = single_layer_mode(stock, file if adapter is not None or file.is_file() else None, codec)
+    has_file = adapter is not None or file.is_file()
+    mode = single_layer_mode(stock, adapters_of(file, adapters_folder) if has_file else None, codec)
     layers = discover_tasks(adapters_folder, mode)
     check_modes_fit(stock.family, None, layers)
     adapters = AdapterManager(stock.denoiser, strength)
@@ -130,7 +131,7 @@ def _make_transparent(
 
 
 def single_layer_mode(
-    stock: StockPipeline, adapter: Path | None, codec: RGBAAutoencoder | None = None
+    stock: StockPipeline, adapter: Path | tuple[Path, ...] | None, codec: RGBAAutoencoder | None = None
 ) -> Mode:
     """Returns the mode of a folder with a codec of its own: the embedded model's, or its family's settings.
 

@@ -114,6 +114,31 @@ def _mode(path: Path, about: _About, single: Mode) -> Mode:
     )
 
 
+def adapters_of(path: Path, folder: Path | None = None) -> Path | tuple[Path, Path]:
+    """Returns an adapter's file, after the one that it goes over if it says so.
+
+    Args:
+        path: the file.
+        folder: of adapters of a model, where the lower one is sought if it does not lie beside the file.
+
+    Raises:
+        WeightsError: the file is damaged, or the lower one is absent.
+    """
+    # a file that is absent is told by who opens it
+    about = _about(path) if path.is_file() else None
+    over = about.get("over") if about else None
+    if not over:
+        return path
+    places = [place / f"{over}.safetensors" for place in (path.parent, folder) if place is not None]
+    below = next((place for place in places if place.is_file()), None)
+    if below is None:
+        raise WeightsError(
+            f"Expected {over}.safetensors, over which {path.name} was trained, in {path.parent}, found none. "
+            "Copy it there, or load the model that it was trained on."
+        )
+    return below, path
+
+
 def codec_of_adapter(path: Path) -> Codec | None:
     """Returns the released codec that an adapter's file names; None where it names none."""
     name = _metadata(path).get(CODEC)

@@ -15,7 +15,15 @@ from pellucid.apps.commands.data_sets import (
     rule_options,
 )
 from pellucid.apps.commands.data_synthesis import model_source
-from pellucid.apps.commands.options import FILE, JSON, PATH, ModelChoice, model_options, size_option
+from pellucid.apps.commands.options import (
+    CLEAN_FIRST,
+    FILE,
+    JSON,
+    PATH,
+    ModelChoice,
+    model_options,
+    size_option,
+)
 from pellucid.apps.sections import SectionedCommand, option
 from pellucid.errors import InputError
 
@@ -54,14 +62,7 @@ if TYPE_CHECKING:
 @option(
     "Filters", "--min-score", type=click.FloatRange(0, 1), help="Score to keep from.  [default: as learned]"
 )
-@option(
-    "Filters",
-    "--clean/--no-clean",
-    "wants_clean",
-    default=True,
-    show_default=True,
-    help="Repair dirty alpha, specks and fringes of what the model makes, before the rules.",
-)
+@CLEAN_FIRST
 @rule_options
 @engine_options
 @option(

@@ -14,7 +14,15 @@ from pellucid.apps.commands.data_sets import (
     engine_options,
     read_overrides,
 )
-from pellucid.apps.commands.options import FILE, JSON, PATH, ModelChoice, model_options, quieten_libraries
+from pellucid.apps.commands.options import (
+    CLEAN_FIRST,
+    FILE,
+    JSON,
+    PATH,
+    ModelChoice,
+    model_options,
+    quieten_libraries,
+)
 from pellucid.apps.sections import SectionedCommand, option
 from pellucid.errors import InputError
 
@@ -87,14 +95,7 @@ COMPOSED_PX = 256
 )
 @option("Inpainting", "--inpaint-steps", type=click.IntRange(1), help="Its steps.  [default: its own]")
 @option("Inpainting", "--inpaint-guidance", type=float, help="Its guidance.  [default: its own]")
-@option(
-    "Filters",
-    "--clean/--no-clean",
-    "wants_clean",
-    default=True,
-    show_default=True,
-    help="Repair dirty alpha, specks and fringes of synthesized foregrounds, before the rules.",
-)
+@CLEAN_FIRST
 @option(
     "Filters",
     "--rules",

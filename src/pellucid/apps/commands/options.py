@@ -23,6 +23,14 @@ PATH = click.Path(path_type=Path)
 FOLDER = click.Path(path_type=Path, exists=True, file_okay=False)
 FILE = click.Path(path_type=Path, exists=True, dir_okay=False)
 JSON = option("Output", "--json", "as_json", is_flag=True, help="Print one JSON object instead of text.")
+CLEAN_FIRST = option(
+    "Sampling",
+    "--clean/--no-clean",
+    "wants_clean",
+    default=True,
+    show_default=True,
+    help="Repair dirty alpha, specks and fringes of what the model makes.",
+)
 CLEAN = option(
     "Output",
     "--clean",

@@ -2,12 +2,13 @@
 
 import json
 from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
-from pellucid.apps.commands.options import FILE, JSON, ModelChoice, model_options, size_option
+from pellucid.apps.commands.options import CLEAN_FIRST, FILE, JSON, ModelChoice, model_options, size_option
 from pellucid.apps.sections import SectionedGroup, option
 
 if TYPE_CHECKING:
@@ -141,6 +142,7 @@ def new(
     "Sampling", "--batch-size", type=click.IntRange(1), default=4, show_default=True, help="Images at once."
 )
 @option("Output", "--licence", default="", help="Of the images, kept with each.")
+@CLEAN_FIRST
 @model_options
 @ROUND
 @FOLDER
@@ -154,6 +156,7 @@ def sample(
     size: tuple[int, int] | None,
     batch_size: int,
     licence: str,
+    wants_clean: bool,
     choice: ModelChoice,
     number: int | None,
     folder: Path,
@@ -167,24 +170,24 @@ def sample(
     store = _open(folder, database)
     from pellucid.data.rounds.beginning import find_round, round_folder
     from pellucid.data.rounds.sampling import sample_round
+    from pellucid.synthesis.models import ImageOptions
 
     source = _prompt_source(prompts, grammar)
     with store.reading() as session:  # refused before a model is loaded, which takes seconds
         find_round(session, number, state="sampling")
     pipe = choice.load()
     height, width = size or (None, None)
+    sampling = ImageOptions(
+        height=height, width=width, num_inference_steps=steps, guidance_scale=guidance, clean=wants_clean
+    )
 
     def generate(texts: Sequence[str], seeds: Sequence[int]) -> "list[RGBA8]":
-        scenes = pipe.generate(
-            list(texts),
-            seed=list(seeds),
-            height=height,
-            width=width,
-            num_inference_steps=steps,
-            guidance_scale=guidance,
-        )
-        return [scene.layers[0].image for scene in scenes]
+        scenes = pipe.generate(list(texts), **sampling.keywords(list(seeds), len(texts)))
+        return [sampling.image_of(scene) for scene in scenes]
 
+    options: dict[str, object] = asdict(sampling)
+    if choice.adapter and Path(choice.adapter).is_file():  # where the next training goes on
+        options["adapter"] = str(Path(choice.adapter).resolve())
     done = sample_round(
         store,
         source,
@@ -192,7 +195,7 @@ def sample(
         model=f"{choice.name} {_fingerprint(pipe)}",
         number=number,
         licence=licence,
-        options={"steps": steps, "guidance": guidance, "size": list(size) if size else None},
+        options=options,
         batch_size=batch_size,
     )
     path = round_folder(store, done)
@@ -238,7 +241,8 @@ def review(
     "Training",
     "--recipe",
     type=FILE,
-    help="Recipe into which the new training set is written.  [default: a LoRA on the embedded model]",
+    help="Recipe into which the new training set is written.  "
+    "[default: a LoRA over the embedded model's adapter]",
 )
 @option("Training", "--partial", is_flag=True, help="Leave out what is not judged yet or disputed.")
 @ROUND

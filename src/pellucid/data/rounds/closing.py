@@ -106,6 +106,7 @@ def _finish(store: Store, number: int, template: Path | None) -> Closed:
         )
         first_data = session.get_one(Round, earlier[0] if earlier else number).data
         log = list(_log(session, number, until))
+        adapter = str(round_.sampling.get("adapter") or "")
     kept = sorted(
         (sample for sample in samples if fate_of.get(sample.id) == "keep"), key=lambda each: each.place
     )
@@ -118,7 +119,7 @@ def _finish(store: Store, number: int, template: Path | None) -> Closed:
     # closing again leaves a recipe alone that somebody may have edited since
     if template is not None or not recipe.exists():
         classes = sorted({sample.prompt_class for sample in kept})
-        write_atomically(recipe, next_recipe(data, classes, template=template).encode())
+        write_atomically(recipe, next_recipe(data, classes, template=template, adapter=adapter).encode())
     counts = {fate: list(fate_of.values()).count(fate) for fate in ("keep", "reject", "disputed", "open")}
     units = first_verdicts(found)
     outcome: dict[str, object] = {

@@ -11,13 +11,17 @@ from pellucid.errors import FileError, first_line
 from pellucid.files.tables import is_list, is_table
 
 
-def next_recipe(data: Sequence[str], classes: Sequence[str], *, template: Path | None = None) -> str:
+def next_recipe(
+    data: Sequence[str], classes: Sequence[str], *, template: Path | None = None, adapter: str = ""
+) -> str:
     """Returns a recipe (TOML) of stage `transparent` that trains on `data`.
 
     Args:
         data: sets and shards.
         classes: groups of the kept images; a template that chooses among groups gets them as well.
-        template: recipe to change. None is a LoRA on the embedded model.
+        template: recipe to change. None is a LoRA over the embedded model's transparent adapter.
+        adapter: file with which the images were made, "" for none. Training goes on from it; by a template
+            only if that has a field `init_adapter`.
 
     Raises:
         FileError: the template is no TOML, or has no table [transparent].
@@ -26,6 +30,9 @@ def next_recipe(data: Sequence[str], classes: Sequence[str], *, template: Path |
     stage = recipe.get("transparent")
     if not is_table(stage):
         raise FileError(f"Expected a table [transparent] in {template}, found none. Choose another recipe.")
+    model = stage.get("model")
+    if is_table(model) and "init_adapter" in model:
+        model["init_adapter"] = adapter
     # the stage's own data would win over that of all stages
     stage.pop("data", None)
     recipe["data"] = list(data)
@@ -50,7 +57,13 @@ def _small_recipe() -> dict[str, object]:
             "steps": 2000,
             "batch_size": 16,
             "learning_rate": 1e-4,
-            "model": {"method": "lora", "rank": 16},
+            "model": {
+                "name": "screened",
+                "base_adapter": "transparent",
+                "init_adapter": "",
+                "method": "lora",
+                "rank": 16,
+            },
         },
     }
 

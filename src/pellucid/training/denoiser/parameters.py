@@ -3,6 +3,7 @@
 import re
 from pathlib import Path
 
+import torch
 from peft import LoraConfig, inject_adapter_in_model
 from peft.utils import get_peft_model_state_dict
 from torch import nn
@@ -10,6 +11,7 @@ from torch import nn
 from pellucid.errors import ConfigError
 from pellucid.pipelines.stock import StockPipeline
 from pellucid.weights.adapter_files import InitialWeights, trained_in
+from pellucid.weights.tensor_files import read
 
 EMBEDDINGS = r"time_embedding\.|add_embedding\.|time_text_embed\.|adaln_single\."
 """Layers that embed the noise level, and what is said once for the whole image."""
@@ -70,6 +72,43 @@ def select_parameters(net: nn.Module, method: str, *, rank: int = RANK, pattern:
     if not trained:
         raise ConfigError(f"Expected parameters of {method} like {pattern!r}, found none. Change it.")
     return {} if method in LOW_RANK else {name: value.clone() for name, value in trained.items()}
+
+
+def go_on_from(net: nn.Module, path: Path) -> None:
+    """Gives what trains the values of an adapter file that training by the same method wrote.
+
+    Args:
+        net: denoiser whose parameters `select_parameters` chose.
+        path: written by `save_adapter` in its style "diffusers".
+
+    Raises:
+        ConfigError: the file holds other parameters, or of another rank.
+        WeightsError: there is no such file, or it is damaged.
+    """
+    parameters = {_name_in_file(name): value for name, value in net.named_parameters() if value.requires_grad}
+    stored = read(path)
+    # a file has a LoRA of a convolution as two matrices
+    if {name: value.numel() for name, value in stored.items()} != {
+        name: value.numel() for name, value in parameters.items()
+    }:
+        raise ConfigError(
+            f"Expected {len(parameters)} tensors of this recipe's method, rank and base model in {path}, "
+            f"found {len(stored)} of others. Take the recipe of the run that wrote it, or no init_adapter."
+        )
+    with torch.no_grad():
+        for name, value in parameters.items():
+            change = stored[name].to(value)
+            # a low-rank factor stands in the file as it is; of any other parameter the difference does
+            value.copy_(change.view_as(value) if "::lora::" in name else value + change)
+
+
+def _name_in_file(name: str) -> str:
+    """Returns the name that a parameter has in an adapter file of style "diffusers"."""
+    if ".lora_" not in name:
+        return name
+    target, _, kind = name.removesuffix(".default.weight").rpartition(".lora_")
+    # PEFT's names: "default" is its adapter, B the factor that comes last, which files call slot 0
+    return f"{target}.weight::lora::{0 if kind == 'B' else 1}"
 
 
 def grow_inputs(net: nn.Module, channels: int) -> InitialWeights:

@@ -138,6 +138,8 @@ class TransparentOptions(PlacedImageOptions):
     """Name of the file in `adapter/`, without its ending."""
     base_adapter: str = ""
     """Name of the adapter of `init` that is merged first, under the one that is trained. Empty is none."""
+    init_adapter: str = ""
+    """Adapter file from which training goes on, by the same method, rank and format. Empty begins anew."""
     bits: Literal[16, 8] = 16
     """Bits of a value in the file: half precision, or 8, which Pellucid alone reads."""
 
@@ -145,6 +147,11 @@ class TransparentOptions(PlacedImageOptions):
         PlacedImageOptions.__post_init__(self)
         check_range(self, ("rank",), 1)
         check_file_name(self.name)
+        if self.base_adapter == self.name:
+            raise ConfigError(
+                f"Expected another name than that of the adapter below, got {self.name!r} for both. "
+                "Change model.name."
+            )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -17,6 +17,7 @@ from pellucid.training.data.text_image import TextImageDataset, spread
 from pellucid.training.denoiser.frozen_pipeline import FrozenPipeline, with_base_adapter
 from pellucid.training.denoiser.parameters import (
     LOW_RANK,
+    go_on_from,
     save_diffusers_lora,
     select_parameters,
 )
@@ -53,6 +54,8 @@ class TextToImageStage:
         else:
             options = recipe.options(TransparentOptions)
             self.start = select_parameters(net, options.method, rank=options.rank, pattern=options.trainable)
+            if options.init_adapter:
+                go_on_from(net, Path(options.init_adapter))
         net.to(device)
         self.modules: Mapping[str, nn.Module] = {self.frozen.family.denoiser: net}
         self.compiled: Sequence[nn.Module] = (net,)
@@ -73,7 +76,7 @@ class TextToImageStage:
             self.start,
             folder / "adapter" / f"{options.name}.safetensors",
             style=options.format,
-            about=OPAQUE if self.data.opaque else None,
+            about=_about(options.base_adapter, opaque=self.data.opaque),
             codec=options.codec,
             bits=options.bits,
         )
@@ -114,6 +117,13 @@ class TextToImageStage:
         )
         shares = {"top1": 1, "top5": 5}
         return {name: sum(rank <= most for rank in ranks) / len(ranks) for name, most in shares.items()}
+
+
+def _about(base_adapter: str, *, opaque: bool) -> Mapping[str, object] | None:
+    """Returns what the file says of itself; nothing where it is a transparent layer's on the plain model."""
+    if opaque:
+        return {**OPAQUE, "over": base_adapter}
+    return {"frames": ["foreground"], "hint": "", "over": base_adapter} if base_adapter else None
 
 
 def opaque(image: Tensor) -> Tensor:
