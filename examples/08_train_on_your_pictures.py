@@ -2,7 +2,7 @@
 
 Run: python examples/08_train_on_your_pictures.py
 Prints:
-    packed 8 images, trained 2 steps, drew with runs/token/export/adapter/transparent.safetensors
+    packed 8 images, trained 2 steps, drew with runs/token/export/adapter/token.safetensors
 """
 
 import subprocess
@@ -21,9 +21,7 @@ groups = []
 [transparent]
 steps = 2
 batch_size = 4
-[transparent.model]
-method = "lora"
-rank = 4
+model = {{name = "token", base_adapter = "transparent", method = "lora", rank = 4}}
 """
 
 rows, columns = np.mgrid[:128, :128] - 63.5
@@ -35,6 +33,6 @@ for number in range(8):  # your own images go here, each beside a .txt with its 
 Path("recipe.toml").write_text(RECIPE)
 for words in ("data pack pictures -o token.tar", "train transparent --config recipe.toml -o runs/token"):
     subprocess.run([sys.executable, "-m", "pellucid", *words.split()], check=True, stdout=subprocess.DEVNULL)
-adapter = "runs/token/export/adapter/transparent.safetensors"
+adapter = "runs/token/export/adapter/token.safetensors"
 pellucid.load(adapter=adapter).generate("token 3", seed=1).save("token.png")
 print(f"packed 8 images, trained 2 steps, drew with {adapter}")

@@ -24,6 +24,7 @@ from pellucid.pipelines.families import FAMILIES
 from pellucid.pipelines.keywords import SamplingKeywords
 from pellucid.pipelines.modes import MODES
 from pellucid.rgba.resizing import fit_rgba
+from pellucid.weights.adapter_files import write_adapter
 
 
 @pytest.fixture(scope="module")
@@ -213,3 +214,26 @@ def test_an_adapter_of_ones_own_on_the_embedded_kind_keeps_its_settings(folder: 
     assert pipe.model.single.sampling == MODES["mini"].sampling
     assert pipe.model.attached == tmp_path / "own.safetensors"
     assert pipe.generate("a", seed=1, num_inference_steps=2).layers[0].image.shape == (64, 64, 4)
+
+
+def test_an_adapter_is_worn_over_the_one_that_it_says(folder: Path, tmp_path: Path) -> None:
+    net = pellucid.load(folder).pipeline.unet
+    bias = net.conv_out.bias.detach()
+    model = shutil.copytree(folder, tmp_path / "model")
+    lower, upper = model / "adapter" / "transparent.safetensors", tmp_path / "run" / "own.safetensors"
+    write_adapter({"conv_out.bias": torch.full_like(bias, 0.5)}, lower)
+    about = {"frames": ["foreground"], "hint": "", "over": "transparent"}
+    write_adapter({"conv_out.bias": torch.full_like(bias, 0.25)}, upper, about=about)
+    plain = tiny_pipeline_bias(model, None)
+    assert torch.allclose(tiny_pipeline_bias(model, upper) - plain, torch.full_like(bias, 0.25))
+    # beside the file comes before the model's folder
+    write_adapter({"conv_out.bias": torch.full_like(bias, 1.0)}, upper.with_name(lower.name))
+    assert torch.allclose(tiny_pipeline_bias(model, upper) - plain, torch.full_like(bias, 0.75))
+    lower.unlink()
+    upper.with_name(lower.name).unlink()
+    with pytest.raises(WeightsError, match=r"Expected transparent.safetensors, over which own.safetensors"):
+        pellucid.load(model, adapter=upper)
+
+
+def tiny_pipeline_bias(model: Path, adapter: Path | None) -> torch.Tensor:
+    return pellucid.load(model, adapter=adapter).pipeline.unet.conv_out.bias.detach().clone()

@@ -23,6 +23,7 @@ from pellucid.data.shards import read_shard, write_shard
 from pellucid.errors import FileError, InputError
 from pellucid.training.data.in_memory import load_images
 from pellucid.training.recipe import read_recipe
+from pellucid.training.stages.options import TransparentOptions
 from screening import PLAIN, draw, judge_all, say, verdict
 
 Opened = Callable[..., Store]
@@ -130,6 +131,28 @@ def test_a_template_keeps_what_is_its_own(opened: Opened, tmp_path: Path) -> Non
     recipe = read_recipe(closed.recipe, "transparent")
     assert (recipe.steps, recipe.init, recipe.data) == (7, "x", closed.data)
     assert set(recipe.groups) == {"food", *shipped_grammar().subjects}  # or what was kept would be left out
+
+
+@pytest.mark.parametrize("own", [False, True])
+def test_training_goes_on_from_the_adapter_that_made_the_images(
+    opened: Opened, tmp_path: Path, own: bool
+) -> None:
+    store = opened()
+    judge_all(store, "ann", lambda _: "keep")
+    assert (
+        read_recipe(close_round(store).recipe, "transparent").options(TransparentOptions).init_adapter == ""
+    )
+    begin_round(store, PLAIN)
+    sample_round(store, shipped_grammar(), draw, model="m", options={"adapter": "/runs/one.safetensors"})
+    judge_all(store, "ann", lambda _: "keep")
+    template = tmp_path / "mine.toml"
+    template.write_text("data = []\n[transparent]\nsteps = 7\n[transparent.model]\nrank = 3\n")
+    options = read_recipe(
+        close_round(store, template=template if own else None).recipe, "transparent"
+    ).options(TransparentOptions)
+    # a template that says nothing of it may be of another method
+    assert (options.rank, options.init_adapter) == ((3, "") if own else (16, "/runs/one.safetensors"))
+    assert options.base_adapter == ("" if own else "transparent")
 
 
 def test_images_are_copied_to_the_bit(opened: Opened) -> None:

@@ -136,6 +136,9 @@ export function Grid({ session, view, zoomed, onZoom, enabled }: WorkProps) {
                 onClick={() => mark(index)}
               >
                 <ImageCanvas bitmap={session.images.get(sample.id)} view={view} label="" />
+                <span class="prompt" title={sample.prompt} aria-hidden="true">
+                  {sample.prompt}
+                </span>
                 <kbd aria-hidden="true">{(index % columns) + 1}</kbd>
               </button>
             ))}
