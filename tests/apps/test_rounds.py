@@ -6,10 +6,15 @@ from typing import Any
 
 import pytest
 from click.testing import CliRunner, Result
+from sqlalchemy import select
 
+from building import present
+from data.verdict_scores.test_learning import judged
 from pellucid.apps.cli import cli
 from pellucid.data.rounds.database import open_store
+from pellucid.data.rounds.tables import Sample
 from pellucid.data.shards import read_shard
+from pellucid.data.verdict_scores.learning import learn
 from screening import judge_all
 
 
@@ -50,6 +55,19 @@ def test_a_round_from_new_to_close(model: str) -> None:
     assert said("new", "--samples", "1")["round"] == 2
     result = run("sample", "--prompts", "prompts.tsv", "--grammar", "prompts.tsv")
     assert result.exit_code == 2
+
+
+def test_what_a_learned_score_is_least_sure_of_comes_first(model: str) -> None:
+    Path("prompts.tsv").write_text("a b\nc d\n")
+    learn([judged(number) for number in range(60)], recall=0.9, source="test").save(Path("scores"))
+    said("new", "--samples", "6", "--grouping", "none", "--order", "uncertainty")
+    said("sample", "--model", model, "--prompts", "prompts.tsv", "--steps", "1", "--scores", "scores")
+    store = open_store(Path("rounds"))
+    with store.reading() as session:
+        uncertain = list(session.scalars(select(Sample.uncertainty).order_by(Sample.position)))
+    store.close()
+    assert len(uncertain) == 6
+    assert uncertain == sorted(map(present, uncertain), reverse=True)
 
 
 def test_options_stand_under_headings() -> None:

@@ -73,6 +73,13 @@ def test_what_was_learned_holds_and_its_figures_are_those_of_the_threshold(score
     assert card.recall == wilson(round(card.recall.value * card.kept), card.kept)
 
 
+def test_an_image_is_the_less_certain_the_nearer_its_score_is_to_a_half(score: VerdictScore) -> None:
+    found = [score.of_round(rgba, record) for record, rgba, _ in map(judged, range(COUNT, COUNT + 20))]
+    by_verdict = sorted(found, key=lambda each: abs(each["verdict"] - 0.5))
+    assert by_verdict == sorted(found, key=lambda each: -each["uncertainty"])
+    assert all(0 <= each["uncertainty"] <= 1 for each in found)
+
+
 def test_scores_of_new_images_are_probabilities_that_tell_good_from_bad(score: VerdictScore) -> None:
     new = [judged(number) for number in range(COUNT, COUNT + 20)]
     found = np.array([score.of_image(rgba, record) for record, rgba, _ in new])

@@ -70,7 +70,7 @@ def rounds_command() -> None:
     type=click.Choice(["stratified", "seed", "uncertainty"]),
     default="stratified",
     show_default=True,
-    help="Classes in turns, by chance, or the most uncertain first.",
+    help="Classes in turns, by chance, or the most uncertain first (`rounds sample --scores`).",
 )
 @option(
     "Review",
@@ -142,6 +142,12 @@ def new(
     "Sampling", "--batch-size", type=click.IntRange(1), default=4, show_default=True, help="Images at once."
 )
 @option("Output", "--licence", default="", help="Of the images, kept with each.")
+@option(
+    "Sampling",
+    "--scores",
+    type=click.Path(path_type=Path, file_okay=False, exists=True),
+    help="Folder of `pellucid data learn`: scores each image, for --order uncertainty.",
+)
 @CLEAN_FIRST
 @model_options
 @ROUND
@@ -156,6 +162,7 @@ def sample(
     size: tuple[int, int] | None,
     batch_size: int,
     licence: str,
+    scores: Path | None,
     wants_clean: bool,
     choice: ModelChoice,
     number: int | None,
@@ -170,11 +177,14 @@ def sample(
     store = _open(folder, database)
     from pellucid.data.rounds.beginning import find_round, round_folder
     from pellucid.data.rounds.sampling import sample_round
+    from pellucid.data.verdict_scores.score import TENSORS, load_score
     from pellucid.synthesis.models import ImageOptions
+    from pellucid.weights.hub import sha256_of
 
     source = _prompt_source(prompts, grammar)
     with store.reading() as session:  # refused before a model is loaded, which takes seconds
         find_round(session, number, state="sampling")
+    score = load_score(str(scores.resolve())) if scores else None
     pipe = choice.load()
     height, width = size or (None, None)
     sampling = ImageOptions(
@@ -188,6 +198,8 @@ def sample(
     options: dict[str, object] = asdict(sampling)
     if choice.adapter and Path(choice.adapter).is_file():  # where the next training goes on
         options["adapter"] = str(Path(choice.adapter).resolve())
+    if scores:
+        options["scores"] = sha256_of(scores / TENSORS)
     done = sample_round(
         store,
         source,
@@ -197,6 +209,7 @@ def sample(
         licence=licence,
         options=options,
         batch_size=batch_size,
+        scores=score.of_round if score else None,
     )
     path = round_folder(store, done)
     click.echo(json.dumps({"round": done, "path": str(path)}) if as_json else path)

@@ -25,6 +25,8 @@ from pellucid.rgba.types import RGBA8
 
 NAME = "verdict"
 """Of the score in `Record.scores` and in the funnel."""
+UNCERTAINTY = "uncertainty"
+"""Of the score by which `pellucid data rounds new --order uncertainty` sorts."""
 TENSORS, CARD = "score.safetensors", "score.json"
 
 
@@ -86,6 +88,11 @@ class VerdictScore:
         if self.card.plugin:
             features = np.concatenate([features, plugin_features(self.card.plugin, rgba, record)])
         return float(self.of_features(features[None])[0])
+
+    def of_round(self, rgba: RGBA8, record: Record) -> dict[str, float]:
+        """Scores an image for screening: `verdict`, and `uncertainty`, 1 at a verdict of 0.5, 0 at its ends."""
+        value = self.of_image(rgba, record)
+        return {NAME: round(value, 4), UNCERTAINTY: round(1 - abs(2 * value - 1), 4)}
 
     def save(self, folder: Path) -> None:
         """Writes the three files; the folder may be new.
