@@ -90,7 +90,7 @@ class VerdictScore:
         return float(self.of_features(features[None])[0])
 
     def of_round(self, rgba: RGBA8, record: Record) -> dict[str, float]:
-        """Scores an image for screening: `verdict`, and `uncertainty`, 1 at a verdict of 0.5, 0 at its ends."""
+        """Scores an image: `verdict`, and `uncertainty`, which is 1 at a verdict of 0.5 and 0 at its ends."""
         value = self.of_image(rgba, record)
         return {NAME: round(value, 4), UNCERTAINTY: round(1 - abs(2 * value - 1), 4)}
 
