@@ -1,6 +1,7 @@
 """Records, shards, sources."""
 
 import hashlib
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +17,7 @@ from pellucid.data.records import Record, captions, softness
 from pellucid.data.shards import read_shard, write_shard
 from pellucid.errors import FileError, InputError
 from pellucid.rgba.resizing import resize_sample
-from pellucid.training.data.subjects import default_images
+from pellucid.training.data.subjects import default_images, learned_images
 
 
 def record(label: str = "red apple", soft: float = 0.0, group: str = "food") -> Record:
@@ -85,6 +86,8 @@ def test_without_groups_every_image_counts() -> None:
     records = [record("red apple", group="food"), record("cat", group=""), record("owl", group="birds")]
     assert sorted(default_images(records, (), 0)) == [0, 1, 2]
     assert default_images(records, ("birds",), 0) == [2]
+    kept = [*records, replace(records[0], name="kept", round=2)]
+    assert learned_images(kept, ("birds",), 0) == [2, 3]
 
 
 def test_an_unknown_set_and_a_wrong_file_are_refused(tmp_path: Path) -> None:

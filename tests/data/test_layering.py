@@ -2,6 +2,7 @@
 
 import json
 import tarfile
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -97,6 +98,20 @@ def test_backgrounds_come_by_their_chances() -> None:
     found = [t.back.label for t in layer_triples([ball()], grounds, 200, size_px=8, chances=chances)]
     assert "beach" not in found
     assert 120 < found.count("hills") < 180
+
+
+def test_images_of_scenes_come_by_their_weights() -> None:
+    record, rgba = land("hills")
+    fronts = [ball(), (replace(ball()[0], name="kept", weight=3.0), ball()[1])]
+    grounds = [land("beach"), (replace(record, weight=3.0), rgba)]
+    plain = list(layer_triples([ball()], [land("beach"), land("hills")], 20, size_px=8))
+    assert {triple.back.label for triple in plain} == {"beach", "hills"}
+    for chances in (None, np.array([[1.0, 1.0], [1.0, 1.0]])):
+        found = list(layer_triples(fronts, grounds, 200, size_px=8, chances=chances))
+        assert 120 < sum(triple.front.name == "kept" for triple in found) < 180
+        assert 120 < sum(triple.back.label == "hills" for triple in found) < 180
+    with pytest.raises(ConfigError, match="weights above 0"):
+        next(layer_triples([(replace(record, weight=0.0), rgba)], grounds, 1, size_px=8))
 
 
 @pytest.mark.parametrize(

@@ -17,7 +17,7 @@ import numpy as np
 from jaxtyping import Float
 from PIL import Image
 
-from pellucid.data.records import Record, captions
+from pellucid.data.records import Record, captions, draw_weights
 from pellucid.data.shards import Sample, add_member, decoded, opened
 from pellucid.errors import ConfigError, FileError, first_line
 from pellucid.files.atomic import open_atomically
@@ -99,7 +99,7 @@ def layer_triples(
     arrangement: Arrangement | None = None,
     chances: Float[np.ndarray, "foregrounds backgrounds"] | None = None,
 ) -> Iterator[Triple]:
-    """Yields `count` scenes; the same seed gives the same.
+    """Yields `count` scenes; the same seed gives the same. Images are drawn by `Record.weight`.
 
     Args:
         foregrounds: transparent images of any size.
@@ -111,23 +111,30 @@ def layer_triples(
         chances: of each background for each foreground, 0 or more; None draws at random.
     """
     arrangement = arrangement or Arrangement()
+    front_weights, back_weights = (
+        draw_weights([record for record, _ in samples]) for samples in (foregrounds, backgrounds)
+    )
     for number in range(count):
         # a generator of its own for each scene: scene 7 is the same however many are made
         rng = np.random.default_rng((seed, number))
-        chosen = int(rng.integers(len(foregrounds)))
+        chosen = _drawn(rng, len(foregrounds), front_weights)
         front, front_rgba = foregrounds[chosen]
-        if chances is None:
-            back, back_rgba = backgrounds[int(rng.integers(len(backgrounds)))]
-        else:
-            back, back_rgba = backgrounds[
-                int(rng.choice(len(backgrounds), p=chances[chosen] / chances[chosen].sum()))
-            ]
+        back_chances = back_weights if chances is None else chances[chosen] * (back_weights or 1)
+        back, back_rgba = backgrounds[_drawn(rng, len(backgrounds), back_chances)]
         below = resize_sample(back_rgba, size_px, size_px)
         if rng.random() < 0.5:
             # mirrored, since photographs are few; copied, since torch takes no negative strides
             below = np.ascontiguousarray(below[:, ::-1])
         layer = _arranged(front_rgba, front, below, back, arrangement, rng)
         yield Triple(foreground=layer, background=below, composite=over(layer, below), front=front, back=back)
+
+
+def _drawn(rng: np.random.Generator, count: int, weights: Sequence[float] | AnyArray | None) -> int:
+    """Draws an index below `count`, by weight if there are weights."""
+    if weights is None:
+        return int(rng.integers(count))
+    chances = np.asarray(weights, dtype=float)
+    return int(rng.choice(count, p=chances / chances.sum()))
 
 
 def _arranged(

@@ -1,11 +1,14 @@
 """One training image and what is known of it."""
 
 import hashlib
-from collections.abc import Mapping
+import math
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 
 import cv2
 import numpy as np
+
+from pellucid.errors import ConfigError
 
 HELD_OUT_SHARE = 0.05
 """Share of images that no recipe may train on."""
@@ -69,6 +72,20 @@ class Record:
     def from_json(cls, values: dict[str, object]) -> "Record":
         """Makes a record from what `to_json` gave."""
         return cls(**{**values, "keywords": tuple(values.get("keywords", ()))})  # type: ignore[arg-type]
+
+
+def draw_weights(records: Sequence[Record]) -> list[float] | None:
+    """Returns how often each record is drawn relative to others; None if all are drawn alike.
+
+    Callers draw without weights then, as version 0.1 did, to the bit.
+
+    Raises:
+        ConfigError: a weight is not above 0.
+    """
+    if bad := [record.name for record in records if not 0 < record.weight < math.inf]:
+        raise ConfigError(f"Expected weights above 0, found others at {bad[:3]}. Make these shards again.")
+    weights = [record.weight for record in records]
+    return None if all(weight == 1 for weight in weights) else weights
 
 
 def captions(record: Record, *, plain: bool) -> list[str]:

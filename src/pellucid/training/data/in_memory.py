@@ -1,7 +1,6 @@
 """Training images in memory, and batches drawn from them with an explicit generator."""
 
 import hashlib
-import math
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -16,7 +15,7 @@ from torch.nn import functional
 from pellucid.data.datasets import shards_of
 from pellucid.data.image_folder import BACKGROUND
 from pellucid.data.land_photos import calmest
-from pellucid.data.records import Record
+from pellucid.data.records import Record, draw_weights
 from pellucid.data.shards import Sample, read_shard
 from pellucid.errors import ConfigError
 from pellucid.rgba.padding import extend_colour
@@ -68,17 +67,9 @@ class InMemoryDataset:
 
 
 def record_weights(records: Sequence[Record]) -> Float[Tensor, " n"] | None:
-    """Returns the weights of records; None if all are 1, as draws then stay those of version 0.1.
-
-    Raises:
-        ConfigError: a weight is not above 0.
-    """
-    weights = [record.weight for record in records]
-    if bad := [record.name for record in records if not 0 < record.weight < math.inf]:
-        raise ConfigError(f"Expected weights above 0, found others at {bad[:3]}. Make these shards again.")
-    if all(weight == 1 for weight in weights):
-        return None
-    return torch.tensor(weights, dtype=torch.float32)
+    """Returns `draw_weights` as a tensor."""
+    weights = draw_weights(records)
+    return None if weights is None else torch.tensor(weights, dtype=torch.float32)
 
 
 def held_out_flags(records: Sequence[Record]) -> list[bool]:

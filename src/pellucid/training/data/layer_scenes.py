@@ -14,7 +14,7 @@ from pellucid.errors import ConfigError
 from pellucid.rgba.padding import extend_colour
 from pellucid.rgba.resizing import on_grey
 from pellucid.rgba.types import AnyArray
-from pellucid.training.data.subjects import default_images
+from pellucid.training.data.subjects import learned_images
 from pellucid.training.denoiser.frozen_pipeline import FrozenPipeline
 from pellucid.training.denoiser.predict import Conditions, take_rows
 from pellucid.training.recipe import Recipe
@@ -42,9 +42,9 @@ class LayerSceneDataset:
         self.roles = self.options.roles
         backs = [sample for sample in samples if sample[0].group == BACKGROUND]
         fronts = [sample for sample in samples if sample[0].group != BACKGROUND]
-        if recipe.groups:  # as in the model of single layers: one image a subject
+        if recipe.groups:  # as in the model of single layers: one image a subject, and what people kept
             records = [record for record, _ in fronts]
-            plain = default_images(records, recipe.groups, recipe.subjects, recipe.priority_subjects)
+            plain = learned_images(records, recipe.groups, recipe.subjects, recipe.priority_subjects)
             fronts = [fronts[index] for index in plain]
         if not backs or not fronts:
             raise ConfigError(

@@ -39,3 +39,14 @@ def default_images(
     early = [chosen[label] for label in first if label in chosen]
     turns = [index for index in chain.from_iterable(zip_longest(*queues)) if index is not None]
     return list(dict.fromkeys([*early, *turns]))[: subjects or None]
+
+
+def learned_images(
+    records: Sequence[Record], groups: Sequence[str], subjects: int, first: Sequence[str] = ()
+) -> list[int]:
+    """Chooses as `default_images`, and after these all that people kept in rounds of screening.
+
+    What people kept is all meant, however many show one subject.
+    """
+    kept = [index for index, record in enumerate(records) if record.round > 0]
+    return list(dict.fromkeys([*default_images(records, groups, subjects, first), *kept]))

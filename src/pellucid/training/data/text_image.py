@@ -6,7 +6,7 @@ from torch.nn import functional
 
 from pellucid.data.records import Record, captions
 from pellucid.training.data.in_memory import InMemoryDataset
-from pellucid.training.data.subjects import default_images
+from pellucid.training.data.subjects import learned_images
 from pellucid.training.denoiser.frozen_pipeline import FrozenPipeline
 from pellucid.training.denoiser.predict import Conditions, take_rows
 from pellucid.training.recipe import Recipe
@@ -47,11 +47,8 @@ class TextImageDataset:
         plain = (
             list(range(len(images.records)))
             if all_of_them
-            else default_images(images.records, recipe.groups, recipe.subjects, recipe.priority_subjects)
+            else learned_images(images.records, recipe.groups, recipe.subjects, recipe.priority_subjects)
         )
-        # what people kept is all meant, however many show one subject
-        kept = [index for index, record in enumerate(images.records) if record.round > 0]
-        plain = list(dict.fromkeys([*plain, *kept]))
         subjects, taken = {images.records[index].label for index in plain}, set(plain)
         styled = [i for i, record in enumerate(images.records) if record.label in subjects and i not in taken]
         # plain ones first: without a style an index is drawn below their number
