@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping
 from typing import Literal, TypedDict, TypeVar
 
+import torch
 from diffusers.pipelines.pipeline_utils import DiffusionPipeline
 from PIL import ImageCms
 from torch import nn
@@ -29,6 +30,11 @@ def submodule(module: nn.Module, path: str, kind: type[T]) -> T:
     part = module.get_submodule(path)
     assert isinstance(part, kind)
     return part
+
+
+def cast(module: nn.Module, dtype: torch.dtype) -> None:
+    """Casts a module in place; diffusers' own `to` is annotated as another function's."""
+    module.to(dtype)
 
 
 def icc_profile(space: Literal["sRGB", "LAB"]) -> bytes:

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Unpack, cast
 
 import numpy as np
 import pytest
@@ -12,10 +13,11 @@ from safetensors.torch import load_file, save_file
 
 import pellucid
 import tiny
-from building import QuickDDIM
+from building import QuickDDIM, build, present
 from goldens.loading import Golden
-from pellucid.errors import InputError
-from pellucid.pipelines.modes import MODES, TASKS, Mode, Task
+from pellucid.errors import InputError, PellucidError
+from pellucid.pipelines.keywords import AdapterKeywords, LayerKeywords, SamplingKeywords
+from pellucid.pipelines.modes import MODES, TASKS, Family, Mode, Task
 from pellucid.pipelines.pipeline import TransparentPipeline
 from pellucid.rgba.compositing import over
 from pellucid.rgba.resizing import fit_rgba
@@ -36,10 +38,11 @@ Change = Callable[[dict[str, torch.Tensor]], None]
 class Bench:
     """A pipeline with adapter files of its own, which a test may damage."""
 
-    def __init__(self, folder: Path, family: str) -> None:
-        self.folder, self.family = folder, family
+    def __init__(self, folder: Path, family: Family) -> None:
+        self.folder = folder
+        self.family: Family = family
         self.stock = tiny.sd15(tiny.sd15_unet()) if family == "sd15" else tiny.sdxl(tiny.sdxl_unet())
-        self.codec = tiny.codec(self.stock.vae)
+        self.codec = tiny.codec(cast("torch.nn.Module", self.stock.vae))
         for name in SHARING if family == "sd15" else CONCAT:
             mode, path, net = MODES[name], folder / f"{name}.safetensors", self.stock.unet
             if family == "sd15":
@@ -81,9 +84,10 @@ def frames_of(scene: pellucid.Scene) -> dict[str, bytes]:
     return {layer.name: layer.image.tobytes() for layer in named if layer.provenance}
 
 
-def made(pipe: TransparentPipeline, name: str, **options: object) -> dict[str, bytes]:
+def made(pipe: TransparentPipeline, name: str, **options: Unpack[LayerKeywords]) -> dict[str, bytes]:
     """The frames that a sharing mode makes."""
-    settings = {"seed": 3, **FAST, **options}
+    settings: LayerKeywords = {"seed": 3, **FAST}
+    settings.update(options)
     if name == "sd15-joint":
         return frames_of(pipe.joint("a cat", "a sea", "both", **settings))
     if name == "sd15-bg2fg":
@@ -148,7 +152,7 @@ def test_a_hint_changes_the_frames_that_read_it(sd15: Bench, name: str) -> None:
 @pytest.mark.parametrize("guidance_scale", [7.0, 1.0])
 def test_a_layers_prompt_reaches_that_frame_alone_without_sharing(sd15: Bench, guidance_scale: float) -> None:
     pipe = sd15.pipe(sd15_joint=zero("temporal_"))
-    settings = {"seed": 3, "guidance_scale": guidance_scale, **FAST}
+    settings: SamplingKeywords = {"seed": 3, "guidance_scale": guidance_scale, **FAST}
     before = frames_of(pipe.joint("a cat", "a sea", "both", **settings))
     after = frames_of(pipe.joint("a cat", "a dune", "both", **settings))
     assert changed(before, after) == {"background"}
@@ -258,15 +262,16 @@ def test_the_adapter_ends_at_the_released_noise_level() -> None:
 def test_stop_at_and_strength_can_be_asked_for(sdxl: Bench) -> None:
     pipe = sdxl.pipe()
 
-    def split(**options: object) -> bytes:
-        settings = {"seed": 3, **FAST, "num_inference_steps": 6, **options}
+    def split(**options: Unpack[AdapterKeywords]) -> bytes:
+        settings: AdapterKeywords = {"seed": 3, "num_inference_steps": 6, "passes": 1, "scheduler": "ddim"}
+        settings.update(options)
         return frames_of(pipe.split(OTHER, "a sea", foreground=PICTURE, **settings))["background"]
 
     assert len({split(), split(adapter_end=0.4), split(adapter_strength=0.5), split(adapter_end=0.0)}) == 4
     assert split(adapter_end=1.0) == split(adapter_strength=1.0) == split()
-    with pytest.raises(pellucid.errors.InputError, match="adapter_end of 0 to 1"):
+    with pytest.raises(InputError, match="adapter_end of 0 to 1"):
         split(adapter_end=1.5)
-    with pytest.raises(pellucid.errors.InputError, match="strength of 0 to 2"):
+    with pytest.raises(InputError, match="strength of 0 to 2"):
         split(adapter_strength=3)
     assert split(adapter_end=0.4, adapter_strength=1.0) == split(adapter_end=0.4)
 
@@ -276,9 +281,9 @@ def test_after_stop_at_the_plain_unet_goes_on_alone(sdxl: Bench) -> None:
 
     def split(**changes: object) -> dict[str, bytes]:
         mode = replace(pipe.tasks["split_background"][0], **changes)
-        tasks = {"split_background": (mode,)}
+        tasks: dict[Task, tuple[Mode, ...]] = {"split_background": (mode,)}
         other = TransparentPipeline(pipe.pipeline, pipe.autoencoder, tasks=tasks, adapters=pipe.adapters)
-        settings = {"seed": 3, **FAST, "num_inference_steps": 6}
+        settings: SamplingKeywords = {"seed": 3, **FAST, "num_inference_steps": 6}
         return frames_of(other.split(OTHER, "a sea", foreground=PICTURE, **settings))
 
     plain = split(adapter=None, conditions=())
@@ -308,8 +313,12 @@ def test_the_composite_is_over_of_the_layers_and_the_models_own_is_apart(sd15: B
     assert (scene.composite() == over(front.image, below.image)).all()
     assert [layer.name for layer in scene.references] == ["composite"]
     assert (scene.references[0].image != scene.composite()).any()
-    assert [layer.provenance.prompt for layer in (below, front)] == ["a sea", "a cat"]
-    assert (scene.provenance.prompt, scene.provenance.mode) == ("a cat, a sea", "sd15-joint")
+    assert [present(layer.provenance).prompt for layer in (below, front)] == ["a sea", "a cat"]
+    told = present(scene.provenance)
+    assert (told.prompt, told.mode) == (
+        "a cat, a sea",
+        "sd15-joint",
+    )
     for ending in ("psd", "ora", "zip"):
         found = pellucid.Scene.open(scene.save(tmp_path / f"x.{ending}"))
         assert (found.composite() == scene.composite()).all()
@@ -326,14 +335,14 @@ def test_images_of_any_size_mode_and_orientation_are_taken(
     pipe = sd15.pipe()
     turned = Image.new("RGB", (30, 90), "red")
     turned.getexif()[0x0112] = 6  # a camera held upright: 90 wide and 30 high
-    sized = {"height": size[0], "width": size[1]} if size else {}
+    height, width = size or (None, None)
     for image, own in [
         (turned, (30, 90)),
         (Image.new("P", (40, 40)), (40, 40)),
         (np.zeros((300, 75), np.uint16), (300, 75)),
         (np.ones((7, 7, 4), np.float32), (7, 7)),
     ]:
-        scene = pipe.foreground_on(image, "a cat", fit=fit, seed=3, **sized, **FAST)
+        scene = pipe.foreground_on(image, "a cat", fit=fit, seed=3, height=height, width=width, **FAST)
         assert (scene.height, scene.width) == (size or own)
         layers = (*scene.layers, *scene.references)
         assert {layer.image.shape for layer in layers} == {(scene.height, scene.width, 4)}
@@ -385,6 +394,7 @@ def test_a_layer_is_made_for_its_box_alone_and_lies_there(sd15: Bench) -> None:
     assert on.layers[1].offset == (10, 20)
     below = pipe.joint("a cat", "a sea", seed=3, height=60, width=80, **FAST)
     grown = pipe.add_layer(below, ["a ball", "a hat"], seed=5, box=box, name="top", **FAST)
+    assert isinstance(grown, list)
     assert [(len(each.layers), each.layers[-1].offset, each.layers[-1].name) for each in grown] == [
         (3, (10, 20), "top")
     ] * 2
@@ -397,7 +407,7 @@ def test_a_layer_is_made_for_its_box_alone_and_lies_there(sd15: Bench) -> None:
 @pytest.mark.parametrize("box", [(0, 0, 10, 0), (-1, 0, 5, 5), (0, 70, 10, 60)])
 def test_a_box_that_is_not_on_the_canvas_is_refused(sd15: Bench, box: tuple[int, ...]) -> None:
     with pytest.raises(InputError, match="Expected a box"):
-        sd15.pipe().foreground_on(PICTURE, "a cat", box=box, **FAST)
+        build(sd15.pipe().foreground_on, background=PICTURE, prompt="a cat", box=box, **FAST)
     with pytest.raises(InputError, match="Give four whole numbers"):
         crop(PICTURE, box[:3])
     with pytest.raises(InputError, match="no height or width with a box"):
@@ -407,7 +417,8 @@ def test_a_box_that_is_not_on_the_canvas_is_refused(sd15: Bench, box: tuple[int,
 def test_counts_and_lists_make_lists_in_the_order_of_the_prompts(sd15: Bench) -> None:
     pipe = sd15.pipe()
     found = pipe.joint(["a cat", "a dog"], "a sea", count=2, seed=[4, 7], **FAST)
-    told = [(scene.layers[1].provenance.prompt, scene.provenance.seed) for scene in found]
+    assert isinstance(found, list)
+    told = [(present(each.layers[1].provenance).prompt, present(each.provenance).seed) for each in found]
     assert told == [("a cat", 4), ("a cat", 5), ("a dog", 7), ("a dog", 8)]
     alone = pipe.joint("a dog", "a sea", seed=8, **FAST)
     assert frames_of(alone) == frames_of(found[3])
@@ -421,8 +432,7 @@ def test_a_model_without_layer_adapters_still_makes_scenes(tmp_path: Path) -> No
     assert (scene.layers[1].image == same.layers[0].image).all()
     assert pipe.background_for(same.layers[0].image, "a sea", **FAST).layers[0].name == "background"
     whole, below = scene.composite(), scene.layers[0].image
-    for part in ({"background": below}, {"foreground": scene.layers[1].image}):
-        found = pipe.split(whole, **part)
+    for found in (pipe.split(whole, background=below), pipe.split(whole, foreground=scene.layers[1].image)):
         assert np.abs(found.composite().astype(int) - whole).max() <= 1
         assert (found.references[0].image == whole).all()
 
@@ -443,7 +453,7 @@ def test_wrong_arguments_are_explained(sd15: Bench) -> None:
         (lambda: pipe.joint("a", "b", batch_size=0), "batch size of 1"),
         (lambda: bare(pipe).joint("a", "b"), "adapter for joint, found one for none"),
     ]:
-        with pytest.raises(pellucid.errors.PellucidError, match=words):
+        with pytest.raises(PellucidError, match=words):
             call()
     with pytest.raises(TypeError, match=r"unexpected keyword argument 'guidance'"):
-        pipe.joint("a", "b", guidance=3)
+        build(pipe.joint, foreground="a", background="b", guidance=3)

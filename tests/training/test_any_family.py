@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from diffusers.pipelines.pipeline_utils import DiffusionPipeline
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
@@ -29,14 +30,17 @@ from pellucid.training.stages.text_to_image import TextToImageStage
 from pellucid.training.trainer import Trainer
 from pellucid.weights.adapter_files import save_adapter, trained_in
 from pellucid.weights.adapters import apply_adapter
+from weights.orders import config_of
 
 MADE = {
     "sd15": lambda: tiny.sd15(tiny.sd15_unet()),
     "sdxl": lambda: tiny.sdxl(tiny.sdxl_unet()),
     **tiny_families.MADE,
 }
-OBJECTIVE = {"sd15": "epsilon", "sdxl": "epsilon", "sd21": "v_prediction", "sd3": "flow_matching"}
-OBJECTIVE |= {"flux": "flow_matching", "pixart-alpha": "epsilon", "pixart-sigma": "epsilon"}
+OBJECTIVE = {
+    **{"sd15": "epsilon", "sdxl": "epsilon", "sd21": "v_prediction", "sd3": "flow_matching"},
+    **{"flux": "flow_matching", "pixart-alpha": "epsilon", "pixart-sigma": "epsilon"},
+}
 CPU = torch.device("cpu")
 SEED = 7
 
@@ -45,7 +49,7 @@ def picture_shard(path: Path, group: str = "food") -> Path:
     """Discs of four colours, or plain grounds."""
     rows, columns = np.mgrid[:64, :64]
     disc = ((rows - 32) ** 2 + (columns - 32) ** 2 < 500) * np.uint8(255)
-    samples = []
+    samples: list[tuple[Record, np.ndarray]] = []
     for i, label in enumerate(("red", "green", "blue", "grey")):
         rgba = np.zeros((64, 64, 4), np.uint8)
         rgba[..., i % 3] = 200 - 20 * i
@@ -64,11 +68,11 @@ def folders(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     """Every family's pipeline, saved as diffusers does, with a codec."""
     found: dict[str, Path] = {}
     for name, make in MADE.items():
-        folder, pipeline = tmp_path_factory.mktemp(name), make()
+        folder = tmp_path_factory.mktemp(name)
+        pipeline: DiffusionPipeline = make()
         pipeline.save_pretrained(folder)
-        codec = tiny.codec(pipeline.vae, FAMILIES[name].latent_channels)
-        codec.offset_encoder.save_pretrained(folder / "rgba" / "offset_encoder")
-        codec.alpha_decoder.save_pretrained(folder / "rgba" / "alpha_decoder")
+        codec = tiny.codec(pipeline.components["vae"], FAMILIES[name].latent_channels)
+        tiny.save_codec(codec, folder / "rgba")
         found[name] = folder
     picture_shard(tmp_path_factory.getbasetemp() / "discs.tar")
     picture_shard(tmp_path_factory.getbasetemp() / "grounds.tar", "background")
@@ -176,6 +180,7 @@ def test_sdxl_is_written_as_the_released_files(
         "transparent", folders["sdxl"], {"method": method, "rank": 2, "format": "released"}, steps=2
     )
     stage = make_stage(made, CPU)
+    assert isinstance(stage, TextToImageStage)
     Trainer(made, stage, tmp_path).train()
     path = tmp_path / "export" / "adapter" / "transparent.safetensors"
     assert set(load_file(path)) == set(keys(file))
@@ -200,6 +205,7 @@ def test_convolutions_of_low_rank_are_differences_in_released_files(
     table = {"method": "locon", "rank": 2, "format": "released", "trainable": "resnets|attn1"}
     made = recipe("transparent", folders["sdxl"], table, steps=3)
     stage = make_stage(made, CPU)
+    assert isinstance(stage, TextToImageStage)
     Trainer(made, stage, tmp_path).train()
     path = tmp_path / "export" / "adapter" / "transparent.safetensors"
     kinds = {(name.split("::")[1], value.ndim) for name, value in load_file(path).items()}
@@ -265,7 +271,7 @@ def test_frozen_weights_in_half_precision_train_the_same_adapter(
         made = recipe("transparent", folders[name], table, precision="bfloat16", half_frozen=half, steps=12)
         stage = make_stage(made, CPU)
         assert isinstance(stage, TextToImageStage)
-        kept = {p.dtype for n, p in stage.frozen.net.named_parameters() if not p.requires_grad}
+        kept = {p.dtype for p in stage.frozen.net.parameters() if not p.requires_grad}
         assert kept == {torch.bfloat16 if half else torch.float32}
         assert {value.dtype for value in trained_in(stage.frozen.net).values()} == {torch.float32}
         assert next(stage.frozen.pipeline.vae.parameters()).dtype == torch.float32
@@ -312,7 +318,11 @@ def test_a_layer_by_channel_of_low_rank_comes_back(folders: dict[str, Path], tmp
     Trainer(made, stage, tmp_path).train()
     net = reloaded(folders["sd15"], next((tmp_path / "export" / "adapter").iterdir()))
     assert net.get_parameter("conv_in.weight").shape[1] == 8
-    given = torch.rand(1, 8, 8, 8), torch.tensor([400]), torch.rand(1, 7, net.config.cross_attention_dim)
+    given = (
+        torch.rand(1, 8, 8, 8),
+        torch.tensor([400]),
+        torch.rand(1, 7, config_of(net)["cross_attention_dim"]),
+    )
     with torch.no_grad():
         learned, found = (each(*given).sample for each in (stage.frozen.net, net))
     torch.testing.assert_close(found, learned, rtol=5e-2, atol=5e-3)
@@ -322,7 +332,9 @@ def test_a_layer_by_channel_of_low_rank_comes_back(folders: dict[str, Path], tmp
 @pytest.mark.parametrize("name", ["sd15", "sd21", "sd3"])
 def test_noise_levels_and_weights(folders: dict[str, Path], name: str, timesteps: str) -> None:
     table = {"timesteps": timesteps, "logit_mean": 1.0, "min_snr_gamma": 5.0, "rank": 2}
-    noising = make_stage(recipe("transparent", folders[name], table), CPU).frozen.noising
+    stage = make_stage(recipe("transparent", folders[name], table), CPU)
+    assert isinstance(stage, TextToImageStage)
+    noising = stage.frozen.noising
     latents = torch.randn(4096, 1, 1, 1, generator=torch.Generator().manual_seed(0))
     made = noising(latents, torch.Generator().manual_seed(1))
     times = made.timesteps.float()
@@ -349,14 +361,16 @@ def test_cached_latents_and_checkpointed_gradients_change_nothing(
 ) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     weights: list[dict[str, Tensor]] = []
+    conditions: list[str] = []
     for number, (cache, checkpointing) in enumerate([(False, False), (True, False), (True, True)]):
         table = {"method": "lora", "rank": 2, "cache": cache}
         made = recipe("transparent", folders[name], table, steps=2, gradient_checkpointing=checkpointing)
         stage = make_stage(made, CPU)
+        assert isinstance(stage, TextToImageStage)
         Trainer(made, stage, tmp_path / str(number)).train()
         weights.append({key: value.clone() for key, value in trained_in(stage.frozen.net).items()})
+        conditions = [f"texts-{each}" for each in condition_names(stage.frozen.stock)]
     kept = sorted(path.name.rpartition("-")[0] for path in (tmp_path / "pellucid" / "latents").iterdir())
-    conditions = [f"texts-{each}" for each in condition_names(stage.frozen.stock)]
     assert kept == sorted(["latents", *conditions])
     for other in weights[1:]:
         for key, value in weights[0].items():

@@ -14,6 +14,8 @@ import pellucid
 from pellucid.data.records import Record
 from pellucid.data.shards import pack, read_shard, write_shard
 from pellucid.errors import ConfigError, InputError
+from pellucid.pipelines.keywords import SamplingKeywords
+from pellucid.pipelines.modes import Task
 from pellucid.training.data.in_memory import load_images, load_samples
 from pellucid.training.recipe import STAGES, read_recipe
 from pellucid.training.stages.components import load_vae
@@ -129,6 +131,7 @@ def test_all_stages_make_a_model_and_a_second_call_goes_on(recipe: Path, tmp_pat
     assert train_all(recipe, {}, tmp_path, device, budget_s=0) is None
     assert not (tmp_path / "model" / "vae").exists()
     model = train_all(recipe, {}, tmp_path, device, budget_s=600)
+    assert model is not None
     assert model == tmp_path / "model"
     assert all((model / part).exists() for part in PARTS.values())
     lines = {stage: (tmp_path / stage / "log.jsonl").read_text().splitlines() for stage in STAGES}
@@ -150,7 +153,7 @@ def test_all_stages_make_a_model_and_a_second_call_goes_on(recipe: Path, tmp_pat
     ],
 )
 def test_layers_are_trained_on_a_frozen_unet_and_found_by_the_model(
-    recipe: Path, whole: Path, tmp_path: Path, frames: list[str], hint: str, task: str
+    recipe: Path, whole: Path, tmp_path: Path, frames: list[str], hint: str, task: Task
 ) -> None:
     device, model = torch.device("cpu"), shutil.copytree(whole, tmp_path / "model")
     (model / "adapter" / "joint.safetensors").unlink()
@@ -215,7 +218,7 @@ def test_layers_made_from_others_as_channels_are_found_by_the_model(
     assert layered == tasks
     image = np.random.default_rng(0).integers(0, 256, (32, 32, 4), np.uint8)
     if len(concat) == 1:
-        settings = {"seed": 1, "num_inference_steps": 2}
+        settings: SamplingKeywords = {"seed": 1, "num_inference_steps": 2}
         task = getattr(pipe, next(iter(tasks)))
         shown, other = task(image, "lemon", **settings), task(255 - image, "lemon", **settings)
         made = [next(each for each in scene.layers if each.name == frames).image for scene in (shown, other)]
@@ -230,7 +233,7 @@ def changed(module: torch.nn.Module, before: dict[str, torch.Tensor]) -> set[str
     return {name for name, value in module.state_dict().items() if not torch.equal(value, before[name])}
 
 
-def check_layers(model: Path, frames: list[str], hint: str, task: str) -> None:
+def check_layers(model: Path, frames: list[str], hint: str, task: Task) -> None:
     """The model offers the task, and its single layers are what they were without it."""
     pipe = pellucid.load(model)
     mode = pipe.tasks[task][0]
@@ -238,7 +241,7 @@ def check_layers(model: Path, frames: list[str], hint: str, task: str) -> None:
     assert [condition.role for condition in mode.conditions] == ([hint] if hint else [])
     image = np.random.default_rng(0).integers(0, 256, (32, 32, 4), np.uint8)
     given = ("lemon", "beach") if task == "joint" else (image, "lemon")
-    settings = {"seed": 1, "num_inference_steps": 2}
+    settings: SamplingKeywords = {"seed": 1, "num_inference_steps": 2}
     scene = getattr(pipe, task)(*given, **settings)
     named = {layer.name for layer in (*scene.layers, *scene.references)}
     assert named == {*frames, *filter(None, [hint])}
@@ -265,7 +268,7 @@ def test_loras_learn_backgrounds_on_the_plain_unet(recipe: Path, whole: Path, tm
     shutil.copy(tmp_path / "own" / "export" / "adapter" / "background.safetensors", model / "adapter")
     pipe = pellucid.load(model)
     assert [mode.name for mode in pipe.tasks["joint"]] == ["mini", "mini-background"]
-    settings = {"seed": 1, "num_inference_steps": 2}
+    settings: SamplingKeywords = {"seed": 1, "num_inference_steps": 2}
     scene = pipe.joint("lemon", "beach", **settings)
     image = scene.layers[1].image
     assert (pipe.background_for(image, "beach", **settings).layers[0].image == scene.layers[0].image).all()
@@ -294,6 +297,7 @@ def test_layers_take_all_images_or_one_of_each_subject(recipe: Path, whole: Path
     for groups in ("[]", '["food"]'):
         table = {"init": str(whole), "groups": groups, "model.scenes": "60", "model.pairing_strength": "20.0"}
         stage = make_stage(read_recipe(recipe, "layers", table), torch.device("cpu"))
+        assert isinstance(stage, JointLayersStage)
         names.append({triple.front.name for triple in stage.scenes.triples})
         pairs = {(each.front.label, each.back.label) for each in stage.scenes.triples}
         assert len(pairs) < len(LABELS) * 1.5  # each with the one of two backgrounds that is nearer
@@ -343,7 +347,7 @@ def test_control_moves_its_network_alone_and_reaches_images(
     pipe = pellucid.load(model)
     shapes = [np.zeros((40, 30, 4), np.uint8) for _ in range(2)]
     shapes[0][10:30, 10:20] = 255
-    settings = {"seed": 1, "num_inference_steps": 2}
+    settings: SamplingKeywords = {"seed": 1, "num_inference_steps": 2}
     plain, *made = (
         pipe.generate("lemon", **settings, control=shape, control_kind="silhouette").layers[0].image
         for shape in (None, *shapes)
@@ -382,7 +386,7 @@ def test_a_decoder_can_go_on_alone(recipe: Path, whole: Path, tmp_path: Path) ->
     assert {name for name in before if name.startswith("offset_encoder")} == kept
     exported = load_codec(model / "rgba", load_vae(model, device)).alpha_decoder
     assert exported is not None
-    assert torch.equal(before["alpha_decoder.conv_in.weight"], exported.conv_in.weight)
+    assert torch.equal(before["alpha_decoder.conv_in.weight"], exported.get_parameter("conv_in.weight"))
 
 
 def test_a_packed_shard_holds_the_same_records(recipe: Path) -> None:
