@@ -15,6 +15,7 @@ import numpy as np
 from pellucid.data.records import Record
 from pellucid.errors import InputError, missing_package
 from pellucid.files.atomic import write_atomically
+from pellucid.files.html import html_page, html_table
 from pellucid.files.images import encode_image
 from pellucid.rgba.compositing import flatten
 from pellucid.rgba.preview import contact_sheet, on_checkerboard, thumbnail
@@ -29,20 +30,6 @@ SHEET_COUNT = 96
 THUMBNAIL_PX = 96
 BACKGROUNDS = ("#000000", "#ffffff", "#808080")
 COMMON_WORDS = frozenset({"a", "an", "the", "of", "in", "on", "with", "and", "to", "icon", "3d", "glossy"})
-STYLE = """
-:root { color-scheme: light dark; --line: #8884; --soft: #8881; }
-body { font: 16px/1.5 system-ui, sans-serif; max-width: 70rem; margin: 2rem auto; padding: 0 1rem; }
-h1 { font-size: 1.6rem } h2 { font-size: 1.15rem; margin-top: 2.2rem }
-.numbers { display: flex; flex-wrap: wrap; gap: .75rem }
-.numbers div { background: var(--soft); border-radius: .6rem; padding: .6rem 1rem; min-width: 8rem }
-.numbers b { display: block; font-size: 1.5rem }
-table { border-collapse: collapse }
-td, th { padding: .3rem .9rem; border-bottom: 1px solid var(--line); text-align: left }
-td.n { text-align: right; font-variant-numeric: tabular-nums }
-img { max-width: 100%; border-radius: .6rem }
-.plots { display: grid; gap: 1rem; grid-template-columns: repeat(auto-fit, minmax(20rem, 1fr)) }
-.plots img { background: white }
-"""
 
 
 @dataclass(slots=True)
@@ -211,37 +198,21 @@ def _html(summary: SetSummary, title: str, plots: Sequence[str], manifest: Mappi
     ]
     if dropped := manifest.get("dropped"):
         rows = [("listed", manifest["listed"]), *dict(dropped).items(), ("kept", manifest["images"])]  # type: ignore[call-overload]
-        body += ["<h2>Funnel</h2>", _table(("step", "images"), rows)]
+        body += ["<h2>Funnel</h2>", html_table(("step", "images"), rows)]
     body += [
         "<h2>Images</h2>",
         f'<img src="sheet.png" alt="{len(summary.thumbnails)} images of the set, drawn evenly">',
         "<h2>Measures</h2><div class=plots>",
         *(f'<img src="{name}.svg" alt="Histogram: {name}">' for name in plots),
         "</div><h2>Licences</h2>",
-        _table(
+        html_table(
             ("licence", "source", "attribution", "images"),
             [(*key, count) for key, count in summary.licences.most_common()],
         ),
         "<h2>Groups</h2>",
-        _table(("group", "images"), summary.groups.most_common(40)),
+        html_table(("group", "images"), summary.groups.most_common(40)),
     ]
-    return (
-        f'<!doctype html><html lang="en"><meta charset="utf-8"><meta name="viewport" '
-        f'content="width=device-width"><title>{html.escape(title)}</title><style>{STYLE}</style>'
-        f"<body>{''.join(body)}</body></html>\n"
-    )
-
-
-def _table(head: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
-    cells = "".join(f"<th>{html.escape(name)}</th>" for name in head)
-    lines = (
-        "".join(
-            f"<td class=n>{value:,}</td>" if isinstance(value, int) else f"<td>{html.escape(str(value))}</td>"
-            for value in row
-        )
-        for row in rows
-    )
-    return f"<table><tr>{cells}</tr>{''.join(f'<tr>{line}</tr>' for line in lines)}</table>"
+    return html_page(title, "".join(body))
 
 
 def read_manifest(folder: Path) -> Mapping[str, object] | None:

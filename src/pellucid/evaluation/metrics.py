@@ -77,6 +77,16 @@ def alpha_mse(
     return _score(found, wanted, mask, trimap, lambda a, b, at: float(np.square(a - b)[at].mean()))
 
 
+def alpha_mad(
+    found: Picture, wanted: Picture, *, mask: Picture | None = None, trimap: Picture | None = None
+) -> float:
+    """Returns the mean absolute difference of alpha, in [0, 1], not times 1000.
+
+    Arguments and errors of `alpha_sad`.
+    """
+    return _score(found, wanted, mask, trimap, lambda a, b, at: float(np.abs(a - b)[at].mean()))
+
+
 def alpha_grad(
     found: Picture, wanted: Picture, *, mask: Picture | None = None, trimap: Picture | None = None
 ) -> float:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from pellucid.apps.commands import evaluate_files
 from pellucid.apps.commands.options import (
     FILE,
     FOLDER,
@@ -63,7 +64,11 @@ def _vocabulary_options(command: Command) -> Command:
 
 @click.group("eval", cls=SectionedGroup)
 def eval_command() -> None:
-    """Score a model: its codec, its images, its speed."""
+    """Score a model: its codec, its images, its speed; or files that any program made."""
+
+
+for command in evaluate_files.COMMANDS:
+    eval_command.add_command(command)
 
 
 @eval_command.command("reconstruction", short_help="Score the codec: encode and decode images.")

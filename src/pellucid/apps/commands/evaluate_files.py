@@ -1,0 +1,231 @@
+"""`pellucid eval composition | layers | compare`: scores of files that any program made.
+
+Libraries are imported inside the commands, after the arguments are checked, as they take seconds to load.
+"""
+
+import json
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from pellucid.apps.commands.options import FILE, FOLDER, JSON, PATH, check_target
+from pellucid.apps.sections import option
+
+if TYPE_CHECKING:
+    from pellucid.evaluation.score_table import Difference, ScoreTable
+    from pellucid.rgba.types import RGBA8
+
+OUTPUT = option("Output", "-o", "--output", type=PATH, help="JSON file to write the scores to.")
+PAGE = option("Output", "--page", type=PATH, help="HTML file to write: figures, plots, worst cases.")
+NOTE = option(
+    "Output",
+    "--contamination",
+    default="not stated",
+    help="Whether the judged model has seen these images; kept.",
+)
+FEATURES = "st-lpips-alex, st-lpips-vgg, or the path of an .onnx file"
+
+
+@click.command("composition", short_help="Score images against true ones, on backgrounds.")
+@click.argument("found", type=FOLDER)
+@click.argument("wanted", type=FOLDER)
+@option("Backgrounds", "--photographs", metavar="SET|FOLDER", help="Photographs beside the nine colours.")
+@option(
+    "Backgrounds",
+    "--photograph-count",
+    type=click.IntRange(1),
+    default=4,
+    show_default=True,
+    help="Of these.",
+)
+@option(
+    "Backgrounds",
+    "--protocol",
+    type=click.Choice(["lossless", "jpeg"]),
+    default="lossless",
+    show_default=True,
+    help="jpeg compares as AlphaVAE's script does; figures of the two differ by decibels.",
+)
+@option(
+    "Models",
+    "--perceptual",
+    type=click.Choice(["none", "alex", "vgg"]),
+    default="none",
+    show_default=True,
+    help="Perceptual distance (ST-LPIPS); its package of 64 MB is fetched once.",
+)
+@option("Models", "--features", metavar="MODEL", help=f"KID and Frechet distance by {FEATURES}.")
+@option("Models", "--archives", type=FOLDER, help="Folder of fetched packages.  [default: the cache]")
+@NOTE
+@OUTPUT
+@PAGE
+@JSON
+def composition_command(
+    found: Path,
+    wanted: Path,
+    photographs: str | None,
+    photograph_count: int,
+    protocol: str,
+    perceptual: str,
+    features: str | None,
+    archives: Path | None,
+    contamination: str,
+    output: Path | None,
+    page: Path | None,
+    as_json: bool,
+) -> None:
+    """Score the images of FOUND against those of the same names in WANTED.
+
+    Colours are compared on nine backgrounds and photographs, alpha by SAD, MSE, MAD, Grad and Conn over the
+    whole image and the unknown region, and besides: distance of semi-transparency, fringe, dirty alpha,
+    colour hidden under alpha 0.
+    """
+    _check_outputs(output, page)
+    from pellucid.evaluation.file_scores import PairFiles, read_photographs
+    from pellucid.evaluation.pair_scores import PairSettings
+
+    pairs = PairFiles.of_folders(found, wanted)
+    model = None
+    if perceptual != "none":
+        from pellucid.evaluation.features import load_perceptual
+
+        model = load_perceptual(perceptual, archives)
+    settings = PairSettings(
+        photographs=read_photographs(photographs, photograph_count) if photographs else {},
+        protocol=protocol,  # type: ignore[arg-type] - click has checked it
+        perceptual=model,
+    )
+    table, about = pairs.scored(settings), pairs.about(settings, contamination)
+    if features:
+        from pellucid.evaluation.features import load_features
+
+        about["sets"] = pairs.set_distances(load_features(features, archives), settings)
+    _report(f"{found.name} against {wanted.name}", table, about, pairs.case, output, page, as_json)
+
+
+@click.command("layers", short_help="Score layered documents against true ones.")
+@click.argument("found", type=PATH)
+@click.argument("wanted", type=PATH)
+@option(
+    "Alignment",
+    "--merges",
+    type=click.IntRange(0, 5),
+    default=5,
+    show_default=True,
+    help="Merges of neighbouring layers that are allowed (LayerD).",
+)
+@NOTE
+@OUTPUT
+@PAGE
+@JSON
+def layers_command(
+    found: Path,
+    wanted: Path,
+    merges: int,
+    contamination: str,
+    output: Path | None,
+    page: Path | None,
+    as_json: bool,
+) -> None:
+    """Score PSD, ORA or TIFF documents against true ones: two files, or two folders of the same names.
+
+    Layers are aligned in their order; scores are those of LayerD: colour where the true layer is visible,
+    soft IoU of alpha, and how many layers too many or too few there are.
+    """
+    _check_outputs(output, page)
+    from pellucid.evaluation.file_scores import DocumentFiles
+
+    documents = DocumentFiles.of_paths(found, wanted)
+    table = documents.scored(merges)
+    about = {**documents.about(contamination), "merges": merges}
+    _report(f"{found.name} against {wanted.name}", table, about, documents.case, output, page, as_json)
+
+
+@click.command("compare", short_help="Compare two results, image by image.")
+@click.argument("first", type=FILE)
+@click.argument("second", type=FILE)
+@PAGE
+@JSON
+def compare_command(first: Path, second: Path, page: Path | None, as_json: bool) -> None:
+    """Compare two results of `pellucid eval -o`, over the images that both have.
+
+    Prints the means, and second minus first with its paired interval of 95 %.
+    """
+    _check_outputs(None, page)
+    from pellucid.evaluation.score_table import METRICS, compare, read_table
+    from pellucid.files.atomic import write_atomically
+
+    found = compare(read_table(first), read_table(second))
+    if page is not None:
+        from pellucid.evaluation.score_pages import comparison_page
+
+        text = comparison_page(f"{first.stem} and {second.stem}", first.stem, second.stem, found)
+        write_atomically(page, text.encode())
+    if as_json:
+        click.echo(json.dumps({name: _plain(row) for name, row in found.items()}))
+        return
+    width = max(len(METRICS[name].title) for name in found)
+    for name, row in found.items():
+        apart = row.difference
+        told = {"first": first.stem, "second": second.stem, "neither": "not told apart"}[row.better]
+        click.echo(
+            f"{METRICS[name].title:<{width}}  {row.first:>9.4g}  {row.second:>9.4g}  "
+            f"{apart.value:>+9.3g} [{apart.low:+.3g}, {apart.high:+.3g}]  {told}"
+        )
+    if page is not None:
+        click.echo(page)
+
+
+def _plain(row: "Difference") -> dict[str, object]:
+    return {
+        "first": row.first,
+        "second": row.second,
+        "difference": row.difference.plain(),
+        "better": row.better,
+    }
+
+
+def _check_outputs(output: Path | None, page: Path | None) -> None:
+    for path in (output, page):
+        if path is not None:
+            check_target(path, image=False)
+
+
+def _report(
+    title: str,
+    table: "ScoreTable",
+    about: Mapping[str, object],
+    cases: "Callable[[str], list[RGBA8]]",
+    output: Path | None,
+    page: Path | None,
+    as_json: bool,
+) -> None:
+    """Writes what was asked for, and prints means with intervals."""
+    from pellucid.evaluation.score_table import METRICS, document, write_document
+    from pellucid.files.atomic import write_atomically
+
+    values = document(table, about)
+    if output is not None:
+        write_document(output, values)
+    if page is not None:
+        from pellucid.evaluation.score_pages import score_page
+
+        shown = {name: value for name, value in values.items() if name not in ("scores", "images", "metrics")}
+        write_atomically(page, score_page(title, table, shown, cases).encode())
+    written = [str(path) for path in (output, page) if path is not None]
+    if as_json:
+        click.echo(json.dumps({**values, "written": written}, ensure_ascii=False))
+        return
+    summary = table.summary()
+    width = max(len(METRICS[name].title) for name in summary)
+    for name, estimate in summary.items():
+        unit = METRICS[name].unit
+        interval = f"[{estimate.low:.4g}, {estimate.high:.4g}]"
+        click.echo(f"{METRICS[name].title:<{width}}  {estimate.value:>9.4g} {unit:<6} {interval}")
+    for line in written:
+        click.echo(line)
+
+
+COMMANDS = (composition_command, layers_command, compare_command)
