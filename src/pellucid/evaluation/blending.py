@@ -18,7 +18,7 @@ from PIL import Image
 
 from pellucid.errors import InputError, missing_package
 from pellucid.rgba.defects import NINE_COLOURS
-from pellucid.rgba.types import RGBA8
+from pellucid.rgba.types import RGBA8, AnyArray
 
 Protocol = Literal["lossless", "jpeg"]
 """How blends are kept before they are compared."""
@@ -66,7 +66,7 @@ def blend(rgba: RGBA8, background: Background, protocol: Protocol = "lossless") 
 
 
 def blended_scores(
-    found: RGBA8, wanted: RGBA8, behind: Mapping[str, Background], protocol: Protocol = "lossless"
+    found: AnyArray, wanted: AnyArray, behind: Mapping[str, Background], protocol: Protocol = "lossless"
 ) -> dict[str, float]:
     """Compares two images on backgrounds.
 

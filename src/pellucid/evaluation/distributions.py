@@ -8,7 +8,6 @@ model.
 from dataclasses import dataclass
 
 import numpy as np
-import scipy.linalg
 from jaxtyping import Float
 
 from pellucid.data.estimates import Estimate
@@ -41,7 +40,7 @@ class SetDistance:
         }
 
 
-def set_distance(found: Features, wanted: Features, model: str) -> SetDistance:
+def set_distance(found: Features, wanted: Float[np.ndarray, "m d"], model: str) -> SetDistance:
     """Measures how far two sets lie apart.
 
     Args:
@@ -65,7 +64,7 @@ def set_distance(found: Features, wanted: Features, model: str) -> SetDistance:
     )
 
 
-def kernel_distance(found: Features, wanted: Features) -> Estimate:
+def kernel_distance(found: Features, wanted: Float[np.ndarray, "m d"]) -> Estimate:
     """Returns KID: the unbiased squared maximum mean discrepancy with the kernel (x.y / d + 1)^3.
 
     The interval comes from 100 random halves of both sets (delete-half jackknife).
@@ -75,7 +74,7 @@ def kernel_distance(found: Features, wanted: Features) -> Estimate:
     value = _unbiased(found, wanted)
     draw = np.random.default_rng(SEED)
 
-    def half(features: Features) -> Features:
+    def half(features: Features) -> Float[np.ndarray, "m d"]:
         return features[draw.permutation(len(features))[: max(2, len(features) // 2)]]
 
     # a statistic of half of n images, drawn without putting back, varies as one of n images does
@@ -83,7 +82,7 @@ def kernel_distance(found: Features, wanted: Features) -> Estimate:
     return Estimate(value, value - 1.96 * spread, value + 1.96 * spread, min(len(found), len(wanted)))
 
 
-def frechet_distance(found: Features, wanted: Features) -> float:
+def frechet_distance(found: Features, wanted: Float[np.ndarray, "m d"]) -> float:
     """Returns the Frechet distance of Gaussians fitted to two sets of features.
 
     Source: Heusel et al. 2017, equation 6.
@@ -93,13 +92,14 @@ def frechet_distance(found: Features, wanted: Features) -> float:
         strict=True,
     )
     # of the product of two covariances: its eigenvalues are real and not negative but for rounding
-    roots = np.sqrt(np.clip(scipy.linalg.eigvals(covariances[0] @ covariances[1]).real, 0, None))
+    product: Float[np.ndarray, "d d"] = covariances[0] @ covariances[1]
+    roots = np.sqrt(np.clip(np.linalg.eigvals(product).real, 0, None))
     apart = float(np.square(means[0] - means[1]).sum())
     return apart + float(np.trace(covariances[0]) + np.trace(covariances[1]) - 2 * roots.sum())
 
 
-def _unbiased(first: Features, second: Features) -> float:
-    def kernel(a: Features, b: Features) -> Features:
+def _unbiased(first: Features, second: Float[np.ndarray, "m d"]) -> float:
+    def kernel(a: Features, b: Float[np.ndarray, "m d"]) -> Float[np.ndarray, "n m"]:
         return (a @ b.T / a.shape[1] + 1) ** 3
 
     within = 0.0

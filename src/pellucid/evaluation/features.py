@@ -10,7 +10,7 @@ import hashlib
 import io
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import cv2
 import numpy as np
@@ -22,6 +22,7 @@ from torch.nn import functional
 from pellucid.data.datasets import cache_folder
 from pellucid.data.package_archives import Archive, fetch, read_archive
 from pellucid.errors import InputError, WeightsError, first_line, missing_package
+from pellucid.rgba.types import AnyArray
 
 ST_LPIPS = Archive(
     "stlpips_pytorch",
@@ -44,9 +45,10 @@ SHIFT, SCALE = (-0.030, -0.088, -0.188), (0.458, 0.448, 0.450)
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 BLUR_PADDING = 2
 
-Images = Sequence[Float[np.ndarray, "h w 3"]]
+Images = Sequence[AnyArray]
 
 
+@runtime_checkable
 class FeatureModel(Protocol):
     """Describes images by vectors."""
 
@@ -60,6 +62,7 @@ class FeatureModel(Protocol):
         ...
 
 
+@runtime_checkable
 class PerceptualModel(Protocol):
     """Tells how different two images look."""
 
@@ -176,7 +179,7 @@ class OnnxFeatures:
     def _of(self, image: Float[np.ndarray, "h w 3"]) -> Float[np.ndarray, "d"]:
         way = cv2.INTER_AREA if min(image.shape[:2]) > self._side_px else cv2.INTER_LINEAR
         small = cv2.resize(image.astype(np.float32), (self._side_px, self._side_px), interpolation=way)
-        normal = (small - np.float32(IMAGENET_MEAN)) / np.float32(IMAGENET_STD)
+        normal = (small - np.array(IMAGENET_MEAN, np.float32)) / np.array(IMAGENET_STD, np.float32)
         batch = np.ascontiguousarray(normal.transpose(2, 0, 1)[None], dtype=np.float32)
         (found,) = self._session.run([self._output], {self._input: batch})
         values = np.asarray(found, dtype=np.float64)[0]
@@ -230,7 +233,14 @@ def _layer(kind: str, state: dict[str, Tensor], name: str) -> nn.Module:
     if kind == "blur":
         kernel = state[f"{name}.filt"]
         blur = nn.Conv2d(
-            len(kernel), len(kernel), kernel.shape[2:], 2, BLUR_PADDING, 1, len(kernel), False, "reflect"
+            len(kernel),
+            len(kernel),
+            kernel.shape[2],
+            stride=2,
+            padding=BLUR_PADDING,
+            groups=len(kernel),
+            bias=False,
+            padding_mode="reflect",
         )
         blur.weight = nn.Parameter(kernel)
         return blur

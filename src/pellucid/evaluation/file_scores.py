@@ -93,7 +93,7 @@ class PairFiles:
         }
 
     def _over(self, rgba: RGBA8, background: str, settings: PairSettings) -> np.ndarray:
-        behind = backgrounds(*rgba.shape[:2], settings.photographs)[background]
+        behind = backgrounds(rgba.shape[0], rgba.shape[1], settings.photographs)[background]
         return blend(rgba, behind, settings.protocol)
 
 

@@ -13,12 +13,12 @@ from jaxtyping import Float
 
 from pellucid.errors import InputError
 from pellucid.rgba.compositing import over
-from pellucid.rgba.types import RGBA8, check_rgba8
+from pellucid.rgba.types import AnyArray, check_rgba8
 
 MERGES = 5
 """Merges that are tried at most."""
 
-Layers = Sequence[RGBA8]
+Layers = Sequence[AnyArray]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,7 +33,7 @@ class LayerScores:
     """Merges of neighbouring layers after which this was measured."""
 
 
-def rgb_l1(found: RGBA8, wanted: RGBA8) -> float:
+def rgb_l1(found: AnyArray, wanted: AnyArray) -> float:
     """Returns the mean absolute difference of colour where the true layer is visible at all, [0, 1].
 
     A pixel with an alpha of 1 counts as much as an opaque one: the published code takes a mask, not a weight.
@@ -44,7 +44,7 @@ def rgb_l1(found: RGBA8, wanted: RGBA8) -> float:
     return float(np.abs(found[visible][:, :3].astype(float) - wanted[visible][:, :3]).mean() / 255)
 
 
-def soft_iou(found: RGBA8, wanted: RGBA8) -> float:
+def soft_iou(found: AnyArray, wanted: AnyArray) -> float:
     """Returns the sum of the smaller alpha over the sum of the larger, [0, 1]; 1 for two empty layers."""
     pair = np.stack([found[..., 3], wanted[..., 3]]).astype(float)
     whole = pair.max(axis=0).sum()
@@ -86,7 +86,7 @@ def layer_scores(found: Layers, wanted: Layers, *, merges: int = MERGES) -> list
 def _aligned_scores(found: Layers, wanted: Layers, merges: int) -> LayerScores:
     _, path = _alignment(found, wanted)
 
-    def mean(measure: Callable[[RGBA8, RGBA8], float]) -> float:
+    def mean(measure: Callable[[AnyArray, AnyArray], float]) -> float:
         return float(np.mean([measure(found[i], wanted[j]) for i, j in path]))
 
     return LayerScores(rgb_l1=mean(rgb_l1), soft_iou=mean(soft_iou), merges=merges)

@@ -41,7 +41,7 @@ def score_pair(found: RGBA8, wanted: RGBA8, settings: PairSettings) -> dict[str,
     Raises:
         InputError: shapes differ.
     """
-    behind = backgrounds(*wanted.shape[:2], settings.photographs)
+    behind = backgrounds(wanted.shape[0], wanted.shape[1], settings.photographs)
     scores = blended_scores(found, wanted, behind, settings.protocol)
     alphas = found[..., 3], wanted[..., 3]
     scores |= {name: measure(*alphas) for name, measure in ALPHA.items()}
@@ -63,7 +63,7 @@ def score_image(rgba: RGBA8, settings: PairSettings) -> dict[str, float]:
         "dirty": faults.dirty,
         "hidden": hidden_colour(rgba),
     }
-    behind = backgrounds(*rgba.shape[:2], settings.photographs)
+    behind = backgrounds(rgba.shape[0], rgba.shape[1], settings.photographs)
     photos = [fringe_on(rgba, photo) for name, photo in behind.items() if name not in NINE_COLOURS]
     return scores | ({"fringe_photo": float(np.mean(photos))} if photos else {})
 

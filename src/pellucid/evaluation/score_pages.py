@@ -12,6 +12,7 @@ from pellucid.errors import missing_package
 from pellucid.evaluation.score_table import METRICS, Difference, ScoreTable
 from pellucid.files.html import html_image, html_page, html_table
 from pellucid.files.images import encode_image
+from pellucid.files.tables import is_table
 from pellucid.rgba.preview import on_checkerboard, thumbnail
 from pellucid.rgba.types import RGBA8
 
@@ -39,15 +40,15 @@ def score_page(title: str, table: ScoreTable, about: Mapping[str, object], cases
     Raises:
         InputError: matplotlib is not installed.
     """
-    parts = [f"<h1>{html.escape(title)}</h1>", _figures(table), "<h2>Spread</h2><div class=plots>"]
-    parts += [
-        html_image(_histogram(table, name), METRICS[name].title, kind="svg+xml") for name in table.values
-    ]
-    parts.append("</div>")
+    parts = [f"<h1>{html.escape(title)}</h1>", _figures(table)]
     for name in (name for name in WORST_OF if name in table.values):
-        parts.append(f"<h2>Worst by {html.escape(METRICS[name].title)}</h2>")
+        parts.append(f"<h2>Worst by {html.escape(METRICS[name].title)}</h2><div class=cases>")
         parts += [_case(image, value, name, cases) for image, value in table.worst(name, WORST)]
-    parts += ["<h2>How it was made</h2>", html_table(("what", "value"), _lines(about))]
+        parts.append("</div>")
+    known = [name for name in METRICS if name in table.values]
+    parts.append("<h2>Spread</h2><div class=plots>")
+    parts += [html_image(_histogram(table, name), METRICS[name].title, kind="svg+xml") for name in known]
+    parts += ["</div><h2>How it was made</h2>", html_table(("what", "value"), _lines(about))]
     return html_page(title, "".join(parts))
 
 
@@ -58,11 +59,12 @@ def comparison_page(title: str, first: str, second: str, found: Mapping[str, Dif
             METRICS[name].title,
             _number(row.first),
             _number(row.second),
-            f"{_number(row.difference.value)} [{_number(row.difference.low)}, {_number(row.difference.high)}]",
+            f"{_number(apart.value)} [{_number(apart.low)}, {_number(apart.high)}]",
             {"first": first, "second": second, "neither": "not told apart"}[row.better],
-            row.difference.n,
+            apart.n,
         )
         for name, row in found.items()
+        for apart in (row.difference,)
     ]
     head = ("metric", first, second, "second minus first, 95 %", "better", "images")
     return html_page(title, f"<h1>{html.escape(title)}</h1>{html_table(head, rows)}")
@@ -124,8 +126,8 @@ def _lines(about: Mapping[str, object], above: str = "") -> list[tuple[str, str]
     """Flattens nested tables to lines."""
     lines: list[tuple[str, str]] = []
     for name, value in about.items():
-        if isinstance(value, Mapping):
-            lines += _lines({str(key): inner for key, inner in value.items()}, f"{above}{name} · ")
+        if is_table(value):
+            lines += _lines(value, f"{above}{name} · ")
         else:
             lines.append((f"{above}{name}", str(value)))
     return lines

@@ -85,8 +85,8 @@ class ScoreTable:
                 f"Expected an image of its own with scores of METRICS, found {name!r} with "
                 f"{', '.join(scores)}. Rename one."
             )
-        for metric in scores.keys() - self.values.keys():
-            self.values[metric] = [math.nan] * len(self.names)
+        for metric in scores:
+            self.values.setdefault(metric, [math.nan] * len(self.names))
         self.names.append(name)
         for metric, column in self.values.items():
             column.append(float(scores.get(metric, math.nan)))

@@ -12,7 +12,7 @@ from jaxtyping import Bool, Float, UInt8
 from pellucid.errors import InputError
 from pellucid.rgba.defects import NOISE_THRESHOLD, find_clear_defects, find_edges
 from pellucid.rgba.defects import SPECKLE_SHARE as SPECKS
-from pellucid.rgba.types import RGBA8
+from pellucid.rgba.types import RGBA8, AnyArray
 
 LEVELS = np.arange(256)
 PARTIAL = (LEVELS > NOISE_THRESHOLD) & (LEVELS < 255 - NOISE_THRESHOLD)
@@ -23,7 +23,7 @@ NEAR_PX = 2
 Shares = Float[np.ndarray, "256"]
 
 
-def alpha_shares(images: Sequence[RGBA8]) -> Shares:
+def alpha_shares(images: Sequence[AnyArray]) -> Shares:
     """Returns the share of pixels at each level of alpha, the mean over images.
 
     Raises:
@@ -36,7 +36,7 @@ def alpha_shares(images: Sequence[RGBA8]) -> Shares:
     )
 
 
-def soft_distance(found: Sequence[RGBA8], wanted: Sequence[RGBA8]) -> float:
+def soft_distance(found: Sequence[AnyArray], wanted: Sequence[AnyArray]) -> float:
     """Returns how far two distributions of partial alpha lie apart, [0, 1]; 0 is best.
 
     The shares of pixels that are partly transparent are added up from the lowest level to the highest; the

@@ -17,6 +17,8 @@ td.n { text-align: right; font-variant-numeric: tabular-nums }
 img { max-width: 100%; border-radius: .6rem }
 .plots { display: grid; gap: 1rem; grid-template-columns: repeat(auto-fit, minmax(20rem, 1fr)) }
 .plots img { background: white }
+.cases { display: flex; flex-wrap: wrap; gap: 1rem }
+figure { margin: 0 } figcaption { font-size: .85rem }
 """
 """Of all pages: light or dark as the reader's system is, and readable on a phone."""
 
