@@ -12,14 +12,16 @@ from data.loose_images import subject
 from pellucid.apps.cli import cli
 from pellucid.errors import FileError, InputError
 from pellucid.evaluation.blending import backgrounds, blend, blended_scores
+from pellucid.evaluation.file_scores import cut_out
 from pellucid.evaluation.layer_metrics import layer_scores, rgb_l1, soft_iou
+from pellucid.evaluation.matting import NETWORKS, Matter, Refinement, trimap_of
 from pellucid.evaluation.pair_scores import PairSettings, score_image, score_pair, unknown_region
 from pellucid.evaluation.score_table import METRICS, ScoreTable, compare, document, read_table, write_document
 from pellucid.evaluation.transparency import fringe_on, hidden_colour, partial_share, soft_distance
 from pellucid.files.images import write_image
 from pellucid.rgba import defects
 from pellucid.rgba.compositing import over
-from pellucid.rgba.types import RGBA8
+from pellucid.rgba.types import RGBA8, AnyArray
 from pellucid.scene.layer import Layer
 from pellucid.scene.scene import Scene
 
@@ -252,6 +254,46 @@ def test_documents_are_scored(tmp_path: Path) -> None:
     assert metrics["soft_iou"]["value"] == 1
     assert metrics["rgb_l1"]["value"] == metrics["layer_count_error"]["value"] == 0
     assert "two documents or two folders" in str(run("layers", tmp_path / "a.psd", tmp_path).exception)
+
+
+class Named:
+    name = "x"
+
+
+class Disc:
+    """Stands for a network of a package: finds a disc in the middle, within borders that blur."""
+
+    def get_inputs(self) -> list[Named]:
+        return [Named()]
+
+    get_outputs = get_inputs
+
+    def run(self, names: object, feed: dict[str, AnyArray]) -> list[AnyArray]:
+        side = feed["x"].shape[-1]
+        y, x = np.mgrid[:side, :side] / side - 0.5
+        return [np.clip((0.3 - np.hypot(x, y)) * 40 + 0.5, 0, 1)[None, None].astype(np.float32)]
+
+
+@pytest.mark.parametrize("refine", ["none", "closed-form", "knn"])
+def test_a_subject_is_cut_out_again(refine: Refinement, tmp_path: Path) -> None:
+    (tmp_path / "true").mkdir()
+    write_image(ball(), tmp_path / "true" / "ball.png")
+    matter = Matter(Disc(), NETWORKS["u2netp"], refine)  # type: ignore[arg-type] - the three methods used here
+    pairs = cut_out(tmp_path / "true", tmp_path / "cut", matter, {})
+    scores = pairs.scored(SETTINGS)
+    assert scores.values["mad"][0] < 0.02
+    assert scores.values["psnr"][0] > 20
+    cut, _ = pairs.case("ball")
+    assert cut[32, 32].tolist() == pytest.approx([200, 40, 30, 255], abs=3)
+    assert cut[0, 0, 3] == 0
+    assert ("matting" in matter.name) == (refine != "none")
+
+
+def test_a_trimap_is_open_around_the_edge_alone() -> None:
+    trimap = trimap_of(ball(soft_px=3)[..., 3] / 255)
+    assert (trimap[32, 32], trimap[0, 0]) == (1, 0)
+    assert 0 < (trimap == 0.5).mean() < 0.2
+    assert (trimap_of(np.full((8, 8), 0.5)) == 0.5).all()
 
 
 def test_photographs_are_backgrounds_too(folders: tuple[Path, Path], tmp_path: Path) -> None:

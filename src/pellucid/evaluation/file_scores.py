@@ -16,10 +16,11 @@ from pellucid.evaluation.distributions import set_distance
 from pellucid.evaluation.eval_data import ENDINGS
 from pellucid.evaluation.features import FeatureModel
 from pellucid.evaluation.layer_metrics import layer_scores
+from pellucid.evaluation.matting import Matter
 from pellucid.evaluation.pair_scores import PairSettings, score_pair
 from pellucid.evaluation.score_table import ScoreTable
 from pellucid.evaluation.transparency import soft_distance
-from pellucid.files.images import read_rgba
+from pellucid.files.images import read_rgba, write_image
 from pellucid.progress import track
 from pellucid.rgba.types import RGBA8
 from pellucid.scene.scene import Scene
@@ -95,6 +96,31 @@ class PairFiles:
     def _over(self, rgba: RGBA8, background: str, settings: PairSettings) -> np.ndarray:
         behind = backgrounds(rgba.shape[0], rgba.shape[1], settings.photographs)[background]
         return blend(rgba, behind, settings.protocol)
+
+
+def cut_out(wanted: Path, folder: Path, matter: Matter, photographs: Mapping[str, RGB]) -> PairFiles:
+    """Lays true images over photographs in turns, cuts them out again, and writes the results.
+
+    Args:
+        wanted: folder of true images.
+        folder: where the results go, under the same names.
+        matter: cuts out.
+        photographs: by name; none takes the nine colours.
+
+    Returns:
+        The results with the true images.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    files = _images(wanted, ENDINGS)
+    for place, (name, path) in enumerate(
+        track(files.items(), total=len(files), label="matting", unit="image")
+    ):
+        rgba = read_rgba(path)
+        behind = backgrounds(rgba.shape[0], rgba.shape[1], photographs)
+        names = list(photographs or behind)
+        opaque = np.rint(blend(rgba, behind[names[place % len(names)]]) * 255).astype(np.uint8)
+        write_image(matter.cut(opaque), folder / f"{name}.png")
+    return PairFiles.of_folders(folder, wanted)
 
 
 @dataclass(frozen=True, slots=True)

