@@ -39,18 +39,24 @@ def alpha_shares(images: Sequence[AnyArray]) -> Shares:
 def soft_distance(found: Sequence[AnyArray], wanted: Sequence[AnyArray]) -> float:
     """Returns how far two distributions of partial alpha lie apart, [0, 1]; 0 is best.
 
-    The shares of pixels that are partly transparent are added up from the lowest level to the highest; the
-    distance is the mean over levels of how far the two sums differ, over the larger of their ends. It is 0
-    for equal distributions, small for a slightly shifted one, and 1 if one has all its semi-transparency at
-    the lowest level and the other has none; edges count as they are semi-transparent too.
+    It is the least work that turns one distribution into the other: a pixel's alpha is moved at the price of
+    the way (earth mover's distance), and pixels may become wholly clear or opaque, or come from there, at the
+    price of the way to that end. So a faint halo costs little, missing glass of alpha 0.5 costs most, and how
+    much of the image is clear or opaque does not count. The scale is that of the image with more
+    semi-transparency: 1 if all of it lies at 0.5 and the other image has none. Edges count, as they are
+    semi-transparent too.
 
     Args:
         found: images to judge, of any sizes.
         wanted: true or real ones; not necessarily as many.
     """
-    first, second = (np.cumsum(alpha_shares(images)[PARTIAL]) for images in (found, wanted))
-    whole = max(first[-1], second[-1])
-    return 0.0 if whole == 0 else float(np.abs(first - second).mean() / whole)
+    first, second = (alpha_shares(images) * PARTIAL for images in (found, wanted))
+    whole = max(float(first.sum()), float(second.sum()))
+    if whole == 0:
+        return 0.0
+    # along a line the work is the area between cumulative sums; what comes over the lower end is free
+    apart = np.cumsum(first - second)[:-1]
+    return float(np.abs(apart - np.median(apart)).sum() / 255 / (whole / 2))
 
 
 def partial_share(rgba: RGBA8) -> float:
