@@ -58,6 +58,7 @@ METRICS: Mapping[str, Metric] = {
         Metric(name="fringe_photo", title="fringe on photographs", unit="levels", source="pellucid"),
         Metric(name="dirty", title="dirty alpha", source="pellucid"),
         Metric(name="hidden", title="colour hidden under alpha 0", unit="levels", source="pellucid"),
+        Metric(name="top1", title="nearest training image has the label", better="higher"),
         Metric(name="rgb_l1", title="RGB L1 of layers", source="LayerD"),
         Metric(name="soft_iou", title="soft IoU of layers", better="higher", source="LayerD"),
         Metric(name="layer_count_error", title="layers too many or too few"),
