@@ -4,10 +4,10 @@
     FOLDER]
 
 Both ways start from the embedded model, with the same prompts, seeds, steps and guidance: with its
-transparent adapter, and without it (opaque, on grey), followed by a background remover with closed-form
-matting. Prompts are labels of the training set, evenly spread, so the true image of a label is known: each
-result is compared with the training image of its label that is nearest to it. That favours neither way, but
-both have learned these images.
+transparent adapter (as decoded, and cleaned as the command line does), and without it (opaque, on grey),
+followed by a background remover with closed-form matting. Prompts are labels of the training set, evenly
+spread, so the true image of a label is known: each result is compared with the training image of its label
+that is nearest to it. That favours neither way, but both have learned these images.
 
 Writes benchmarks/results/generate_then_matte.json (means with intervals and paired differences; intervals are
 over images) and docs/generate-then-matte.png: the eight prompts on which each way does best and worst against
@@ -36,6 +36,7 @@ from pellucid.evaluation.score_table import METRICS, ScoreTable, circumstances, 
 from pellucid.evaluation.transparency import soft_distance
 from pellucid.files.images import read_rgba, write_image
 from pellucid.progress import track
+from pellucid.rgba.cleanup import clean
 from pellucid.rgba.preview import contact_sheet
 from pellucid.rgba.resizing import resize_sample
 from pellucid.rgba.types import RGBA8
@@ -117,13 +118,20 @@ def make(folder: Path, prompts: Sequence[str], seeds: int, matter: Matter) -> No
             (matted / "done").touch()
 
 
+def read(folder: Path, kind: str, number: int, place: int) -> RGBA8:
+    """Reads an image; "cleaned" is a native one as the command line writes it."""
+    stored = "native" if kind == "cleaned" else kind
+    rgba = read_rgba(folder / f"{stored}-{number}" / f"{place:03d}.png")
+    return clean(rgba) if kind == "cleaned" else rgba
+
+
 def score(folder: Path, kind: str, prompts: Sequence[str], seeds: int, known: TrainingImages) -> ScoreTable:
     """Scores all images of one way."""
     settings = PairSettings(photographs=read_photographs("land-photos", 4))
     table = ScoreTable()
     for number in range(seeds):
         for place, label in enumerate(prompts):
-            rgba = read_rgba(folder / f"{kind}-{number}" / f"{place:03d}.png")
+            rgba = read(folder, kind, number, place)
             table.add(f"{number}-{place:03d}", {**known.scores(rgba, label), **score_image(rgba, settings)})
     return table
 
@@ -161,15 +169,17 @@ def main(count: int, seeds: int, network: str, folder: Path) -> None:
     prompts = known.prompts(count)
     started = time.time()
     make(folder, prompts, seeds, matter)
-    native, matted = (score(folder, kind, prompts, seeds, known) for kind in ("native", "matted"))
+    native, cleaned, matted = (
+        score(folder, kind, prompts, seeds, known) for kind in ("native", "cleaned", "matted")
+    )
     sets = {
         kind: soft_distance(
-            [read_rgba(path) for path in sorted(folder.glob(f"{kind}-*/???.png"))],
+            [read(folder, kind, number, place) for number in range(seeds) for place in range(count)],
             [image for image, label in zip(known.images, known.labels, strict=True) if label in set(prompts)],
         )
-        for kind in ("native", "matted")
+        for kind in ("native", "cleaned", "matted")
     }
-    differences = compare(matted, native)
+    differences = compare(matted, cleaned)
     result = {
         "made": circumstances(),
         "prompts": count,
@@ -178,11 +188,12 @@ def main(count: int, seeds: int, network: str, folder: Path) -> None:
         "contamination": "the embedded model has learned the images of these labels; the remover has not",
         "minutes": round((time.time() - started) / 60, 1),
         "native": {name: estimate.plain() for name, estimate in native.summary().items()},
+        "cleaned": {name: estimate.plain() for name, estimate in cleaned.summary().items()},
         "matted": {name: estimate.plain() for name, estimate in matted.summary().items()},
-        "native_minus_matted": {
+        "cleaned_minus_matted": {
             name: {
                 **row.difference.plain(),
-                "better": {"first": "matted", "second": "native"}.get(row.better),
+                "better": {"first": "matted", "second": "cleaned"}.get(row.better),
             }
             for name, row in differences.items()
         },
@@ -193,7 +204,7 @@ def main(count: int, seeds: int, network: str, folder: Path) -> None:
     for name, row in differences.items():
         apart = row.difference
         print(
-            f"{METRICS[name].title:<45} matted {row.first:8.4g}  native {row.second:8.4g}  "
+            f"{METRICS[name].title:<45} matted {row.first:8.4g}  cleaned {row.second:8.4g}  "
             f"{apart.value:+.3g} [{apart.low:+.3g}, {apart.high:+.3g}]"
         )
     print("distance of semi-transparency from training images", sets)
