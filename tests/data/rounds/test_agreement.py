@@ -5,13 +5,9 @@ import math
 import numpy as np
 import pytest
 
+from pellucid.data.agreement import alpha_with_interval, krippendorff_alpha, percent_agreement
 from pellucid.data.estimates import wilson
-from pellucid.data.rounds.agreement import (
-    alpha_with_interval,
-    krippendorff_alpha,
-    percent_agreement,
-    quality,
-)
+from pellucid.data.rounds.agreement import quality
 from pellucid.data.rounds.outcomes import Judgement
 
 

@@ -14,8 +14,9 @@ from pathlib import Path
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
+from pellucid.data.agreement import alpha_with_interval, percent_agreement
 from pellucid.data.records import Record
-from pellucid.data.rounds.agreement import alpha_with_interval, first_verdicts, percent_agreement
+from pellucid.data.rounds.agreement import first_verdicts
 from pellucid.data.rounds.beginning import find_round, round_folder
 from pellucid.data.rounds.database import Store
 from pellucid.data.rounds.images import MEDIA_TYPES, read_image

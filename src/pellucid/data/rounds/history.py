@@ -6,14 +6,9 @@ from dataclasses import dataclass
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
+from pellucid.data.agreement import alpha_with_interval, percent_agreement
 from pellucid.data.estimates import Estimate, wilson
-from pellucid.data.rounds.agreement import (
-    ReviewerQuality,
-    alpha_with_interval,
-    first_verdicts,
-    percent_agreement,
-    quality,
-)
+from pellucid.data.rounds.agreement import ReviewerQuality, first_verdicts, quality
 from pellucid.data.rounds.outcomes import Judgement, fates, judgements
 from pellucid.data.rounds.pace import Pace, pace
 from pellucid.data.rounds.settings import RoundSettings

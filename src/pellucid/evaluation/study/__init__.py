@@ -1,0 +1,9 @@
+"""User studies: which of two images people prefer, from the plan to the figures.
+
+A study is a folder: plan.toml, pairs.jsonl and votes.jsonl, of which the last is all that `analyse` needs.
+"""
+
+from pellucid.evaluation.study.analysis import QuestionResults, Results, analyse
+from pellucid.evaluation.study.votes import Vote, read_votes
+
+__all__ = ["QuestionResults", "Results", "Vote", "analyse", "read_votes"]

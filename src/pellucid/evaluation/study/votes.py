@@ -1,0 +1,141 @@
+"""Votes: one line of JSON a battle, in a file that is only ever added to.
+
+A vote is on the disk when `VoteLog.add` returns. A program that is killed leaves at most a torn last line,
+which is told and left out. The same vote sent twice counts once; taking one back is a line of its own.
+"""
+
+import json
+import logging
+import os
+from collections.abc import Iterable
+from pathlib import Path
+from threading import Lock
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from pellucid.errors import FileError, first_line
+
+log = logging.getLogger(__name__)
+Side = Literal["left", "right"]
+Outcome = Literal["left", "right", "tie"]
+Kind = Literal["plain", "swapped", "attention"]
+Text = str
+
+
+class Vote(BaseModel):
+    """What one person said of one pair."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    uid: Text = Field(min_length=1, max_length=100)
+    """Made by the page, so that a vote that is sent twice counts once."""
+    time: float = Field(ge=0, allow_inf_nan=False)
+    """Seconds since 1970."""
+    rater: Text = Field(min_length=1)
+    question: Text = Field(min_length=1)
+    pair: Text = Field(min_length=1)
+    """Of the plan; a swapped pair has the name of the pair that it repeats."""
+    prompt: Text
+    left: Text
+    """Methods that were shown, which raters do not learn."""
+    right: Text
+    outcome: Outcome
+    kind: Kind = "plain"
+    expected: Side | None = None
+    """Of attention checks: the side without damage."""
+    dwell_ms: float = Field(default=0, ge=0, allow_inf_nan=False)
+    background: Text = ""
+    plan: Text = ""
+    """Hash of the plan under which the vote was given."""
+    withdrawn: bool = False
+    """Whether this line takes back the vote of its uid."""
+
+    @property
+    def winner(self) -> str | None:
+        """Returns the method that was preferred, or None for a tie."""
+        return {"left": self.left, "right": self.right, "tie": None}[self.outcome]
+
+
+class VoteLog:
+    """A file of votes that several threads may add to."""
+
+    def __init__(self, path: Path) -> None:
+        """Mends a torn last line, so that the next vote begins a line of its own."""
+        self.path, self._lock = path, Lock()
+        self._known = {vote.uid for vote in _lines(path)} if path.exists() else set[str]()
+        if path.exists() and not path.read_bytes().endswith(b"\n") and path.stat().st_size:
+            self._write("\n")
+
+    def add(self, votes: Iterable[Vote]) -> int:
+        """Adds votes, which are on the disk when this returns, and tells how many were new.
+
+        Raises:
+            FileError: the file cannot be written.
+        """
+        with self._lock:
+            new = {vote.uid: vote for vote in votes if vote.uid not in self._known or vote.withdrawn}
+            text = "".join(f"{vote.model_dump_json(exclude_defaults=True)}\n" for vote in new.values())
+            if text:
+                self._write(text)
+                self._known |= new.keys()
+            return len(new)
+
+    def _write(self, text: str) -> None:
+        try:
+            # one write of whole lines: a process that dies leaves all of them or tears the last one
+            with self.path.open("ab", buffering=0) as file:
+                file.write(text.encode())
+                os.fsync(file.fileno())
+        except OSError as error:
+            raise FileError(
+                f"Expected to add votes to {self.path}, found {first_line(error)}. Free some space."
+            ) from error
+
+
+def read_votes(path: Path) -> list[Vote]:
+    """Reads the votes of a file: each uid once, without those that were taken back.
+
+    Raises:
+        FileError: the file is absent, or a line other than a torn last one is no vote.
+    """
+    found: dict[str, Vote] = {}
+    for vote in _lines(path):
+        if vote.withdrawn:
+            found.pop(vote.uid, None)
+        else:
+            found.setdefault(vote.uid, vote)
+    return list(found.values())
+
+
+def _lines(path: Path) -> list[Vote]:
+    try:
+        lines = path.read_text(encoding="utf-8", errors="replace").split("\n")
+    except OSError as error:
+        raise FileError(f"Expected votes in {path}, found {first_line(error)}. Name another file.") from error
+    votes: list[Vote] = []
+    for number, line in enumerate(lines, 1):
+        if not line.strip():
+            continue
+        try:
+            votes.append(Vote.model_validate(json.loads(line)))
+        except (ValueError, ValidationError) as error:
+            # a line without an end, or one that a later start has closed: nobody was told that it is kept
+            if _torn(line):
+                log.warning("%s: line %d is torn and was left out.", path, number)
+                continue
+            raise FileError(
+                f"Expected a vote in line {number} of {path}, found {first_line(error)}. Restore it."
+            ) from error
+    return votes
+
+
+def _torn(line: str) -> bool:
+    """Tells whether a line begins as a vote does and ends in its middle."""
+    if not line.startswith("{") or line.endswith("}"):
+        return False
+    try:
+        json.loads(line)
+    except ValueError:
+        return True
+    return False

@@ -1,0 +1,1 @@
+"""What is used here of scipy, which has no types."""
