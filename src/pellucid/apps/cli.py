@@ -27,7 +27,8 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "models": ("models", "List, fetch, show and verify checkpoints."),
     "data": ("data", "Fetch and pack training images."),
     "train": ("train", "Train a stage from a recipe."),
-    "eval": ("evaluate", "Score a model: its codec, its images, its speed."),
+    "eval": ("evaluate", "Score a model: its codec, its images, its speed; or files."),
+    "study": ("study", "Ask people which of two images they prefer."),
 }
 
 

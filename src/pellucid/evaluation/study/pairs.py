@@ -1,0 +1,197 @@
+"""Pairs of a study: which two images are shown, on which side, on what, and which are checks.
+
+Everything follows from the plan and its seed, so `create` may be run again. A page is sent neither methods
+nor file names: `Pair.shown` is all that it may know.
+"""
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from itertools import combinations
+from pathlib import Path
+from random import Random
+
+import cv2
+import numpy as np
+
+from pellucid.errors import FileError, InputError, first_line
+from pellucid.evaluation.eval_data import ENDINGS
+from pellucid.evaluation.study.plan import Plan, Question
+from pellucid.evaluation.study.votes import Kind, Side
+from pellucid.files.atomic import write_atomically
+from pellucid.files.images import read_rgba, write_image
+from pellucid.rgba.types import RGBA8
+
+PLAN, PAIRS, VOTES, CHECKS = "plan.toml", "pairs.jsonl", "votes.jsonl", "checks"
+"""Names in a study's folder."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pair:
+    """Two images to choose from."""
+
+    id: str
+    of: str
+    """Id of the pair that this one repeats the other way round; its own for others."""
+    question: str
+    kind: Kind
+    prompt: str
+    left: str
+    right: str
+    """Methods; of a check the method and "damaged"."""
+    left_file: str
+    right_file: str
+    background: str
+    expected: Side | None = None
+
+    def shown(self) -> dict[str, str]:
+        """Returns what a page may know: nothing that tells methods, kinds or files."""
+        return {"id": self.id, "prompt": self.prompt, "background": self.background}
+
+
+def create_study(plan: Plan, source: Path, folder: Path, root: Path) -> list[Pair]:
+    """Writes the folder of a study: the plan as it is, its pairs, and damaged copies for checks.
+
+    Args:
+        plan: read from `source`.
+        source: the plan's file.
+        folder: of the study; votes that are there already stay.
+        root: folder that paths of the plan are relative to.
+
+    Raises:
+        InputError: a method lacks an image, images of a pair differ in size, or votes are of another plan.
+        FileError: a file cannot be read or written.
+    """
+    files = {name: _images(root / place) for name, place in plan.methods.items()}
+    prompts = _prompts(root / plan.prompts) if plan.prompts else {}
+    pairs = list(_pairs(plan, files, prompts, folder))
+    if (folder / PAIRS).exists() and (folder / VOTES).exists() and read_pairs(folder) != pairs:
+        raise InputError(
+            f"Expected the plan under which votes lie in {folder}, found another. Name another folder."
+        )
+    folder.mkdir(parents=True, exist_ok=True)
+    lines = "".join(f"{json.dumps(asdict(pair), ensure_ascii=False)}\n" for pair in pairs)
+    write_atomically(folder / PLAN, source.read_bytes())
+    write_atomically(folder / PAIRS, lines.encode())
+    return pairs
+
+
+def read_pairs(folder: Path) -> list[Pair]:
+    """Reads the pairs of a study.
+
+    Raises:
+        FileError: there are none, or a line is no pair.
+    """
+    try:
+        lines = (folder / PAIRS).read_text(encoding="utf-8").splitlines()
+        return [Pair(**json.loads(line)) for line in lines]
+    except (OSError, ValueError, TypeError) as error:
+        raise FileError(
+            f"Expected a study in {folder}, found {first_line(error)}. Run `pellucid study create`."
+        ) from error
+
+
+def damaged(rgba: RGBA8) -> RGBA8:
+    """Returns a copy that nobody who looks prefers: faint, in 8 by 8 blocks, with a veil."""
+    height, width = rgba.shape[:2]
+    small = cv2.resize(rgba, (8, 8), interpolation=cv2.INTER_AREA)
+    worse = cv2.resize(small, (width, height), interpolation=cv2.INTER_NEAREST)
+    worse[..., 3] = np.maximum(worse[..., 3] // 3, 40)
+    return worse
+
+
+def _pairs(
+    plan: Plan, files: Mapping[str, Mapping[str, Path]], prompts: Mapping[str, str], folder: Path
+) -> Iterator[Pair]:
+    for question in plan.questions:
+        for name in _common(question, files):
+            prompt = prompts.get(name, name)
+            for methods in combinations(question.methods, 2):
+                images = {method: files[method][name] for method in methods}
+                yield from _shown_pairs(plan, question, images, prompt, folder)
+
+
+def _shown_pairs(
+    plan: Plan, question: Question, images: Mapping[str, Path], prompt: str, folder: Path
+) -> Iterator[Pair]:
+    """Yields a pair, perhaps its repetition the other way round, and perhaps a check after it.
+
+    Args:
+        plan: of the study.
+        question: that is asked.
+        images: of two methods.
+        prompt: that they show.
+        folder: of the study.
+    """
+    sides = list(images.items())
+    names = "/".join(f"{method}:{path.name}" for method, path in sides)
+    draw = Random(f"{plan.seed}/{question.id}/{names}")
+    draw.shuffle(sides)
+    _check_sizes(*images.values())
+    background = draw.choice(plan.backgrounds)
+
+    def pair(
+        kind: Kind, both: Sequence[tuple[str, Path]], *, of: str = "", expected: Side | None = None
+    ) -> Pair:
+        id_ = f"{draw.getrandbits(48):012x}"  # drawn, so that it tells nothing
+        (left, left_file), (right, right_file) = both
+        return Pair(
+            id=id_, of=of or id_, question=question.id, kind=kind, prompt=prompt, left=left, right=right,
+            left_file=str(left_file), right_file=str(right_file), background=background, expected=expected,
+        )  # fmt: skip
+
+    plain = pair("plain", sides)
+    yield plain
+    if draw.random() < plan.swapped:
+        yield pair("swapped", sides[::-1], of=plain.id)
+    if draw.random() < plan.attention:
+        spoilt = folder / CHECKS / f"{plain.id}.png"
+        if not spoilt.exists():
+            spoilt.parent.mkdir(parents=True, exist_ok=True)
+            write_image(damaged(read_rgba(sides[0][1])), spoilt)
+        both = [sides[0], ("damaged", spoilt.resolve())]
+        if draw.random() < 0.5:
+            yield pair("attention", both, expected="left")
+        else:
+            yield pair("attention", both[::-1], expected="right")
+
+
+def _common(question: Question, files: Mapping[str, Mapping[str, Path]]) -> Sequence[str]:
+    """Returns the names of images, which all methods of a question must have."""
+    names: list[str] = sorted({name for method in question.methods for name in files[method]})
+    for method in question.methods:
+        if missing := [name for name in names if name not in files[method]]:
+            raise InputError(
+                f"Expected an image of {missing[0]} by {method}, found {len(missing)} missing. Make them: "
+                "leaving some out would favour a method."
+            )
+    return names
+
+
+def _check_sizes(one: Path, other: Path) -> None:
+    sizes = [read_rgba(path).shape[:2] for path in (one, other)]
+    if sizes[0] != sizes[1]:
+        raise InputError(
+            f"Expected {one} and {other} at one size, found {sizes[0]} and {sizes[1]}. Resize one, so that "
+            "sharpness does not tell methods apart."
+        )
+
+
+def _images(folder: Path) -> dict[str, Path]:
+    try:
+        paths = sorted(path for path in folder.iterdir() if path.suffix.lower() in ENDINGS)
+    except OSError as error:
+        raise FileError(
+            f"Expected a folder of images in {folder}, found {first_line(error)}. Correct the plan."
+        ) from error
+    return {path.stem: path.resolve() for path in paths}
+
+
+def _prompts(path: Path) -> dict[str, str]:
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+        return dict(line.split("\t", 1) for line in lines if line.strip())  # type: ignore[misc] - two parts each
+    except (OSError, ValueError) as error:
+        raise FileError(
+            f"Expected lines of name, tab, prompt in {path}, found {first_line(error)}. Correct the file."
+        ) from error
