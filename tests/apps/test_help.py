@@ -36,7 +36,7 @@ def test_shared_options_stand_under_the_same_headings(command: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "command", [name for name in COMMANDS if name not in ("data", "models", "eval", "train")]
+    "command", [name for name in COMMANDS if name not in ("data", "models", "eval", "study", "train")]
 )
 def test_no_option_but_help_is_without_a_heading(command: str) -> None:
     assert sections(command)["Other options"] == {"--help"}
