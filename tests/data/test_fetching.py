@@ -26,6 +26,11 @@ class Handler(BaseHTTPRequestHandler):
             self.send_response(302)
             self.send_header("Location", target)
             self.end_headers()
+        elif path == "/made":  # says where it lies, and is no redirect
+            self.send_response(200)
+            self.send_header("Location", "/elsewhere")
+            self.end_headers()
+            self.wfile.write(b"content")
         elif path == "/endless":
             self.send_response(200)
             self.end_headers()
@@ -115,6 +120,10 @@ def test_private_addresses_are_never_asked(server: str) -> None:
 )
 def test_what_a_public_address_is(address: str, public: bool) -> None:
     assert is_public(ipaddress.ip_address(address)) is public
+
+
+def test_only_a_redirect_is_followed_and_hosts_are_named_in_any_case(server: str) -> None:
+    assert local("LocalHost").fetch(f"http://{server}/made") == b"content"
 
 
 def test_a_redirect_is_checked_like_an_address(server: str) -> None:

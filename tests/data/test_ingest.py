@@ -2,6 +2,7 @@
 
 import csv
 import json
+import sys
 import tarfile
 import zipfile
 from collections.abc import Callable
@@ -14,7 +15,7 @@ from data.hostile_files import write_hostile_files
 from data.loose_images import checkerboard, encode, over, subject
 from pellucid.data.captioning import CaptionTask, caption_shard
 from pellucid.data.engines import LocalEngine
-from pellucid.data.filters.rules import Rules
+from pellucid.data.filters.rules import Rules, make_rules
 from pellucid.data.ingest import parts
 from pellucid.data.ingest.fetching import Fetcher
 from pellucid.data.ingest.references import ImageReference, read_content
@@ -22,7 +23,7 @@ from pellucid.data.ingest.run import IngestPlan, ingest
 from pellucid.data.ingest.sources import Columns, list_images
 from pellucid.data.records import Record
 from pellucid.data.shards import add_member, read_shard, write_shard
-from pellucid.errors import FileError, InputError
+from pellucid.errors import ConfigError, FileError, InputError
 
 COUNT = 6
 
@@ -40,6 +41,8 @@ def make_folder(place: Path) -> Path:
         path = folder / ("below" if seed % 2 else ".") / f"red-thing_{seed}.png"
         path.write_bytes(encode(subject(seed)))
     (folder / "below" / "red-thing_1.txt").write_text("a  thing of\nglass")
+    about = {"caption": "thing 3", "license": "CC0-1.0", "author": "Ann"}
+    (folder / "below" / "red-thing_3.json").write_text(json.dumps(about))
     return folder
 
 
@@ -123,6 +126,8 @@ def test_captions_licences_and_authors_come_along(tmp_path: Path) -> None:
     }
     assert by_name["below/red-thing_1.png"].label == "a thing of glass"
     assert by_name["red-thing_2.png"].label == "red thing 2"
+    about = by_name["below/red-thing_3.png"]
+    assert (about.label, about.licence, about.attribution) == ("thing 3", "CC0-1.0", "Ann")
     (record,) = [
         it.record for it in list_images(str(make_tar(tmp_path)), Record(name="", label="")) if "3" in it.name
     ]
@@ -262,8 +267,78 @@ def refuse_third(rgba: np.ndarray, record: Record) -> str | None:
     return "no threes" if "3" in record.name else None
 
 
+@pytest.mark.parametrize(
+    "about", [b'{"name": "cat", "label": 3}', b'{"name": ["a"], "label": "b"}', b"[1]", b"{", b"\xff"]
+)
+def test_a_description_of_another_form_leaves_the_name(about: bytes, tmp_path: Path) -> None:
+    with tarfile.open(tmp_path / "a.tar", "w") as tar:
+        add_member(tar, "red-thing.png", encode(subject(0)))
+        add_member(tar, "red-thing.json", about)
+    (found,) = list_images(str(tmp_path / "a.tar"), Record(name="", label=""))
+    assert found.record.label in {"red thing", "cat", "b"}
+
+
+@pytest.mark.parametrize(
+    "name", ["a::b.png", "a b.png", "img[1].png", "a*b?.png", "~x.png", "a#b%20.png", "quo'te\".png"]
+)
+def test_no_name_of_a_file_is_a_pattern_or_an_address(name: str, tmp_path: Path) -> None:
+    folder = tmp_path / "in::to"
+    folder.mkdir()
+    (folder / name).write_bytes(encode(subject(1)))
+    (reference,) = list_images(str(folder), Record(name="", label=""))
+    assert read_content(reference, Fetcher()) == encode(subject(1))
+
+
+def test_a_named_column_comes_before_an_address_and_no_address_is_told(tmp_path: Path) -> None:
+    import pyarrow
+    from pyarrow import parquet
+
+    path = str(tmp_path / "a.parquet")
+    rows = [{"image": encode(subject(0)), "url": None}]
+    parquet.write_table(pyarrow.Table.from_pylist(rows), path, row_group_size=1)
+    none = Record(name="", label="")
+    (found,) = list_images(path, none, Columns(image="image"))
+    assert read_content(found, Fetcher()) == encode(subject(0))
+    (found,) = list_images(path, none)
+    with pytest.raises(FileError, match="found none"):
+        read_content(found, Fetcher())
+
+
 def mean_score(rgba: np.ndarray, record: Record) -> float:
     return float(rgba.mean())
+
+
+def not_a_number(rgba: np.ndarray, record: Record) -> float:
+    return float("nan")
+
+
+def test_a_score_that_is_no_number_drops_its_image(tmp_path: Path) -> None:
+    rules = Rules(scores={"a": "data.test_ingest:not_a_number"})
+    record = Record(name="a", label="b")
+    outcome = parts.judge(subject(0), record, rules)
+    assert isinstance(outcome, parts.Dropped)
+    assert "a nan" in outcome.detail
+
+
+def test_plugins_lie_in_the_working_folder_and_those_that_break_are_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sys.path", list(sys.path))
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "own_filter_a.py").write_text("def rule(rgba, record): return None")
+    (tmp_path / "own_filter_b.py").write_text("1 / 0")
+    (tmp_path / "own_filter_c.py").write_text("def rule(")
+    assert make_rules({"rules": ["own_filter_a:rule"]}).rules == ("own_filter_a:rule",)
+    for name in ("own_filter_b:rule", "own_filter_c:rule", "absent:rule", "own_filter_a:absent"):
+        with pytest.raises(ConfigError, match=f"found '{name}'"):
+            make_rules({"rules": [name]})
+
+
+def test_a_wrong_rule_is_told_by_its_name_and_a_wrong_value_by_its_rule() -> None:
+    with pytest.raises(ConfigError, match="found nope"):
+        make_rules({"nope": 1})
+    with pytest.raises(ConfigError, match="another value of min_side_px, found 'abc'"):
+        make_rules({"min_side_px": "abc"})
 
 
 def test_a_table_without_the_column_names_those_it_has(tmp_path: Path) -> None:

@@ -21,7 +21,8 @@ from pellucid._version import __version__
 from pellucid.data.engines import Engine
 from pellucid.data.filters.duplicates import fingerprint
 from pellucid.data.filters.rules import FAILED, RULES, Rules
-from pellucid.data.ingest.assembly import Assembly, Manifest, assemble, claim, find_duplicates, finished
+from pellucid.data.ingest.assembly import Assembly, Manifest, assemble, find_duplicates, finished
+from pellucid.data.ingest.folders import claimed
 from pellucid.data.ingest.parts import Dropped, judge
 from pellucid.data.ingest.run import check_packages
 from pellucid.data.records import Record
@@ -116,7 +117,8 @@ def run_images(plan: ImagePlan, engine: Engine) -> Manifest:
         engine: where to make it.
 
     Raises:
-        InputError: the folder holds another plan, or parts by other weights, or options that no sampler has.
+        InputError: the folder is not this plan's, see `folders.claimed`, or holds parts by other weights; or
+            options that no sampler has.
         FileError: prompts cannot be read, or the folder cannot be written.
         WeightsError: the model or the score cannot be loaded.
     """
@@ -124,9 +126,11 @@ def run_images(plan: ImagePlan, engine: Engine) -> Manifest:
     plan.options.check()
     if plan.score:
         load_score(plan.score)  # a wrong folder fails here, not in some worker
-    claim(plan.folder, plan.to_json())
-    if (done := finished(plan.folder)) is not None:
-        return done
+    with claimed(plan.folder, plan.to_json()):
+        return finished(plan.folder) or _run(plan, engine)
+
+
+def _run(plan: ImagePlan, engine: Engine) -> Manifest:
     count = -(-plan.count // plan.part_length)
     parts = [ImagePart(number=number, plan=plan) for number in range(count)]
     run_missing(make_images, parts, engine, ending=".json", label="making images")

@@ -17,8 +17,9 @@ from pellucid.data.engines import Engine
 from pellucid.data.filters.rules import FAILED
 from pellucid.data.filters.triple_rules import NO_PROMPT, TRIPLE_RULES, TripleRules
 from pellucid.data.image_folder import BACKGROUND
-from pellucid.data.ingest.assembly import Assembly, Manifest, assemble, claim, finished
+from pellucid.data.ingest.assembly import Assembly, Manifest, assemble, finished
 from pellucid.data.ingest.files import read_file, write_file
+from pellucid.data.ingest.folders import claimed
 from pellucid.data.ingest.parts import Dropped
 from pellucid.data.layer_composition import ROLES, add_triple
 from pellucid.data.records import Record, softness
@@ -109,14 +110,17 @@ def run_triples(plan: TriplePlan, engine: Engine) -> Manifest:
         engine: where to make it.
 
     Raises:
-        InputError: the folder holds another plan, or parts by other weights, or options that no sampler has.
+        InputError: the folder is not this plan's, see `folders.claimed`, or holds parts by other weights; or
+            options that no sampler has.
         FileError: the language model does not answer, or the folder cannot be written.
         WeightsError: a model cannot be loaded.
     """
     plan.options.check()
-    claim(plan.folder, plan.to_json())
-    if (done := finished(plan.folder)) is not None:
-        return done
+    with claimed(plan.folder, plan.to_json()):
+        return finished(plan.folder) or _run(plan, engine)
+
+
+def _run(plan: TriplePlan, engine: Engine) -> Manifest:
     count = -(-plan.count // plan.part_length)
     parts = [TriplePart(number=number, plan=plan) for number in range(count)]
     run_missing(write_prompts, parts, engine, ending=PROMPTS, label="writing prompts")

@@ -3,6 +3,7 @@
 import importlib
 import math
 import re
+import sys
 import tomllib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -13,7 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from pellucid.data.filters.measures import Measures
 from pellucid.data.records import Record
-from pellucid.errors import ConfigError, first_line
+from pellucid.errors import ConfigError, InputError, first_line
 from pellucid.files.toml_values import read_value
 from pellucid.rgba.types import RGBA8
 
@@ -175,9 +176,33 @@ def reason_to_drop(candidate: Candidate, rules: Rules) -> Reason | None:
     return None
 
 
+def wrong_rule(error: ValidationError, model: type[BaseModel]) -> ConfigError:
+    """Makes the error for values that are no rules of `model`."""
+    first = error.errors()[0]
+    place = ".".join(str(part) for part in first["loc"])
+    if first["type"] == "extra_forbidden":
+        return ConfigError(
+            f"Expected rules among {', '.join(model.model_fields)}, found {place}. Correct it, "
+            "or leave it out."
+        )
+    return ConfigError(
+        f"Expected another value of {place}, found {first['input']!r}: {first['msg']}. Correct it, or leave "
+        "it out."
+    )
+
+
 def plugin_scores(rgba: RGBA8, record: Record, rules: Rules) -> dict[str, float]:
-    """Asks every score of one's own about an image."""
-    return {name: float(plugin(path)(rgba, record)) for name, path in rules.scores.items()}  # type: ignore[arg-type]
+    """Asks every score of one's own about an image.
+
+    Raises:
+        InputError: one answers NaN or infinity, which JSON cannot say.
+    """
+    scores = {name: float(plugin(path)(rgba, record)) for name, path in rules.scores.items()}  # type: ignore[arg-type]
+    if wrong := [f"{name} {value}" for name, value in scores.items() if not math.isfinite(value)]:
+        raise InputError(
+            f"Expected a number from each score, found {', '.join(wrong)}. Correct its function."
+        )
+    return scores
 
 
 def plugin(path: str) -> Plugin:
@@ -190,11 +215,14 @@ def plugin(path: str) -> Plugin:
         ConfigError: no such module or function.
     """
     module, colon, name = path.partition(":")
+    # last, so that it hides nothing: Python adds the working folder for `python -m` but not for a command
+    if (here := str(Path.cwd())) not in sys.path:
+        sys.path.append(here)
     try:
         if not colon or not re.fullmatch(r"[\w.]+", module):
             raise ImportError("it names no module and function")
         function = getattr(importlib.import_module(module), name)
-    except (ImportError, AttributeError) as error:
+    except Exception as error:  # a module that is imported runs, and may raise anything
         raise ConfigError(
             f"Expected a function as package.module:function, found {path!r}: {first_line(error)}. "
             "Check the spelling, and that the module can be imported where the command runs."
@@ -244,12 +272,7 @@ def make_rules(values: Mapping[str, object]) -> Rules:
     try:
         rules = Rules.model_validate(values)
     except ValidationError as error:
-        first = error.errors()[0]
-        place = ".".join(str(part) for part in first["loc"])
-        raise ConfigError(
-            f"Expected rules among {', '.join(Rules.model_fields)}, found {place}: {first['msg']}. "
-            "Correct it, or leave it out."
-        ) from error
+        raise wrong_rule(error, Rules) from error
     for path in (*rules.rules, *rules.scores.values()):
         plugin(path)  # a wrong path fails here, not after an hour in some worker
     if unknown := rules.min_scores.keys() - rules.scores.keys() - {"fringe", "dirty", "transparent", "soft"}:

@@ -11,7 +11,7 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from pellucid.data.filters.measures import VISIBLE
-from pellucid.errors import ConfigError
+from pellucid.data.filters.rules import wrong_rule
 from pellucid.rgba.types import RGBA8, AnyArray
 
 OPAQUE = 250
@@ -196,9 +196,4 @@ def make_triple_rules(values: Mapping[str, object]) -> TripleRules:
     try:
         return TripleRules.model_validate(values)
     except ValidationError as error:
-        first = error.errors()[0]
-        place = ".".join(str(part) for part in first["loc"])
-        raise ConfigError(
-            f"Expected rules among {', '.join(TripleRules.model_fields)}, found {place}: {first['msg']}. "
-            "Correct it, or leave it out."
-        ) from error
+        raise wrong_rule(error, TripleRules) from error

@@ -1,4 +1,4 @@
-"""From examined parts to a whole set: claims the folder, finds near-duplicates, writes shards and manifest.
+"""From examined parts to a whole set: finds near-duplicates, writes shards and manifest.
 
 A part is known by its stem, the path or URL of its files without their extension: `STEM.tar` holds what
 stays of it, `STEM.json` says what stays and what was dropped.
@@ -10,15 +10,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypedDict
 
-import fsspec
-
 from pellucid._version import __version__
 from pellucid.data.engines import Engine, WorkerDied
 from pellucid.data.filters.duplicates import Fingerprint, duplicates_of, similar_pairs
 from pellucid.data.filters.rules import DUPLICATE
-from pellucid.data.ingest.files import exists, read_file, write_file
+from pellucid.data.ingest.files import exists, file_system_of, read_file, write_file
 from pellucid.data.ingest.shards_of_set import SetShard, ShardLine, write_set_shard
-from pellucid.errors import InputError
 from pellucid.progress import track
 
 
@@ -52,30 +49,6 @@ class Assembly:
     """Of the shards' names."""
     kinds: tuple[str, ...] = ("webp", "json")
     """Members of a shard that belong to one image; the last one is its record."""
-
-
-def claim(folder: str, asked: Mapping[str, object]) -> None:
-    """Writes a plan into a new folder, or compares it with the one that is there.
-
-    Args:
-        folder: path or URL of the set.
-        asked: what decides on the result, as plain JSON values.
-
-    Raises:
-        InputError: the folder holds another plan.
-    """
-    place = f"{folder}/plan.json"
-    if not exists(place):
-        write_file(place, json.dumps(asked, indent=1, sort_keys=True).encode())
-        return
-    # compared field by field, so that the message can say what is different
-    there = json.loads(read_file(place))
-    differing = sorted(name for name in asked.keys() | there.keys() if asked.get(name) != there.get(name))
-    if differing:
-        raise InputError(
-            f"Expected the plan of {folder}, found another one: {', '.join(differing)} differ. Ask for "
-            "the same, or write to another folder."
-        )
 
 
 def finished(folder: str) -> Manifest | None:
@@ -136,7 +109,7 @@ def assemble(assembly: Assembly, goes: Mapping[str, str], engine: Engine) -> Man
     write_file(f"{assembly.folder}/dropped.jsonl", lines.encode())
     write_file(f"{assembly.folder}/manifest.json", json.dumps(manifest, indent=1).encode())
     # only now: until the manifest stands, parts are what a restart goes on from
-    file_system, path = fsspec.url_to_fs(f"{assembly.folder}/parts")
+    file_system, path = file_system_of(f"{assembly.folder}/parts")
     file_system.rm(path, recursive=True)
     return manifest
 

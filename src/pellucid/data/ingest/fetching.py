@@ -23,6 +23,7 @@ TIMEOUT_S = 20.0
 LONGEST_S = 120.0
 """A server that sends a byte a second never times out; this ends it."""
 REDIRECTS = 4
+REDIRECTING = (301, 302, 303, 307, 308)
 ATTEMPTS = 3
 """For what may pass: no connection, 429, and 5xx."""
 BLOCK = 1 << 16
@@ -71,7 +72,7 @@ class Fetcher:
     def _follow(self, url: str, deadline: float) -> tuple[int, bytes]:
         for _ in range(REDIRECTS + 1):
             status, content = self._request(url, deadline)
-            if status not in (301, 302, 303, 307, 308):
+            if status not in REDIRECTING:
                 return status, content
             url = urljoin(url, content.decode("utf-8", "replace"))
         raise FileError(f"Expected at most {REDIRECTS} redirects, found more at {url}. Leave it out.")
@@ -82,8 +83,9 @@ class Fetcher:
         host = parts.hostname or ""
         # before any look-up: asking a stranger's name server already tells who is asking
         if parts.scheme not in ("http", "https") or not self._is_named(host):
+            allowed = ", ".join(self.hosts) or "a host that you allow"
             raise FileError(
-                f"Expected an address on {', '.join(self.hosts) or 'a host that you allow'}, found {url}. "
+                f"Expected an address on {allowed}, found {url or 'none'}. "
                 "Name its host with --allow-host, if you trust it."
             )
         try:
@@ -94,7 +96,8 @@ class Fetcher:
                 response = pool.request(
                     "GET", path, headers={"Host": parts.netloc}, redirect=False, preload_content=False
                 )
-                if location := response.headers.get("Location"):
+                location = response.headers.get("Location")
+                if location and response.status in REDIRECTING:
                     return response.status, location.encode()
                 return response.status, _read(response, url, deadline)
         except (urllib3.exceptions.HTTPError, OSError, ValueError) as error:
@@ -104,7 +107,9 @@ class Fetcher:
 
     def _is_named(self, host: str) -> bool:
         return any(
-            host == name or (name.startswith(".") and f".{host}".endswith(name)) for name in self.hosts
+            host == name or (name.startswith(".") and f".{host}".endswith(name))
+            # `urlsplit` writes hosts small
+            for name in map(str.lower, self.hosts)
         )
 
     def _pool(self, scheme: str, host: str, port: int) -> urllib3.HTTPConnectionPool:

@@ -5,10 +5,9 @@ import zipfile
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
-from typing import IO, TYPE_CHECKING, Literal, Protocol, cast, runtime_checkable
+from typing import TYPE_CHECKING, Literal, Protocol, cast, runtime_checkable
 
-import fsspec
-
+from pellucid.data.ingest.files import open_file
 from pellucid.data.records import Record
 from pellucid.errors import FileError, first_line
 from pellucid.files.tables import is_table
@@ -94,7 +93,7 @@ def read_content(reference: ImageReference, fetcher: "Fetcher") -> bytes:
 
 
 def _read_file(reference: ImageReference) -> bytes:
-    with fsspec.open(reference.location, "rb") as file:
+    with open_file(reference.location) as file:
         return _bounded(cast("Readable", file))
 
 
@@ -145,20 +144,15 @@ def _bounded(file: Readable) -> bytes:
     return file.read(MAX_BYTES + 1)
 
 
-def _open(location: str) -> IO[bytes]:
-    file_system, path = fsspec.url_to_fs(location)
-    return file_system.open(path, "rb")
-
-
 @lru_cache(maxsize=4)
 def _open_zip(location: str) -> zipfile.ZipFile:
     # kept open: the directory of a large archive is read once for all of a part's images
-    return zipfile.ZipFile(_open(location))
+    return zipfile.ZipFile(open_file(location))
 
 
 @lru_cache(maxsize=4)
 def _open_tar(location: str) -> tuple[tarfile.TarFile, dict[str, tarfile.TarInfo]]:
-    tar = tarfile.open(fileobj=_open(location))  # noqa: SIM115 - kept open, as above
+    tar = tarfile.open(fileobj=open_file(location))  # noqa: SIM115 - kept open, as above
     return tar, {member.name: member for member in tar if member.isfile()}
 
 
@@ -183,7 +177,7 @@ def _row_group(location: str, column: str, row: int) -> object:
 def _group_starts(location: str) -> tuple[int, ...]:
     from pyarrow import parquet
 
-    with fsspec.open(location, "rb") as file:
+    with open_file(location) as file:
         metadata = parquet.ParquetFile(file).metadata
     starts = [0]
     for group in range(metadata.num_row_groups):
@@ -201,6 +195,6 @@ def _cells(location: str, column: str, group: int) -> tuple[int, list[object]]:
     # rows are asked for in order, so one row group at a time is what memory must hold
     from pyarrow import parquet
 
-    with fsspec.open(location, "rb") as file:
+    with open_file(location) as file:
         table = parquet.ParquetFile(file).read_row_group(group, columns=[column])
     return _group_starts(location)[group], table[column].to_pylist()

@@ -18,9 +18,10 @@ from pathlib import PurePosixPath
 from pellucid._version import __version__
 from pellucid.data.engines import Engine, WorkerDied
 from pellucid.data.filters.rules import RULES, Rules
-from pellucid.data.ingest.assembly import Assembly, Manifest, assemble, claim, find_duplicates, finished
+from pellucid.data.ingest.assembly import Assembly, Manifest, assemble, find_duplicates, finished
 from pellucid.data.ingest.fetching import Fetcher
 from pellucid.data.ingest.files import exists
+from pellucid.data.ingest.folders import claimed
 from pellucid.data.ingest.parts import Part, examine, member_stem
 from pellucid.data.ingest.references import ImageReference
 from pellucid.data.ingest.sources import Columns, list_images
@@ -66,23 +67,27 @@ def ingest(plan: IngestPlan, engine: Engine, *, fetcher: Fetcher | None = None) 
         fetcher: fetches images from the web. None allows the hosts of the plan.
 
     Raises:
-        InputError: the folder holds another plan, or there are no images.
+        InputError: there are no images, or the folder is not this plan's, see `folders.claimed`.
         FileError: a source cannot be listed, or the folder cannot be written.
     """
     check_packages()
     references = _list_all(plan)
     # names and places, not contents: reading every image to compare it would be the run itself
     digest = sha256("\n".join(f"{it.name} {it.location} {it.member}" for it in references).encode())
-    claim(plan.folder, {**plan.to_json(), "images": digest.hexdigest()})
-    if (done := finished(plan.folder)) is not None:
-        return done
+    with claimed(plan.folder, {**plan.to_json(), "images": digest.hexdigest()}):
+        return finished(plan.folder) or _run(plan, references, engine, fetcher or Fetcher(hosts=plan.hosts))
+
+
+def _run(
+    plan: IngestPlan, references: Sequence[ImageReference], engine: Engine, fetcher: Fetcher
+) -> Manifest:
     parts = [
         Part(
             number=number,
             references=tuple(references[start : start + plan.part_length]),
             rules=plan.rules,
             # in the part, because a worker on another machine knows nothing of this command
-            fetcher=fetcher or Fetcher(hosts=plan.hosts),
+            fetcher=fetcher,
             max_side_px=plan.max_side_px,
             folder=f"{plan.folder}/parts",
         )

@@ -10,21 +10,25 @@ from dataclasses import dataclass, replace
 from pathlib import PurePosixPath
 from typing import cast
 
-import fsspec
+from pydantic import TypeAdapter, ValidationError
 
+from pellucid.data.ingest.files import file_system_of, open_file
 from pellucid.data.ingest.references import ImageReference, Kind
 from pellucid.data.records import Record
 from pellucid.errors import FileError, InputError, first_line, missing_package
 
 IMAGES = (".png", ".webp", ".avif", ".tif", ".tiff", ".jpg", ".jpeg", ".gif", ".bmp")
 """Extensions that are listed. What cannot be read of them is counted, instead of being passed over."""
-TABLES = (".parquet", ".csv", ".tsv")
+TEXTS = (".json", ".txt")
+"""Beside an image of the same name they describe it."""
 CAPTION_COLUMNS = ("caption", "text", "label", "title", "prompt", "name")
 IMAGE_COLUMNS = ("image", "img", "picture", "bytes", "jpg", "png", "webp")
 URL_COLUMNS = ("url", "image_url", "href", "link")
 LICENCE_COLUMNS = ("licence", "license")
+COLUMN_OPTIONS = "--image-column or --url-column"
 CAPTION_BYTES = 1 << 16
 """A caption file is read no further."""
+OWN_RECORD = TypeAdapter(Record)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,58 +74,50 @@ def list_images(location: str, common: Record, columns: Columns | None = None) -
 
 
 def _folder(location: str, common: Record, _: Columns) -> Iterator[ImageReference]:
-    file_system, root = fsspec.url_to_fs(location)
-    paths = sorted(path for path in file_system.find(root) if _ending(path) in (*IMAGES, ".txt"))
-    texts = {path for path in paths if path.endswith(".txt")}
-    for path in paths:
-        if path in texts:
-            continue
-        beside = f"{path.rpartition('.')[0]}.txt"
+    file_system, root = file_system_of(location)
+    paths = sorted(path for path in file_system.find(root) if _ending(path) in (*IMAGES, *TEXTS))
+    texts = {path for path in paths if _ending(path) in TEXTS}
+
+    def read(path: str) -> bytes:
         # cut, because a stranger's "caption" may be a book
-        written = file_system.cat_file(beside, end=CAPTION_BYTES) if beside in texts else b""
+        return file_system.cat_file(path, end=CAPTION_BYTES) if path in texts else b""
+
+    for path in (path for path in paths if path not in texts):
         name = str(PurePosixPath(path).relative_to(PurePosixPath(root)))
-        yield _reference(common, name, "file", file_system.unstrip_protocol(path), caption=written)
+        place = file_system.unstrip_protocol(path) if "://" in location else path
+        yield _with_texts(common, name, "file", place, _beside(path, read))
 
 
 def _zip(location: str, common: Record, _: Columns) -> Iterator[ImageReference]:
-    with fsspec.open(location, "rb") as file, zipfile.ZipFile(file) as archive:
+    with open_file(location) as file, zipfile.ZipFile(file) as archive:
         names = set(archive.namelist())
+
+        def read(name: str) -> bytes:
+            return archive.open(name).read(CAPTION_BYTES) if name in names else b""
+
         for name in sorted(name for name in names if _ending(name) in IMAGES):
-            beside = f"{name.rpartition('.')[0]}.txt"
-            written = archive.open(beside).read(CAPTION_BYTES) if beside in names else b""
-            yield _reference(common, name, "zip", location, member=name, caption=written)
+            yield _with_texts(common, name, "zip", location, _beside(name, read), member=name)
 
 
 def _tar(location: str, common: Record, _: Columns) -> Iterator[ImageReference]:
-    """Lists WebDataset shards: what stands beside an image, .json or .txt, describes it."""
-    with fsspec.open(location, "rb") as file, tarfile.open(fileobj=file) as tar:
+    """Lists WebDataset shards, ours among them."""
+    with open_file(location) as file, tarfile.open(fileobj=file) as tar:
         members = {member.name: member for member in tar if member.isfile()}
+
+        def read(name: str) -> bytes:
+            found = tar.extractfile(members[name]) if name in members else None
+            return found.read(CAPTION_BYTES) if found else b""
+
         # in the order of the archive, which is the order in which reading does not seek
         for name in [name for name in members if _ending(name) in IMAGES]:
-            stem = name.rpartition(".")[0]
-            texts = {
-                kind: read.read(CAPTION_BYTES)
-                for kind in ("json", "txt")
-                if (member := members.get(f"{stem}.{kind}")) and (read := tar.extractfile(member))
-            }
-            known = _json(texts.get("json", b""))
-            # a shard of ours has a whole record, which must not be guessed again from names of columns
-            if "label" in known and "name" in known:
-                record = Record.from_json({**common.to_json(), **known})
-                yield ImageReference(
-                    name=record.name, kind="tar", location=location, member=name, record=record
-                )
-                continue
-            caption = texts.get("txt") or _first(known, CAPTION_COLUMNS).encode()
-            described = _described(common, known)
-            yield _reference(described, name, "tar", location, member=name, caption=caption)
+            yield _with_texts(common, name, "tar", location, _beside(name, read), member=name)
 
 
 def _arrow(location: str, common: Record, columns: Columns) -> Iterator[ImageReference]:
     """Lists a dataset that Hugging Face's `save_to_disk` wrote, from its .arrow files."""
     from pellucid.data.ingest.references import open_arrow
 
-    file_system, root = fsspec.url_to_fs(location)
+    file_system, root = file_system_of(location)
     # files are numbered, so their names sort as their rows do
     for path in sorted(path for path in file_system.find(root) if path.endswith(".arrow")):
         table = open_arrow(path)
@@ -135,11 +131,12 @@ def _arrow(location: str, common: Record, columns: Columns) -> Iterator[ImageRef
 def _parquet(location: str, common: Record, columns: Columns) -> Iterator[ImageReference]:
     from pyarrow import parquet
 
-    with fsspec.open(location, "rb") as opened:
+    with open_file(location) as opened:
         file = parquet.ParquetFile(opened)
         names = [field.name for field in file.schema_arrow]
-        url = columns.url or next((name for name in URL_COLUMNS if name in names), "")
-        # of a table with both the address is taken: it says more of an image's origin
+        # of a table with both the address is taken if nobody says otherwise: it tells an image's origin
+        usual = "" if columns.image else next((name for name in URL_COLUMNS if name in names), "")
+        url = _column(columns.url, (), names, location) if columns.url else usual
         image = "" if url else _column(columns.image, IMAGE_COLUMNS, names, location)
         row = 0
         # without the images themselves, which would read the whole table to list it
@@ -147,18 +144,18 @@ def _parquet(location: str, common: Record, columns: Columns) -> Iterator[ImageR
             for known in batch.to_pylist():
                 name = f"{PurePosixPath(location).stem}-{row:08d}"
                 if url:
-                    yield _url_reference(common, columns, name, str(known[url]), known)
+                    yield _url_reference(common, columns, name, str(known[url] or ""), known)
                 else:
                     yield _table_reference(common, columns, name, "table", location, image, row, known)
                 row += 1
 
 
 def _csv(location: str, common: Record, columns: Columns) -> Iterator[ImageReference]:
-    with fsspec.open(location, "rb") as file:
+    with open_file(location) as file:
         # spreadsheets begin their files with a byte order mark, which would become part of the first name
         text = io.TextIOWrapper(file, "utf-8-sig", errors="replace", newline="")
         rows = csv.DictReader(text, delimiter="\t" if location.endswith(".tsv") else ",")
-        url = _column(columns.url, URL_COLUMNS, list(rows.fieldnames or ()), location)
+        url = _column(columns.url, URL_COLUMNS, list(rows.fieldnames or ()), location, "--url-column")
         for number, known in enumerate(rows):
             name = f"{PurePosixPath(location).stem}-{number:08d}"
             yield _url_reference(common, columns, name, known.get(url) or "", known)
@@ -177,12 +174,12 @@ class Lister:
 
 
 def _is_folder(location: str) -> bool:
-    file_system, path = fsspec.url_to_fs(location)
+    file_system, path = file_system_of(location)
     return bool(file_system.isdir(path))
 
 
 def _is_dataset(location: str) -> bool:
-    file_system, path = fsspec.url_to_fs(location)
+    file_system, path = file_system_of(location)
     return _is_folder(location) and any(name.endswith(".arrow") for name in file_system.find(path))
 
 
@@ -204,6 +201,34 @@ def _ending(name: str) -> str:
 
 def _words(name: str) -> str:
     return " ".join(PurePosixPath(name).stem.replace("-", " ").replace("_", " ").split())
+
+
+def _beside(name: str, read: Callable[[str], bytes]) -> dict[str, bytes]:
+    """Reads what stands beside an image and describes it: .json and .txt, each empty where it is absent."""
+    stem = name.rpartition(".")[0]
+    return {ending: read(f"{stem}{ending}") for ending in TEXTS}
+
+
+def _with_texts(
+    common: Record, name: str, kind: Kind, location: str, texts: Mapping[str, bytes], *, member: str = ""
+) -> ImageReference:
+    known = _json(texts[".json"])
+    # a shard of ours has a whole record, which must not be guessed again from names of columns
+    if record := _own_record(common, known):
+        return ImageReference(name=record.name, kind=kind, location=location, member=member, record=record)
+    caption = texts[".txt"] or _first(known, CAPTION_COLUMNS).encode()
+    return _reference(_described(common, known), name, kind, location, member=member, caption=caption)
+
+
+def _own_record(common: Record, known: Mapping[str, object]) -> Record | None:
+    """Returns the record that `Record.to_json` wrote; None for anybody else's description."""
+    if not (known.get("name") and known.get("label")):
+        return None
+    try:
+        # by their types too: others also call a number or a list "label"
+        return OWN_RECORD.validate_python({**common.to_json(), **known})
+    except ValidationError:
+        return None
 
 
 def _reference(
@@ -267,13 +292,15 @@ def _json(text: bytes) -> dict[str, object]:
     return cast("dict[str, object]", values) if isinstance(values, dict) else {}
 
 
-def _column(asked: str, usual: tuple[str, ...], names: list[str], location: str) -> str:
+def _column(
+    asked: str, usual: tuple[str, ...], names: list[str], location: str, options: str = COLUMN_OPTIONS
+) -> str:
     if asked in names:
         return asked
     found = next((name for name in usual if name in names), "") if not asked else ""
     if not found:
         raise InputError(
-            f"Expected a column named {asked or ' or '.join(usual)} in {location}, found {', '.join(names)}. "
-            "Name it with --image-column or --url-column."
+            f"Expected a column named {asked or ' or '.join(usual)} in {location}, found "
+            f"{', '.join(names) or 'none'}. Name it with {options}."
         )
     return found
