@@ -244,7 +244,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     ]
     result = {
         "command": "python benchmarks/screening_rounds.py",
-        "options": {name: str(value) for name, value in vars(options).items() if name != "folder"},
+        "options": {
+            name: str(value) for name, value in vars(options).items() if name not in ("folder", "recipe")
+        },
         "machine": platform.machine(),
         "minutes": round((time.time() - started) / 60, 1),
         "rounds": [
@@ -252,7 +254,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
             for row, counts in zip(_status(options.folder), drawn, strict=True)
         ],
     }
-    RESULT.write_text(json.dumps(result, indent=1) + "\n")
+    # the folder's place on this machine says nothing to others
+    text = json.dumps(result, indent=1).replace(f"{options.folder.resolve()}/", "")
+    RESULT.write_text(f"{text}\n")
     print(json.dumps(result, indent=1))
 
 
