@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from data.loose_images import encode, subject
-from pellucid.data.engines import Engine, LocalEngine, ProcessEngine, RayEngine, make_engine
+from pellucid.data.engines import Engine, LocalEngine, RayEngine, make_engine
 from pellucid.data.filters.rules import Rules
 from pellucid.data.ingest.assembly import Manifest
 from pellucid.data.ingest.run import IngestPlan, ingest
@@ -77,12 +77,25 @@ def test_a_worker_that_dies_once_changes_nothing(engine: Engine, tmp_path: Path)
     assert found == again
 
 
-def test_an_image_that_kills_every_worker_is_set_aside(tmp_path: Path) -> None:
+@pytest.mark.parametrize("engine", ENGINES, indirect=True)
+def test_an_image_that_kills_every_worker_is_set_aside(engine: Engine, tmp_path: Path) -> None:
     images = make_images(tmp_path / "images")
-    found = run(images, "other", ProcessEngine(2), rules=["data.test_engines:die_of_third"])
+    found = run(images, "other", engine, rules=["data.test_engines:die_of_third"])
     assert found["dropped"] == {"near-duplicate": 1, "failed": 1}
     assert found["images"] == COUNT - 2
     assert "02_png" in (tmp_path / "other" / "dropped.jsonl").read_text()
+
+
+@pytest.mark.parametrize("engine", ENGINES, indirect=True)
+def test_what_a_task_raises_is_raised_as_it_is(engine: Engine) -> None:
+    with pytest.raises(InputError, match=r"^3$"):
+        list(engine.map(refuse_three, [1, 2, 3]))
+
+
+def refuse_three(number: int) -> int:
+    if number == 3:
+        raise InputError("3")
+    return number
 
 
 def die_once(rgba: np.ndarray, record: Record) -> float:

@@ -8,9 +8,11 @@ import multiprocessing
 import os
 import pickle
 import sys
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
+from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Literal, Protocol, TypeVar, get_args, runtime_checkable
 
@@ -26,6 +28,9 @@ Task = TypeVar("Task")
 Result = TypeVar("Result")
 ATTEMPTS = 3
 """Runs of a task whose worker dies, before it is given up."""
+
+
+DIED = "Expected a result, but the worker died each time. Look at the task's files alone."
 
 
 class WorkerDied(PellucidError):
@@ -137,7 +142,7 @@ class ProcessEngine:
         """Runs a task in a process of its own, where it can break nothing else."""
         for _, result in self._run(function, {0: task}, 1):
             return result
-        return WorkerDied("Expected a result, but the worker died each time. Look at the task's files alone.")
+        return WorkerDied(DIED)
 
 
 class RayEngine:
@@ -178,10 +183,16 @@ class RayEngine:
         # Ray 2.60's hash shuffle fails where a partition gets no row, as few images leave many
         DataContext.get_current().shuffle_strategy = ShuffleStrategy.SORT_SHUFFLE_PULL_BASED
 
-    def _rows(self, tasks: Sequence[Task]) -> "Dataset":
-        """Makes a table of tasks, each in a block of its own, so that each can run anywhere and again."""
-        import ray.data
+    def _rows(self, tasks: Sequence[Task], *, may_fail: bool = False) -> "Dataset":
+        """Makes a table of tasks, each in a block of its own, so that each can run anywhere and again.
 
+        A block that `may_fail` is left out when its worker died each time; it ends the run otherwise.
+        """
+        import ray.data
+        from ray.data.context import DataContext
+
+        # read when the table is made
+        DataContext.get_current().max_errored_blocks = -1 if may_fail else 0
         rows = [{"number": number, "task": pickle.dumps(task)} for number, task in enumerate(tasks)]
         return ray.data.from_items(rows, override_num_blocks=len(rows))
 
@@ -192,9 +203,24 @@ class RayEngine:
         if not tasks:
             return
         self._start()
-        called = self._rows(tasks).map(partial(_ray_call, function=function), num_gpus=self.gpus_each or None)
+        rows = self._rows(tasks, may_fail=True)
+        with warnings.catch_warnings():
+            # of the one way, to Ray 2.63, to say how often a task is tried; Ray Data tries without an end
+            warnings.simplefilter("ignore", DeprecationWarning)
+            called = rows.map(
+                partial(_ray_call, function=function),
+                num_gpus=self.gpus_each or None,
+                ray_remote_args_fn=lambda: {"max_retries": ATTEMPTS - 1},
+            )
+        missing = set(range(len(tasks)))
         for row in called.iter_rows():
-            yield int(row["number"]), pickle.loads(row["result"])
+            missing.remove(number := int(row["number"]))
+            result = pickle.loads(row["result"])
+            if isinstance(result, Raised):
+                raise result.error
+            yield number, result
+        for number in sorted(missing):
+            yield number, WorkerDied(DIED)
 
     def shuffle(
         self,
@@ -218,8 +244,19 @@ class RayEngine:
 # Functions that Ray sends to workers stand in the module, since it cannot pickle every closure.
 
 
+@dataclass(frozen=True, slots=True)
+class Raised:
+    """What a function raised in a worker; Ray would raise an error of its own, with all its lines."""
+
+    error: Exception
+
+
 def _ray_call(row: dict[str, bytes], function: Callable[[Task], Result]) -> dict[str, object]:
-    return {"number": row["number"], "result": pickle.dumps(function(pickle.loads(row["task"])))}
+    try:
+        result = function(pickle.loads(row["task"]))
+    except Exception as error:  # noqa: BLE001 - it is raised again where the engine was called
+        result = Raised(error)
+    return {"number": row["number"], "result": pickle.dumps(result)}
 
 
 def _ray_emit(
