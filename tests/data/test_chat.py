@@ -5,14 +5,17 @@ import json
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from typing import ClassVar
 
 import pytest
 
 from data.loose_images import encode, subject
-from pellucid.data.captioning import make_captioner
-from pellucid.data.chat import ChatModel
+from pellucid.data.captioning import caption_sets, make_captioner
+from pellucid.data.chat import ChatModel, NoAnswer
+from pellucid.data.engines import LocalEngine
 from pellucid.data.records import Record
+from pellucid.data.shards import write_shard
 from pellucid.errors import FileError, InputError
 
 
@@ -31,6 +34,8 @@ class Handler(BaseHTTPRequestHandler):
             status, answer = 404, json.dumps({"error": "no such model"})
         if body["model"] == "page":
             answer = "<html>"
+        if body["model"] == "thinking":
+            answer = json.dumps({"choices": [{"message": {"content": "<think>\nhm</think>\na fox"}}]})
         if body["model"] == "other":
             answer = "[]"
         self.send_response(status)
@@ -80,3 +85,43 @@ def test_an_address_that_is_none_is_refused() -> None:
         ChatModel(url="localhost:1", model="m")
     with pytest.raises(FileError, match="no connection"):
         ChatModel(url="http://127.0.0.1:9", model="m", pause_s=0.01).ask("?")
+
+
+def make_shards(folder: Path, count: int) -> list[str]:
+    for number in range(2):
+        samples = [
+            (Record(name=f"{number}-{i}", label="x", keywords=("red",)), subject(i)) for i in range(count)
+        ]
+        write_shard(samples, folder / f"{number}.tar")
+    return [str(folder / f"{number}.tar") for number in range(2)]
+
+
+def test_a_server_that_refuses_stops_the_run_and_loses_no_image(url: str, tmp_path: Path) -> None:
+    shards, folder = make_shards(tmp_path, 2), str(tmp_path / "out")
+    with pytest.raises(NoAnswer, match="found 404"):
+        caption_sets(shards, folder, ChatModel(url=url, model="absent", pause_s=0.01), "?", LocalEngine())
+    assert not list((tmp_path / "out").glob("*.tar"))
+    total = caption_sets(shards, folder, ChatModel(url=url, model="m"), "?", LocalEngine())
+    assert total == {"images": 4, "failed": 0}
+
+
+def test_a_captioner_that_never_answers_in_the_right_form_is_given_up(
+    url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("pellucid.data.captioning.HOPELESS", 2)
+    shards = make_shards(tmp_path, 3)
+    with pytest.raises(NoAnswer, match="first 2 images"):
+        caption_sets(shards, str(tmp_path / "out"), ChatModel(url=url, model="other"), "?", LocalEngine())
+    assert len(Handler.asked) == 2
+
+
+def test_other_sets_and_captioners_need_another_folder(tmp_path: Path) -> None:
+    shards, folder = make_shards(tmp_path, 1), str(tmp_path / "out")
+    first = caption_sets(shards, folder, "keywords", "?", LocalEngine())
+    assert caption_sets(shards, folder, "keywords", "?", LocalEngine()) == first
+    with pytest.raises(InputError, match="shards differ"):
+        caption_sets(shards[:1], folder, "keywords", "?", LocalEngine())
+
+
+def test_what_a_model_thinks_is_no_answer(url: str) -> None:
+    assert ChatModel(url=url, model="thinking").ask("?") == "a fox"

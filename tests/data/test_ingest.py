@@ -293,13 +293,13 @@ def test_a_named_column_comes_before_an_address_and_no_address_is_told(tmp_path:
     import pyarrow
     from pyarrow import parquet
 
-    path = str(tmp_path / "a.parquet")
+    path = tmp_path / "a.parquet"
     rows = [{"image": encode(subject(0)), "url": None}]
     parquet.write_table(pyarrow.Table.from_pylist(rows), path, row_group_size=1)
     none = Record(name="", label="")
-    (found,) = list_images(path, none, Columns(image="image"))
+    (found,) = list_images(str(path), none, Columns(image="image"))
     assert read_content(found, Fetcher()) == encode(subject(0))
-    (found,) = list_images(path, none)
+    (found,) = list_images(str(path), none)
     with pytest.raises(FileError, match="found none"):
         read_content(found, Fetcher())
 

@@ -15,6 +15,16 @@ PASSING = frozenset({0, 408, 409, 429, 500, 502, 503, 504})
 """Statuses after which asking again may help; 0 is no connection."""
 
 
+THOUGHTS = "</think>"
+"""Ends what some models write before their answer."""
+OF_ONE_QUESTION = frozenset({400, 413, 422})
+"""Statuses that refuse a question; any other failure would meet the next question too."""
+
+
+class NoAnswer(FileError):
+    """The server is not there, refuses this client, or does not know the model: asking more is of no use."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ChatModel:
     """One model of an OpenAI-compatible server."""
@@ -45,7 +55,8 @@ class ChatModel:
             seed: for servers that can repeat an answer.
 
         Raises:
-            FileError: no answer, an error, or an answer of another form.
+            NoAnswer: the server does not answer, or refuses every question.
+            FileError: it refuses this question, or answers in another form.
         """
         content: list[dict[str, object]] = [{"type": "text", "text": question}]
         if png is not None:
@@ -69,7 +80,8 @@ class ChatModel:
             # a wrong key or model stays wrong, and asking again may be charged
             if status not in PASSING:
                 break
-        raise FileError(
+        kind = FileError if status in OF_ONE_QUESTION else NoAnswer
+        raise kind(
             f"Expected an answer of {self.model} at {self.url}, found {status or 'no connection'}: "
             f"{str(answer)[:200]}. Check the address, the model's name and ${self.key_variable}."
         )
@@ -95,7 +107,7 @@ class ChatModel:
 def _text_of(answer: object, url: str) -> str:
     try:
         choices = cast("dict[str, Sequence[dict[str, dict[str, str]]]]", answer)["choices"]
-        return choices[0]["message"]["content"].strip()
+        return choices[0]["message"]["content"].rpartition(THOUGHTS)[2].strip()
     except (KeyError, IndexError, TypeError, AttributeError) as error:
         raise FileError(
             f"Expected an answer with choices from {url}, found {str(answer)[:200]}. Use a server that "

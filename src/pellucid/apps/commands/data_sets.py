@@ -273,36 +273,22 @@ def caption_command(
     An image that gets no caption is left out, and listed with its reason beside its shard. The same command
     goes on where an interrupted one stopped.
     """
-    from pellucid.data.captioning import QUESTION, CaptionTask, caption_shard, make_captioner
+    from pellucid.data.captioning import QUESTION, caption_sets
     from pellucid.data.chat import ChatModel
     from pellucid.data.datasets import shards_of
-    from pellucid.data.engines import WorkerDied
-    from pellucid.progress import track
 
     if bool(captioner) == bool(url) or bool(url) != bool(chat_model):
         raise InputError(
             "Expected --with NAME, or --url and --model, found neither or both. Choose who writes captions."
         )
     source = ChatModel(url=url, model=str(chat_model), key_variable=key_variable) if url else str(captioner)
-    make_captioner(source)  # a wrong name fails here, before any work
-    shards = [shard for name in sets for shard in shards_of(name)]
-    tasks = [
-        CaptionTask(
-            shard=shard,
-            # numbered as listed, so that the same command finds what an earlier one has written
-            output=f"{output.rstrip('/')}/captioned-{number:06d}.tar",
-            captioner=source,
-            question=question or QUESTION,
-        )
-        for number, shard in enumerate(shards)
-    ]
-    total = {"images": 0, "failed": 0}
-    done = build_engine(engine, workers, ray_address).map(caption_shard, tasks)
-    for _, counts in track(done, total=len(tasks), label="captioning", unit="shard"):
-        # engines report a dead worker and go on; here is nothing to examine image by image, as an ingest does
-        if isinstance(counts, WorkerDied):
-            raise counts
-        total = {name: total[name] + counts[name] for name in total}
+    total = caption_sets(
+        [shard for name in sets for shard in shards_of(name)],
+        output.rstrip("/"),
+        source,
+        question or QUESTION,
+        build_engine(engine, workers, ray_address),
+    )
     if as_json:
         click.echo(json.dumps({"path": output, **total}))
     else:
