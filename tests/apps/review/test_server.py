@@ -110,6 +110,22 @@ def test_lines_that_make_no_sense_are_refused(opened: Opened, entry: dict[str, A
         assert site.ask("/api/verdicts", {"reviewer": 77, "entries": [line(1, "a")]})[0] == 422
 
 
+@pytest.mark.parametrize("name", ["", " ", "a\0b", "a\x1b[2J", "\u202egnp", "\ud800", "a" * 81])
+def test_names_that_cannot_be_shown_are_refused(opened: Opened, name: str) -> None:
+    with served(opened()) as site:
+        assert site.ask("/api/reviewers", {"name": name})[0] == 422
+
+
+def test_numbers_beyond_the_database_are_refused(opened: Opened) -> None:
+    with served(opened()) as site:
+        assert site.json("/api/reviewers", {"name": "Zoë 日本 👩\u200d🔬"})["name"].startswith("Zoë")
+        assert site.ask("/api/deal", {"reviewer": 10**30, "count": 1})[0] == 422
+        entry = {"uid": "12345678", "sample": 10**30, "decision": "keep"}
+        assert site.ask("/api/verdicts", {"reviewer": 1, "entries": [entry]})[0] == 422
+        for path in (f"images/{10**30}", f"history?reviewer={10**30}", f"progress?reviewer={10**30}"):
+            assert site.ask(f"/api/{path}")[0] == 422
+
+
 def test_gold_and_source_are_not_told(opened: Opened) -> None:
     with served(opened(replace(PLAIN, samples=5))) as site:
         ann = site.json("/api/reviewers", {"name": "ann"})["id"]

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Annotated
 
 from fastapi import Depends, FastAPI, Header, HTTPException, Request
+from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from fastapi.staticfiles import StaticFiles
 from starlette.datastructures import Headers, MutableHeaders
@@ -41,6 +42,16 @@ def create_app(store: Store, *, token: str | None = None, local_only: bool = Tru
     @app.exception_handler(PellucidError)
     def refuse(_: Request, error: PellucidError) -> JSONResponse:
         return JSONResponse({"error": type(error).__name__, "detail": str(error)}, status_code=422)
+
+    @app.exception_handler(RequestValidationError)
+    def explain(_: Request, error: RequestValidationError) -> JSONResponse:
+        # FastAPI's own answer repeats what was sent, which not every encoding can, and is no sentence
+        first = error.errors()[0]
+        place = ".".join(str(part) for part in first["loc"][1:])
+        detail = (
+            f"Expected another value of {place}, found: {first['msg']}. Correct it, or load the page again."
+        )
+        return JSONResponse({"error": "InputError", "detail": detail}, status_code=422)
 
     def check_token(authorization: Annotated[str, Header()] = "") -> None:
         expected = f"Bearer {token}"

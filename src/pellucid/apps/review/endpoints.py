@@ -14,6 +14,7 @@ from pellucid.apps.review.schemas import (
     DealReply,
     DealRequest,
     HistoryReply,
+    Id,
     ItemReply,
     PastReply,
     ProgressReply,
@@ -99,7 +100,7 @@ def add_verdicts(store: OfApp, body: VerdictsRequest) -> VerdictsReply:
 
 @router.get("/history")
 def past(
-    store: OfApp, reviewer: int, before: int = 0, count: Annotated[int, Query(ge=1, le=500)] = 60
+    store: OfApp, reviewer: Id, before: Id = 0, count: Annotated[int, Query(ge=1, le=500)] = 60
 ) -> HistoryReply:
     """Lists one's own decisions in the latest round."""
     with store.reading() as session:
@@ -109,14 +110,14 @@ def past(
 
 
 @router.get("/progress")
-def progress_now(request: Request, reviewer: int) -> ProgressReply:
+def progress_now(request: Request, reviewer: Id) -> ProgressReply:
     """Tells how far the round is and how fast one judges."""
     progress: Progress = request.app.state.progress
     return progress.of(reviewer)
 
 
 @router.get("/images/{sample_id}")
-def image(store: OfApp, sample_id: int) -> Response:
+def image(store: OfApp, sample_id: Id) -> Response:
     """Sends an image file as it lies in its shard; nothing is decoded."""
     with store.reading() as session:
         sample = session.get(Sample, sample_id)

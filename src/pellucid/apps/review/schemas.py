@@ -1,13 +1,28 @@
 """What the page and the server say to one another; web/review/src/api.ts has the same in TypeScript."""
 
+import unicodedata
 from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints
 
 from pellucid.data.rounds.pace import Pace
 from pellucid.data.rounds.tables import Decision, Task
 
-Name = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=80)]
+BACKWARDS = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
+"""Characters that turn the direction of what follows them, beyond the name that holds them."""
+
+
+def _writable(text: str) -> str:
+    # control characters, which PostgreSQL refuses, and halves of characters, which no encoding has
+    if any(unicodedata.category(each) in ("Cc", "Cs") or each in BACKWARDS for each in text):
+        raise ValueError("Expected text, found characters that cannot be shown")
+    return text
+
+
+WRITABLE = AfterValidator(_writable)
+Name = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=80), WRITABLE]
+Id = Annotated[int, Field(ge=0, le=2**31 - 1)]
+"""Number of a row; the databases' integers end there."""
 Key = Annotated[str, StringConstraints(min_length=8, max_length=64, pattern=r"^[\w-]+$")]
 """An id that the page makes."""
 
@@ -49,9 +64,9 @@ class SessionReply(Message):
 class DealRequest(Message):
     """A page asks for images to judge."""
 
-    reviewer: int
+    reviewer: Id
     count: Annotated[int, Field(ge=1, le=200)]
-    holding: Annotated[list[int], Field(max_length=1000)] = []
+    holding: Annotated[list[Id], Field(max_length=1000)] = []
     disputed: bool = False
 
 
@@ -81,22 +96,22 @@ class EntryRequest(Message):
     """A line for the log; see `data.rounds.verdicts.Entry`."""
 
     uid: Key
-    sample: int
+    sample: Id
     task: Task = "first"
     decision: Decision | None = None
     undoes: Key | None = None
-    reason: Annotated[str, StringConstraints(max_length=80)] = ""
-    batch: Annotated[str, StringConstraints(max_length=64)] = ""
-    mode: Annotated[str, StringConstraints(max_length=8)] = "single"
+    reason: Annotated[str, StringConstraints(max_length=80), WRITABLE] = ""
+    batch: Annotated[str, StringConstraints(max_length=64), WRITABLE] = ""
+    mode: Annotated[str, StringConstraints(max_length=8), WRITABLE] = "single"
     dwell_ms: Annotated[int, Field(ge=0, le=2**31 - 1)] = 0
-    background: Annotated[str, StringConstraints(max_length=16)] = ""
+    background: Annotated[str, StringConstraints(max_length=16), WRITABLE] = ""
     made_at: Annotated[float, Field(ge=0)] = 0
 
 
 class VerdictsRequest(Message):
     """Lines for the log, oldest first."""
 
-    reviewer: int
+    reviewer: Id
     entries: Annotated[list[EntryRequest], Field(min_length=1, max_length=500)]
 
 
