@@ -7,7 +7,6 @@ are freed of the background. Networks come from packages, with their licences; n
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -18,6 +17,7 @@ from jaxtyping import Float, UInt8
 from pellucid.data.datasets import cache_folder
 from pellucid.data.package_archives import Archive, fetch, read_archive
 from pellucid.errors import InputError, missing_package
+from pellucid.rgba.estimators import estimate_alpha, estimate_foreground, load_pymatting
 from pellucid.rgba.types import RGBA8
 
 if TYPE_CHECKING:
@@ -95,7 +95,8 @@ class Matter:
     def __init__(
         self, session: "InferenceSession", network: MattingNetwork, refinement: Refinement = "closed-form"
     ) -> None:
-        self.network, self.refinement, self._session = network, refinement, session
+        self.network, self._session = network, session
+        self.refinement: Refinement = refinement
         self._input = session.get_inputs()[0].name
         self._output = session.get_outputs()[0].name
 
@@ -113,10 +114,8 @@ class Matter:
         """
         guessed = self.guess(rgb)
         image = rgb.astype(np.float64) / 255
-        alpha = guessed if self.refinement == "none" else self._refined(image, guessed)
-        from pymatting import estimate_foreground_ml
-
-        colour = estimate_foreground_ml(image, alpha)
+        alpha = self._refined(image, guessed)
+        colour = estimate_foreground(image, alpha)
         whole = np.dstack([np.clip(colour, 0, 1), np.clip(alpha, 0, 1)])
         return np.rint(whole * 255).astype(np.uint8)
 
@@ -135,14 +134,13 @@ class Matter:
         return np.clip(cv2.resize(whole, (rgb.shape[1], rgb.shape[0])), 0, 1)
 
     def _refined(self, image: Float[np.ndarray, "h w 3"], guessed: Alpha) -> Alpha:
+        if self.refinement == "none":
+            return guessed
         trimap = trimap_of(guessed)
         # matting needs pixels that are surely the subject and surely not, and others to decide on
         if not ((trimap == 0).any() and (trimap == 1).any() and (trimap == 0.5).any()):
             return guessed
-        from pymatting import estimate_alpha_cf, estimate_alpha_knn
-
-        estimate = estimate_alpha_cf if self.refinement == "closed-form" else estimate_alpha_knn
-        return np.asarray(estimate(image, trimap), dtype=np.float64)
+        return np.asarray(estimate_alpha(image, trimap, self.refinement), dtype=np.float64)
 
 
 def trimap_of(alpha: Alpha) -> Alpha:
@@ -175,7 +173,7 @@ def load_matter(
     if network not in NETWORKS:
         raise InputError(f"Expected a network of {', '.join(NETWORKS)}, found {network!r}. Choose one.")
     try:
-        import_module("pymatting")  # `cut` needs it, and a run should not fail at its first image
+        load_pymatting()  # `cut` needs it, and a run should not fail at its first image
         from onnxruntime import InferenceSession
     except ImportError as error:
         raise missing_package(error.name or "a package", "matting", "eval") from error

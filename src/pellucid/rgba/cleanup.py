@@ -21,6 +21,7 @@ from pellucid.rgba.defects import (
     find_solid_defects,
     fringe_by_colour,
 )
+from pellucid.rgba.estimators import estimate_foreground, load_pymatting
 from pellucid.rgba.padding import pad_rgb
 from pellucid.rgba.quantization import to_bytes
 from pellucid.rgba.types import RGBA8, AnyArray, check_rgba8
@@ -149,7 +150,7 @@ def _solved(rgba: AnyArray, back: tuple[int, int, int]) -> RGBA8:
 def _estimated(rgba: AnyArray, back: tuple[int, int, int] | None, edges: Edges) -> RGBA8:
     """Takes the colour of narrow edges from pymatting's multi-level estimate (Germer et al. 2020)."""
     try:
-        from pymatting import estimate_foreground_ml
+        load_pymatting()
     except ImportError:
         raise PellucidError(
             "Expected pymatting for foreground estimation, found none. "
@@ -159,7 +160,7 @@ def _estimated(rgba: AnyArray, back: tuple[int, int, int] | None, edges: Edges) 
     if back is not None:
         # the estimate looks at the colour of clear pixels, which is the background's where one is known
         mixed[rgba[..., 3] == 0] = back
-    colour = np.asarray(estimate_foreground_ml(mixed / 255, rgba[..., 3] / 255))
+    colour = np.asarray(estimate_foreground(mixed / 255, rgba[..., 3] / 255))
     result = rgba.copy()
     result[edges.at, :3] = to_bytes(colour[edges.at])
     return result
