@@ -196,6 +196,21 @@ def test_a_grid_page_is_marked_committed_and_taken_back_as_one(
         expect(cells).to_have_count(20)
 
 
+def test_a_grid_of_one_row_shows_its_images(opened: Opened, context: BrowserContext) -> None:
+    with served(opened(replace(PLAIN, samples=3))) as site:
+        page = enter(context, site)
+        page.keyboard.press("g")
+        cells = page.locator(".cells .cell")
+        expect(cells).to_have_count(3)
+        stage = page.locator(".grid-stage").bounding_box()
+        for cell in cells.all():
+            box = cell.bounding_box()
+            assert box is not None
+            assert stage is not None
+            assert box["height"] < 1.5 * box["width"]
+            assert box["y"] + box["height"] <= stage["y"] + stage["height"]
+
+
 def test_a_grid_page_may_mark_the_kept_instead(opened: Opened, context: BrowserContext) -> None:
     store = opened()
     with served(store) as site:

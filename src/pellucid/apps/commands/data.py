@@ -47,7 +47,7 @@ def seed_option(section: str, what: str) -> Callable[[Command], Command]:
 
 @click.group("data", cls=SectionedGroup)
 def data_command() -> None:
-    """Fetch and inspect training images."""
+    """Fetch, make, filter and screen training images."""
 
 
 @data_command.command("pull", short_help="Fetch a set and pack it into a shard.")
@@ -67,14 +67,14 @@ def data_command() -> None:
 )
 @JSON
 def pull(name: str, archives: Path | None, output: Path | None, as_json: bool) -> None:
-    """Fetch a set, check it and pack it into a shard: fluent-3d, noto (npm) or land-photos (apt)."""
+    """Fetch the set NAME, check it and pack it into a shard. docs/how-to/datasets.md lists all sets."""
     from pellucid.data.datasets import pull as pull_set
 
     path = pull_set(name, archives=archives, folder=output)
     click.echo(json.dumps({"path": str(path)}) if as_json else path)
 
 
-@data_command.command("pack")
+@data_command.command("pack", short_help="Pack sets into small shards, to carry to the training.")
 @click.argument("sets", nargs=-1, required=True)
 @size_px_option("Images", 128)
 @option(
