@@ -21,5 +21,6 @@ settings.load_profile("pellucid")
 def seeded() -> None:
     import torch
 
+    torch.set_num_threads(1)  # libraries and `train --threads` change it for the whole process
     torch.manual_seed(0)
     np.random.seed(0)  # noqa: NPY002 - libraries under test may use the global state

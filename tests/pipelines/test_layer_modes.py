@@ -36,13 +36,20 @@ Change = Callable[[dict[str, torch.Tensor]], None]
 
 
 class Bench:
-    """A pipeline with adapter files of its own, which a test may damage."""
+    """A pipeline with adapter files of its own, which a test may damage.
 
-    def __init__(self, folder: Path, family: Family) -> None:
+    `whole` has every block and attention of the family's UNet, and takes three times as long.
+    """
+
+    def __init__(self, folder: Path, family: Family, *, whole: bool = False) -> None:
         self.folder = folder
         self.family: Family = family
-        self.stock = tiny.sd15(tiny.sd15_unet()) if family == "sd15" else tiny.sdxl(tiny.sdxl_unet())
+        if family == "sd15":
+            self.stock = tiny.sd15(tiny.sd15_unet() if whole else None)
+        else:
+            self.stock = tiny.sdxl(tiny.sdxl_unet() if whole else None)
         self.codec = tiny.codec(cast("torch.nn.Module", self.stock.vae))
+        self._usual: dict[tuple[str, bool], dict[str, bytes]] = {}
         for name in SHARING if family == "sd15" else CONCAT:
             mode, path, net = MODES[name], folder / f"{name}.safetensors", self.stock.unet
             if family == "sd15":
@@ -56,6 +63,13 @@ class Bench:
         for task, names in TASKS[self.family].items():
             layers[task] = tuple(self._mode(name, changes.get(name.replace("-", "_"))) for name in names)
         return pellucid.attach(self.stock, None, autoencoder=self.codec, layers=layers)
+
+    def usual(self, name: str, *, shared: bool = True) -> dict[str, bytes]:
+        """The frames of a mode whose file is whole, or only lacks what frames share; made once."""
+        if (name, shared) not in self._usual:
+            changes = {} if shared else {name.replace("-", "_"): zero("temporal_")}
+            self._usual[name, shared] = made(self.pipe(**changes), name)
+        return self._usual[name, shared]
 
     def _mode(self, name: str, change: Change | None) -> Mode:
         path = self.folder / f"{name}.safetensors"
@@ -75,8 +89,18 @@ def sd15(tmp_path_factory: pytest.TempPathFactory) -> Bench:
 
 
 @pytest.fixture(scope="module")
+def whole_sd15(tmp_path_factory: pytest.TempPathFactory) -> Bench:
+    return Bench(tmp_path_factory.mktemp("whole_sd15"), "sd15", whole=True)
+
+
+@pytest.fixture(scope="module")
 def sdxl(tmp_path_factory: pytest.TempPathFactory) -> Bench:
     return Bench(tmp_path_factory.mktemp("sdxl"), "sdxl")
+
+
+@pytest.fixture(scope="module")
+def whole_sdxl(tmp_path_factory: pytest.TempPathFactory) -> Bench:
+    return Bench(tmp_path_factory.mktemp("whole_sdxl"), "sdxl", whole=True)
 
 
 def frames_of(scene: pellucid.Scene) -> dict[str, bytes]:
@@ -84,15 +108,17 @@ def frames_of(scene: pellucid.Scene) -> dict[str, bytes]:
     return {layer.name: layer.image.tobytes() for layer in named if layer.provenance}
 
 
-def made(pipe: TransparentPipeline, name: str, **options: Unpack[LayerKeywords]) -> dict[str, bytes]:
+def made(
+    pipe: TransparentPipeline, name: str, given: np.ndarray = PICTURE, **options: Unpack[LayerKeywords]
+) -> dict[str, bytes]:
     """The frames that a sharing mode makes."""
     settings: LayerKeywords = {"seed": 3, **FAST}
     settings.update(options)
     if name == "sd15-joint":
         return frames_of(pipe.joint("a cat", "a sea", "both", **settings))
     if name == "sd15-bg2fg":
-        return frames_of(pipe.foreground_on(PICTURE, "a cat", composite="both", **settings))
-    return frames_of(pipe.background_for(PICTURE, "a sea", composite="both", **settings))
+        return frames_of(pipe.foreground_on(given, "a cat", composite="both", **settings))
+    return frames_of(pipe.background_for(given, "a sea", composite="both", **settings))
 
 
 def zero(*parts: str) -> Change:
@@ -122,31 +148,28 @@ def roles(name: str) -> list[str]:
 
 
 @pytest.mark.parametrize("name", SHARING)
-def test_a_layers_lora_changes_that_frame_alone_and_all_through_sharing(sd15: Bench, name: str) -> None:
+def test_a_layers_lora_changes_that_frame_alone_and_all_through_sharing(whole_sd15: Bench, name: str) -> None:
     key, alone = name.replace("-", "_"), zero("temporal_")
-    unshared, shared = made(sd15.pipe(**{key: alone}), name), made(sd15.pipe(), name)
+    unshared, shared = whole_sd15.usual(name, shared=False), whole_sd15.usual(name)
     for i, role in enumerate(roles(name)):
         lora = zero(*(f"to_{part}_lora.{i}.up" for part in ("q", "k", "v", "out")))
-        assert changed(unshared, made(sd15.pipe(**{key: both(alone, lora)}), name)) == {role}
-        assert changed(shared, made(sd15.pipe(**{key: lora}), name)) == set(roles(name))
+        assert changed(unshared, made(whole_sd15.pipe(**{key: both(alone, lora)}), name)) == {role}
+        assert changed(shared, made(whole_sd15.pipe(**{key: lora}), name)) == set(roles(name))
 
 
 @pytest.mark.parametrize("name", SHARING)
-def test_sharing_changes_every_frame(sd15: Bench, name: str) -> None:
-    unshared = made(sd15.pipe(**{name.replace("-", "_"): zero("temporal_")}), name)
-    assert changed(made(sd15.pipe(), name), unshared) == set(roles(name))
+def test_sharing_changes_every_frame(whole_sd15: Bench, name: str) -> None:
+    assert changed(whole_sd15.usual(name), whole_sd15.usual(name, shared=False)) == set(roles(name))
 
 
 @pytest.mark.parametrize("name", ["sd15-fg2bg", "sd15-bg2fg"])
-def test_a_hint_changes_the_frames_that_read_it(sd15: Bench, name: str) -> None:
+def test_a_hint_changes_the_frames_that_read_it(whole_sd15: Bench, name: str) -> None:
     key, alone = name.replace("-", "_"), zero("temporal_")
-    with_hint = made(sd15.pipe(**{key: alone}), name)
+    with_hint = whole_sd15.usual(name, shared=False)
     for i, role in enumerate(roles(name)):
         deaf = both(alone, zero(f"control_convs.{i}."))
-        assert changed(with_hint, made(sd15.pipe(**{key: deaf}), name)) == {role}
-    pipe, task = sd15.pipe(), "background_for" if name == "sd15-fg2bg" else "foreground_on"
-    shown = [frames_of(getattr(pipe, task)(image, "a cat", seed=3, **FAST)) for image in (PICTURE, OTHER)]
-    assert changed(*shown) == set(roles(name))
+        assert changed(with_hint, made(whole_sd15.pipe(**{key: deaf}), name)) == {role}
+    assert changed(whole_sd15.usual(name), made(whole_sd15.pipe(), name, OTHER)) == set(roles(name))
 
 
 @pytest.mark.parametrize("guidance_scale", [7.0, 1.0])
@@ -159,8 +182,7 @@ def test_a_layers_prompt_reaches_that_frame_alone_without_sharing(sd15: Bench, g
 
 
 def test_the_negative_prompt_and_guidance_reach_every_frame(sd15: Bench) -> None:
-    pipe = sd15.pipe()
-    plain = made(pipe, "sd15-joint")
+    pipe, plain = sd15.pipe(), sd15.usual("sd15-joint")
     assert changed(plain, made(pipe, "sd15-joint", negative_prompt="fog")) == set(plain)
     assert changed(plain, made(pipe, "sd15-joint", guidance_scale=1.0)) == set(plain)
 
@@ -214,9 +236,9 @@ def layer_made(pipe: TransparentPipeline, task: str, given: Sequence[np.ndarray]
     ],
 )
 def test_each_concatenated_image_changes_what_is_made(
-    sdxl: Bench, task: str, name: str, n_given: int
+    whole_sdxl: Bench, task: str, name: str, n_given: int
 ) -> None:
-    pipe = sdxl.pipe()
+    pipe = whole_sdxl.pipe()
     whole = layer_made(pipe, task, (PICTURE, PICTURE))
     for i in range(n_given):
         given = [PICTURE, PICTURE]
@@ -226,7 +248,7 @@ def test_each_concatenated_image_changes_what_is_made(
         def deaf(state: dict[str, torch.Tensor], first: int = 4 + 4 * i) -> None:
             state["conv_in.weight"][:, first : first + 4] = 0
 
-        muted = sdxl.pipe(**{name.replace("-", "_"): deaf})
+        muted = whole_sdxl.pipe(**{name.replace("-", "_"): deaf})
         assert layer_made(muted, task, given) == layer_made(muted, task, (PICTURE, PICTURE))
 
 
