@@ -10,9 +10,10 @@ import numpy as np
 import pytest
 
 from pellucid.errors import FileError, InputError
-from pellucid.evaluation.study import Vote, analyse, read_votes
+from pellucid.evaluation.study import QuestionResults, Vote, analyse, read_votes
 from pellucid.evaluation.study.analysis import holm
-from pellucid.evaluation.study.preferences import fit
+from pellucid.evaluation.study.clusters import two_way
+from pellucid.evaluation.study.preferences import Fit, fit, moves
 from pellucid.evaluation.study.votes import VoteLog
 
 quick = partial(analyse, resamples=40)
@@ -107,6 +108,19 @@ def test_a_method_that_never_loses_is_refused_by_name() -> None:
     assert found.pairs[0].rate.value == 1  # what can be said is said
 
 
+def test_ties_alone_give_no_scores() -> None:
+    votes = [vote.model_copy(update={"outcome": "tie"}) for vote in Raters({"a": 0, "b": 0}).votes(4)]
+    found = quick(votes).questions["q"]
+    assert "are ties" in found.refused[0]
+    assert found.methods == {}
+    assert found.pairs[0].p_value == 1
+
+
+def test_one_person_alone_is_told() -> None:
+    found = quick(list(Raters({"a": 0.5, "b": 0.0}, count=1).votes(30)))
+    assert "one person" in found.notes[0]
+
+
 def test_methods_that_nobody_compared_get_no_common_scale_and_change_nothing() -> None:
     ours = list(Raters({"a": 0.5, "b": 0.0}).votes(30))
     alone = quick(ours).questions["q"]
@@ -173,6 +187,87 @@ def test_questions_are_adjusted_together() -> None:
     )
 
 
+def test_a_sweep_has_an_interval_with_a_width() -> None:
+    votes = [vote for vote in Raters({"ours": 1.0, "theirs": 0.0}).votes(20) if vote.winner == "ours"]
+    (pair,) = quick(votes).questions["q"].pairs
+    assert pair.rate_with_ties.value == 1
+    assert 0.5 < pair.rate_with_ties.low < 0.99
+    assert pair.p_value < pair.p_clustered < 0.01  # five raters are few
+
+
+def test_raters_who_differ_widen_the_interval() -> None:
+    def study(raters_agree: bool) -> QuestionResults:
+        rng = np.random.default_rng(0)
+        rates = [0.6] * 4 if raters_agree else [0.9, 0.7, 0.5, 0.3]
+        votes = [
+            Vote(
+                uid=f"{prompt}-{rater}", time=0, rater=f"r{rater}", question="q", pair=f"{prompt}",
+                prompt=f"p{prompt}", left="a", right="b",
+                outcome="left" if rng.random() < rates[rater] else "right",
+            )
+            for prompt in range(60) for rater in range(4)
+        ]  # fmt: skip
+        return quick(votes).questions["q"]
+
+    alike, apart = (study(agree) for agree in (True, False))
+    widths = [each.pairs[0].rate_with_ties.high - each.pairs[0].rate_with_ties.low for each in (alike, apart)]
+    assert widths[1] > 2 * widths[0]
+    scores = [each.methods["a"].score.high - each.methods["a"].score.low for each in (alike, apart)]
+    assert scores[1] > 1.5 * scores[0]
+    # what takes votes as independent sees nothing of it
+    wilsons = [each.pairs[0].rate.high - each.pairs[0].rate.low for each in (alike, apart)]
+    assert wilsons[1] == pytest.approx(wilsons[0], rel=0.05)
+
+
+def test_independent_votes_have_the_variance_of_independent_votes() -> None:
+    rng = np.random.default_rng(0)
+    values = rng.integers(0, 2, 4000).astype(float)
+    parts = (values - values.mean())[:, None] / 4000
+    found = two_way(parts, rng.integers(0, 400, 4000), rng.integers(0, 100, 4000))
+    assert found.variance[0] == pytest.approx(0.25 / 4000, rel=0.2)
+    alone = two_way(parts, np.zeros(4000, int), np.zeros(4000, int))  # one rater and prompt tell nothing more
+    assert alone.variance[0] == pytest.approx(0.25 / 4000, rel=0.01)
+
+
+def test_scores_move_with_a_vote_as_foretold() -> None:
+    rng = np.random.default_rng(0)
+    left = rng.integers(0, 3, 300)
+    right = (left + rng.integers(1, 3, 300)) % 3
+    outcome = rng.choice([0.0, 0.5, 1.0], 300, p=[0.3, 0.2, 0.5])
+
+    def fitted(weights: np.ndarray) -> Fit:
+        wins, ties = np.zeros((3, 3)), np.zeros((3, 3))
+        for side, won, lost in ((1.0, left, right), (0.0, right, left)):
+            np.add.at(wins, (won[outcome == side], lost[outcome == side]), weights[outcome == side])
+        np.add.at(ties, (left[outcome == 0.5], right[outcome == 0.5]), weights[outcome == 0.5])
+        return fit(wins, ties + ties.T)
+
+    whole = fitted(np.ones(300))
+    foretold = moves(whole, left, right, outcome)
+    assert foretold.sum(axis=0) == pytest.approx(np.zeros(3), abs=1e-4)
+    for vote in (0, int(np.flatnonzero(outcome == 0.5)[0])):
+        weights = np.ones(300)
+        weights[vote] += 0.5
+        assert (fitted(weights).scores - whole.scores) / 0.5 == pytest.approx(
+            foretold[vote], rel=0.1, abs=2e-4
+        )
+
+
+def test_repetitions_measure_steadiness_and_do_not_count_as_votes() -> None:
+    votes = list(Raters({"a": 0.5, "b": 0.0}).votes(20))
+    again = [
+        vote.model_copy(
+            update={"uid": f"s{vote.uid}", "kind": "swapped", "left": vote.right, "right": vote.left}
+        )
+        for vote in votes
+    ]
+    alone, both = quick(votes).questions["q"], quick([*votes, *again]).questions["q"]
+    assert both.pairs == alone.pairs
+    assert both.votes == alone.votes == 100
+    assert both.alpha == alone.alpha
+    assert both.swapped_same.n == 100
+
+
 def test_the_same_votes_give_the_same_figures() -> None:
     votes = list(Raters({"a": 0.4, "b": 0}).votes(20))
     assert quick(votes) == quick(votes)
@@ -181,14 +276,14 @@ def test_the_same_votes_give_the_same_figures() -> None:
 def test_a_vote_counts_once_and_can_be_taken_back(tmp_path: Path) -> None:
     votes = list(Raters({"a": 0.4, "b": 0}).votes(3))
     log = VoteLog(tmp_path / "votes.jsonl")
-    assert log.add(votes) == 15
-    assert log.add(votes[:4]) == 0
+    assert log.add(votes) == votes
+    assert log.add(votes[:4]) == []
     log.add([votes[0].model_copy(update={"withdrawn": True})])
-    assert VoteLog(tmp_path / "votes.jsonl").add(votes) == 0
+    assert VoteLog(tmp_path / "votes.jsonl").add(votes) == []
     assert read_votes(tmp_path / "votes.jsonl") == votes[1:]
 
 
-@pytest.mark.parametrize("cut", [1, 20, 60])
+@pytest.mark.parametrize("cut", [1, 20, 60, 150])
 def test_a_torn_line_loses_no_other(tmp_path: Path, cut: int, caplog: pytest.LogCaptureFixture) -> None:
     path, votes = tmp_path / "votes.jsonl", list(Raters({"a": 0.4, "b": 0}).votes(2))
     VoteLog(path).add(votes[:5])
@@ -196,6 +291,35 @@ def test_a_torn_line_loses_no_other(tmp_path: Path, cut: int, caplog: pytest.Log
     assert read_votes(path) == votes[:5]
     assert "torn" in caplog.text
     VoteLog(path).add(votes[5:])  # a start after the kill
+    assert read_votes(path) == votes
+
+
+def test_a_disk_that_fills_up_in_the_middle_of_a_line_spoils_no_later_vote(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path, votes = tmp_path / "votes.jsonl", list(Raters({"a": 0.4, "b": 0}).votes(2))
+    log = VoteLog(path)
+    log.add(votes[:3])
+
+    def full(number: int) -> None:
+        with path.open("ab") as file:
+            file.truncate(path.stat().st_size - 30)
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("os.fsync", full)
+        with pytest.raises(FileError, match="Free some space"):
+            log.add(votes[3:5])
+    log.add(votes[3:])
+    assert read_votes(path) == votes
+
+
+@pytest.mark.parametrize("words", ["a } b", "}"])
+def test_a_line_torn_after_a_brace_in_its_words_is_torn(tmp_path: Path, words: str) -> None:
+    path, votes = tmp_path / "votes.jsonl", list(Raters({"a": 0.4, "b": 0}).votes(1))
+    VoteLog(path).add(votes)
+    line = votes[0].model_copy(update={"uid": "new", "prompt": words}).model_dump_json()
+    path.write_text(path.read_text() + line[: line.index("}") + 1])
     assert read_votes(path) == votes
 
 

@@ -57,7 +57,7 @@ def test_pairs_follow_from_the_plan_and_tell_nothing(plan: Path) -> None:
     assert kinds["plain"] == 40
     assert 0 < kinds["swapped"] < 15
     assert len({pair.id for pair in pairs}) == len(pairs)
-    assert 8 < sum(pair.left == "ours" for pair in pairs if pair.kind == "plain") < 32
+    assert sum(pair.left == "ours" for pair in pairs if pair.kind == "plain") == 20
     by_id = {pair.id: pair for pair in pairs}
     for pair in pairs:
         known = " ".join(pair.shown().values())
@@ -101,6 +101,12 @@ def test_methods_must_have_all_images_at_one_size(plan: Path) -> None:
         made(plan)
     (plan.parent / "ours" / "thing 4.png").unlink()
     with pytest.raises(InputError, match=r"image of thing 4 by ours, found 1 missing"):
+        made(plan)
+
+
+def test_more_votes_than_pairs_can_give_are_refused(plan: Path) -> None:
+    plan.write_text(PLAN.replace("votes = 100", "votes = 121"))
+    with pytest.raises(InputError, match=r"121 votes on prefer, found 40, each for 3 raters"):
         made(plan)
 
 
@@ -151,12 +157,16 @@ def test_results_are_printed_and_written(plan: Path) -> None:
     assert float(row["low"]) < float(row["rate"]) < float(row["high"])
     page = (folder / "results.html").read_text()
     assert "Which image do you prefer?" in page
-    assert "<svg" not in page
+    assert "150 votes" in done.stdout
+    assert "://" not in page.replace("http://www.w3.org", "")  # no other host
+    assert (folder / "results-prefer.svg").read_bytes().startswith(b"<?xml")
     assert "image/svg+xml;base64" in page
-    assert (
-        "study create" in str(run("results", plan.parent / "ours").exception)
-        or run("results", plan.parent / "ours").exit_code
-    )
+
+
+def test_a_folder_without_a_study_is_told(plan: Path) -> None:
+    done = run("results", plan.parent / "ours")
+    assert done.exit_code == 1
+    assert "Expected a plan of a study" in str(done.exception) + done.output
 
 
 def test_every_field_of_a_plan_has_a_default_or_is_asked_for() -> None:

@@ -65,7 +65,7 @@ def create(plan: Path, folder: Path, as_json: bool) -> None:
 @option("Raters", "--min-dwell-ms", type=click.FloatRange(0), help="Median time on a pair.  [default: 300]")
 @JSON
 def results(folder: Path, min_attention: float | None, min_dwell_ms: float | None, as_json: bool) -> None:
-    """Analyse votes.jsonl in FOLDER; write results.json, results.csv and results.html beside it.
+    """Analyse votes.jsonl in FOLDER; write results.json, .csv, .html and an .svg a question beside it.
 
     Intervals hold for other prompts and other people like these. Scores are refused, with the reason, where a
     method never lost or where nobody compared two groups of methods.
@@ -73,13 +73,13 @@ def results(folder: Path, min_attention: float | None, min_dwell_ms: float | Non
     from pellucid.evaluation.study.analysis import MIN_ATTENTION, MIN_DWELL_MS, analyse
     from pellucid.evaluation.study.pairs import PLAN, VOTES
     from pellucid.evaluation.study.plan import RATES, power, read_plan
-    from pellucid.evaluation.study.report import plain, results_csv, results_page, share
+    from pellucid.evaluation.study.report import figure, lines, plain, results_csv, results_page
     from pellucid.files.atomic import write_atomically
 
     plan = read_plan(folder / PLAN)
     found = analyse(
         folder / VOTES,
-        plan=plan.digest,
+        plan=plan,
         min_attention=MIN_ATTENTION if min_attention is None else min_attention,
         min_dwell_ms=MIN_DWELL_MS if min_dwell_ms is None else min_dwell_ms,
     )
@@ -91,26 +91,22 @@ def results(folder: Path, min_attention: float | None, min_dwell_ms: float | Non
         for question in plan.questions
     }
     values = plain(found)
-    written = [folder / f"results.{kind}" for kind in ("json", "csv", "html")]
-    contents = (
-        json.dumps(values, indent=1, ensure_ascii=False) + "\n",
-        results_csv(found),
-        results_page(plan.title, found, texts, chances),
-    )
-    for path, content in zip(written, contents, strict=True):
-        write_atomically(path, content.encode())
+    contents = {
+        "results.json": f"{json.dumps(values, indent=1, ensure_ascii=False)}\n".encode(),
+        "results.csv": results_csv(found).encode(),
+        "results.html": results_page(plan.title, found, texts, chances).encode(),
+        **{f"results-{name}.svg": figure(each) for name, each in found.questions.items() if name in texts},
+    }
+    for name, content in contents.items():
+        write_atomically(folder / name, content)
+    written = [folder / name for name in contents]
     if as_json:
         click.echo(json.dumps({**values, "written": [str(path) for path in written]}, ensure_ascii=False))
         return
     for name, each in found.questions.items():
-        counts = f"{each.votes} votes, {each.prompts} prompts, {each.raters} people"
-        click.echo(f"{texts.get(name, name)} ({counts})")
-        for pair in each.pairs:
-            counts = f"{pair.wins} : {pair.losses}, {pair.ties} ties"
-            p = f"p {pair.p_value:.2g}, Holm {pair.p_holm:.2g}"
-            click.echo(f"  {pair.first} over {pair.second}: {share(pair.rate_with_ties)} ({counts}), {p}")
-        for reason in each.refused:
-            click.echo(f"  {reason}")
+        click.echo(texts.get(name, name))
+        for line in lines(each):
+            click.echo(f"  {line}")
     for rater, reason in found.dropped.items():
         click.echo(f"left out {rater}: {reason}")
     for note in (*found.notes, *written):

@@ -1,7 +1,8 @@
 """What votes say: win rates, scores of methods with intervals and ranks, bias, agreement, dropped raters.
 
-Intervals come from a bootstrap over prompts and raters at once (the pigeonhole bootstrap of Owen 2007): votes
-of one prompt or one rater are alike, and intervals that take them as independent are too narrow.
+Votes of one prompt, and of one rater, are alike: intervals of win rates and scores hold for other prompts and
+raters (`clusters`), those of scores and ranks from a bootstrap over both. The exact sign test and Wilson's
+interval, which take votes as independent, stand beside them.
 """
 
 import math
@@ -18,7 +19,10 @@ from scipy.stats import binomtest
 from pellucid.data.agreement import alpha_with_interval, percent_agreement
 from pellucid.data.estimates import Estimate, wilson
 from pellucid.errors import InputError
-from pellucid.evaluation.study.preferences import BOUND, components, fit, why_not_scoreable
+from pellucid.evaluation.study.clusters import clustered_share, narrowed, two_way
+from pellucid.evaluation.study.plan import Plan
+from pellucid.evaluation.study.preferences import BOUND, components, fit, moves, why_not_scoreable
+from pellucid.evaluation.study.tally import Tally
 from pellucid.evaluation.study.votes import Vote, read_votes
 
 RESAMPLES = 1000
@@ -26,8 +30,6 @@ MIN_ATTENTION = 0.75
 """Share of attention checks that a rater passes at least."""
 MIN_DWELL_MS = 300.0
 """Median time on a pair below which nobody has looked."""
-Matrices = tuple[Float[np.ndarray, "k k"], Float[np.ndarray, "k k"]]
-"""Wins, row over column, and ties."""
 OPEN_SHARE = 0.025
 """Share of resamples without finite scores from which an interval is open."""
 
@@ -47,9 +49,13 @@ class PairResult:
     rate_with_ties: Estimate
     """The same with each tie as half a win; interval over prompts and raters."""
     p_value: float
-    """Of the exact two-sided sign test on decided votes."""
+    """Of the exact two-sided sign test on decided votes, which takes votes as independent."""
+    p_clustered: float
+    """That `rate_with_ties` is a half, over prompts and raters."""
     p_holm: float = math.nan
-    """Adjusted for all pairs of all questions (Holm 1979)."""
+    """`p_value` adjusted for all pairs of all questions (Holm 1979)."""
+    p_clustered_holm: float = math.nan
+    """`p_clustered`, likewise."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,6 +75,7 @@ class QuestionResults:
     """What the votes on one question say."""
 
     votes: int
+    """First answers of each rater to each pair; repetitions the other way round measure steadiness alone."""
     prompts: int
     raters: int
     pairs: tuple[PairResult, ...]
@@ -99,9 +106,9 @@ class Results:
 
 
 def analyse(
-    votes: Path | Iterable[Vote],
+    votes: Path | str | Iterable[Vote],
     *,
-    plan: str | None = None,
+    plan: Plan | str | None = None,
     min_attention: float = MIN_ATTENTION,
     min_dwell_ms: float = MIN_DWELL_MS,
     resamples: int = RESAMPLES,
@@ -111,7 +118,7 @@ def analyse(
 
     Args:
         votes: a file of `votes.VoteLog`, or votes.
-        plan: hash of the plan; votes under another one are counted in the notes. None does not look.
+        plan: the plan, or its hash. Votes under another one, and too few votes, are told in the notes.
         min_attention: raters below this share of passed attention checks are dropped.
         min_dwell_ms: and those whose median time on a pair is shorter.
         resamples: of the bootstrap; the last digit of intervals needs a thousand.
@@ -121,7 +128,7 @@ def analyse(
         FileError: the file is absent, or holds a line that is no vote.
         InputError: there are no votes on pairs of two methods.
     """
-    every = read_votes(votes) if isinstance(votes, Path) else list(votes)
+    every = read_votes(Path(votes)) if isinstance(votes, Path | str) else list(votes)
     dropped = _dropped(every, min_attention, min_dwell_ms)
     kept = [vote for vote in every if vote.rater not in dropped and vote.kind != "attention"]
     if not kept:
@@ -133,11 +140,26 @@ def analyse(
     for vote in kept:
         by_question[vote.question].append(vote)
     questions = {name: _question(some, resamples, seed) for name, some in sorted(by_question.items())}
-    notes: list[str] = []
-    other = sum(vote.plan != plan for vote in every) if plan is not None else 0
-    if other:
-        notes.append(f"{other} of {len(every)} votes were given under another plan")
-    return Results(questions=_adjusted(questions), dropped=dropped, notes=tuple(notes))
+    return Results(
+        questions=_adjusted(questions), dropped=dropped, notes=tuple(_notes(every, questions, plan))
+    )
+
+
+def _notes(
+    votes: Sequence[Vote], found: Mapping[str, QuestionResults], plan: Plan | str | None
+) -> Iterable[str]:
+    for name, each in found.items():
+        if each.raters == 1:
+            yield f"{name}: the votes of one person, whose intervals say nothing of other people"
+    if plan is None:
+        return
+    digest = plan if isinstance(plan, str) else plan.digest
+    if other := sum(vote.plan != digest for vote in votes):
+        yield f"{other} of {len(votes)} votes were given under another plan"
+    for question in () if isinstance(plan, str) else plan.questions:
+        count = found[question.id].votes if question.id in found else 0
+        if count < question.votes:
+            yield f"{question.id}: {count} of {question.votes} planned votes count"
 
 
 def _dropped(votes: Sequence[Vote], min_attention: float, min_dwell_ms: float) -> dict[str, str]:
@@ -155,46 +177,11 @@ def _dropped(votes: Sequence[Vote], min_attention: float, min_dwell_ms: float) -
     return dropped
 
 
-class _Tally:
-    """Outcomes as indices, so that a resample is a weight for each vote."""
-
-    def __init__(self, votes: Sequence[Vote]) -> None:
-        self.methods = sorted({name for vote in votes for name in (vote.left, vote.right)})
-        place = {name: index for index, name in enumerate(self.methods)}
-        prompts, raters = ({name: i for i, name in enumerate(dict.fromkeys(names))} for names in (
-            [vote.prompt for vote in votes], [vote.rater for vote in votes],
-        ))  # fmt: skip
-        self.counts = len(prompts), len(raters)
-        self.prompt = np.array([prompts[vote.prompt] for vote in votes])
-        self.rater = np.array([raters[vote.rater] for vote in votes])
-        self.left = np.array([place[vote.left] for vote in votes])
-        self.right = np.array([place[vote.right] for vote in votes])
-        self.outcome = np.array([vote.outcome for vote in votes])
-
-    def matrices(
-        self, weights: Float[np.ndarray, " n"]
-    ) -> tuple[Float[np.ndarray, "k k"], Float[np.ndarray, "k k"]]:
-        """Adds weights of votes to wins and ties."""
-        count = len(self.methods)
-        wins, ties = np.zeros((count, count)), np.zeros((count, count))
-        for side, won, lost in (("left", self.left, self.right), ("right", self.right, self.left)):
-            at = self.outcome == side
-            np.add.at(wins, (won[at], lost[at]), weights[at])
-        at = self.outcome == "tie"
-        np.add.at(ties, (self.left[at], self.right[at]), weights[at])
-        return wins, ties + ties.T
-
-    def resampled(self, draw: np.random.Generator) -> Float[np.ndarray, " n"]:
-        """Draws prompts and raters anew, and returns how often each vote counts."""
-        prompts, raters = (draw.multinomial(count, np.full(count, 1 / count)) for count in self.counts)
-        return (prompts[self.prompt] * raters[self.rater]).astype(float)
-
-
 def _question(votes: Sequence[Vote], resamples: int, seed: int) -> QuestionResults:
-    tally = _Tally(votes)
-    draw = np.random.default_rng(seed)
-    wins, ties = tally.matrices(np.ones(len(votes)))
-    samples = [tally.matrices(tally.resampled(draw)) for _ in range(resamples)]
+    first = _first_answers(votes)
+    tally = Tally(first)
+    weights = tally.resampled(np.random.default_rng(seed), resamples)
+    wins, ties = tally.matrices(np.ones(len(first)))
     methods: dict[str, MethodResult] = {}
     refused: list[str] = []
     groups = components(wins, ties)
@@ -203,22 +190,19 @@ def _question(votes: Sequence[Vote], resamples: int, seed: int) -> QuestionResul
         refused.append(f"no common scale: nobody compared methods of different groups ({names})")
     for group in groups:
         at = np.ix_(group, group)
-        names = [tally.methods[i] for i in group]
-        if len(group) < 2:
-            continue
-        if reason := why_not_scoreable(wins[at], ties[at], names):
+        if reason := why_not_scoreable(wins[at], ties[at], [tally.methods[i] for i in group]):
             refused.append(f"no scores: {reason}")
             continue
-        parts = [(some_wins[at], some_ties[at]) for some_wins, some_ties in samples]
-        methods |= _scored(names, (wins[at], ties[at]), parts)
+        part = tally.of(group)
+        methods |= _scored(part, weights[:, part.rows])
     decided = [vote for vote in votes if vote.outcome != "tie"]
     left = sum(vote.outcome == "left" for vote in decided)
-    units = _units(votes)
+    units = _units(first)
     return QuestionResults(
-        votes=len(votes),
+        votes=len(first),
         prompts=tally.counts[0],
         raters=tally.counts[1],
-        pairs=tuple(_pairs(tally.methods, wins, ties, samples)),
+        pairs=tuple(_pairs(tally)),
         methods=methods,
         refused=tuple(refused),
         left_wins=wilson(left, len(decided)),
@@ -229,72 +213,74 @@ def _question(votes: Sequence[Vote], resamples: int, seed: int) -> QuestionResul
     )
 
 
-def _scored(names: list[str], whole: Matrices, samples: Sequence[Matrices]) -> dict[str, MethodResult]:
-    scores = fit(*whole).scores
+def _scored(tally: Tally, weights: Float[np.ndarray, "b n"]) -> dict[str, MethodResult]:
+    whole = fit(*tally.matrices(np.ones(len(tally.rows))))
     drawn: list[Float[np.ndarray, " k"]] = []
     open_ends = 0
-    for wins, ties in samples:
-        if wins.sum() + ties.sum() == 0:
-            continue
+    weights = weights[weights.any(axis=1)]
+    for each in weights:
+        wins, ties = tally.matrices(each)
         # a resample in which a method never lost has scores at the bound, which stand for infinite ones
-        open_ends += why_not_scoreable(wins, ties, names) is not None
+        open_ends += why_not_scoreable(wins, ties, tally.methods) is not None
         drawn.append(fit(wins, ties).scores)
     columns = np.array(drawn)
-    low, high = np.quantile(columns, [0.025, 0.975], axis=0)
+    parts = moves(whole, tally.left, tally.right, tally.outcome)
+    spread = two_way(parts, tally.prompt, tally.rater)
+    right = narrowed(columns, whole.scores, weights @ parts, spread)
+    low, high = np.quantile(right, [0.025, 0.975], axis=0)
     if open_ends > OPEN_SHARE * len(drawn):
         # which end is open shows where resamples reach the bound
         far = np.abs(columns) > BOUND / 2
         low = np.where((far & (columns < 0)).mean(axis=0) > OPEN_SHARE, -np.inf, low)
         high = np.where((far & (columns > 0)).mean(axis=0) > OPEN_SHARE, np.inf, high)
     # rank 1 is the highest; ties in a resample share the better rank
-    ranks = 1 + (columns[:, None, :] > columns[:, :, None]).sum(axis=2)
+    ranks = 1 + (right[:, None, :] > right[:, :, None]).sum(axis=2)
     best, worst = np.quantile(ranks, [0.025, 0.975], axis=0, method="inverted_cdf")
     return {
         name: MethodResult(
-            score=Estimate(float(scores[i]), float(low[i]), float(high[i]), len(drawn)),
+            score=Estimate(float(whole.scores[i]), float(low[i]), float(high[i]), len(tally.rows)),
             rank=(int(best[i]), int(worst[i])),
             ties_for_first=int(best[i]) == 1,
         )
-        for i, name in enumerate(names)
+        for i, name in enumerate(tally.methods)
     }
 
 
-def _pairs(
-    names: Sequence[str],
-    wins: Float[np.ndarray, "k k"],
-    ties: Float[np.ndarray, "k k"],
-    samples: Sequence[Matrices],
-) -> Iterable[PairResult]:
-    for i, j in combinations(range(len(names)), 2):
-        won, lost, tied = int(wins[i, j]), int(wins[j, i]), int(ties[i, j])
-        n = won + lost + tied
-        if n == 0:
+def _pairs(whole: Tally) -> Iterable[PairResult]:
+    for pair in combinations(range(len(whole.methods)), 2):
+        tally = whole.of(pair)
+        if not len(tally.rows):
             continue
-        rates = [
-            (some_wins[i, j] + some_ties[i, j] / 2) / total
-            for some_wins, some_ties in samples
-            if (total := some_wins[i, j] + some_wins[j, i] + some_ties[i, j]) > 0
-        ]
-        low, high = np.quantile(rates, [0.025, 0.975])
+        # 1 where the first won
+        values = np.where(tally.left == 0, tally.outcome, 1 - tally.outcome)
+        won, lost = (int((values == value).sum()) for value in (1, 0))
+        rate, p_clustered = clustered_share(values, tally.prompt, tally.rater)
         yield PairResult(
-            first=names[i],
-            second=names[j],
+            first=tally.methods[0],
+            second=tally.methods[1],
             wins=won,
             losses=lost,
-            ties=tied,
+            ties=len(values) - won - lost,
             rate=wilson(won, won + lost),
-            rate_with_ties=Estimate((won + tied / 2) / n, float(low), float(high), n),
+            rate_with_ties=rate,
             p_value=float(binomtest(won, won + lost).pvalue) if won + lost else 1.0,
+            p_clustered=p_clustered,
         )
 
 
-def _units(votes: Sequence[Vote]) -> list[list[str]]:
-    """Returns what raters preferred in each pair, one answer a rater: "tie" or a method."""
-    units: dict[str, dict[str, str]] = defaultdict(dict)
+def _first_answers(votes: Sequence[Vote]) -> list[Vote]:
+    first: dict[tuple[str, ...], Vote] = {}
     for vote in votes:
-        if vote.kind == "plain":
-            units[vote.pair].setdefault(vote.rater, vote.winner or "tie")
-    return [list(answers.values()) for answers in units.values()]
+        first.setdefault((vote.rater, vote.pair, vote.prompt, *sorted((vote.left, vote.right))), vote)
+    return list(first.values())
+
+
+def _units(first: Sequence[Vote]) -> list[list[str]]:
+    """Returns what raters preferred in each pair, one answer a rater: "tie" or a method."""
+    units: dict[tuple[str, ...], list[str]] = defaultdict(list)
+    for vote in first:
+        units[vote.pair, vote.prompt, *sorted((vote.left, vote.right))].append(vote.winner or "tie")
+    return list(units.values())
 
 
 def _swapped(votes: Sequence[Vote]) -> Estimate:
@@ -309,14 +295,18 @@ def _swapped(votes: Sequence[Vote]) -> Estimate:
 
 def _adjusted(questions: Mapping[str, QuestionResults]) -> dict[str, QuestionResults]:
     """Adjusts the p-values of all pairs of all questions together."""
-    places = [(name, index) for name, each in questions.items() for index in range(len(each.pairs))]
-    values = [questions[name].pairs[index].p_value for name, index in places]
-    adjusted = dict(zip(places, holm(values), strict=True))
-    return {
-        name: replace(
-            each,
-            pairs=tuple(replace(pair, p_holm=adjusted[name, i]) for i, pair in enumerate(each.pairs)),
+    pairs = [pair for each in questions.values() for pair in each.pairs]
+    adjusted = iter(
+        replace(pair, p_holm=exact, p_clustered_holm=clustered)
+        for pair, exact, clustered in zip(
+            pairs,
+            holm([pair.p_value for pair in pairs]),
+            holm([pair.p_clustered for pair in pairs]),
+            strict=True,
         )
+    )
+    return {
+        name: replace(each, pairs=tuple(next(adjusted) for _ in each.pairs))
         for name, each in questions.items()
     }
 

@@ -5,6 +5,7 @@ nor file names: `Pair.shown` is all that it may know.
 """
 
 import json
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from itertools import combinations
@@ -104,11 +105,20 @@ def _pairs(
     plan: Plan, files: Mapping[str, Mapping[str, Path]], prompts: Mapping[str, str], folder: Path
 ) -> Iterator[Pair]:
     for question in plan.questions:
-        for name in _common(question, files):
-            prompt = prompts.get(name, name)
-            for methods in combinations(question.methods, 2):
-                images = {method: files[method][name] for method in methods}
-                yield from _shown_pairs(plan, question, images, prompt, folder)
+        names = _common(question, files)
+        count = len(names) * math.comb(len(question.methods), 2)
+        if count * plan.raters_a_pair < question.votes:
+            raise InputError(
+                f"Expected pairs for {question.votes} votes on {question.id}, found {count}, each for "
+                f"{plan.raters_a_pair} raters. Plan fewer votes, or more images or raters_a_pair."
+            )
+        for methods in combinations(question.methods, 2):
+            # each method is on the left half the time, so that leaning to a side favours none
+            swap = [number % 2 == 1 for number in range(len(names))]
+            Random(f"{plan.seed}/{question.id}/{methods}").shuffle(swap)
+            for name, other_way in zip(names, swap, strict=True):
+                images = {method: files[method][name] for method in (methods[::-1] if other_way else methods)}
+                yield from _shown_pairs(plan, question, images, prompts.get(name, name), folder)
 
 
 def _shown_pairs(
@@ -119,14 +129,13 @@ def _shown_pairs(
     Args:
         plan: of the study.
         question: that is asked.
-        images: of two methods.
+        images: of two methods, the left one first.
         prompt: that they show.
         folder: of the study.
     """
     sides = list(images.items())
     names = "/".join(f"{method}:{path.name}" for method, path in sides)
     draw = Random(f"{plan.seed}/{question.id}/{names}")
-    draw.shuffle(sides)
     _check_sizes(*images.values())
     background = draw.choice(plan.backgrounds)
 

@@ -7,7 +7,7 @@ ln p, with mean 0. Source: Davidson 1970, "On Extending the Bradley-Terry Model 
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from scipy.optimize import minimize
 from scipy.sparse.csgraph import connected_components
 
@@ -42,6 +42,8 @@ def why_not_scoreable(wins: Wins, ties: Ties, names: list[str]) -> str | None:
 
     They exist if no split of the methods into two groups leaves one that never lost to the other (Ford 1957).
     """
+    if not wins.any():
+        return f"all votes on {', '.join(names)} are ties, so nothing is known of how far apart they are"
     beaten = (wins + ties) > 0
     count, labels = connected_components(beaten, directed=True, connection="strong")
     if count == 1:
@@ -76,6 +78,35 @@ def fit(wins: Wins, ties: Ties) -> Fit:
     found = minimize(battles.unlikelihood, start, jac=True, method="L-BFGS-B", bounds=bounds)
     scores: Scores = np.asarray(found.x[:count], dtype=float)
     return Fit(scores - scores.mean(), float(np.exp(found.x[count])) if battles.has_ties else 0.0)
+
+
+def moves(
+    found: Fit, left: Int[np.ndarray, " n"], right: Int[np.ndarray, " n"], outcome: Float[np.ndarray, " n"]
+) -> Float[np.ndarray, "n k"]:
+    """Returns how far each outcome moved each score, to a first order; a column adds up to 0.
+
+    Args:
+        found: fit to these outcomes.
+        left: index of a method in each battle.
+        right: of the other one.
+        outcome: 1 where the left one won, 0 where it lost, 0.5 for a tie.
+    """
+    count = len(found.scores)
+    half = (found.scores[left] - found.scores[right]) / 2
+    weights = np.array([np.exp(half), np.exp(-half), np.full(len(left), found.tie)])
+    shares = weights / weights.sum(axis=0)
+    expected = shares[0] + shares[2] / 2
+    tied = shares[2]
+    rows = np.arange(len(left))
+    sides = np.zeros((len(left), count))
+    sides[rows, left], sides[rows, right] = 1, -1
+    surprise = np.column_stack([sides * (outcome - expected)[:, None], (outcome == 0.5) - tied])
+    # Fisher's information on the scores and ln v: the covariance of the surprise, summed over battles
+    information = np.zeros((count + 1, count + 1))
+    information[:count, :count] = sides.T @ (sides * (shares[0] + tied / 4 - expected**2)[:, None])
+    information[:count, count] = information[count, :count] = sides.T @ (tied / 2 - tied * expected)
+    information[count, count] = (tied * (1 - tied)).sum()
+    return (surprise @ np.linalg.pinv(information, hermitian=True))[:, :count]
 
 
 class _Battles:

@@ -5,14 +5,18 @@ import html
 import io
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict
+from typing import TYPE_CHECKING
 
 from pellucid.data.estimates import Estimate
 from pellucid.errors import missing_package
-from pellucid.evaluation.study.analysis import QuestionResults, Results
+from pellucid.evaluation.study.analysis import MethodResult, QuestionResults, Results
 from pellucid.files.html import html_image, html_page, html_table
 from pellucid.files.tables import is_list, is_table
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 
 def plain(results: Results) -> dict[str, object]:
@@ -31,15 +35,16 @@ def results_csv(results: Results) -> str:
     file = io.StringIO()
     table = csv.writer(file, lineterminator="\n")
     table.writerow(
-        ["question", "first", "second", "wins", "losses", "ties", "rate", "low", "high", "p", "p_holm"]
-    )
+        ["question", "first", "second", "wins", "losses", "ties", "rate", "low", "high",
+         "p_sign", "p_sign_holm", "p_clustered", "p_clustered_holm"]
+    )  # fmt: skip
     for question, each in results.questions.items():
         for pair in each.pairs:
             rate = pair.rate_with_ties
             numbers = [f"{value:.4f}" for value in (rate.value, rate.low, rate.high)]
             table.writerow(
                 [question, pair.first, pair.second, pair.wins, pair.losses, pair.ties, *numbers,
-                 f"{pair.p_value:.4g}", f"{pair.p_holm:.4g}"]
+                 *(f"{p:.4g}" for p in (pair.p_value, pair.p_holm, pair.p_clustered, pair.p_clustered_holm))]
             )  # fmt: skip
     return file.getvalue()
 
@@ -62,9 +67,12 @@ def results_page(title: str, results: Results, texts: Mapping[str, str], power: 
         parts.append(f"<p>{each.votes} votes on {each.prompts} prompts by {each.raters} people. ")
         parts.append(f"{html.escape(power.get(name, ''))}</p>")
         parts += [f"<p><b>Refused:</b> {html.escape(reason)}.</p>" for reason in each.refused]
+        parts += [html_image(figure(each), "Win rates and scores with intervals", kind="svg+xml")]
         parts.append(_pairs_table(each))
+        if len(each.pairs) > 1:
+            parts.append(_matrix(each))
         if each.methods:
-            parts += [_scores_table(each), html_image(_figure(each), "Scores with intervals", kind="svg+xml")]
+            parts.append(_scores_table(each))
         parts.append(_quality_table(each))
     if results.dropped:
         parts += [
@@ -73,6 +81,20 @@ def results_page(title: str, results: Results, texts: Mapping[str, str], power: 
         ]
     parts += [f"<p>{html.escape(note)}.</p>" for note in results.notes]
     return html_page(title, "".join(parts))
+
+
+def lines(each: QuestionResults) -> Iterator[str]:
+    """Yields what a terminal shows of a question."""
+    yield f"{each.votes} votes, {each.prompts} prompts, {each.raters} people"
+    for pair in each.pairs:
+        p = f"p {pair.p_clustered:.2g}, Holm {pair.p_clustered_holm:.2g}, sign test {pair.p_value:.2g}"
+        counts = f"{pair.wins} : {pair.losses}, {pair.ties} ties"
+        yield f"{pair.first} over {pair.second}: {share(pair.rate_with_ties)} ({counts}), {p}"
+    for name, found in _by_score(each):
+        first = ", may be first" if found.ties_for_first else ""
+        yield f"{name}: score {_score(found.score)}, rank {_rank(found)}{first}"
+    yield from each.refused
+    yield f"left image preferred: {share(each.left_wins)}; two people agree: {share(each.percent)}"
 
 
 def share(estimate: Estimate, digits: int = 1) -> str:
@@ -85,32 +107,54 @@ def share(estimate: Estimate, digits: int = 1) -> str:
 def _pairs_table(each: QuestionResults) -> str:
     rows = [
         (
-            f"{pair.first} over {pair.second}", pair.wins, pair.losses, pair.ties, share(pair.rate),
-            share(pair.rate_with_ties), f"{pair.p_value:.3g}", f"{pair.p_holm:.3g}",
+            f"{pair.first} over {pair.second}", pair.wins, pair.losses, pair.ties, share(pair.rate_with_ties),
+            f"{pair.p_clustered:.3g} ({pair.p_clustered_holm:.3g})", share(pair.rate),
+            f"{pair.p_value:.3g} ({pair.p_holm:.3g})",
         )
         for pair in each.pairs
     ]  # fmt: skip
     head = (
-        "pair",
-        "wins",
-        "losses",
-        "ties",
-        "wins of decided (Wilson)",
-        "with ties as halves (prompts and raters)",
-    )
-    return html_table((*head, "p, sign test", "p, Holm"), rows)
+        "pair", "wins", "losses", "ties",
+        "win rate, ties as halves; over prompts and people", "p (Holm)",
+        "of decided votes, if these were independent (Wilson)", "p, exact sign test (Holm)",
+    )  # fmt: skip
+    return html_table(head, rows)
+
+
+def _matrix(each: QuestionResults) -> str:
+    """Returns the win rate of each row over each column, ties as halves, with the number of votes."""
+    names = sorted({name for pair in each.pairs for name in (pair.first, pair.second)})
+    rates = {(pair.first, pair.second): pair.rate_with_ties for pair in each.pairs}
+
+    def cell(row: str, column: str) -> str:
+        if found := rates.get((row, column)):
+            return f"{found.value:.0%} of {found.n}"
+        if found := rates.get((column, row)):
+            return f"{1 - found.value:.0%} of {found.n}"
+        return ""
+
+    rows = [(row, *(cell(row, column) for column in names)) for row in names]
+    return html_table(("over", *names), rows)
+
+
+def _by_score(each: QuestionResults) -> list[tuple[str, MethodResult]]:
+    return sorted(each.methods.items(), key=lambda item: -item[1].score.value)
+
+
+def _score(score: Estimate) -> str:
+    return f"{score.value:+.2f} [{score.low:+.2f}, {score.high:+.2f}]"
+
+
+def _rank(found: MethodResult) -> str:
+    best, worst = found.rank
+    return f"{best}" if best == worst else f"{best} to {worst}"
 
 
 def _scores_table(each: QuestionResults) -> str:
-    order = sorted(each.methods.items(), key=lambda item: -item[1].score.value)
     rows = [
-        (
-            name, f"{found.score.value:+.2f} [{found.score.low:+.2f}, {found.score.high:+.2f}]",
-            f"{found.rank[0]} to {found.rank[1]}" if found.rank[0] < found.rank[1] else found.rank[0],
-            "yes" if found.ties_for_first else "",
-        )
-        for name, found in order
-    ]  # fmt: skip
+        (name, _score(found.score), _rank(found), "yes" if found.ties_for_first else "")
+        for name, found in _by_score(each)
+    ]
     return html_table(("method", "score (Davidson)", "rank, 95 %", "may be first"), rows)
 
 
@@ -126,30 +170,48 @@ def _quality_table(each: QuestionResults) -> str:
     return html_table(("quality", "value"), rows)
 
 
-def _figure(each: QuestionResults) -> bytes:
+def figure(each: QuestionResults) -> bytes:
+    """Draws win rates and, unless they are refused, scores, each with its interval, as an SVG.
+
+    Raises:
+        InputError: matplotlib is not installed.
+    """
     try:
         import matplotlib as mpl
         from matplotlib.figure import Figure
     except ImportError as error:
         raise missing_package("matplotlib", "the figure of a study", "eval") from error
-    order = sorted(each.methods.items(), key=lambda item: item[1].score.value)
-    figure: Figure = Figure(figsize=(6, 0.8 + 0.4 * len(order)), layout="constrained")
-    axes = figure.subplots()
-    known = [end for _, found in order for end in (found.score.low, found.score.high) if math.isfinite(end)]
-    reach = max((abs(end) for end in known), default=1.0) * 1.2
-    for place, (_, found) in enumerate(order):
-        # an open interval runs to the edge of the figure
-        low, high = max(found.score.low, -reach), min(found.score.high, reach)
-        axes.plot([low, high], [place, place], color="#4a7ebb", linewidth=3)
-        axes.plot(found.score.value, place, "o", color="#1d3f6e")
-    axes.set_yticks(range(len(order)), [name for name, _ in order])
-    axes.set(xlabel="score: ln of strength, mean 0", xlim=(-reach, reach))
-    axes.axvline(0, color="#888", linewidth=0.8)
-    axes.spines[["top", "right"]].set_visible(False)
+    rates = {f"{pair.first} over {pair.second}": pair.rate_with_ties for pair in each.pairs}
+    scores = {name: found.score for name, found in each.methods.items()}
+    panels = [panel for panel in (rates, scores) if panel]
+    drawn: Figure = Figure(figsize=(6, sum(0.8 + 0.3 * len(panel) for panel in panels)), layout="constrained")
+    heights = [1 + len(panel) for panel in panels]
+    every = drawn.subplots(len(panels), squeeze=False, height_ratios=heights)[:, 0]
+    _intervals(every[0], rates, middle=0.5, reach=0.5)
+    every[0].set(xlabel="win rate, ties as halves")
+    if scores:
+        ends = [
+            abs(end) for found in scores.values() for end in (found.low, found.high) if math.isfinite(end)
+        ]
+        _intervals(every[1], scores, middle=0, reach=1.2 * max(ends, default=1.0))
+        every[1].set(xlabel="score: ln of strength, mean 0")
     file = io.BytesIO()
-    with mpl.rc_context({"svg.hashsalt": "pellucid"}):
-        figure.savefig(file, format="svg", metadata={"Date": None})
+    with mpl.rc_context({"svg.hashsalt": "pellucid"}):  # the same bytes each time
+        drawn.savefig(file, format="svg", metadata={"Date": None})
     return file.getvalue()
+
+
+def _intervals(axes: "Axes", found: Mapping[str, Estimate], *, middle: float, reach: float) -> None:
+    """Draws a row an estimate, the highest at the top; an open interval runs to the edge."""
+    order = sorted(found, key=lambda name: found[name].value)
+    for place, name in enumerate(order):
+        low, high = max(found[name].low, middle - reach), min(found[name].high, middle + reach)
+        axes.plot([low, high], [place, place], color="#4a7ebb", linewidth=3)
+        axes.plot(found[name].value, place, "o", color="#1d3f6e")
+    axes.set_yticks(range(len(order)), order)
+    axes.set(xlim=(middle - reach, middle + reach), ylim=(-0.6, len(order) - 0.4))
+    axes.axvline(middle, color="#888", linewidth=0.8)
+    axes.spines[["top", "right"]].set_visible(False)
 
 
 def _finite(value: object) -> object:

@@ -61,14 +61,14 @@ class VoteLog:
     """A file of votes that several threads may add to."""
 
     def __init__(self, path: Path) -> None:
-        """Mends a torn last line, so that the next vote begins a line of its own."""
+        """Reads what is there. A torn last line stays as it is; the next vote begins a line of its own."""
         self.path, self._lock = path, Lock()
-        self._known = {vote.uid for vote in _lines(path)} if path.exists() else set[str]()
-        if path.exists() and not path.read_bytes().endswith(b"\n") and path.stat().st_size:
-            self._write("\n")
+        there = path.exists()
+        self._known = {vote.uid for vote in _lines(path)} if there else set[str]()
+        self._torn = there and not path.read_bytes().endswith(b"\n") and path.stat().st_size > 0
 
-    def add(self, votes: Iterable[Vote]) -> int:
-        """Adds votes, which are on the disk when this returns, and tells how many were new.
+    def add(self, votes: Iterable[Vote]) -> list[Vote]:
+        """Adds votes, which are on the disk when this returns, and returns those that were new.
 
         Raises:
             FileError: the file cannot be written.
@@ -79,14 +79,18 @@ class VoteLog:
             if text:
                 self._write(text)
                 self._known |= new.keys()
-            return len(new)
+            return list(new.values())
 
     def _write(self, text: str) -> None:
         try:
-            # one write of whole lines: a process that dies leaves all of them or tears the last one
+            # unbuffered, so that nothing is left in the process when it dies
             with self.path.open("ab", buffering=0) as file:
-                file.write(text.encode())
+                rest = memoryview(("\n" * self._torn + text).encode())
+                self._torn = True
+                while rest:  # a disk that fills up takes a part and says so only the next time
+                    rest = rest[file.write(rest) :]
                 os.fsync(file.fileno())
+                self._torn = False
         except OSError as error:
             raise FileError(
                 f"Expected to add votes to {self.path}, found {first_line(error)}. Free some space."
@@ -99,13 +103,12 @@ def read_votes(path: Path) -> list[Vote]:
     Raises:
         FileError: the file is absent, or a line other than a torn last one is no vote.
     """
+    votes = _lines(path)
+    gone = {vote.uid for vote in votes if vote.withdrawn}
     found: dict[str, Vote] = {}
-    for vote in _lines(path):
-        if vote.withdrawn:
-            found.pop(vote.uid, None)
-        else:
-            found.setdefault(vote.uid, vote)
-    return list(found.values())
+    for vote in votes:
+        found.setdefault(vote.uid, vote)
+    return [vote for vote in found.values() if vote.uid not in gone]
 
 
 def _lines(path: Path) -> list[Vote]:
@@ -132,10 +135,11 @@ def _lines(path: Path) -> list[Vote]:
 
 def _torn(line: str) -> bool:
     """Tells whether a line begins as a vote does and ends in its middle."""
-    if not line.startswith("{") or line.endswith("}"):
-        return False
+    if line.startswith("\0"):  # a machine that lost power may have made room for a line and not filled it
+        return True
     try:
         json.loads(line)
-    except ValueError:
-        return True
+    except ValueError as error:
+        # a vote has no braces inside, but its words may
+        return line.startswith("{") and (not line.endswith("}") or "Unterminated string" in str(error))
     return False
