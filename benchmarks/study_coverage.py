@@ -22,6 +22,7 @@ import numpy as np
 
 from pellucid.evaluation.study import QuestionResults, Vote, analyse
 from pellucid.evaluation.study.preferences import fit
+from pellucid.evaluation.study.tally import Tally
 from pellucid.progress import track
 
 RESULT = Path(__file__).parent / "results" / "study_coverage.json"
@@ -109,6 +110,18 @@ def truth(case: Case) -> tuple[float, float, np.ndarray]:
     return won / (won + lost), (won + tied / 2) / (won + lost + tied), fit(wins, ties).scores
 
 
+def bootstrap_alone(kept: Sequence[Vote]) -> tuple[float, float]:
+    """Returns the interval of the first pair's rate by resampled prompts and raters, as they come."""
+    whole = Tally(kept)
+    weights = whole.resampled(np.random.default_rng(0), 1000)
+    tally = whole.of((0, 1))
+    weights = weights[:, tally.rows]
+    weights = weights[weights.any(axis=1)]
+    rates = weights @ np.where(tally.left == 0, tally.outcome, 1 - tally.outcome) / weights.sum(axis=1)
+    low, high = np.quantile(rates, [0.025, 0.975])
+    return float(low), float(high)
+
+
 @dataclass
 class Count:
     """What the studies of a case gave."""
@@ -119,7 +132,7 @@ class Count:
         self.decided, self.rate, self.scores = truth(self.case)
         self.rows: list[dict[str, float | list[bool]]] = []
 
-    def add(self, found: QuestionResults) -> None:
+    def add(self, found: QuestionResults, alone: tuple[float, float]) -> None:
         pair = found.pairs[0]
         scores = [found.methods[name].score for name in self.case.names]
         self.rows.append({
@@ -127,6 +140,8 @@ class Count:
             "wilson_width": pair.rate.high - pair.rate.low,
             "rate_held": pair.rate_with_ties.low <= self.rate <= pair.rate_with_ties.high,
             "rate_width": pair.rate_with_ties.high - pair.rate_with_ties.low,
+            "bootstrap_alone_held": alone[0] <= self.rate <= alone[1],
+            "bootstrap_alone_width": alone[1] - alone[0],
             "scores_held": [
                 each.low <= true <= each.high for each, true in zip(scores, self.scores, strict=True)
             ],
@@ -156,7 +171,10 @@ def main(studies: int, resamples: int) -> None:
     for title, case in CASES.items():
         count = Count(case)
         for seed in track(range(studies), total=studies, label=title, unit="study"):
-            count.add(analyse(list(votes(case, seed)), resamples=resamples).questions["q"])
+            some = list(votes(case, seed))
+            found = analyse(some, resamples=resamples)
+            kept = [vote for vote in some if vote.kind == "plain" and vote.rater not in found.dropped]
+            count.add(found.questions["q"], bootstrap_alone(kept))
         result[title] = count.plain()
         print(title, json.dumps(result[title]), flush=True)
     RESULT.write_text(json.dumps(result, indent=1) + "\n")
