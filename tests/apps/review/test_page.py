@@ -228,13 +228,14 @@ def test_the_best_of_a_group_is_chosen_by_its_number(opened: Opened, context: Br
     store = opened(replace(PLAIN, grouping="prompt", samples=120))
     with served(store) as site:
         page = enter(context, site)
+        before = 0
         while page.locator(".group .cell").count() < 2:
             page.keyboard.press("x")
+            before += 1
             page.wait_for_timeout(60)
             seen(page)
         count = page.locator(".group .cell").count()
-        with store.reading() as session:
-            before = len(judgements(session, 1))
+        settled(store, before)  # none is on its way any more
         page.keyboard.press("2")
         assert [line.decision for line in settled(store, before + count)[before:]].count("keep") == 1
 
