@@ -1,4 +1,4 @@
-"""Fifty steps of every method on every family: the loss falls, only what was asked moves, files reload."""
+"""A few steps of every method on every family: the loss falls, only what was asked moves, files reload."""
 
 from collections.abc import Mapping
 from itertools import product
@@ -89,7 +89,7 @@ def recipe(stage: str, init: Path, model: Mapping[str, object], **values: object
 def loss(stage: TextToImageStage | ConditionalLayersStage) -> float:
     with torch.no_grad():
         generator = torch.Generator().manual_seed(SEED)
-        return sum(float(term) for _ in range(8) for term in stage.loss("", generator).values())
+        return sum(float(term) for _ in range(4) for term in stage.loss("", generator).values())
 
 
 def half_loss(stage: TextToImageStage) -> float:
@@ -147,7 +147,10 @@ def test_a_family_learns_adjusted_latents(
     folders: dict[str, Path], tmp_path: Path, name: str, method: str
 ) -> None:
     made = recipe(
-        "transparent", folders[name], {"method": method, "rank": 4}, steps=8 if name == "sdxl" else 20
+        "transparent",
+        folders[name],
+        {"method": method, "rank": 4},
+        steps=8 if name in ("sd15", "sdxl") else 20,  # with every attention of the released ones
     )
     stage = make_stage(made, CPU)
     assert isinstance(stage, TextToImageStage)
@@ -240,7 +243,7 @@ def test_a_layer_is_made_from_others_as_channels(
     folders: dict[str, Path], tmp_path: Path, frames: str, concat: list[str], file: str
 ) -> None:
     table = {"roles": [frames], "condition_roles": concat, "scenes": 8, "format": "released"}
-    made = recipe("layers", folders["sdxl"], table, steps=8)
+    made = recipe("layers", folders["sdxl"], table, steps=4)
     stage = make_stage(made, CPU)
     assert isinstance(stage, ConditionalLayersStage)
     moved = before_and_after(stage, made, tmp_path)
@@ -268,7 +271,7 @@ def test_frozen_weights_in_half_precision_train_the_same_adapter(
     losses: list[float] = []
     for half in (False, True):
         table = {"method": "lora", "rank": 4}
-        made = recipe("transparent", folders[name], table, precision="bfloat16", half_frozen=half, steps=12)
+        made = recipe("transparent", folders[name], table, precision="bfloat16", half_frozen=half, steps=6)
         stage = make_stage(made, CPU)
         assert isinstance(stage, TextToImageStage)
         kept = {p.dtype for p in stage.frozen.net.parameters() if not p.requires_grad}
@@ -288,7 +291,7 @@ def test_frozen_weights_in_half_precision_train_the_same_adapter(
 
 def test_layers_learn_over_frozen_weights_in_half_precision(folders: dict[str, Path], tmp_path: Path) -> None:
     table = {"roles": ["foreground", "background"], "base_adapter": "", "scenes": 8, "rank": 2}
-    made = recipe("layers", folders["sd15"], table, precision="bfloat16", half_frozen=True, steps=12)
+    made = recipe("layers", folders["sd15"], table, precision="bfloat16", half_frozen=True, steps=6)
     stage = make_stage(made, CPU)
     scores: list[dict[str, float]] = []
     for train in (False, True):
