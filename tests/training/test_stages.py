@@ -160,8 +160,8 @@ def test_layers_are_trained_on_a_frozen_unet_and_found_by_the_model(
     table = {
         "ema_decay": "0.0",
         "init": str(model),
-        "steps": "25",
-        "learning_rate": "0.001",
+        "steps": "10",
+        "learning_rate": "0.002",
         "model.hint_role": hint,
     }
     table |= {"model.roles": json.dumps(frames), "model.name": "own", "sample_every": "0", "batch_size": "4"}

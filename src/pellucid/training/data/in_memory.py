@@ -115,10 +115,7 @@ def augmented(rgba: Float[Tensor, "b 4 h w"], generator: torch.Generator) -> Flo
     By whole pixels only: what is resampled has softer edges than what the decoder will meet.
     """
     count, device = len(rgba), rgba.device
-
-    def draw(low: float, high: float) -> Tensor:
-        return torch.rand(count, generator=generator, device=device) * (high - low) + low
-
+    draw = partial(_uniform, count, generator, device)
     # one draw for each kind of change, so that a batch's numbers do not depend on what is applied
     flip = torch.where(draw(0, 1) < 0.5, -1.0, 1.0)
     moved = draw(0, 1) < 0.5
@@ -135,6 +132,13 @@ def augmented(rgba: Float[Tensor, "b 4 h w"], generator: torch.Generator) -> Flo
     order = torch.where((draw(0, 1) < 0.3)[:, None], order, torch.arange(3, device=device))
     colour = rgba[:, :3].gather(1, order[:, :, None, None].expand(-1, -1, *rgba.shape[2:]))
     return torch.cat([colour, rgba[:, 3:]], dim=1)
+
+
+# not within `augmented`: the tests' checks of types would be made anew at every batch
+def _uniform(
+    count: int, generator: torch.Generator, device: torch.device, low: float, high: float
+) -> Float[Tensor, " count"]:
+    return torch.rand(count, generator=generator, device=device) * (high - low) + low
 
 
 def shards(recipe: Recipe) -> list[str]:
