@@ -77,5 +77,42 @@ def test_options_stand_under_headings() -> None:
         assert "--database" in text
 
 
-def test_status_of_nothing_says_what_to_do() -> None:
-    assert "data rounds new" in run("status").stdout
+@pytest.mark.parametrize("command", ["status", "review", "close", "sample"])
+@pytest.mark.parametrize("made", [False, True])
+def test_a_misspelt_folder_is_an_error_and_becomes_no_store(command: str, made: bool) -> None:
+    folder = Path("ronuds")
+    if made:
+        folder.mkdir()
+    result = run(command, "--folder", str(folder))
+    assert "Expected rounds in ronuds, found none" in str(result.exception)
+    assert "`pellucid data rounds new --folder ronuds`" in str(result.exception)
+    assert list(Path().rglob("*")) == ([folder] if made else [])
+
+
+def test_a_misspelt_database_is_an_error_and_becomes_no_store() -> None:
+    said("new")
+    result = run("status", "--database", "sqlite:///other.sqlite")
+    assert "Expected rounds in sqlite:///other.sqlite, found none" in str(result.exception)
+    assert not Path("other.sqlite").exists()
+    assert said("new", "--folder", "elsewhere", "--database", "sqlite:///other.sqlite")["round"] == 1
+    assert said("status", "--folder", "elsewhere", "--database", "sqlite:///other.sqlite")["rounds"]
+    assert "found none" in str(
+        run("status", "--folder", "no", "--database", "sqlite:///other.sqlite").exception
+    )
+
+
+def test_a_second_round_says_how_to_finish_the_first(model: str) -> None:
+    Path("prompts.tsv").write_text("a b\n")
+    said("new", "--samples", "2", "--folder", "my rounds")
+    again = ("new", "--folder", "my rounds")
+    message = str(run(*again).exception)
+    assert "found it sampling" in message
+    for command in ("sample", "review", "close"):
+        assert f"`pellucid data rounds {command} --folder 'my rounds'`" in message
+    assert "--partial" in message
+    said("sample", "--model", model, "--prompts", "prompts.tsv", "--steps", "1", "--folder", "my rounds")
+    message = str(run(*again).exception)
+    assert "rounds sample" not in message
+    assert "neither kept nor rejected" in message
+    said("close", "--partial", "--folder", "my rounds")
+    assert said(*again)["round"] == 2

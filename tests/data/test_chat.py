@@ -1,12 +1,14 @@
 """Asking a chat model over real HTTP: what is sent, what is tried again, and what an error says."""
 
 import base64
+import contextlib
 import json
 import threading
+import time
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import ClassVar
+from typing import BinaryIO, ClassVar
 
 import pytest
 
@@ -16,7 +18,16 @@ from pellucid.data.chat import ChatModel, NoAnswer
 from pellucid.data.engines import LocalEngine
 from pellucid.data.records import Record
 from pellucid.data.shards import write_shard
-from pellucid.errors import FileError, InputError
+from pellucid.errors import ConfigError, FileError, InputError
+
+
+def drip(file: BinaryIO, content: bytes) -> None:
+    """Sends a byte each 20 ms, so that no time-out of the socket is ever due."""
+    with contextlib.suppress(OSError):
+        for byte in content:
+            file.write(bytes([byte]))
+            file.flush()
+            time.sleep(0.02)
 
 
 class Handler(BaseHTTPRequestHandler):
@@ -38,8 +49,14 @@ class Handler(BaseHTTPRequestHandler):
             answer = json.dumps({"choices": [{"message": {"content": "<think>\nhm</think>\na fox"}}]})
         if body["model"] == "other":
             answer = "[]"
+        if body["model"] == "dripping headers":
+            drip(self.wfile, b"HTTP/1.1 200 OK\r\n" + b"x: y\r\n" * 400)
+            return
         self.send_response(status)
         self.end_headers()
+        if body["model"] == "dripping" or (body["model"] == "drips once" and len(Handler.asked) == 1):
+            drip(self.wfile, answer.encode() + b" " * 4000)
+            return
         self.wfile.write(answer.encode())
 
     def log_message(self, format: str, *args: object) -> None:
@@ -125,3 +142,30 @@ def test_other_sets_and_captioners_need_another_folder(tmp_path: Path) -> None:
 
 def test_what_a_model_thinks_is_no_answer(url: str) -> None:
     assert ChatModel(url=url, model="thinking").ask("?") == "a fox"
+
+
+@pytest.mark.parametrize("model", ["dripping", "dripping headers"])
+def test_a_server_that_drips_is_left_at_the_deadline(url: str, model: str) -> None:
+    started = time.monotonic()
+    with pytest.raises(FileError, match=r"whole answer .* within 0\.5 s") as caught:
+        ChatModel(url=url, model=model, deadline_s=0.5).ask("?")
+    assert time.monotonic() - started < 10
+    assert not isinstance(caught.value, NoAnswer)
+    assert len(Handler.asked) == 1  # a server that drips does so again
+
+
+def test_an_image_whose_answer_comes_too_late_is_set_aside_with_the_reason(url: str, tmp_path: Path) -> None:
+    model = ChatModel(url=url, model="drips once", deadline_s=0.5)
+    shards = make_shards(tmp_path, 2)
+    assert caption_sets(shards, str(tmp_path / "out"), model, "?", LocalEngine()) == {
+        "images": 3,
+        "failed": 1,
+    }
+    (path,) = (tmp_path / "out").glob("*.failed.jsonl")
+    assert "within 0.5 s" in json.loads(path.read_text())["reason"]
+
+
+@pytest.mark.parametrize("seconds", [0, -1, float("inf"), float("nan")])
+def test_a_deadline_that_is_none_is_refused(seconds: float) -> None:
+    with pytest.raises(ConfigError, match="deadline"):
+        ChatModel(url="http://x", model="m", deadline_s=seconds)

@@ -1,7 +1,9 @@
 """Fetching: from named hosts only, never from inside a private network, and no more than one may ask for."""
 
+import contextlib
 import ipaddress
 import threading
+import time
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
@@ -34,17 +36,28 @@ class Handler(BaseHTTPRequestHandler):
         elif path == "/endless":
             self.send_response(200)
             self.end_headers()
-            try:
+            with contextlib.suppress(OSError):
                 while True:
                     self.wfile.write(bytes(1 << 16))
-            except OSError:
-                return
+        elif path.startswith("/drip"):
+            self.drip(headers=path == "/drip-headers")
         elif path in ("/a", "/busy"):
             self.send_response(200)
             self.end_headers()
             self.wfile.write(b"content")
         else:
             self.send_error(404)
+
+    def drip(self, *, headers: bool) -> None:
+        """Sends a byte each 20 ms, so that no time-out of the socket is ever due."""
+        if not headers:
+            self.send_response(200)
+            self.end_headers()
+        with contextlib.suppress(OSError):
+            for _ in range(2000):
+                self.wfile.write(b"x")
+                self.wfile.flush()
+                time.sleep(0.02)
 
     def log_message(self, format: str, *args: object) -> None:
         """Says nothing."""
@@ -138,6 +151,17 @@ def test_a_file_without_an_end_is_cut(server: str, monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr(fetching, "MAX_BYTES", 1 << 20)
     with pytest.raises(FileError, match="larger one"):
         local("localhost").fetch(f"http://{server}/endless")
+
+
+@pytest.mark.parametrize("path", ["drip", "drip-headers"])
+def test_a_server_that_drips_is_left_at_the_deadline(
+    server: str, path: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(fetching, "LONGEST_S", 0.5)
+    started = time.monotonic()
+    with pytest.raises(FileError, match="too slow"):
+        local("localhost").fetch(f"http://{server}/{path}")
+    assert time.monotonic() - started < 10
 
 
 def test_no_answer_is_told() -> None:

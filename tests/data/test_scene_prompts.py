@@ -38,7 +38,7 @@ class Handler(BaseHTTPRequestHandler):
     def do_POST(self) -> None:
         Handler.asked.append(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
         answer = Handler.answers[min(len(Handler.asked), len(Handler.answers)) - 1]
-        self.send_response(200)
+        self.send_response(400 if answer == "refused" else 200)
         self.end_headers()
         self.wfile.write(json.dumps({"choices": [{"message": {"content": answer}}]}).encode())
 
@@ -108,6 +108,15 @@ def test_a_server_that_never_gives_one_is_refused_with_the_last_reason(chat: Cha
     assert isinstance(found, Refusal)
     assert "sorry" in found.reason
     assert len(Handler.asked) == ATTEMPTS
+
+
+def test_a_question_that_a_server_refuses_costs_its_scene_alone(chat: ChatScenes) -> None:
+    Handler.answers = ["refused", json.dumps(GOOD)]
+    found = chat.write(0, 0)
+    assert isinstance(found, Refusal)
+    assert found.unanswered
+    assert "found 400" in found.reason
+    assert chat.write(1, 0) == ScenePrompt(**GOOD)
 
 
 def text_model(folder: Path, answer: str | None) -> str:

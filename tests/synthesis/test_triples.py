@@ -10,6 +10,7 @@ from click.testing import CliRunner
 import pellucid
 import tiny
 from pellucid.apps.cli import cli
+from pellucid.data.chat import NoAnswer
 from pellucid.data.engines import Engine, LocalEngine, ProcessEngine
 from pellucid.data.filters.triple_rules import (
     TRIPLE_RULES,
@@ -276,6 +277,20 @@ def test_the_funnel_counts_refused_prompts_and_dropped_scenes(tmp_path: Path, mo
     assert sum(manifest["dropped"].values()) + manifest["images"] == 3
     lines = [json.loads(line) for line in (tmp_path / "dropped.jsonl").read_text().splitlines()]
     assert lines[0]["name"] in {"scene-0000000", "scene-0000001"}
+
+
+class Silent:
+    """A writer of prompts who answers no question."""
+
+    digest = "test"
+
+    def write(self, number: int, seed: int) -> ScenePrompt | Refusal:
+        return Refusal(f"late {number + seed}", unanswered=True)
+
+
+def test_a_writer_who_never_answers_stops_the_run(tmp_path: Path, model: str) -> None:
+    with pytest.raises(NoAnswer, match="no answer to 2 questions one after the other: late 1"):
+        run_triples(plan(tmp_path, model, scenes=Silent(), count=3, seed=0, part_length=2), LocalEngine())
 
 
 def test_the_command_synthesises_and_refuses_what_belongs_to_composing(tmp_path: Path, model: str) -> None:

@@ -1,20 +1,22 @@
 """Asks a language model behind an OpenAI-compatible address: vLLM, llama.cpp, Ollama, or OpenAI's own."""
 
 import base64
+import json
+import math
 import os
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import cast
 
-from pellucid.errors import FileError, InputError, first_line
+from pellucid.errors import ConfigError, FileError, InputError, first_line
 
 TIMEOUT_S = 120.0
+"""For which a server may say nothing at all."""
+DEADLINE_S = 300.0
 ATTEMPTS = 4
 PASSING = frozenset({0, 408, 409, 429, 500, 502, 503, 504})
 """Statuses after which asking again may help; 0 is no connection."""
-
-
 THOUGHTS = "</think>"
 """Ends what some models write before their answer."""
 OF_ONE_QUESTION = frozenset({400, 413, 422})
@@ -38,8 +40,12 @@ class ChatModel:
     temperature: float = 0.0
     pause_s: float = 1.0
     """Before the second attempt; it doubles."""
+    deadline_s: float = DEADLINE_S
+    """For one whole answer, however often the server gives a sign of life."""
 
     def __post_init__(self) -> None:
+        if not 0 < self.deadline_s < math.inf:
+            raise ConfigError(f"Expected a deadline above 0 seconds, got {self.deadline_s}. Change it.")
         if not self.url.startswith(("http://", "https://")):
             raise InputError(
                 f"Expected an address that begins with http:// or https://, found {self.url!r}. Name the "
@@ -56,7 +62,7 @@ class ChatModel:
 
         Raises:
             NoAnswer: the server does not answer, or refuses every question.
-            FileError: it refuses this question, or answers in another form.
+            FileError: it refuses this question, answers in another form, or not whole by the deadline.
         """
         content: list[dict[str, object]] = [{"type": "text", "text": question}]
         if png is not None:
@@ -88,20 +94,32 @@ class ChatModel:
 
     def _post(self, body: dict[str, object]) -> tuple[int, object]:
         import urllib3
+        from urllib3.util import parse_url
+
+        from pellucid.data.deadlines import Deadline
 
         key = os.environ.get(self.key_variable)
         headers = {"Authorization": f"Bearer {key}"} if key else {}
         address = f"{self.url.rstrip('/')}/chat/completions"
+        with Deadline(self.deadline_s) as deadline:
+            try:
+                timeout = min(TIMEOUT_S, self.deadline_s)
+                with deadline.watch(urllib3.connection_from_url(address, timeout=timeout)) as pool:
+                    path = parse_url(address).request_uri
+                    response = pool.request("POST", path, json=body, headers=headers, retries=False)
+                status, content = response.status, response.data
+            except (urllib3.exceptions.HTTPError, OSError) as error:
+                status, content = 0, first_line(error).encode()
+            # before anything is believed: an answer that was cut off may look whole
+            if deadline.passed:
+                raise FileError(
+                    f"Expected a whole answer of {self.model} at {self.url} within {self.deadline_s:g} s, "
+                    "found none. Give the server longer (--deadline-s), or ask a faster one."
+                )
         try:
-            response = urllib3.request(
-                "POST", address, json=body, headers=headers, timeout=TIMEOUT_S, retries=False
-            )
-        except (urllib3.exceptions.HTTPError, OSError) as error:
-            return 0, first_line(error)
-        try:
-            return response.status, response.json()
+            return status, json.loads(content)
         except ValueError:  # no JSON: a proxy's page, say
-            return response.status if response.status != 200 else 502, response.data[:200]
+            return status if status != 200 else 502, content.decode("utf-8", "replace")[:200]
 
 
 def _text_of(answer: object, url: str) -> str:

@@ -18,7 +18,7 @@ from typing import Annotated, Any, Protocol, runtime_checkable
 
 from pydantic import BaseModel, ConfigDict, StringConstraints, ValidationError, model_validator
 
-from pellucid.data.chat import ChatModel
+from pellucid.data.chat import ChatModel, NoAnswer
 from pellucid.errors import FileError, InputError, first_line
 
 ATTEMPTS = 3
@@ -67,6 +67,8 @@ class Refusal:
     """Why there is no prompt for a scene."""
 
     reason: str
+    unanswered: bool = False
+    """Whether the question itself failed, and no answer was judged."""
 
 
 @runtime_checkable
@@ -143,13 +145,19 @@ class ChatScenes:
         """Asks until an answer can be used.
 
         Raises:
-            FileError: the server gives no answer at all.
+            NoAnswer: the server gives no answer at all.
         """
         question = self.question.format(idea=self.ideas.write(number, seed).composite)
         reasons: list[str] = []
         for attempt in range(ATTEMPTS):
-            # below 2^31, which is all that some servers take
-            found = parse_answer(self.chat.ask(question, seed=(seed + number * ATTEMPTS + attempt) % 2**31))
+            try:
+                # below 2^31, which is all that some servers take
+                answer = self.chat.ask(question, seed=(seed + number * ATTEMPTS + attempt) % 2**31)
+            except NoAnswer:
+                raise
+            except FileError as error:  # of this question: the others may be answered
+                return Refusal(first_line(error), unanswered=True)
+            found = parse_answer(answer)
             if isinstance(found, ScenePrompt):
                 return found
             reasons.append(found.reason)

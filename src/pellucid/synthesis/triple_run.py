@@ -13,6 +13,7 @@ import tarfile
 from dataclasses import asdict, dataclass, field
 
 from pellucid._version import __version__
+from pellucid.data.chat import NoAnswer
 from pellucid.data.engines import Engine
 from pellucid.data.filters.rules import FAILED
 from pellucid.data.filters.triple_rules import NO_PROMPT, TRIPLE_RULES, TripleRules
@@ -141,8 +142,18 @@ def _run(plan: TriplePlan, engine: Engine) -> Manifest:
 
 
 def write_prompts(part: TriplePart) -> int:
-    """Writes the prompts of a part's scenes and returns how many there are; a refusal stands in its place."""
+    """Writes the prompts of a part's scenes and returns how many there are; a refusal stands in its place.
+
+    Raises:
+        NoAnswer: no question of a whole part was answered. What is left waits for the same command.
+    """
     written = [part.plan.scenes.write(number, part.plan.seed) for number in part.scenes]
+    failed = [each.reason for each in written if isinstance(each, Refusal) and each.unanswered]
+    if len(failed) == part.plan.part_length:
+        raise NoAnswer(
+            f"Expected prompts, found no answer to {len(failed)} questions one after the other: {failed[-1]} "
+            "The same command goes on."
+        )
     values = [
         {"refused": each.reason} if isinstance(each, Refusal) else each.model_dump() for each in written
     ]

@@ -43,6 +43,16 @@ def test_a_page_enters_deals_judges_and_takes_back(opened: Opened) -> None:
         assert progress["pace"]["median_dwell_ms"] == 400
 
 
+@pytest.mark.parametrize("spelling", ["ann", "ANN", " Ann  lee ", "\uff21nn lee", "ann\u00a0LEE"])
+def test_a_name_is_one_person_however_it_is_spelt(opened: Opened, spelling: str) -> None:
+    first = "Ann Lee" if "lee" in spelling.lower() else "Ann"
+    with served(opened()) as site:
+        ann = site.json("/api/reviewers", {"name": first})
+        assert site.json("/api/reviewers", {"name": spelling}) == ann
+        assert site.json("/api/reviewers", {"name": "Anna"})["id"] != ann["id"]
+        assert site.json("/api/session")["reviewers"] == [first, "Anna"]
+
+
 def test_answers_do_not_wait_for_acknowledgements(store: Store) -> None:
     """With Nagle's algorithm an answer on a connection that is kept takes 40 ms more."""
     with served(store) as site:

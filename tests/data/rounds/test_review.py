@@ -11,13 +11,14 @@ from sqlalchemy import func, select
 from pellucid.data.records import Record
 from pellucid.data.rounds.beginning import find_round
 from pellucid.data.rounds.database import Store
-from pellucid.data.rounds.history import round_status
+from pellucid.data.rounds.history import all_rounds, round_status
 from pellucid.data.rounds.outcomes import fates, judgements
 from pellucid.data.rounds.pace import pace
+from pellucid.data.rounds.reviewers import enter_reviewer
 from pellucid.data.rounds.tables import Decision, Lease, Reviewer, Sample, Verdict
 from pellucid.data.rounds.verdicts import Entry, history
 from pellucid.errors import InputError
-from screening import PLAIN, deal, draw, ids, judge_all, reviewer, say, verdict
+from screening import PLAIN, deal, draw, ids, judge_all, reviewer, say, served, verdict
 
 Opened = Callable[..., Store]
 
@@ -210,3 +211,22 @@ def test_pace_leaves_pauses_out_and_sees_haste() -> None:
     assert found.median_dwell_ms == 400
     assert found.hasty_runs == 1
     assert pace([], []).verdicts == 0
+
+
+def test_two_spellings_of_an_older_store_are_one_person(opened: Opened) -> None:
+    """Up to 0.2 "Ann" and "ann" were two reviewers; such stores open, and nobody agrees with herself."""
+    store = opened(replace(PLAIN, overlap=1.0))
+    items = deal(store, "Ann", 5)
+    shown = ids(items)
+    say(store, "Ann", *(verdict(each, "keep") for each in shown[:3]))
+    say(store, "ann", *(verdict(each, "keep") for each in shown[:3]))
+    say(store, "bob", verdict(shown[0], "reject"))
+    assert not set(ids(deal(store, "ann", 30))) & set(shown)
+    with store.reading() as session:
+        (status,) = all_rounds(session)
+    assert list(status.reviewers) == ["Ann", "bob"]
+    assert status.percent_agreement.n == 1
+    with store.writing() as session:
+        assert enter_reviewer(session, "ANN").name == "Ann"
+    with served(store) as site:
+        assert site.json("/api/session")["reviewers"] == ["Ann", "bob"]

@@ -55,6 +55,18 @@ def engine_options(command: Command) -> Command:
     return command
 
 
+def chat_deadline(section: str) -> Callable[[Command], Command]:
+    """Declares --deadline-s."""
+    return option(
+        section,
+        "--deadline-s",
+        type=click.FloatRange(0, min_open=True),
+        default=300.0,
+        show_default=True,
+        help="Seconds for one whole answer of the server; what gets none in time is set aside.",
+    )
+
+
 def rule_options(command: Command) -> Command:
     """Declares --rules and --set."""
     for declare in (
@@ -252,6 +264,7 @@ def filter_command(
     help="Environment variable with its key.",
 )
 @option("Captions", "--question", help="What it is asked of each image.")
+@chat_deadline("Captions")
 @engine_options
 @SET_FOLDER
 @JSON
@@ -262,6 +275,7 @@ def caption_command(
     chat_model: str | None,
     key_variable: str,
     question: str | None,
+    deadline_s: float,
     engine: str,
     workers: int | None,
     ray_address: str | None,
@@ -281,7 +295,11 @@ def caption_command(
         raise InputError(
             "Expected --with NAME, or --url and --model, found neither or both. Choose who writes captions."
         )
-    source = ChatModel(url=url, model=str(chat_model), key_variable=key_variable) if url else str(captioner)
+    source = (
+        ChatModel(url=url, model=str(chat_model), key_variable=key_variable, deadline_s=deadline_s)
+        if url
+        else str(captioner)
+    )
     total = caption_sets(
         [shard for name in sets for shard in shards_of(name)],
         output.rstrip("/"),

@@ -10,6 +10,7 @@ import click
 
 from pellucid.apps.commands.data_sets import (
     build_engine,
+    chat_deadline,
     echo_manifest,
     engine_options,
     read_overrides,
@@ -84,6 +85,7 @@ COMPOSED_PX = 256
     show_default=True,
     help="Environment variable with its key.",
 )
+@chat_deadline("Prompts")
 @option(
     "Prompts", "--text-model", type=PATH, help="Folder of a text-generation model that writes the prompts."
 )
@@ -136,6 +138,7 @@ def layers_command(
     chat_url: str | None,
     chat_model: str | None,
     key_variable: str,
+    deadline_s: float,
     text_model: Path | None,
     inpainter: str | None,
     inpaint_steps: int | None,
@@ -178,7 +181,9 @@ def layers_command(
         folder=output.rstrip("/"),
         count=count,
         seed=seed,
-        scenes=_scene_source(prompts, chat_url, chat_model, key_variable, text_model, choice.device),
+        scenes=_scene_source(
+            prompts, chat_url, chat_model, key_variable, deadline_s, text_model, choice.device
+        ),
         source=source,
         inpainter=InpainterSource(
             path=inpainter or "", num_inference_steps=inpaint_steps, guidance_scale=inpaint_guidance
@@ -235,6 +240,7 @@ def _scene_source(
     chat_url: str | None,
     chat_model: str | None,
     key_variable: str,
+    deadline_s: float,
     text_model: Path | None,
     device: str,
 ) -> "SceneSource":
@@ -270,6 +276,7 @@ def _scene_source(
             key_variable=key_variable,
             max_tokens=NEW_TOKENS,
             temperature=0.9,
+            deadline_s=deadline_s,
         )
         return ChatScenes(chat=chat, ideas=ideas)
     return LocalScenes(folder=str(text_model), ideas=ideas, device=device) if text_model else ideas

@@ -110,7 +110,7 @@ def new(
 
     They may be left out from the second round on: it goes on from what the last one wrote.
     """
-    store = _open(folder, database)
+    store = _open(folder, database, create=True)
     from pellucid.data.datasets import shards_of
     from pellucid.data.rounds.beginning import begin_round, round_folder
     from pellucid.data.rounds.settings import RoundSettings
@@ -336,15 +336,15 @@ def _lines(status: "RoundStatus") -> list[str]:
     return lines
 
 
-def _open(folder: Path, database: str | None) -> "Store":
-    """Opens the store; the packages for it are an extra."""
+def _open(folder: Path, database: str | None, *, create: bool = False) -> "Store":
+    """Opens the store; the packages for it are an extra. Only `new` makes one."""
     from pellucid.errors import missing_package
 
     try:
         from pellucid.data.rounds.database import open_store
     except ModuleNotFoundError as error:
         raise missing_package(error.name or "a package", "rounds of screening", "review") from None
-    store = open_store(folder, database)
+    store = open_store(folder, database, create=create)
     click.get_current_context().call_on_close(store.close)
     return store
 

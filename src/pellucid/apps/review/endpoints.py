@@ -28,10 +28,11 @@ from pellucid.apps.review.schemas import (
 )
 from pellucid.data.rounds.assignment import Dealer
 from pellucid.data.rounds.beginning import find_round
-from pellucid.data.rounds.database import Store, lock_round
+from pellucid.data.rounds.database import Store
 from pellucid.data.rounds.history import pace_of
 from pellucid.data.rounds.images import read_image
 from pellucid.data.rounds.outcomes import fates, judgements
+from pellucid.data.rounds.reviewers import enter_reviewer, people
 from pellucid.data.rounds.settings import RoundSettings
 from pellucid.data.rounds.tables import Reviewer, Round, Sample
 from pellucid.data.rounds.verdicts import Entry, Past, add_entries, history
@@ -53,7 +54,7 @@ router = APIRouter()
 def session_now(store: OfApp) -> SessionReply:
     """Tells which round is open, and who has reviewed before."""
     with store.reading() as session:
-        names = list(session.scalars(select(Reviewer.name).order_by(Reviewer.name)))
+        names = sorted({each.name for each in people(session).values()})
         return SessionReply(round=_round_reply(_open_round(session)), reviewers=names)
 
 
@@ -61,13 +62,7 @@ def session_now(store: OfApp) -> SessionReply:
 def enter(store: OfApp, body: ReviewerRequest) -> ReviewerReply:
     """Finds a reviewer by name, or makes one."""
     with store.writing() as session:
-        lock_round(session, 0)  # no round: one name entered twice at once makes one reviewer
-        reviewer = session.scalar(select(Reviewer).where(Reviewer.name == body.name))
-        if reviewer is None:
-            reviewer = Reviewer(name=body.name, created_at=time.time())
-            session.add(reviewer)
-            session.flush()
-        return ReviewerReply.model_validate(reviewer)
+        return ReviewerReply.model_validate(enter_reviewer(session, body.name))
 
 
 @router.post("/deal")

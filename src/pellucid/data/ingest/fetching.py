@@ -14,6 +14,7 @@ from urllib.parse import urljoin, urlsplit
 import urllib3
 import urllib3.util
 
+from pellucid.data.deadlines import Deadline
 from pellucid.data.ingest.references import MAX_BYTES
 from pellucid.errors import FileError, first_line
 
@@ -57,19 +58,24 @@ class Fetcher:
             FileError: the host is not named, resolves to a private address, or does not answer; or the file
                 is larger than `MAX_BYTES`.
         """
-        deadline = time.monotonic() + LONGEST_S
         status, content = 0, b"no answer"
-        for attempt in range(ATTEMPTS):
-            if attempt:
-                time.sleep(self.pause_s * 2 ** (attempt - 1))
-            status, content = self._follow(url, deadline)
-            if status == 200:
-                return content
-            if status not in (429, 500, 502, 503, 504, 0):
-                break
+        with Deadline(LONGEST_S) as deadline:
+            for attempt in range(ATTEMPTS):
+                if attempt:
+                    time.sleep(self.pause_s * 2 ** (attempt - 1))
+                status, content = self._follow(url, deadline)
+                # first: content that was cut off may look whole
+                if deadline.passed:
+                    raise FileError(
+                        f"Expected {url} within {LONGEST_S:.0f} s, found it too slow. Fetch it yourself."
+                    )
+                if status == 200:
+                    return content
+                if status not in (429, 500, 502, 503, 504, 0):
+                    break
         raise FileError(f"Expected a file at {url}, found {_status(status, content)}. Check the address.")
 
-    def _follow(self, url: str, deadline: float) -> tuple[int, bytes]:
+    def _follow(self, url: str, deadline: Deadline) -> tuple[int, bytes]:
         for _ in range(REDIRECTS + 1):
             status, content = self._request(url, deadline)
             if status not in REDIRECTING:
@@ -77,7 +83,7 @@ class Fetcher:
             url = urljoin(url, content.decode("utf-8", "replace"))
         raise FileError(f"Expected at most {REDIRECTS} redirects, found more at {url}. Leave it out.")
 
-    def _request(self, url: str, deadline: float) -> tuple[int, bytes]:
+    def _request(self, url: str, deadline: Deadline) -> tuple[int, bytes]:
         """Returns status and content; of a redirect its target, of a failed connection 0 and the reason."""
         parts = urlsplit(url)
         host = parts.hostname or ""
@@ -90,7 +96,7 @@ class Fetcher:
             )
         try:
             port = parts.port or (443 if parts.scheme == "https" else 80)
-            with self._pool(parts.scheme, host, port) as pool:
+            with deadline.watch(self._pool(parts.scheme, host, port)) as pool:
                 path = urllib3.util.parse_url(url).request_uri
                 # the connection goes to an address, so the name that was asked for is said in the header
                 response = pool.request(
@@ -99,7 +105,7 @@ class Fetcher:
                 location = response.headers.get("Location")
                 if location and response.status in REDIRECTING:
                     return response.status, location.encode()
-                return response.status, _read(response, url, deadline)
+                return response.status, _read(response, url)
         except (urllib3.exceptions.HTTPError, OSError, ValueError) as error:
             if isinstance(error, FileError):
                 raise
@@ -135,7 +141,7 @@ class Fetcher:
         return urllib3.HTTPConnectionPool(str(addresses[0]), port, timeout=timeout, retries=False)
 
 
-def _read(response: urllib3.BaseHTTPResponse, url: str, deadline: float) -> bytes:
+def _read(response: urllib3.BaseHTTPResponse, url: str) -> bytes:
     content = bytearray()
     # counted while reading, because a server may claim any length, or none
     for block in response.stream(BLOCK):
@@ -145,8 +151,6 @@ def _read(response: urllib3.BaseHTTPResponse, url: str, deadline: float) -> byte
                 f"Expected an image file of at most {MAX_BYTES >> 20} MB, found a larger one at {url}. "
                 "Leave it out."
             )
-        if time.monotonic() > deadline:
-            raise FileError(f"Expected {url} within {LONGEST_S:.0f} s, found it too slow. Fetch it yourself.")
     return bytes(content)
 
 

@@ -24,12 +24,12 @@ class ReviewerQuality:
 
 
 def first_verdicts(found: Iterable[Judgement]) -> list[list[str]]:
-    """Returns the first verdicts on each image, gold aside."""
-    units: dict[int, list[str]] = {}
+    """Returns the first verdicts on each image, one of each reviewer, gold aside."""
+    units: dict[int, dict[int, str]] = {}
     for each in found:
         if each.task == "first" and each.expected is None:
-            units.setdefault(each.sample, []).append(each.decision)
-    return list(units.values())
+            units.setdefault(each.sample, {})[each.reviewer] = each.decision
+    return [list(unit.values()) for unit in units.values()]
 
 
 def quality(found: Sequence[Judgement]) -> Mapping[int, ReviewerQuality]:

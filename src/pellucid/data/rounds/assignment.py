@@ -14,6 +14,7 @@ from sqlalchemy.orm import Session, aliased
 from pellucid.data.rounds.database import lock_round
 from pellucid.data.rounds.grouping import MOST
 from pellucid.data.rounds.outcomes import disputed_samples
+from pellucid.data.rounds.reviewers import spellings
 from pellucid.data.rounds.settings import RoundSettings
 from pellucid.data.rounds.tables import Lease, Reviewer, Round, Sample, Task, Verdict
 
@@ -135,7 +136,7 @@ class Dealer:
 
     def _fresh(self, count: int) -> Iterator[Item]:
         mine = select(Lease.sample_id).where(
-            Lease.reviewer_id == self.reviewer.id,
+            Lease.reviewer_id.in_(spellings(self.session, self.reviewer)),
             Lease.round_number == self.round.number,
             Lease.state != "expired",
         )

@@ -42,10 +42,7 @@ def begin_round(
     with store.reading() as session:
         last = session.scalar(select(Round).order_by(Round.number.desc()).limit(1))
     if last is not None and last.state != "closed":
-        raise InputError(
-            f"Expected round {last.number} to be closed before the next one, found it {last.state}. "
-            "Close it: `pellucid data rounds close`."
-        )
+        raise InputError(_unfinished(store, last))
     number = last.number + 1 if last else 1
     learned = list(data) or (next_data(last) if last else [])
     golden = list(_write_gold(store, number, gold))
@@ -65,6 +62,24 @@ def begin_round(
         for decision, path in golden:
             add_samples(session, store, number, path, kind="gold", expected=decision)
     return number
+
+
+def _unfinished(store: Store, last: Round) -> str:
+    """Says what a round lacks that keeps the next one from beginning."""
+    close = (
+        f"close it with `{store.command('close')}`, and add --partial if images are left without a decision: "
+        "they are then neither kept nor rejected."
+    )
+    steps = {
+        "sampling": f"Make the rest of its images with `{store.command('sample')}`, judge them with "
+        f"`{store.command('review')}`, then {close}",
+        "open": f"Judge its images with `{store.command('review')}`, then {close}",
+        "closing": f"Its closing was interrupted: `{store.command('close')}` finishes it.",
+    }
+    return (
+        f"Expected round {last.number} to be closed before the next one, found it {last.state}. "
+        f"{steps[last.state]}"
+    )
 
 
 def next_data(round_: Round) -> list[str]:

@@ -22,6 +22,7 @@ from pellucid.data.rounds.database import Store
 from pellucid.data.rounds.images import MEDIA_TYPES, read_image
 from pellucid.data.rounds.outcomes import fates, judgements
 from pellucid.data.rounds.recipes import next_recipe
+from pellucid.data.rounds.reviewers import by_person
 from pellucid.data.rounds.settings import RoundSettings
 from pellucid.data.rounds.tables import Reviewer, Round, Sample, Verdict
 from pellucid.data.shards import add_member, read_packed
@@ -101,6 +102,7 @@ def _finish(store: Store, number: int, template: Path | None) -> Closed:
         until = int(str(round_.outcome["until"]))
         found = judgements(session, number, until=until)
         fate_of = fates(session, number, found)
+        units = first_verdicts(by_person(session, found))
         samples = list(session.scalars(select(Sample).where(Sample.round_number == number)))
         earlier = list(
             session.scalars(select(Round.number).where(Round.number < number).order_by(Round.number))
@@ -122,7 +124,6 @@ def _finish(store: Store, number: int, template: Path | None) -> Closed:
         classes = sorted({sample.prompt_class for sample in kept})
         write_atomically(recipe, next_recipe(data, classes, template=template, adapter=adapter).encode())
     counts = {fate: list(fate_of.values()).count(fate) for fate in ("keep", "reject", "disputed", "open")}
-    units = first_verdicts(found)
     outcome: dict[str, object] = {
         "until": until,
         "counts": counts,

@@ -1,6 +1,7 @@
 """Opens the rounds' store: a SQLite file or PostgreSQL, brought to the present schema."""
 
 import contextlib
+import shlex
 import sqlite3
 from collections.abc import Generator
 from dataclasses import dataclass
@@ -17,6 +18,7 @@ from sqlalchemy.orm import Session
 from pellucid.errors import FileError, InputError, first_line, missing_package
 
 DATABASE_FILE = "rounds.sqlite"
+DEFAULT_FOLDER = "rounds"
 LOCK = 0x70656C
 """Key of PostgreSQL's advisory locks of this program: the letters "pel"."""
 BUSY_S = 30
@@ -44,27 +46,39 @@ class Store:
         with Session(engine, expire_on_commit=False) as session, session.begin():
             yield session
 
+    def command(self, words: str) -> str:
+        """Returns the command `pellucid data rounds WORDS` for this store, to be told in an error."""
+        where = "" if self.folder == Path(DEFAULT_FOLDER) else f" --folder {shlex.quote(str(self.folder))}"
+        return f"pellucid data rounds {words}{where}"
+
     def close(self) -> None:
         """Closes all connections."""
         self.engine.dispose()
 
 
-def open_store(folder: Path, database: str | None = None) -> Store:
-    """Opens a store, makes it where there is none, and brings an older schema to the present one.
+def open_store(folder: Path, database: str | None = None, *, create: bool = True) -> Store:
+    """Opens a store, and brings an older schema to the present one.
 
     Args:
         folder: where shards lie, and the SQLite file.
         database: a URL such as postgresql://user@host/name. None is a file in the folder.
+        create: whether to make a store where there is none. Only what begins a round should: elsewhere a
+            misspelt folder would become an empty store.
 
     Raises:
         FileError: the database cannot be reached, is none, or is of a newer version.
-        InputError: the URL is none, or its driver is not installed.
+        InputError: the URL is none, its driver is not installed, or there is no store to open.
     """
-    folder.mkdir(parents=True, exist_ok=True)
+    if create:
+        folder.mkdir(parents=True, exist_ok=True)
     engine = _engine(database or f"sqlite:///{(folder / DATABASE_FILE).as_posix()}")
     store = Store(folder, engine)
     try:
+        if not create:
+            _check_files(store)
         with engine.execution_options(immediate=True).begin() as connection:
+            if not create and MigrationContext.configure(connection).get_current_revision() is None:
+                raise _no_store(store)
             _migrate(connection)
     except DBAPIError as error:
         store.close()
@@ -73,10 +87,28 @@ def open_store(folder: Path, database: str | None = None) -> Store:
             f"The rounds' database {engine.url.render_as_string()} cannot be used: {reason}. Check that it "
             "exists, is yours to write and, if it is PostgreSQL, that the server runs."
         ) from error
-    except FileError:
+    except (FileError, InputError):
         store.close()
         raise
     return store
+
+
+def _check_files(store: Store) -> None:
+    """Looks before SQLite does, which makes a file where there is none."""
+    url = store.engine.url
+    is_file = url.get_backend_name() == "sqlite"
+    if not store.folder.is_dir() or (is_file and not Path(str(url.database)).is_file()):
+        raise _no_store(store)
+
+
+def _no_store(store: Store) -> InputError:
+    place = store.folder
+    if store.folder.is_dir() and Path(str(store.engine.url.database)).parent != store.folder:
+        place = store.engine.url.render_as_string()
+    return InputError(
+        f"Expected rounds in {place}, found none. Correct --folder or --database, or begin the first "
+        f"round with `{store.command('new')}`."
+    )
 
 
 def lock_round(session: Session, number: int) -> None:

@@ -11,8 +11,9 @@ from pellucid.data.estimates import Estimate, wilson
 from pellucid.data.rounds.agreement import ReviewerQuality, first_verdicts, quality
 from pellucid.data.rounds.outcomes import Judgement, fates, judgements
 from pellucid.data.rounds.pace import Pace, pace
+from pellucid.data.rounds.reviewers import by_person, people
 from pellucid.data.rounds.settings import RoundSettings
-from pellucid.data.rounds.tables import Reviewer, Round
+from pellucid.data.rounds.tables import Round
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,8 +70,9 @@ def round_status(session: Session, round_: Round) -> RoundStatus:
     found = judgements(session, round_.number, until=int(str(until)) if until is not None else None)
     fate_of = list(fates(session, round_.number, found).values())
     counts = {fate: fate_of.count(fate) for fate in ("keep", "reject", "disputed", "open")}
-    units = first_verdicts(found)
-    names = {each.id: each.name for each in session.scalars(select(Reviewer))}
+    own = by_person(session, found)
+    units = first_verdicts(own)
+    names = {each.id: each.name for each in people(session).values()}
     return RoundStatus(
         number=round_.number,
         state=round_.state,
@@ -81,7 +83,7 @@ def round_status(session: Session, round_: Round) -> RoundStatus:
         acceptance=wilson(counts["keep"], counts["keep"] + counts["reject"]),
         alpha=alpha_with_interval(units),
         percent_agreement=percent_agreement(units),
-        reviewers={names[id_]: (measured, pace_of(found, id_)) for id_, measured in quality(found).items()},
+        reviewers={names[id_]: (measured, pace_of(own, id_)) for id_, measured in quality(own).items()},
     )
 
 

@@ -50,7 +50,7 @@ def _of_rounds(folder: Path, database: str | None) -> Iterator[Judged]:
         from pellucid.data.rounds.tables import Round, Sample
     except ModuleNotFoundError as error:
         raise missing_package(str(error.name), "reading the store of rounds", "review") from None
-    store = open_store(folder, database)
+    store = open_store(folder, database, create=False)
     try:
         with store.reading() as session:
             for number in session.scalars(select(Round.number).order_by(Round.number)):
