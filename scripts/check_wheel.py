@@ -21,6 +21,8 @@ NEEDED = (
     "pellucid/apps/cli.py",
     "pellucid/apps/review/static/index.html",
     "pellucid/apps/review/static/review.js",
+    "pellucid/apps/study/static/index.html",
+    "pellucid/apps/study/static/study.js",
     "pellucid/data/rounds/grammar.toml",
     "pellucid/data/rounds/migrations/versions/v0001_first.py",
     "pellucid/mini/model_index.json",

@@ -1,15 +1,9 @@
 """Rounds of small images, made by a function instead of a model."""
 
 import contextlib
-import json
-import threading
 import time
-import urllib.error
-import urllib.request
 from collections import Counter
 from collections.abc import Callable, Generator, Sequence
-from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from sqlalchemy import select
@@ -21,6 +15,7 @@ from pellucid.data.rounds.settings import RoundSettings
 from pellucid.data.rounds.tables import Decision, Reviewer, Sample, Task
 from pellucid.data.rounds.verdicts import Entry, add_entries
 from pellucid.rgba.types import RGBA8
+from sites import Site, serving
 
 PLAIN = RoundSettings(samples=30, overlap=0, gold=0, second_look=0, grouping="none", order="seed")
 
@@ -85,50 +80,10 @@ def judge_all(store: Store, name: str, decide: Callable[[Sample], Decision], cou
     return tasks
 
 
-@dataclass(frozen=True)
-class Site:
-    """A served store, as a client sees it."""
-
-    address: str
-    token: str = ""
-
-    def ask(self, path: str, body: object = None, **headers: str) -> tuple[int, bytes, dict[str, str]]:
-        """Returns status, content and headers of an answer."""
-        content = None if body is None else json.dumps(body).encode()
-        sent = {"Content-Type": "application/json", **headers}
-        request = urllib.request.Request(self.address + path, content, sent)
-        if self.token:
-            request.add_header("Authorization", f"Bearer {self.token}")
-        try:
-            with urllib.request.urlopen(request, timeout=30) as answer:
-                return answer.status, answer.read(), dict(answer.headers)
-        except urllib.error.HTTPError as error:
-            return error.code, error.read(), dict(error.headers)
-
-    def json(self, path: str, body: object = None) -> dict[str, Any]:
-        """Returns the content of an answer that must be good."""
-        status, content, _ = self.ask(path, body)
-        assert status == 200, content
-        return json.loads(content)
-
-
 @contextlib.contextmanager
 def served(store: Store, port: int = 0, **arguments: object) -> Generator[Site]:
     """Serves a store from a thread; `port` 0 takes a free one."""
-    import uvicorn
-
     from pellucid.apps.review.app import create_app
-    from pellucid.apps.review.server import listen
 
-    with listen("127.0.0.1", port) as listening:
-        app = create_app(store, **arguments)  # type: ignore[arg-type]
-        server = uvicorn.Server(uvicorn.Config(app, log_level="error", lifespan="off"))
-        thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]})
-        thread.start()
-        try:
-            while not server.started:
-                time.sleep(0.01)
-            yield Site(f"http://127.0.0.1:{listening.getsockname()[1]}")
-        finally:
-            server.should_exit = True
-            thread.join(timeout=20)
+    with serving(create_app(store, **arguments), port) as site:  # type: ignore[arg-type]
+        yield site

@@ -1,22 +1,3 @@
-import { defineConfig } from "vite";
+import { page } from "../page.config.ts";
 
-// Fixed names: a rebuild changes files, never their names, and the wheel's list stays the same.
-export default defineConfig({
-  base: "./",
-  oxc: { jsx: { runtime: "automatic", importSource: "preact" } },
-  build: {
-    outDir: "../../src/pellucid/apps/review/static",
-    emptyOutDir: true,
-    assetsInlineLimit: 0, // the page's policy allows no data: addresses
-    modulePreload: { polyfill: false },
-    target: "es2024",
-    rolldownOptions: {
-      output: {
-        entryFileNames: "review.js",
-        chunkFileNames: "[name].js",
-        assetFileNames: "[name][extname]",
-      },
-    },
-  },
-  server: { proxy: { "/api": "http://127.0.0.1:8765" } },
-});
+export default page("review");

@@ -1,8 +1,7 @@
 """The screening page in real Chromium: keys, grid, undo, a server that goes away, phones, screen readers."""
 
-import shutil
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 from statistics import median
 from typing import Literal
@@ -11,37 +10,18 @@ import pytest
 from sqlalchemy import select
 
 from building import present
+from chromium import CONTRAST, NEEDS_CHROMIUM
 from pellucid.data.rounds.database import Store
 from pellucid.data.rounds.outcomes import fates, judgements
 from pellucid.data.rounds.tables import Sample, Verdict
-from screening import PLAIN, Site, judge_all, served
+from screening import PLAIN, judge_all, served
+from sites import Site
 
 playwright_api = pytest.importorskip("playwright.sync_api", reason="Playwright is not installed")
-from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright  # noqa: E402
+from playwright.sync_api import Browser, BrowserContext, Page, expect  # noqa: E402
 
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
-pytestmark = [
-    pytest.mark.external,
-    pytest.mark.skipif(CHROMIUM is None, reason="no Chromium; `apt-get install chromium` brings it"),
-]
+pytestmark = NEEDS_CHROMIUM
 Opened = Callable[..., Store]
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with sync_playwright() as playwright:
-        # the sandbox needs rights that containers do not give; the pages are our own
-        chromium = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
-        yield chromium
-        chromium.close()
-
-
-@pytest.fixture
-def context(browser: Browser) -> Iterator[BrowserContext]:
-    made = browser.new_context(viewport={"width": 1280, "height": 800}, reduced_motion="reduce")
-    made.set_default_timeout(20_000)
-    yield made
-    made.close()
 
 
 def enter(context: BrowserContext, site: Site, name: str = "Ann") -> Page:
@@ -387,30 +367,6 @@ def test_text_can_be_read_in_both_themes(
         assert len(ratios) > 20
         assert min(ratios.values()) >= 4.5, {name: ratio for name, ratio in ratios.items() if ratio < 4.5}
     themed.close()
-
-
-CONTRAST = """() => {
-  const rgb = (text) => text.match(/[\\d.]+/g).map(Number);
-  const light = ([r, g, b]) => [r, g, b].map((v) => v / 255)
-    .map((v) => v <= 0.04045 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4)
-    .reduce((sum, v, i) => sum + v * [0.2126, 0.7152, 0.0722][i], 0);
-  const behind = (element) => {
-    for (let each = element; each; each = each.parentElement) {
-      const colour = rgb(getComputedStyle(each).backgroundColor);
-      if (colour.length === 3 || colour[3] === 1) return colour;
-    }
-    return [255, 255, 255];
-  };
-  const found = {};
-  for (const element of document.querySelectorAll("button:enabled span, p, dt, dd, h2, b, .numbers")) {
-    if (!element.innerText?.trim() || element.closest(".hidden")) continue;
-    const both = [light(rgb(getComputedStyle(element).color)), light(behind(element))];
-    const [a, b] = both.sort((x, y) => y - x);
-    found[element.innerText.trim() + " " + element.className] = (a + 0.05) / (b + 0.05);
-  }
-  return found;
-}"""
-"""WCAG 2's contrast of every text, by what it says."""
 
 
 NEXT_FRAME = """() => new Promise((resolve) => {

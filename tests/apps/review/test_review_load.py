@@ -4,7 +4,6 @@ import contextlib
 import http.client
 import os
 import random
-import signal
 import socket
 import subprocess
 import sys
@@ -27,7 +26,8 @@ from pellucid.data.rounds.outcomes import judgements
 from pellucid.data.rounds.prompts import shipped_grammar
 from pellucid.data.rounds.sampling import sample_round
 from pellucid.data.rounds.tables import Sample, Verdict
-from screening import PLAIN, Site, draw
+from screening import PLAIN, draw
+from sites import Killable, Site
 
 NO_POSTGRES = pytest.mark.skipif(
     postgres.programs() is None, reason="no PostgreSQL; `apt-get install postgresql` brings it"
@@ -46,39 +46,6 @@ def database(request: pytest.FixtureRequest) -> Iterator[str | None]:
     else:
         with postgres.running() as url:
             yield url
-
-
-@dataclass
-class Server:
-    """A server in a process of its own, always at one port."""
-
-    folder: Path
-    database: str | None
-    port: int
-    process: subprocess.Popen[bytes] | None = None
-
-    def __enter__(self) -> "Server":
-        self.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.kill()
-
-    def start(self) -> None:
-        words = ["data", "rounds", "review", "--folder", str(self.folder), "--port", str(self.port)]
-        words += ["--database", self.database] if self.database else []
-        self.process = subprocess.Popen([sys.executable, "-m", "pellucid", *words], stdout=subprocess.PIPE)
-        assert self.process.stdout is not None
-        assert self.process.stdout.readline()  # the address, once it listens
-
-    def kill(self) -> None:
-        if self.process is None:
-            return
-        self.process.send_signal(signal.SIGKILL)
-        self.process.wait(timeout=20)
-        assert self.process.stdout is not None
-        self.process.stdout.close()
-        self.process = None
 
 
 @dataclass(eq=False)  # threads are told apart by what they are
@@ -138,7 +105,9 @@ def review_under_fire(folder: Path, database: str | None, samples: int, kills: i
     with socket.create_server(("127.0.0.1", 0)) as probe:
         port = probe.getsockname()[1]
     clients = [Client(Site(f"http://127.0.0.1:{port}"), name) for name in ("ann", "bob", "cid", "dan")]
-    with contextlib.closing(store), Server(folder, database, port) as server:
+    words = ["data", "rounds", "review", "--folder", folder, "--port", port]
+    words += ["--database", database] if database else []
+    with contextlib.closing(store), Killable(*words) as server:
         for client in clients:
             client.start()
         kill_in_the_middle(server, clients, samples, kills)
@@ -158,7 +127,7 @@ def review_under_fire(folder: Path, database: str | None, samples: int, kills: i
             assert sum(client.repeats for client in clients) > 0  # the kills were felt
 
 
-def kill_in_the_middle(server: Server, clients: list[Client], samples: int, kills: int) -> None:
+def kill_in_the_middle(server: Killable, clients: list[Client], samples: int, kills: int) -> None:
     """Kills the server and starts it again, spread over the round, at no moment in particular."""
     rng = random.Random(0)
     for number in range(1, kills + 1):

@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 
 from pellucid.data.rounds.database import Store
-from screening import PLAIN, Site, judge_all, served
+from screening import PLAIN, judge_all, served
+from sites import Site
 
 Opened = Callable[..., Store]
 

@@ -12,7 +12,7 @@ from click.testing import CliRunner, Result
 from evaluation.study.test_analysis import Raters
 from pellucid.apps.cli import cli
 from pellucid.errors import FileError, InputError
-from pellucid.evaluation.study.pairs import PAIRS, VOTES, Pair, create_study, damaged, read_pairs
+from pellucid.evaluation.study.pairs import IMAGES, PAIRS, VOTES, Pair, create_study, damaged, read_pairs
 from pellucid.evaluation.study.plan import Plan, power, read_plan, votes_needed
 from pellucid.evaluation.study.votes import VoteLog
 from pellucid.files.images import read_rgba, write_image
@@ -68,7 +68,10 @@ def test_pairs_follow_from_the_plan_and_tell_nothing(plan: Path) -> None:
         if pair.kind == "attention":
             assert {pair.left, pair.right} > {"damaged"}
             assert (pair.left == "damaged") == (pair.expected == "right")
-            assert all(Path(file).is_file() for file in (pair.left_file, pair.right_file))
+            assert all(
+                (plan.parent / "study" / IMAGES / name).is_file()
+                for name in (pair.left_file, pair.right_file)
+            )
     plan.write_text(f"seed = 1\n{PLAN}")
     assert [pair.left for pair in made(plan, "other")] != [pair.left for pair in pairs]
 
@@ -117,7 +120,7 @@ def test_the_plan_cannot_change_under_votes(plan: Path) -> None:
     plan.write_text(PLAN.replace("Which", "What"))
     made(plan)  # words alone: results tell that the votes are of another plan
     plan.write_text(f"seed = 3\n{PLAN}")
-    with pytest.raises(InputError, match="under which votes lie"):
+    with pytest.raises(InputError, match="for which votes lie"):
         made(plan)
     assert len((plan.parent / "study" / PAIRS).read_text().splitlines()) >= 40
 

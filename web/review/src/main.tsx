@@ -1,9 +1,10 @@
 import { applyTheme } from "@pellucid/toolkit";
 import "@pellucid/toolkit/toolkit.css";
+import "@pellucid/toolkit/message.css";
+import "@pellucid/toolkit/workplace.css";
 import { render } from "preact";
 
 import { App } from "./app.tsx";
-import "./enter.css";
 import "./work.css";
 import "./cells.css";
 import "./dialogs.css";

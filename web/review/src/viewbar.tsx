@@ -1,4 +1,4 @@
-import { BACKGROUNDS, Button, describeKey, type View } from "@pellucid/toolkit";
+import { Button, describeKey, Swatches, type View } from "@pellucid/toolkit";
 
 import { keys } from "./actions.ts";
 
@@ -16,20 +16,10 @@ export function ViewBar({ view, onChange }: Props) {
       <h2>
         Background <kbd>{hint("background")}</kbd>
       </h2>
-      <div class="swatches" role="group" aria-label="Background">
-        {BACKGROUNDS.map((background) => (
-          <button
-            key={background}
-            type="button"
-            class={`swatch ${background}`}
-            title={background}
-            aria-label={background}
-            aria-pressed={view.background === background}
-            onPointerDown={(event) => event.preventDefault()}
-            onClick={() => onChange({ layer: "image", background })}
-          />
-        ))}
-      </div>
+      <Swatches
+        background={view.background}
+        onChange={(background) => onChange({ layer: "image", background })}
+      />
       <div class="layers">
         <Button
           label="Alpha"

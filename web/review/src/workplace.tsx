@@ -2,6 +2,7 @@ import {
   Button,
   Icon,
   nextBackground,
+  Notices,
   Segmented,
   store,
   stored,
@@ -15,7 +16,6 @@ import { FIRST_VIEW, keys } from "./actions.ts";
 import { Grid } from "./grid.tsx";
 import { History } from "./history.tsx";
 import { Legend } from "./legend.tsx";
-import { Notices } from "./notices.tsx";
 import { Panel } from "./panel.tsx";
 import type { ReviewSession } from "./session.ts";
 import { Single } from "./single.tsx";
@@ -119,7 +119,7 @@ export function Workplace({
           <Button label={`${session.reviewer.name}: change`} icon="person" quiet onPress={onLeave} />
         </div>
       </header>
-      <Notices session={session} />
+      <Notices state={session.outbox.state} word="verdict" />
       <div class="floor">
         <div class="centre">{mode === "grid" ? <Grid {...work} /> : <Single {...work} />}</div>
         <aside class="side" aria-label="View and pace">

@@ -17,12 +17,17 @@ export function isUnreachable(error: unknown): boolean {
 const TOKEN = "pellucid-token";
 const PATIENCE_MS = 15_000;
 
+/** Reads what the page's address holds behind its #, where browsers keep it to themselves. */
+export function addressParameter(name: string): string | null {
+  return new URLSearchParams(location.hash.slice(1)).get(name);
+}
+
 /** Asks a server of Pellucid. The secret comes from the page's address, behind a #, and leaves it at once. */
 export class ApiClient {
   private readonly token: string | null;
 
   constructor(private readonly base: string = "api") {
-    const found = new URLSearchParams(location.hash.slice(1)).get("token");
+    const found = addressParameter("token");
     if (found !== null) {
       sessionStorage.setItem(TOKEN, found);
       history.replaceState(null, "", location.pathname + location.search);

@@ -8,6 +8,11 @@ const MOST_ENLARGED = 6;
 const PIXELS_FROM = 3;
 const MARGIN = 0.03;
 
+export interface Point {
+  readonly x: number;
+  readonly y: number;
+}
+
 interface Props {
   readonly bitmap: ImageBitmap | undefined;
   readonly view: View;
@@ -15,14 +20,18 @@ interface Props {
   readonly label: string;
   /** 1 fits; more enlarges around the pointer. */
   readonly zoom?: number;
+  /** What is enlarged, as a share of width and height; without it each canvas follows its own pointer. */
+  readonly centre?: Point;
+  readonly onCentre?: (centre: Point) => void;
   readonly className?: string;
 }
 
 /** Shows an image on a background, as large as its place allows. Draws at once, before the next frame. */
-export function ImageCanvas({ bitmap, view, label, zoom = 1, className = "" }: Props) {
+export function ImageCanvas({ bitmap, view, label, zoom = 1, className = "", ...shared }: Props) {
   const canvas = useRef<HTMLCanvasElement>(null);
   const [size, setSize] = useState({ width: 0, height: 0 });
-  const [centre, setCentre] = useState({ x: 0.5, y: 0.5 });
+  const [own, setOwn] = useState<Point>({ x: 0.5, y: 0.5 });
+  const centre = shared.centre ?? own;
 
   useEffect(() => {
     const element = canvas.current!;
@@ -59,12 +68,13 @@ export function ImageCanvas({ bitmap, view, label, zoom = 1, className = "" }: P
       height: high,
     };
     paint(context, bitmap, view, area, { pixelated: zoom > 1 && scale / density >= PIXELS_FROM, density });
-  }, [bitmap, view.background, view.layer, zoom, size, centre]);
+  }, [bitmap, view.background, view.layer, zoom, size, centre.x, centre.y]);
 
   const follow = (event: PointerEvent) => {
     if (zoom === 1) return;
     const box = canvas.current!.getBoundingClientRect();
-    setCentre({ x: (event.clientX - box.left) / box.width, y: (event.clientY - box.top) / box.height });
+    const at = { x: (event.clientX - box.left) / box.width, y: (event.clientY - box.top) / box.height };
+    (shared.onCentre ?? setOwn)(at);
   };
   return (
     <canvas

@@ -4,40 +4,40 @@ import { Changing } from "./changes.ts";
 const AT_ONCE = 3;
 
 /** Decoded images by id: fetched ahead in the order in which they will be wanted, dropped when nobody wants them. */
-export class ImageStore extends Changing {
-  private readonly ready = new Map<number, ImageBitmap>();
-  private readonly broken = new Map<number, string>();
-  private readonly loading = new Set<number>();
-  private wanted: readonly number[] = [];
+export class ImageStore<Id extends string | number = number> extends Changing {
+  private readonly ready = new Map<Id, ImageBitmap>();
+  private readonly broken = new Map<Id, string>();
+  private readonly loading = new Set<Id>();
+  private wanted: readonly Id[] = [];
 
   constructor(
-    private readonly fetchBlob: (id: number) => Promise<Blob>,
+    private readonly fetchBlob: (id: Id) => Promise<Blob>,
     private readonly keep: number = 160,
   ) {
     super();
   }
 
-  get(id: number): ImageBitmap | undefined {
+  get(id: Id): ImageBitmap | undefined {
     return this.ready.get(id);
   }
 
-  failure(id: number): string | undefined {
+  failure(id: Id): string | undefined {
     return this.broken.get(id);
   }
 
   /** How many of these are decoded. */
-  decoded(ids: readonly number[]): number {
+  decoded(ids: readonly Id[]): number {
     return ids.filter((id) => this.ready.has(id)).length;
   }
 
   /** Says which images will be shown, the next one first. */
-  want(ids: readonly number[]): void {
+  want(ids: readonly Id[]): void {
     this.wanted = ids;
     this.drop();
     this.more();
   }
 
-  retry(id: number): void {
+  retry(id: Id): void {
     this.broken.delete(id);
     this.more();
   }
@@ -49,7 +49,7 @@ export class ImageStore extends Changing {
     }
   }
 
-  private async load(id: number): Promise<void> {
+  private async load(id: Id): Promise<void> {
     this.loading.add(id);
     try {
       const blob = await this.fetchBlob(id);

@@ -1,6 +1,6 @@
-export { ApiClient, ApiError, isUnreachable } from "./api.ts";
+export { addressParameter, ApiClient, ApiError, isUnreachable } from "./api.ts";
 export { Button, Dialog, Segmented, Icon, type IconName } from "./controls.tsx";
-export { ImageCanvas } from "./canvas.tsx";
+export { ImageCanvas, type Point } from "./canvas.tsx";
 export { ImageStore } from "./images.ts";
 export {
   type Background,
@@ -11,8 +11,11 @@ export {
   nextBackground,
   paint,
 } from "./paint.ts";
+export { KeyTable } from "./keytable.tsx";
 export { KeyBindings, describeKey, isTyping, keyOf, useKeys, type Bindings } from "./keys.ts";
+export { Notices } from "./notices.tsx";
 export { Outbox, type OutboxState } from "./outbox.ts";
 export { stored, store } from "./preferences.ts";
+export { Swatches } from "./swatches.tsx";
 export { applyTheme, ThemeSwitch } from "./theme.tsx";
 export { useChanges, Changing } from "./changes.ts";

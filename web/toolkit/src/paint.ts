@@ -1,7 +1,8 @@
 import photoAddress from "./photo.webp";
 
 export const BACKGROUNDS = ["checker", "black", "white", "grey", "photo"] as const;
-export type Background = (typeof BACKGROUNDS)[number];
+/** One of the usual ones, or a colour such as `#ff8800`. */
+export type Background = (typeof BACKGROUNDS)[number] | `#${string}`;
 /** What of the image is shown: all, its alpha alone, or its edges. */
 export type Layer = "image" | "alpha" | "fringe";
 
@@ -10,7 +11,7 @@ export interface View {
   readonly layer: Layer;
 }
 
-const COLOURS = { black: "#000", white: "#fff", grey: "#808080" } as const;
+const COLOURS: Readonly<Partial<Record<Background, string>>> = { black: "#000", white: "#fff", grey: "#808080" };
 /** The same in both themes: a verdict must not depend on one's taste in pages. */
 const CHECKER = ["#c9c9c9", "#f4f4f4"] as const;
 const CHECKER_PX = 10;
@@ -21,7 +22,7 @@ export async function loadPhoto(): Promise<void> {
 }
 
 export function nextBackground(background: Background): Background {
-  return BACKGROUNDS[(BACKGROUNDS.indexOf(background) + 1) % BACKGROUNDS.length]!;
+  return BACKGROUNDS[((BACKGROUNDS as readonly Background[]).indexOf(background) + 1) % BACKGROUNDS.length]!;
 }
 
 export interface Area {
@@ -65,7 +66,7 @@ function paintBackground(
     return;
   }
   if (background !== "checker") {
-    context.fillStyle = background === "photo" ? "#6b7f5e" : COLOURS[background];
+    context.fillStyle = background === "photo" ? "#6b7f5e" : (COLOURS[background] ?? background);
     context.fillRect(area.x, area.y, area.width, area.height);
     return;
   }

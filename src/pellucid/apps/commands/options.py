@@ -3,6 +3,7 @@
 Options that belong together, such as those of sampling, reach a command as one object.
 """
 
+import json
 import os
 import re
 from collections.abc import Callable
@@ -38,6 +39,34 @@ CLEAN = option(
     help="Repair dirty alpha, specks, pinholes and fringes before writing; --json then adds scores from "
     "before and after.",
 )
+
+
+def server_options(command: Command) -> Command:
+    """Declares where a page is served: --host, --port, --token."""
+    declared = (
+        option("Server", "--host", default="127.0.0.1", show_default=True, help="Address to listen at."),
+        option(
+            "Server",
+            "--port",
+            type=click.IntRange(0, 65535),
+            default=8765,
+            show_default=True,
+            help="0 takes a free one.",
+        ),
+        option(
+            "Server",
+            "--token",
+            help="Secret that the page's address must hold.  [default: none locally, else a random one]",
+        ),
+    )
+    for each in reversed(declared):
+        command = each(command)
+    return command
+
+
+def echo_address(address: str, as_json: bool) -> None:
+    """Prints where a page is served."""
+    click.echo(json.dumps({"address": address}) if as_json else address)
 
 
 def passes_option(section: str) -> Callable[[Command], Command]:

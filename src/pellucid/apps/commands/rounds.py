@@ -3,12 +3,22 @@
 import json
 from collections.abc import Sequence
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
-from pellucid.apps.commands.options import CLEAN_FIRST, FILE, JSON, ModelChoice, model_options, size_option
+from pellucid.apps.commands.options import (
+    CLEAN_FIRST,
+    FILE,
+    JSON,
+    ModelChoice,
+    echo_address,
+    model_options,
+    server_options,
+    size_option,
+)
 from pellucid.apps.sections import SectionedGroup, option
 
 if TYPE_CHECKING:
@@ -216,20 +226,7 @@ def sample(
 
 
 @rounds_command.command("review", short_help="Start the screening page.")
-@option("Server", "--host", default="127.0.0.1", show_default=True, help="Address to listen at.")
-@option(
-    "Server",
-    "--port",
-    type=click.IntRange(0, 65535),
-    default=8765,
-    show_default=True,
-    help="0 takes a free one.",
-)
-@option(
-    "Server",
-    "--token",
-    help="Secret that the page's address must hold.  [default: none locally, else a random one]",
-)
+@server_options
 @FOLDER
 @DATABASE
 @JSON
@@ -241,12 +238,19 @@ def review(
     Several may use it at once; each gives a name on the page.
     """
     store = _open(folder, database)
-    from pellucid.apps.review.server import serve
+    from pellucid.apps.review.app import create_app
+    from pellucid.apps.web.server import serve
 
-    def announce(address: str) -> None:
-        click.echo(json.dumps({"address": address}) if as_json else address)
-
-    serve(store, host=host, port=port, token=token, announce=announce)
+    try:
+        serve(
+            partial(create_app, store),
+            host=host,
+            port=port,
+            token=token,
+            announce=lambda address: echo_address(address, as_json),
+        )
+    finally:
+        store.close()
 
 
 @rounds_command.command("close", short_help="Write what was kept, the next training set and its recipe.")

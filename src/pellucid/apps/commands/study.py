@@ -1,11 +1,12 @@
 """`pellucid study`: plan a user study, and say what its votes say."""
 
 import json
+from functools import partial
 from pathlib import Path
 
 import click
 
-from pellucid.apps.commands.options import FILE, FOLDER, JSON
+from pellucid.apps.commands.options import FILE, FOLDER, JSON, echo_address, server_options
 from pellucid.apps.sections import SectionedGroup, option
 
 
@@ -52,6 +53,33 @@ def create(plan: Path, folder: Path, as_json: bool) -> None:
     needed = ", ".join(f"{rate:.0%} {votes_needed(rate)}" for rate in RATES)
     click.echo(f"decided votes for a chance of 80 %: {needed}", err=True)
     click.echo(folder)
+
+
+@study_command.command("serve", short_help="Start the page on which people vote.")
+@click.argument("folder", type=FOLDER)
+@server_options
+@JSON
+def serve(folder: Path, host: str, port: int, token: str | None, as_json: bool) -> None:
+    """Serve the page on which people choose, until Ctrl-C, and print its address.
+
+    Many people may vote at once; each gives a name or a code on the page, or comes by a link that ends in
+    `#rater=CODE`. Votes are added to votes.jsonl in FOLDER, each one on the disk before the page is told.
+    """
+    from pellucid.evaluation.study.assignment import Desk  # first, for it says which extra is missing
+    from pellucid.files.locks import locked_folder
+
+    with locked_folder(folder):
+        desk = Desk(folder)
+        from pellucid.apps.study.app import create_app
+        from pellucid.apps.web.server import serve as serve_page
+
+        serve_page(
+            partial(create_app, desk),
+            host=host,
+            port=port,
+            token=token,
+            announce=lambda address: echo_address(address, as_json),
+        )
 
 
 @study_command.command("results", short_help="Analyse the votes of a study.")

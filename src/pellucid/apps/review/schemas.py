@@ -1,36 +1,15 @@
 """What the page and the server say to one another; web/review/src/api.ts has the same in TypeScript."""
 
-import unicodedata
 from typing import Annotated
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import Field, StringConstraints
 
+from pellucid.apps.web.messages import WRITABLE, Key, Message, Name
 from pellucid.data.rounds.pace import Pace
 from pellucid.data.rounds.tables import Decision, Task
 
-BACKWARDS = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
-"""Characters that turn the direction of what follows them, beyond the name that holds them."""
-
-
-def _writable(text: str) -> str:
-    # control characters, which PostgreSQL refuses, and halves of characters, which no encoding has
-    if any(unicodedata.category(each) in ("Cc", "Cs") or each in BACKWARDS for each in text):
-        raise ValueError("Expected text, found characters that cannot be shown")
-    return text
-
-
-WRITABLE = AfterValidator(_writable)
-Name = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=80), WRITABLE]
 Id = Annotated[int, Field(ge=0, le=2**31 - 1)]
 """Number of a row; the databases' integers end there."""
-Key = Annotated[str, StringConstraints(min_length=8, max_length=64, pattern=r"^[\w-]+$")]
-"""An id that the page makes."""
-
-
-class Message(BaseModel):
-    """Base of all: a field that is not known is a mistake."""
-
-    model_config = ConfigDict(extra="forbid", from_attributes=True)
 
 
 class ReviewerRequest(Message):
@@ -66,7 +45,7 @@ class DealRequest(Message):
 
     reviewer: Id
     count: Annotated[int, Field(ge=1, le=200)]
-    holding: Annotated[list[Id], Field(max_length=1000)] = []
+    holding: list[Id] = Field(default=[], max_length=1000)
     disputed: bool = False
 
 

@@ -5,12 +5,11 @@ import json
 from collections.abc import Generator, Mapping
 from pathlib import Path
 
-from filelock import FileLock, Timeout
-
 from pellucid.data.ingest.files import exists, file_system_of, read_file, write_file
 from pellucid.errors import FileError, InputError, first_line
+from pellucid.files.locks import locked_folder
 
-PLAN, LOCK = "plan.json", ".lock"
+PLAN = "plan.json"
 
 
 @contextlib.contextmanager
@@ -32,33 +31,9 @@ def claimed(folder: str, asked: Mapping[str, object]) -> Generator[None]:
         raise InputError("Expected a folder to write to, found an empty name. Name it with -o.")
     with contextlib.ExitStack() as stack:
         if "://" not in folder:
-            stack.enter_context(_locked(Path(folder)))
+            stack.enter_context(locked_folder(Path(folder)))
         _compare(folder, asked)
         yield
-
-
-@contextlib.contextmanager
-def _locked(folder: Path) -> Generator[None]:
-    # a lock of the operating system, which ends with its process however that ends
-    lock = FileLock(folder / LOCK, timeout=0)
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        lock.acquire()
-    except Timeout:
-        raise InputError(
-            f"Expected {folder} to be free, found another command writing into it. Wait until it has ended, "
-            "or write to another folder."
-        ) from None
-    except OSError as error:
-        raise FileError(
-            f"Cannot write into {folder}: {first_line(error)}. Check that it is a folder and yours to write."
-        ) from error
-    try:
-        yield
-    finally:
-        with contextlib.suppress(OSError):
-            (folder / LOCK).unlink()
-        lock.release()
 
 
 def _compare(folder: str, asked: Mapping[str, object]) -> None:

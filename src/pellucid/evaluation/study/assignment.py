@@ -15,10 +15,10 @@ from threading import Lock
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from pellucid.errors import InputError
-from pellucid.evaluation.study.pairs import PLAN, VOTES, Pair, read_pairs
+from pellucid.errors import FileError, InputError, first_line
+from pellucid.evaluation.study.pairs import IMAGES, PLAN, VOTES, Pair, read_pairs
 from pellucid.evaluation.study.plan import read_plan
-from pellucid.evaluation.study.votes import Outcome, Vote, VoteLog, read_votes
+from pellucid.evaluation.study.votes import Outcome, Side, Vote, VoteLog, read_log
 
 LEASE_SECONDS = 900.0
 REPEAT_AFTER = 8
@@ -73,7 +73,8 @@ class Desk:
         Raises:
             FileError: the folder holds no study, or its votes cannot be read.
         """
-        self.plan, self.clock, self.lease_seconds = read_plan(folder / PLAN), clock, lease_seconds
+        self.folder, self.clock, self.lease_seconds = folder, clock, lease_seconds
+        self.plan = read_plan(folder / PLAN)
         self.pairs: Mapping[str, Pair] = {pair.id: pair for pair in read_pairs(folder)}
         self._shown = {(pair.of, pair.kind): pair.id for pair in self.pairs.values()}
         self._checks = [pair.id for pair in self.pairs.values() if pair.kind == "attention"]
@@ -81,8 +82,9 @@ class Desk:
         self._lock = Lock()
         self._log = VoteLog(folder / VOTES)
         self._leases: dict[tuple[str, str], float] = {}
-        found = read_votes(folder / VOTES) if (folder / VOTES).exists() else []
-        self._votes = {vote.uid: vote for vote in found}
+        standing, withdrawn = read_log(folder / VOTES) if (folder / VOTES).exists() else ([], [])
+        self._votes = {vote.uid: vote for vote in standing}
+        self._withdrawn = {vote.uid: vote for vote in withdrawn}
 
     def deal(self, rater: str, count: int = 1, *, holding: Collection[str] = ()) -> list[Pair]:
         """Returns up to `count` pairs for a rater, fewer at the end of the study.
@@ -95,7 +97,8 @@ class Desk:
         with self._lock:
             now = self.clock()
             self._leases = {key: end for key, end in self._leases.items() if end > now}
-            held = {pair for pair in holding if pair in self.pairs}
+            # what is answered already is held no more: its answer was on the way when the page asked
+            held = {pair for pair in holding if pair in self.pairs} - self._answered(rater)
             dealt = [pair for name, pair in self._leases if name == rater and pair not in held]
             for pair in (*dealt, *held):
                 self._leases[rater, pair] = now + self.lease_seconds
@@ -123,19 +126,36 @@ class Desk:
     def withdraw(self, rater: str, uid: str) -> Pair:
         """Takes a vote back and returns its pair, which the rater may answer again under another uid.
 
+        Taking back what is taken back already changes nothing: a page whose message was lost sends it again.
+
         Raises:
             InputError: the rater has not given this vote.
             FileError: the file cannot be written.
         """
         with self._lock:
-            vote = self._votes.get(uid)
+            vote = self._votes.get(uid) or self._withdrawn.get(uid)
             if vote is None or vote.rater != rater:
                 raise InputError(f"Expected a vote of yours, found none named {uid[:40]!r}. Reload the page.")
-            self._log.add([vote.model_copy(update={"withdrawn": True, "time": self.clock()})])
-            del self._votes[uid]
             pair = self._shown[vote.pair, vote.kind]
-            self._leases[rater, pair] = self.clock() + self.lease_seconds
+            if uid in self._votes:
+                self._log.add([vote.model_copy(update={"withdrawn": True, "time": self.clock()})])
+                self._withdrawn[uid] = self._votes.pop(uid)
+                self._leases[rater, pair] = self.clock() + self.lease_seconds
             return self.pairs[pair]
+
+    def image(self, pair: Pair, side: Side) -> bytes:
+        """Reads an image of a pair.
+
+        Raises:
+            FileError: the study's copy is gone.
+        """
+        path = self.folder / IMAGES / (pair.left_file if side == "left" else pair.right_file)
+        try:
+            return path.read_bytes()
+        except OSError as error:
+            raise FileError(
+                f"Expected an image of this study, found {first_line(error)}. Run `study create` again."
+            ) from error
 
     def progress(self) -> dict[str, Progress]:
         """Returns how far each question is, repetitions and checks aside."""
@@ -150,6 +170,11 @@ class Desk:
         """Returns how many pairs a rater has answered, checks included."""
         with self._lock:
             return sum(vote.rater == rater for vote in self._votes.values())
+
+    def _answered(self, rater: str) -> set[str]:
+        """Returns the pairs that a rater has answered."""
+        own = (vote for vote in self._votes.values() if vote.rater == rater)
+        return {self._shown.get((vote.pair, vote.kind), "") for vote in own}
 
     def _planned(self) -> list[str]:
         """Returns the pairs that are dealt: no more than the votes can give several raters each."""

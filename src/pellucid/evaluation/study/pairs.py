@@ -1,9 +1,11 @@
 """Pairs of a study: which two images are shown, on which side, on what, and which are checks.
 
-Everything follows from the plan and its seed, so `create` may be run again. A page is sent neither methods
-nor file names: `Pair.shown` is all that it may know.
+Everything follows from the plan, its seed and the images, so `create` may be run again. The images are copied
+into the study's folder, without what was written into their files, so that the folder is whole and nothing
+that a page is sent tells methods: `Pair.shown` and these copies are all that it may know.
 """
 
+import hashlib
 import json
 import math
 from collections.abc import Iterator, Mapping, Sequence
@@ -23,7 +25,7 @@ from pellucid.files.atomic import write_atomically
 from pellucid.files.images import read_rgba, write_image
 from pellucid.rgba.types import RGBA8
 
-PLAN, PAIRS, VOTES, CHECKS = "plan.toml", "pairs.jsonl", "votes.jsonl", "checks"
+PLAN, PAIRS, VOTES, IMAGES = "plan.toml", "pairs.jsonl", "votes.jsonl", "images"
 """Names in a study's folder."""
 
 
@@ -42,16 +44,19 @@ class Pair:
     """Methods; of a check the method and "damaged"."""
     left_file: str
     right_file: str
+    """Names of the copies in the study's folder; the same pixels have the same name."""
     background: str
     expected: Side | None = None
 
     def shown(self) -> dict[str, str]:
         """Returns what a page may know: nothing that tells methods, kinds or files."""
-        return {"id": self.id, "prompt": self.prompt, "background": self.background}
+        return {
+            "id": self.id, "question": self.question, "prompt": self.prompt, "background": self.background,
+        }  # fmt: skip
 
 
 def create_study(plan: Plan, source: Path, folder: Path, root: Path) -> list[Pair]:
-    """Writes the folder of a study: the plan as it is, its pairs, and damaged copies for checks.
+    """Writes the folder of a study: the plan as it is, its pairs, and copies of all images.
 
     Args:
         plan: read from `source`.
@@ -65,10 +70,10 @@ def create_study(plan: Plan, source: Path, folder: Path, root: Path) -> list[Pai
     """
     files = {name: _images(root / place) for name, place in plan.methods.items()}
     prompts = _prompts(root / plan.prompts) if plan.prompts else {}
-    pairs = list(_pairs(plan, files, prompts, folder))
+    pairs = list(_pairs(plan, files, prompts, _Copies(folder)))
     if (folder / PAIRS).exists() and (folder / VOTES).exists() and read_pairs(folder) != pairs:
         raise InputError(
-            f"Expected the plan under which votes lie in {folder}, found another. Name another folder."
+            f"Expected the plan and images for which votes lie in {folder}, found others. Use another folder."
         )
     folder.mkdir(parents=True, exist_ok=True)
     lines = "".join(f"{json.dumps(asdict(pair), ensure_ascii=False)}\n" for pair in pairs)
@@ -102,7 +107,7 @@ def damaged(rgba: RGBA8) -> RGBA8:
 
 
 def _pairs(
-    plan: Plan, files: Mapping[str, Mapping[str, Path]], prompts: Mapping[str, str], folder: Path
+    plan: Plan, files: Mapping[str, Mapping[str, Path]], prompts: Mapping[str, str], copies: "_Copies"
 ) -> Iterator[Pair]:
     for question in plan.questions:
         names = _common(question, files)
@@ -118,11 +123,11 @@ def _pairs(
             Random(f"{plan.seed}/{question.id}/{methods}").shuffle(swap)
             for name, other_way in zip(names, swap, strict=True):
                 images = {method: files[method][name] for method in (methods[::-1] if other_way else methods)}
-                yield from _shown_pairs(plan, question, images, prompts.get(name, name), folder)
+                yield from _shown_pairs(plan, question, images, prompts.get(name, name), copies)
 
 
 def _shown_pairs(
-    plan: Plan, question: Question, images: Mapping[str, Path], prompt: str, folder: Path
+    plan: Plan, question: Question, images: Mapping[str, Path], prompt: str, copies: "_Copies"
 ) -> Iterator[Pair]:
     """Yields a pair, perhaps its repetition the other way round, and perhaps a check after it.
 
@@ -131,22 +136,23 @@ def _shown_pairs(
         question: that is asked.
         images: of two methods, the left one first.
         prompt: that they show.
-        folder: of the study.
+        copies: of the images that are shown.
     """
-    sides = list(images.items())
-    names = "/".join(f"{method}:{path.name}" for method, path in sides)
+    shown = {method: copies.of(path) for method, path in images.items()}
+    sides = [(method, copy.name) for method, copy in shown.items()]
+    names = "/".join(f"{method}:{path.name}" for method, path in images.items())
     draw = Random(f"{plan.seed}/{question.id}/{names}")
-    _check_sizes(*images.values())
+    _check_sizes(images, shown)
     background = draw.choice(plan.backgrounds)
 
     def pair(
-        kind: Kind, both: Sequence[tuple[str, Path]], *, of: str = "", expected: Side | None = None
+        kind: Kind, both: Sequence[tuple[str, str]], *, of: str = "", expected: Side | None = None
     ) -> Pair:
         id_ = f"{draw.getrandbits(48):012x}"  # drawn, so that it tells nothing
         (left, left_file), (right, right_file) = both
         return Pair(
             id=id_, of=of or id_, question=question.id, kind=kind, prompt=prompt, left=left, right=right,
-            left_file=str(left_file), right_file=str(right_file), background=background, expected=expected,
+            left_file=left_file, right_file=right_file, background=background, expected=expected,
         )  # fmt: skip
 
     plain = pair("plain", sides)
@@ -154,11 +160,8 @@ def _shown_pairs(
     if draw.random() < plan.swapped:
         yield pair("swapped", sides[::-1], of=plain.id)
     if draw.random() < plan.attention:
-        spoilt = folder / CHECKS / f"{plain.id}.png"
-        if not spoilt.exists():
-            spoilt.parent.mkdir(parents=True, exist_ok=True)
-            write_image(damaged(read_rgba(sides[0][1])), spoilt)
-        both = [sides[0], ("damaged", spoilt.resolve())]
+        spoilt = copies.add(damaged(read_rgba(next(iter(images.values())))))
+        both = [sides[0], ("damaged", spoilt.name)]
         if draw.random() < 0.5:
             yield pair("attention", both, expected="left")
         else:
@@ -177,11 +180,41 @@ def _common(question: Question, files: Mapping[str, Mapping[str, Path]]) -> Sequ
     return names
 
 
-def _check_sizes(one: Path, other: Path) -> None:
-    sizes = [read_rgba(path).shape[:2] for path in (one, other)]
-    if sizes[0] != sizes[1]:
+@dataclass(frozen=True, slots=True)
+class _Copy:
+    name: str
+    size: tuple[int, int]
+
+
+class _Copies:
+    """Copies of images in a study's folder, each written once."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder / IMAGES
+        self._of: dict[Path, _Copy] = {}
+
+    def of(self, path: Path) -> _Copy:
+        """Returns the copy of an image file."""
+        if path not in self._of:
+            self._of[path] = self.add(read_rgba(path))
+        return self._of[path]
+
+    def add(self, rgba: RGBA8) -> _Copy:
+        """Writes an image under a name that follows from its pixels, unless it is there."""
+        height, width = rgba.shape[:2]
+        content = f"{height}x{width}/".encode() + rgba.tobytes()
+        copy = _Copy(f"{hashlib.sha256(content).hexdigest()[:24]}.png", (height, width))
+        if not (self.folder / copy.name).exists():
+            self.folder.mkdir(parents=True, exist_ok=True)
+            write_image(rgba, self.folder / copy.name)
+        return copy
+
+
+def _check_sizes(images: Mapping[str, Path], shown: Mapping[str, _Copy]) -> None:
+    (one, other), (size, other_size) = images.values(), (copy.size for copy in shown.values())
+    if size != other_size:
         raise InputError(
-            f"Expected {one} and {other} at one size, found {sizes[0]} and {sizes[1]}. Resize one, so that "
+            f"Expected {one} and {other} at one size, found {size} and {other_size}. Resize one, so that "
             "sharpness does not tell methods apart."
         )
 

@@ -4,6 +4,7 @@ import hashlib
 import math
 import tomllib
 from pathlib import Path
+from typing import Annotated
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
@@ -15,6 +16,10 @@ RATES = (0.55, 0.6, 0.65)
 """Win rates that a power table shows."""
 LEVEL = 0.05
 POWER = 0.8
+
+
+Background = Annotated[str, Field(pattern=r"^(checkerboard|photograph|#[0-9a-f]{6})$")]
+"""Behind images: one of two patterns, or a colour."""
 
 
 class Question(BaseModel):
@@ -35,6 +40,8 @@ class Plan(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     title: str = Field(min_length=1)
+    instructions: str = ""
+    """What people read before they begin, besides how the page is used."""
     questions: tuple[Question, ...] = Field(min_length=1)
     methods: dict[str, str]
     """Name -> folder of images, which have the same names in all folders: a prompt's words, or numbers."""
@@ -45,8 +52,10 @@ class Plan(BaseModel):
     """Share of pairs that a rater sees again the other way round."""
     attention: float = Field(default=0.05, ge=0, le=0.5)
     """Share of pairs that are an image against a damaged copy of itself."""
-    backgrounds: tuple[str, ...] = ("checkerboard", "#ffffff", "#000000", "photograph")
-    """On which images are shown, in turns."""
+    backgrounds: tuple[Background, ...] = Field(
+        default=("checkerboard", "#ffffff", "#000000", "photograph"), min_length=1
+    )
+    """On which images are shown, drawn for each pair."""
     seed: int = Field(default=0, ge=0)
 
     @model_validator(mode="after")
@@ -61,7 +70,8 @@ class Plan(BaseModel):
     @property
     def digest(self) -> str:
         """Returns a hash of all that was planned; votes carry it."""
-        return hashlib.sha256(self.model_dump_json().encode()).hexdigest()[:16]
+        # without defaults, so that a field that is new in a later version changes no hash of an earlier plan
+        return hashlib.sha256(self.model_dump_json(exclude_defaults=True).encode()).hexdigest()[:16]
 
 
 def read_plan(path: Path) -> Plan:

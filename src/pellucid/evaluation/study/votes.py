@@ -103,12 +103,20 @@ def read_votes(path: Path) -> list[Vote]:
     Raises:
         FileError: the file is absent, or a line other than a torn last one is no vote.
     """
+    return read_log(path)[0]
+
+
+def read_log(path: Path) -> tuple[list[Vote], list[Vote]]:
+    """Reads the votes of a file that stand, and those that were taken back; errors of `read_votes`."""
     votes = _lines(path)
     gone = {vote.uid for vote in votes if vote.withdrawn}
     found: dict[str, Vote] = {}
     for vote in votes:
         found.setdefault(vote.uid, vote)
-    return [vote for vote in found.values() if vote.uid not in gone]
+    return (
+        [vote for vote in found.values() if vote.uid not in gone],
+        [vote for vote in found.values() if vote.uid in gone],
+    )
 
 
 def _lines(path: Path) -> list[Vote]:

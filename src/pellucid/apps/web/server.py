@@ -1,23 +1,34 @@
-"""Starts the screening page's server."""
+"""Starts the server of a page."""
 
 import ipaddress
 import secrets
 import socket
 import sys
 from collections.abc import Callable
+from typing import Protocol, runtime_checkable
 
 import uvicorn
+from fastapi import FastAPI
 
-from pellucid.apps.review.app import create_app
-from pellucid.data.rounds.database import Store
 from pellucid.errors import InputError
 
 
-def serve(store: Store, *, host: str, port: int, token: str | None, announce: Callable[[str], None]) -> None:
-    """Serves the page until it is interrupted.
+@runtime_checkable
+class AppFactory(Protocol):
+    """Makes the application of a page."""
+
+    def __call__(self, *, token: str | None, local_only: bool) -> FastAPI:
+        """Makes it for a secret, and for this machine's own names or for all."""
+        ...
+
+
+def serve(
+    make_app: AppFactory, *, host: str, port: int, token: str | None, announce: Callable[[str], None]
+) -> None:
+    """Serves a page until it is interrupted.
 
     Args:
-        store: of the rounds.
+        make_app: makes the application.
         host: address to listen at. Any but this machine's own needs a token; None makes one.
         port: 0 takes a free one.
         token: secret that the page's address holds.
@@ -34,13 +45,12 @@ def serve(store: Store, *, host: str, port: int, token: str | None, announce: Ca
     # behind a #, where browsers keep it to themselves
     secret_part = f"#token={secret}" if secret else ""
     announce(f"http://{shown}:{listening.getsockname()[1]}/{secret_part}")
-    app = create_app(store, token=secret, local_only=local)
+    app = make_app(token=secret, local_only=local)
     config = uvicorn.Config(app, log_level="warning", access_log=False, lifespan="off")
     try:
         uvicorn.Server(config).run(sockets=[listening])
     finally:
         listening.close()
-        store.close()
 
 
 def listen(host: str, port: int) -> socket.socket:

@@ -1,0 +1,1 @@
+"""What the servers of all web pages share: the application's shell, messages, listening."""
