@@ -20,7 +20,7 @@ from pellucid.apps.cli import cli
 from pellucid.apps.study.app import create_app
 from pellucid.evaluation.study.assignment import Desk
 from pellucid.evaluation.study.pairs import VOTES, read_pairs
-from pellucid.evaluation.study.votes import read_votes
+from pellucid.evaluation.study.votes import Vote, read_votes
 from pellucid.files.locks import locked_folder
 from sites import Killable, Site, serving
 
@@ -54,6 +54,7 @@ def test_a_page_is_dealt_pairs_answers_and_takes_back(studied: Studied) -> None:
             {"uid": "c-------", "withdraws": "a-------"},
         ]
         said = {"rater": "Ann B", "lines": [*lines, answer(ids[0], "d", "right")]}
+        votes: dict[str, Vote] = {}
         for _ in range(2):  # what is sent again counts once
             assert site.json("/api/answers", said)["kept"] == [f"{uid}-------" for uid in "abcd"]
             votes = {vote.uid[0]: vote for vote in read_votes(folder / VOTES)}
@@ -71,8 +72,9 @@ def test_a_page_learns_nothing_that_tells_methods(studied: Studied) -> None:
         words = ("green", '"red', "plain", "swapped", "attention", "damaged", "png", "expected")
         text = content.decode().replace("prefer", "")  # the question's id
         assert not [word for word in words if word in text]
-        heads = []
-        for pair in read_pairs(folder):
+        heads: list[list[str]] = []
+        pairs = read_pairs(folder)
+        for pair in pairs:
             for side in ("left", "right"):
                 status, png, headers = site.ask(f"/api/images/{pair.id}/{side}")
                 assert status == 200
@@ -87,7 +89,7 @@ def test_a_page_learns_nothing_that_tells_methods(studied: Studied) -> None:
                 )
         assert all(head == heads[0] for head in heads)
         assert site.ask("/api/images/0000/left")[0] == 404
-        assert site.ask(f"/api/images/{pair.id}/above")[0] == 422
+        assert site.ask(f"/api/images/{pairs[0].id}/above")[0] == 422
         assert site.ask("/pairs.jsonl")[0] == site.ask("/api/../pairs.jsonl")[0] == 404
 
 
