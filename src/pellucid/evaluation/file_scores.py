@@ -1,7 +1,8 @@
 """Scores of files: folders of images or documents, found by their names."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
@@ -9,6 +10,7 @@ import numpy as np
 from jaxtyping import UInt8
 
 from pellucid.data.datasets import shards_of
+from pellucid.data.engines import Engine, LocalEngine, WorkerDied
 from pellucid.data.shards import read_shard
 from pellucid.errors import InputError
 from pellucid.evaluation.blending import backgrounds, blend
@@ -25,6 +27,8 @@ from pellucid.progress import track
 from pellucid.rgba.types import RGBA8
 from pellucid.scene.scene import Scene
 
+PART = 16
+"""Images that a worker scores at a time."""
 DOCUMENTS = (".psd", ".ora", ".tif", ".tiff")
 T = TypeVar("T")
 RGB = UInt8[np.ndarray, "h w 3"]
@@ -60,13 +64,9 @@ class PairFiles:
             )
         return pair
 
-    def scored(self, settings: PairSettings) -> ScoreTable:
-        """Scores all pairs."""
-        table = ScoreTable()
-        for name in track(list(self.found), total=len(self.found), label="scoring", unit="image"):
-            found, wanted = self.case(name)
-            table.add(name, score_pair(found, wanted, settings))
-        return table
+    def scored(self, settings: PairSettings, engine: Engine | None = None) -> ScoreTable:
+        """Scores all pairs, in this process or by an engine: scores do not depend on it."""
+        return _scored(partial(_score_pair, files=self, settings=settings), list(self.found), "image", engine)
 
     def set_distances(self, model: FeatureModel, settings: PairSettings) -> dict[str, object]:
         """Returns KID and Frechet distance on each background, and the distance of semi-transparency."""
@@ -156,19 +156,51 @@ class DocumentFiles:
         whole = [Scene.open(files[name]).composite() for files in (self.found, self.wanted)]
         return [*whole, *found, *wanted]
 
-    def scored(self, merges: int) -> ScoreTable:
+    def scored(self, merges: int, engine: Engine | None = None) -> ScoreTable:
         """Scores all documents, each after the number of merges up to `merges` that fits it best."""
-        table = ScoreTable()
-        for name in track(list(self.found), total=len(self.found), label="scoring", unit="document"):
-            found, wanted = self.layers(name)
-            last = layer_scores(found, wanted, merges=merges)[-1]
-            scores = {"rgb_l1": last.rgb_l1, "soft_iou": last.soft_iou}
-            table.add(name, {**scores, "layer_count_error": abs(len(found) - len(wanted))})
-        return table
+        score = partial(_score_document, files=self, merges=merges)
+        return _scored(score, list(self.found), "document", engine)
 
     def about(self, contamination: str) -> dict[str, object]:
         """Returns what a result must say beside its scores."""
         return {"kind": "layers", "contamination": contamination}
+
+
+def _score_pair(name: str, files: PairFiles, settings: PairSettings) -> dict[str, float]:
+    found, wanted = files.case(name)
+    return score_pair(found, wanted, settings)
+
+
+def _score_document(name: str, files: DocumentFiles, merges: int) -> dict[str, float]:
+    found, wanted = files.layers(name)
+    last = layer_scores(found, wanted, merges=merges)[-1]
+    scores = {"rgb_l1": last.rgb_l1, "soft_iou": last.soft_iou}
+    return {**scores, "layer_count_error": abs(len(found) - len(wanted))}
+
+
+def _scored(
+    score: Callable[[str], dict[str, float]], names: Sequence[str], unit: str, engine: Engine | None
+) -> ScoreTable:
+    """Scores each name, in parts of `PART` that an engine may give to several workers.
+
+    Raises:
+        WorkerDied: a part took its worker down each time.
+    """
+    parts = [names[start : start + PART] for start in range(0, len(names), PART)]
+    done: dict[int, list[dict[str, float]]] = {}
+    run = (engine or LocalEngine()).map(partial(_score_part, score=score), parts)
+    for number, found in track(run, total=len(parts), label="scoring", unit=f"{PART} {unit}s"):
+        if isinstance(found, WorkerDied):
+            raise found
+        done[number] = found
+    table = ScoreTable()
+    for name, scores in zip(names, (row for number in sorted(done) for row in done[number]), strict=True):
+        table.add(name, scores)
+    return table
+
+
+def _score_part(names: Sequence[str], score: Callable[[str], dict[str, float]]) -> list[dict[str, float]]:
+    return [score(name) for name in names]
 
 
 def read_photographs(source: str, count: int) -> dict[str, RGB]:

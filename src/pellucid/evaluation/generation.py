@@ -1,6 +1,7 @@
 """How well a model draws what it is asked for, and how transparent its images are."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import TypedDict
 
 import numpy as np
@@ -10,12 +11,15 @@ from torch import Tensor
 from pellucid.data.shards import Sample
 from pellucid.errors import InputError
 from pellucid.evaluation.eval_data import resized, spread
+from pellucid.evaluation.fidelity import ClipFidelity
 from pellucid.evaluation.metrics import nearest_rank, rgba_tensor
+from pellucid.evaluation.pair_scores import PairSettings, score_image
+from pellucid.evaluation.score_table import ScoreTable
 from pellucid.pipelines.arguments import MAX_COUNT
 from pellucid.pipelines.pipeline import TransparentPipeline
 from pellucid.progress import track
 from pellucid.rgba.preview import contact_sheet
-from pellucid.rgba.types import AnyArray
+from pellucid.rgba.types import RGBA8, AnyArray
 
 # About 5 of 255 levels, which the eye does not tell from the ends.
 CLEAR, OPAQUE = 0.02, 0.98
@@ -51,10 +55,10 @@ def generate_all(
     batch_size: int = 20,
     num_inference_steps: int | None = None,
     guidance_scale: float | None = None,
-) -> list[AnyArray]:
+) -> list[RGBA8]:
     """Generates an image for each prompt, in batches; prompt i takes seed + i, so batches change nothing."""
     starts = range(0, len(prompts), batch_size)
-    images: list[AnyArray] = []
+    images: list[RGBA8] = []
     for start in track(starts, total=len(starts), label="generating", unit="batch"):
         part = list(prompts[start : start + batch_size])
         scenes = pipe.generate(
@@ -68,6 +72,43 @@ def generate_all(
     return images
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Generation:
+    """Images of captions, and what they were to show."""
+
+    scores: GenerationScores
+    captions: list[str]
+    images: list[RGBA8]
+    training: list[RGBA8]
+    """The training image of each caption's subject, at the images' size."""
+    ranks: list[int]
+    """Place of that image among all training images by its distance, 1 is nearest."""
+
+    def table(self, settings: PairSettings, fidelity: ClipFidelity | None = None) -> ScoreTable:
+        """Scores each image by itself.
+
+        Args:
+            settings: backgrounds.
+            fidelity: compares images with their captions.
+        """
+        table = ScoreTable()
+        names = self.names()
+        clip = fidelity.scores(self.images, self.captions) if fidelity else [None] * len(names)
+        for name, image, rank, cosine in zip(names, self.images, self.ranks, clip, strict=True):
+            scores = {"top1": float(rank == 1), "top5": float(rank <= TOP), **score_image(image, settings)}
+            table.add(name, scores if cosine is None else {**scores, "clip": cosine})
+        return table
+
+    def names(self) -> list[str]:
+        """Returns a name for each image: its number and caption."""
+        return [f"{number:04d} {caption}" for number, caption in enumerate(self.captions)]
+
+    def cases(self, name: str) -> list[RGBA8]:
+        """Returns the image of a name and the training image."""
+        place = self.names().index(name)
+        return [self.images[place], self.training[place]]
+
+
 def score_generation(
     pipe: TransparentPipeline,
     subjects: Sequence[Sample],
@@ -77,7 +118,7 @@ def score_generation(
     batch_size: int = 20,
     num_inference_steps: int | None = None,
     guidance_scale: float | None = None,
-) -> tuple[GenerationScores, list[tuple[str, AnyArray]]]:
+) -> Generation:
     """Asks for subjects in captions of the training set and judges what comes.
 
     Args:
@@ -90,9 +131,9 @@ def score_generation(
         guidance_scale: None takes the model's.
 
     Returns:
-        Scores, and each caption with its image. `top1` and `top5` are shares of captions whose asked
-        subject is the nearest, or among the five nearest, training image (premultiplied RGBA, 32 x 32,
-        L2). `generated` and `training` hold `transparency` of the images and of what was asked for.
+        The images with their scores. `top1` and `top5` are shares of captions whose asked subject is the
+        nearest, or among the five nearest, training image (premultiplied RGBA, 32 x 32, L2). `generated`
+        and `training` hold `transparency` of the images and of what was asked for.
 
     Raises:
         InputError: counts that do not fit.
@@ -112,7 +153,8 @@ def score_generation(
         guidance_scale=guidance_scale,
     )
     generated = rgba_tensor(np.stack(images))
-    training = rgba_tensor(np.stack(resized(subjects, *images[0].shape[:2])))
+    known = resized(subjects, *images[0].shape[:2])
+    training = rgba_tensor(np.stack(known))
     labels = [record.label for record, _ in subjects]
     # by the nearest image and not by a classifier: the training set is all that a small model knows
     ranks = nearest_rank(generated, training, labels, [labels[index] for _, index in asked])
@@ -127,7 +169,13 @@ def score_generation(
         # of what was asked for, so that both columns show the same subjects
         "training": transparency(training[[index for _, index in asked], 3]),
     }
-    return scores, [(text, image) for (text, _), image in zip(asked, images, strict=True)]
+    return Generation(
+        scores=scores,
+        captions=[text for text, _ in asked],
+        images=images,
+        training=[known[index] for _, index in asked],
+        ranks=ranks,
+    )
 
 
 def _share(ranks: Sequence[int], most: int) -> float:
@@ -165,7 +213,9 @@ def edge_width(alpha: Alphas) -> float:
     return float(soft / contour) if contour else 0.0
 
 
-def sample_sheet(captioned: Sequence[tuple[str, AnyArray]], count: int = SHEET) -> AnyArray:
+def sample_sheet(generation: Generation, count: int = SHEET) -> AnyArray:
     """Draws captions under `count` of the images, evenly spread, on a checkerboard, eight a row."""
-    chosen = [captioned[position * len(captioned) // count] for position in range(min(count, len(captioned)))]
-    return contact_sheet([image for _, image in chosen], columns=8, labels=[text for text, _ in chosen])
+    most = len(generation.images)
+    chosen = [position * most // count for position in range(min(count, most))]
+    labels = [generation.captions[position] for position in chosen]
+    return contact_sheet([generation.images[position] for position in chosen], columns=8, labels=labels)

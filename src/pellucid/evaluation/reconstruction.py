@@ -1,7 +1,8 @@
 """How well the codec keeps images: there and back without diffusion."""
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import NotRequired, TypedDict
 
 import numpy as np
@@ -18,11 +19,13 @@ from pellucid.evaluation.metrics import (
     psnr,
     rgba_tensor,
 )
+from pellucid.evaluation.pair_scores import PairSettings, score_pair
+from pellucid.evaluation.score_table import ScoreTable
 from pellucid.models.autoencoder import RGBAAutoencoder
 from pellucid.pipelines.latents import pad_to_multiple
 from pellucid.pipelines.pipeline import TransparentPipeline
 from pellucid.progress import track
-from pellucid.rgba.types import AnyArray
+from pellucid.rgba.types import RGBA8, AnyArray
 
 BATCH_PIXELS = 2**19
 """About 32 images of 128 px, one of 512 px and more."""
@@ -42,6 +45,17 @@ class ReconstructionScores(TypedDict):
     psnr_by_passes_db: NotRequired[dict[str, float]]
 
 
+@dataclass(frozen=True, slots=True)
+class Reconstructions:
+    """What a codec made of images."""
+
+    scores: ReconstructionScores
+    table: ScoreTable
+    """Scores of `pair_scores.score_pair` and `identity`, image by image."""
+    images: dict[str, RGBA8]
+    """Decoded images by name."""
+
+
 def score_reconstruction(
     pipe: TransparentPipeline,
     images: Sequence[AnyArray],
@@ -50,10 +64,49 @@ def score_reconstruction(
     all_passes: bool = False,
 ) -> ReconstructionScores:
     """Scores a pipeline's codec; the UNet does not run. `passes` None takes the model's."""
-    passes = pipe.model.single.sampling.passes if passes is None else passes
     return score_codec(
-        pipe.autoencoder, images, multiple=pipe.model.size_multiple, passes=passes, all_passes=all_passes
+        pipe.autoencoder,
+        images,
+        multiple=pipe.model.size_multiple,
+        passes=_passes(pipe, passes),
+        all_passes=all_passes,
     )
+
+
+def reconstruct(
+    pipe: TransparentPipeline,
+    images: Mapping[str, RGBA8],
+    settings: PairSettings,
+    *,
+    passes: int | None = None,
+    all_passes: bool = False,
+) -> Reconstructions:
+    """Encodes and decodes images and scores each of them; arguments of `score_codec`.
+
+    Args:
+        pipe: the model.
+        images: straight RGBA by name; sizes may differ.
+        settings: backgrounds and models of the scores.
+        passes: None takes the model's.
+        all_passes: also compare 1, 2, 4 and 8 passes.
+    """
+    table, decoded = ScoreTable(), dict[str, RGBA8]()
+    rest = iter(images.items())
+    parts = _scored_batches(
+        pipe.autoencoder, list(images.values()), pipe.model.size_multiple, _passes(pipe, passes), all_passes
+    )
+    kept: list[_Batch] = []
+    for part in parts:
+        kept.append(part)
+        for found, identity in zip(part.images, part.identity_db, strict=True):
+            name, wanted = next(rest)
+            table.add(name, {**score_pair(found, wanted, settings), "identity": identity})
+            decoded[name] = found
+    return Reconstructions(_means(kept, list(images.values()), _passes(pipe, passes)), table, decoded)
+
+
+def _passes(pipe: TransparentPipeline, passes: int | None) -> int:
+    return pipe.model.single.sampling.passes if passes is None else passes
 
 
 def score_codec(
@@ -79,12 +132,33 @@ def score_codec(
 
     Source: paper section 3.1 (identity), AlphaVAE protocol (blends), Rhemann et al. 2009 (alpha).
     """
-    sums: dict[tuple[str, str], float] = defaultdict(float)
+    return _means(list(_scored_batches(codec, images, multiple, passes, all_passes)), images, passes)
+
+
+@dataclass(frozen=True, slots=True)
+class _Batch:
+    """Images of one size, decoded."""
+
+    images: list[RGBA8]
+    identity_db: list[float]
+    scores: dict[tuple[str, str], float]
+    """Means, by kind and name."""
+
+
+def _scored_batches(
+    codec: RGBAAutoencoder, images: Sequence[AnyArray], multiple: int, passes: int, all_passes: bool
+) -> Iterator[_Batch]:
     batches, compared = _batches(images), ALL_PASSES if all_passes else ()
     for batch in track(batches, total=len(batches), label="reconstructing", unit="batch"):
-        for name, value in _score(codec, batch, multiple, passes, compared).items():
+        yield _score(codec, batch, multiple, passes, compared)
+
+
+def _means(batches: Sequence[_Batch], images: Sequence[AnyArray], passes: int) -> ReconstructionScores:
+    sums: dict[tuple[str, str], float] = defaultdict(float)
+    for batch in batches:
+        for name, value in batch.scores.items():
             # weighted, so that the mean is over images and not over batches of several sizes
-            sums[name] += len(batch) * value
+            sums[name] += len(batch.images) * value
     means: dict[str, dict[str, float]] = defaultdict(dict)
     for (kind, name), total in sums.items():
         means[kind][name] = round(total / len(images), 3 if kind.endswith("db") else 6)
@@ -96,7 +170,7 @@ def score_codec(
         "alpha": means["alpha"],
         "identity_psnr_db": means["identity_psnr_db"][""],
     }
-    if all_passes:
+    if "psnr_by_passes_db" in means:
         scores["psnr_by_passes_db"] = means["psnr_by_passes_db"]
     return scores
 
@@ -123,8 +197,8 @@ def _sizes(images: Sequence[AnyArray]) -> str:
 @torch.no_grad()
 def _score(
     codec: RGBAAutoencoder, batch: list[AnyArray], multiple: int, passes: int, compared: Sequence[int]
-) -> dict[tuple[str, str], float]:
-    """Computes mean scores of a batch, by kind and name."""
+) -> _Batch:
+    """Decodes a batch and computes its scores."""
     canvases = [pad_to_multiple(image, multiple) for image in batch]
     adjusted, plain = (
         torch.cat([codec.encode_image(canvas, use_offset=use) for canvas in canvases])
@@ -138,10 +212,12 @@ def _score(
     scores = {("psnr_db", name): value for name, value in blended_metrics(decoded[passes], wanted).items()}
     scores["alpha", "mae"] = alpha_mae(decoded[passes], wanted)
     scores |= {("alpha", name): of(decoded[passes][:, 3], wanted[:, 3]) for name, of in ALPHA.items()}
-    scores["identity_psnr_db", ""] = float(psnr(*views).mean())
+    identity = psnr(*views)
+    scores["identity_psnr_db", ""] = float(identity.mean())
     for n in compared:
         scores["psnr_by_passes_db", str(n)] = blended_metrics(decoded[n], wanted)["mean"]
-    return scores
+    shown = (decoded[passes] * 255).round().to(torch.uint8).permute(0, 2, 3, 1).numpy()
+    return _Batch(list(shown), [float(value) for value in identity], scores)
 
 
 def _middle(decoded: Tensor, wanted: Tensor) -> Tensor:

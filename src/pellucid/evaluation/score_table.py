@@ -58,7 +58,14 @@ METRICS: Mapping[str, Metric] = {
         Metric(name="fringe_photo", title="fringe on photographs", unit="levels", source="pellucid"),
         Metric(name="dirty", title="dirty alpha", source="pellucid"),
         Metric(name="hidden", title="colour hidden under alpha 0", unit="levels", source="pellucid"),
-        Metric(name="top1", title="nearest training image has the label", better="higher"),
+        Metric(
+            name="identity", title="opaque image, adjusted against plain latent", unit="dB", better="higher"
+        ),
+        Metric(name="top1", title="nearest training image is the right one", better="higher"),
+        Metric(name="top5", title="right one among the five nearest", better="higher"),
+        Metric(
+            name="clip", title="CLIP: cosine of image and text, times 100", better="higher", source="CLIP"
+        ),
         Metric(name="rgb_l1", title="RGB L1 of layers", source="LayerD"),
         Metric(name="soft_iou", title="soft IoU of layers", better="higher", source="LayerD"),
         Metric(name="layer_count_error", title="layers too many or too few"),

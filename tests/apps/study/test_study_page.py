@@ -273,3 +273,21 @@ def test_what_people_of_known_taste_prefer_is_found(studied: Studied, browser: B
     (pair,) = found.questions["prefer"].pairs
     assert (pair.first, pair.second) == ("green", "red")
     assert pair.rate.value == 1
+
+
+def test_images_that_a_stopped_server_owes_come_when_it_is_back(
+    studied: Studied, context: BrowserContext
+) -> None:
+    folder = studied(votes=24, attention=0, swapped=0)
+    with serving(create_app(Desk(folder))) as site:
+        page = enter(context, site)
+        context.route("**/api/images/**", lambda route: route.abort())
+        for _ in range(6):  # more than are decoded ahead
+            page.keyboard.press("a")
+            page.wait_for_timeout(50)
+        expect(page.locator(".pair canvas[data-ready=false]").first).to_be_visible()
+        expect(page.get_by_role("alert")).to_have_count(0)
+        context.unroute("**/api/images/**")
+        seen(page)
+        page.keyboard.press("a")
+        assert settled(folder, 7)

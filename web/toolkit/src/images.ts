@@ -1,7 +1,10 @@
+import { ApiError, isUnreachable } from "./api.ts";
 import { Changing } from "./changes.ts";
 
 /** Browsers open six connections to a server: some must stay free for what a person does. */
 const AT_ONCE = 3;
+const FIRST_PAUSE_MS = 300;
+const LONGEST_PAUSE_MS = 3000;
 
 /** Decoded images by id: fetched ahead in the order in which they will be wanted, dropped when nobody wants them. */
 export class ImageStore<Id extends string | number = number> extends Changing {
@@ -9,6 +12,7 @@ export class ImageStore<Id extends string | number = number> extends Changing {
   private readonly broken = new Map<Id, string>();
   private readonly loading = new Set<Id>();
   private wanted: readonly Id[] = [];
+  private pause = FIRST_PAUSE_MS;
 
   constructor(
     private readonly fetchBlob: (id: Id) => Promise<Blob>,
@@ -53,14 +57,24 @@ export class ImageStore<Id extends string | number = number> extends Changing {
     this.loading.add(id);
     try {
       const blob = await this.fetchBlob(id);
-      this.ready.set(id, await createImageBitmap(blob));
+      this.pause = FIRST_PAUSE_MS;
+      this.ready.set(id, await createImageBitmap(blob).catch(unreadable));
     } catch (error) {
+      if (isUnreachable(error)) return this.later(id);
       this.broken.set(id, (error as Error).message);
-    } finally {
-      this.loading.delete(id);
-      this.changed();
-      this.more();
     }
+    this.loading.delete(id);
+    this.changed();
+    this.more();
+  }
+
+  /** Tries again after a pause: a server that was away is no fault of the image. */
+  private later(id: Id): void {
+    setTimeout(() => {
+      this.loading.delete(id);
+      this.more();
+    }, this.pause);
+    this.pause = Math.min(2 * this.pause, LONGEST_PAUSE_MS);
   }
 
   private drop(): void {
@@ -74,4 +88,8 @@ export class ImageStore<Id extends string | number = number> extends Changing {
       }
     }
   }
+}
+
+function unreadable(): never {
+  throw new ApiError(415, "The file is no image that this browser reads.");
 }

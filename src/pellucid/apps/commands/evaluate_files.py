@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from pellucid.apps.commands.data_sets import build_engine, engine_options
 from pellucid.apps.commands.options import FILE, FOLDER, JSON, PATH, check_target
 from pellucid.apps.sections import SectionedCommand, option
 
@@ -67,6 +68,7 @@ FEATURES = "st-lpips-alex, st-lpips-vgg, or the path of an .onnx file"
 )
 @option("Models", "--features", metavar="MODEL", help=f"KID and Frechet distance by {FEATURES}.")
 @ARCHIVES
+@engine_options
 @NOTE
 @OUTPUT
 @PAGE
@@ -80,6 +82,9 @@ def composition_command(
     perceptual: str,
     features: str | None,
     archives: Path | None,
+    engine: str,
+    workers: int | None,
+    ray_address: str | None,
     contamination: str,
     output: Path | None,
     page: Path | None,
@@ -106,12 +111,13 @@ def composition_command(
         protocol=protocol,  # type: ignore[arg-type] - click has checked it
         perceptual=model,
     )
-    table, about = pairs.scored(settings), pairs.about(settings, contamination)
+    table = pairs.scored(settings, build_engine(engine, workers, ray_address))
+    about = pairs.about(settings, contamination)
     if features:
         from pellucid.evaluation.features import load_features
 
         about["sets"] = pairs.set_distances(load_features(features, archives), settings)
-    _report(f"{found.name} against {wanted.name}", table, about, pairs.case, output, page, as_json)
+    report(f"{found.name} against {wanted.name}", table, about, pairs.case, output, page, as_json)
 
 
 @click.command(
@@ -138,6 +144,7 @@ def composition_command(
 @PHOTOGRAPHS
 @PHOTOGRAPH_COUNT
 @ARCHIVES
+@engine_options
 @OUTPUT
 @PAGE
 @JSON
@@ -149,6 +156,9 @@ def matting_command(
     photographs: str | None,
     photograph_count: int,
     archives: Path | None,
+    engine: str,
+    workers: int | None,
+    ray_address: str | None,
     output: Path | None,
     page: Path | None,
     as_json: bool,
@@ -172,9 +182,8 @@ def matting_command(
     with TemporaryDirectory() as scratch:
         pairs = cut_out(wanted, keep or Path(scratch), matter, settings.photographs)
         about = {**pairs.about(settings, "the network was trained on photographs"), "matting": matter.name}
-        _report(
-            f"{wanted.name}, {matter.name}", pairs.scored(settings), about, pairs.case, output, page, as_json
-        )
+        table = pairs.scored(settings, build_engine(engine, workers, ray_address))
+        report(f"{wanted.name}, {matter.name}", table, about, pairs.case, output, page, as_json)
 
 
 @click.command("layers", cls=SectionedCommand, short_help="Score layered documents against true ones.")
@@ -188,6 +197,7 @@ def matting_command(
     show_default=True,
     help="Merges of neighbouring layers that are allowed (LayerD).",
 )
+@engine_options
 @NOTE
 @OUTPUT
 @PAGE
@@ -196,6 +206,9 @@ def layers_command(
     found: Path,
     wanted: Path,
     merges: int,
+    engine: str,
+    workers: int | None,
+    ray_address: str | None,
     contamination: str,
     output: Path | None,
     page: Path | None,
@@ -210,9 +223,9 @@ def layers_command(
     from pellucid.evaluation.file_scores import DocumentFiles
 
     documents = DocumentFiles.of_paths(found, wanted)
-    table = documents.scored(merges)
+    table = documents.scored(merges, build_engine(engine, workers, ray_address))
     about = {**documents.about(contamination), "merges": merges}
-    _report(f"{found.name} against {wanted.name}", table, about, documents.case, output, page, as_json)
+    report(f"{found.name} against {wanted.name}", table, about, documents.case, output, page, as_json)
 
 
 @click.command("compare", cls=SectionedCommand, short_help="Compare two results, image by image.")
@@ -265,7 +278,7 @@ def _check_outputs(output: Path | None, page: Path | None) -> None:
             check_target(path, image=False)
 
 
-def _report(
+def report(
     title: str,
     table: "ScoreTable",
     about: Mapping[str, object],
