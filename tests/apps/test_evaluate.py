@@ -5,13 +5,16 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from click.testing import CliRunner, Result
 
 import tiny
 from pellucid.apps.cli import cli
 from pellucid.data.records import Record
 from pellucid.data.shards import write_shard
-from pellucid.errors import ConfigError, FileError
+from pellucid.errors import ConfigError, FileError, WeightsError
+from pellucid.evaluation.fidelity import MEAN, STD, ClipFidelity
+from pellucid.evaluation.score_table import read_table
 from pellucid.files.images import read_rgba, write_image
 
 
@@ -53,7 +56,11 @@ def test_reconstruction_takes_held_out_images_or_a_folder(model: str, tmp_path: 
     scores = json.loads(result.stdout)
     assert 1 <= scores["pictures"] < 40
     assert (scores["sizes"], scores["written"]) == ("64 x 64", [str(tmp_path / "x.json")])
-    assert json.loads((tmp_path / "x.json").read_text())["psnr_db"] == scores["psnr_db"]
+    written = json.loads((tmp_path / "x.json").read_text())
+    assert written["psnr_db"] == scores["psnr_db"]
+    assert "held out" in written["contamination"]
+    assert len(written["scores"]["identity"]) == scores["pictures"]
+    assert len(read_table(tmp_path / "x.json").names) == scores["pictures"]
     write_image(np.full((9, 11, 4), 200, np.uint8), tmp_path / "a.png")
     result = run("reconstruction", tmp_path, "--model", model, "--passes", "1")
     assert "sizes             9 x 11" in result.stdout
@@ -69,6 +76,63 @@ def test_generation_scores_the_vocabulary_and_writes_a_sheet(model: str, tmp_pat
     assert (scores["captions"], scores["subjects"], scores["written"]) == (3, 7, [str(sheet)])
     assert read_rgba(sheet).shape[1] > 3 * 64
     assert json.loads(run(*words, "--subjects", "2", "--json").stdout)["subjects"] == 2
+
+
+def test_generation_writes_every_score_and_a_page(model: str, tmp_path: Path, tiny_clip: str) -> None:
+    output, page = tmp_path / "x.json", tmp_path / "x.html"
+    words = ["generation", "--model", model, "--captions", "3", "--steps", "1", "--clip", tiny_clip]
+    result = run(*words, "-o", output, "--page", page, "--json")
+    assert result.exit_code == 0, result.output
+    written = json.loads(output.read_text())
+    assert written["kind"] == "generation"
+    assert {"top1", "top5", "fringe", "dirty", "hidden", "clip"} <= written["scores"].keys()
+    assert all(-100 <= value <= 100 for value in written["scores"]["clip"])
+    assert list(json.loads(result.stdout)["clip"]) == ["clip (CLIP)"]
+    assert "the model has learned the images of" in page.read_text()
+    assert isinstance(run(*words[:-1], tmp_path).exception, WeightsError)
+
+
+@pytest.fixture(scope="module")
+def tiny_clip(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """A CLIP model of a few thousand weights, whose words are letters."""
+    from transformers import CLIPConfig, CLIPModel, CLIPTokenizerFast
+
+    folder = tmp_path_factory.mktemp("models") / "clip"
+    folder.mkdir()
+    letters = [*"abcdefghijklmnopqrstuvwxyz0123456789"]
+    words = [*letters, *(f"{letter}</w>" for letter in letters), "<|startoftext|>", "<|endoftext|>"]
+    (folder / "vocab.json").write_text(json.dumps({word: index for index, word in enumerate(words)}))
+    (folder / "merges.txt").write_text("#version: 0.2\n")
+    CLIPTokenizerFast(str(folder / "vocab.json"), str(folder / "merges.txt")).save_pretrained(folder)
+    small = {"hidden_size": 8, "intermediate_size": 8, "num_hidden_layers": 1, "num_attention_heads": 2}
+    torch.manual_seed(0)
+    config = CLIPConfig(
+        text_config={
+            **small,
+            "vocab_size": len(words),
+            "max_position_embeddings": 16,
+            "eos_token_id": len(words) - 1,
+        },
+        vision_config={**small, "image_size": 24, "patch_size": 8},
+        projection_dim=8,
+    )
+    CLIPModel(config).save_pretrained(folder)
+    return str(folder)
+
+
+def test_fidelity_is_the_cosine_of_the_models_own_embeddings(tiny_clip: str) -> None:
+    from transformers import CLIPModel, CLIPTokenizerFast
+
+    rgba = np.random.default_rng(0).integers(0, 256, (24, 24, 4), np.uint8)
+    (found,) = ClipFidelity(tiny_clip).scores([rgba], ["a red cat"])
+    model, tokenizer = CLIPModel.from_pretrained(tiny_clip), CLIPTokenizerFast.from_pretrained(tiny_clip)
+    alpha = rgba[..., 3:] / 255.0
+    rgb = (rgba[..., :3] * alpha + 255 * (1 - alpha)) / 255
+    pixels = torch.tensor((rgb - MEAN) / STD, dtype=torch.float32).permute(2, 0, 1)[None]
+    with torch.no_grad():
+        output = model(pixel_values=pixels, **tokenizer("a red cat", return_tensors="pt"))
+    # a model of one text and one image says the cosine times its scale
+    assert found == pytest.approx(100 * float(output.logits_per_image / model.logit_scale.detach().exp()), abs=1e-3)
 
 
 def test_speed_prints_a_small_table(model: str) -> None:

@@ -53,6 +53,20 @@ def folders(tmp_path: Path) -> tuple[Path, Path]:
     return tmp_path / "found", tmp_path / "wanted"
 
 
+@pytest.mark.parametrize("engine", ["processes", pytest.param("ray", marks=pytest.mark.slow)])
+def test_engines_give_the_same_scores(folders: tuple[Path, Path], tmp_path: Path, engine: str) -> None:
+    if engine == "ray":
+        pytest.importorskip("ray")
+    found = {}
+    for name in ("local", engine):
+        words = ["--engine", name, "--workers", 2] if name != "local" else []
+        result = run("composition", *folders, *words, "-o", tmp_path / f"{name}.json")
+        assert result.exit_code == 0, result.exception
+        found[name] = json.loads((tmp_path / f"{name}.json").read_text())
+    assert found["local"]["scores"] == found[engine]["scores"]
+    assert found["local"]["images"] == found[engine]["images"]
+
+
 def test_an_image_against_itself_is_perfect() -> None:
     scores = score_pair(ball(), ball(), SETTINGS)
     assert scores["psnr"] == scores["worst_psnr"] == 120

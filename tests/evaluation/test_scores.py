@@ -15,7 +15,8 @@ from pellucid.data.records import Record
 from pellucid.errors import ConfigError, InputError
 from pellucid.evaluation.eval_data import Vocabulary, read_folder, read_vocabulary, spread
 from pellucid.evaluation.generation import edge_width, generate_all, score_generation, transparency
-from pellucid.evaluation.reconstruction import score_reconstruction
+from pellucid.evaluation.pair_scores import PairSettings
+from pellucid.evaluation.reconstruction import reconstruct, score_reconstruction
 from pellucid.evaluation.report import table
 from pellucid.evaluation.speed import score_speed
 from pellucid.pipelines.pipeline import TransparentPipeline
@@ -93,6 +94,20 @@ def test_an_untouched_latent_has_the_identity_of_equal_pictures(pipe: Transparen
     encoder.load_state_dict(kept)
 
 
+def test_a_reconstruction_is_scored_image_by_image(pipe: TransparentPipeline) -> None:
+    images = {f"{h}": np.random.default_rng(h).integers(0, 256, (h, 24, 4), np.uint8) for h in (24, 17, 16)}
+    found = reconstruct(pipe, images, PairSettings(photographs={}), passes=1)
+    assert found.scores == score_reconstruction(pipe, list(images.values()), passes=1)
+    assert found.table.names == list(images) == list(found.images)
+    for name, wanted in images.items():
+        assert found.images[name].shape == wanted.shape
+    means = {name: float(np.mean(found.table.values[name])) for name in ("psnr", "mse", "identity")}
+    # there before, here after rounding to bytes
+    assert means["psnr"] == pytest.approx(found.scores["psnr_db"]["mean"], abs=0.02)
+    assert means["mse"] == pytest.approx(found.scores["alpha"]["mse"], abs=1e-3)
+    assert means["identity"] == pytest.approx(found.scores["identity_psnr_db"], abs=1e-3)
+
+
 def test_batches_change_no_image_by_more_than_a_level(pipe: TransparentPipeline) -> None:
     prompts = ["a", "b", "c"]
     one, two = (generate_all(pipe, prompts, batch_size=size, num_inference_steps=1) for size in (1, 2))
@@ -102,10 +117,14 @@ def test_batches_change_no_image_by_more_than_a_level(pipe: TransparentPipeline)
 
 def test_images_are_scored_against_the_vocabulary(pipe: TransparentPipeline) -> None:
     subjects = [sample(label, seed) for seed, label in enumerate(("apple", "dog", "key"))]
-    scores, shown = score_generation(pipe, subjects, captions=4, batch_size=3, num_inference_steps=1)
+    found = score_generation(pipe, subjects, captions=4, batch_size=3, num_inference_steps=1)
+    scores = found.scores
     assert (scores["captions"], scores["subjects"], scores["size"]) == (4, 3, "64 x 64")
     assert scores["top5"] == scores["chance_top5"] == 1  # three subjects: all are among the first five
-    assert [text for text, _ in shown] == [text for text, _ in spread(subjects, 4)]
+    assert found.captions == [text for text, _ in spread(subjects, 4)]
+    table = found.table(PairSettings(photographs={}))
+    assert np.mean(table.values["top1"]) == pytest.approx(scores["top1"], abs=1e-4)
+    assert [image.shape for image in found.cases(table.names[3])] == [(64, 64, 4)] * 2
     assert set(scores["generated"]) == set(scores["training"])
     with pytest.raises(InputError, match="captions"):
         score_generation(pipe, subjects, captions=0)

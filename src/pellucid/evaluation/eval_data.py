@@ -16,7 +16,7 @@ from pellucid.errors import ConfigError, InputError
 from pellucid.files.images import read_rgba
 from pellucid.files.tables import is_table
 from pellucid.rgba.resizing import resize_sample
-from pellucid.rgba.types import AnyArray
+from pellucid.rgba.types import RGBA8
 
 VOCABULARY = "vocabulary.json"
 """Beside a model: the JSON of its `Vocabulary`."""
@@ -139,8 +139,8 @@ def read_samples(vocabulary: Vocabulary, *, held_out: bool | None = None) -> lis
     return samples
 
 
-def read_folder(folder: Path) -> list[AnyArray]:
-    """Reads the images of a folder in the order of their names.
+def read_folder(folder: Path) -> dict[str, RGBA8]:
+    """Reads the images of a folder by their names, in the order of these.
 
     Raises:
         InputError: there is none.
@@ -149,10 +149,10 @@ def read_folder(folder: Path) -> list[AnyArray]:
     paths = sorted(path for path in folder.iterdir() if path.suffix.lower() in ENDINGS)
     if not paths:
         raise InputError(f"Expected {', '.join(ENDINGS)} images in {folder}, found none. Name another.")
-    return [read_rgba(path) for path in paths]
+    return {path.name: read_rgba(path) for path in paths}
 
 
-def resized(samples: Sequence[Sample], height: int, width: int) -> list[AnyArray]:
+def resized(samples: Sequence[Sample], height: int, width: int) -> list[RGBA8]:
     """Returns the images of the samples at one size, px."""
     return [np.ascontiguousarray(resize_sample(rgba, height, width)) for _, rgba in samples]
 

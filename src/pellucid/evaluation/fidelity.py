@@ -37,7 +37,7 @@ class ClipFidelity:
             self._tokenizer = CLIPTokenizerFast.from_pretrained(source)
         except (OSError, ValueError, RuntimeError, TypeError) as error:
             raise WeightsError(
-                f"Expected a CLIP model with its tokenizer in {source}, found {first_line(error)}. Name another."
+                f"Expected a CLIP model with tokenizer in {source}, found {first_line(error)}. Name another."
             ) from error
         self.name = f"{source.rstrip('/').rpartition('/')[2]} (CLIP)"
 
@@ -60,7 +60,7 @@ class ClipFidelity:
         return found
 
     @staticmethod
-    def _pixels(image: RGBA8, side: int) -> Float[np.ndarray, "1 3 h w"]:
+    def _pixels(image: RGBA8, side: int) -> Float[np.ndarray, "1 3 p q"]:
         """Scales the shorter side and cuts the middle out, as CLIP's own preprocessing does."""
         rgb = blend(image, np.full((*image.shape[:2], 3), 255, np.uint8)).astype(np.float32)
         height, width = rgb.shape[:2]

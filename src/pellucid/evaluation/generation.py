@@ -10,11 +10,15 @@ from torch import Tensor
 
 from pellucid.data.shards import Sample
 from pellucid.errors import InputError
+from pellucid.evaluation.blending import blend
+from pellucid.evaluation.distributions import set_distance
 from pellucid.evaluation.eval_data import resized, spread
+from pellucid.evaluation.features import FeatureModel
 from pellucid.evaluation.fidelity import ClipFidelity
 from pellucid.evaluation.metrics import nearest_rank, rgba_tensor
 from pellucid.evaluation.pair_scores import PairSettings, score_image
 from pellucid.evaluation.score_table import ScoreTable
+from pellucid.evaluation.transparency import soft_distance
 from pellucid.pipelines.arguments import MAX_COUNT
 from pellucid.pipelines.pipeline import TransparentPipeline
 from pellucid.progress import track
@@ -98,6 +102,15 @@ class Generation:
             scores = {"top1": float(rank == 1), "top5": float(rank <= TOP), **score_image(image, settings)}
             table.add(name, scores if cosine is None else {**scores, "clip": cosine})
         return table
+
+    def distances(self, model: FeatureModel) -> dict[str, object]:
+        """Returns how far the images and the training images lie apart as sets, both over white."""
+        white = np.full((*self.images[0].shape[:2], 3), 255, np.uint8)
+        found, wanted = (
+            model.features([blend(rgba, white) for rgba in images]) for images in (self.images, self.training)
+        )
+        apart = set_distance(found, wanted, model.name)
+        return {**apart.plain(), "soft_distance": round(soft_distance(self.images, self.training), 6)}
 
     def names(self) -> list[str]:
         """Returns a name for each image: its number and caption."""

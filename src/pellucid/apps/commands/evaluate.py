@@ -29,7 +29,9 @@ if TYPE_CHECKING:
     from pellucid.evaluation.eval_data import Vocabulary
     from pellucid.rgba.types import AnyArray
 
-OUTPUT = option("Output", "-o", "--output", type=PATH, help="JSON file to write the scores to as well.")
+PAGE = evaluate_files.PAGE
+OUTPUT = option("Output", "-o", "--output", type=PATH, help="JSON file to write: all scores, image by image.")
+SPEED_OUTPUT = option("Output", "-o", "--output", type=PATH, help="JSON file to write the scores to as well.")
 
 
 def _vocabulary_options(command: Command) -> Command:
@@ -77,8 +79,11 @@ for command in evaluate_files.COMMANDS:
 @size_option("Decoding")
 @passes_option("Decoding")
 @option("Decoding", "--all-passes", is_flag=True, help="Compare 1, 2, 4 and 8 passes as well.")
+@evaluate_files.PHOTOGRAPHS
+@evaluate_files.PHOTOGRAPH_COUNT
 @model_options
 @OUTPUT
+@PAGE
 @JSON
 def reconstruction(
     folder: Path | None,
@@ -88,31 +93,52 @@ def reconstruction(
     size: tuple[int, int] | None,
     passes: int | None,
     all_passes: bool,
+    photographs: str | None,
+    photograph_count: int,
     choice: ModelChoice,
     output: Path | None,
+    page: Path | None,
     as_json: bool,
 ) -> None:
     """Encode and decode images without diffusion, and compare.
 
     Takes the images of FOLDER at their own sizes, or else the held-out images of named sets at the
     model's size. Prints the PSNR on nine colours, the error of alpha (MAE, SAD, MSE, Grad, Conn over all
-    pixels; SAD, Grad and Conn in thousands), and how little the latent offset changes the opaque image.
+    pixels; SAD, Grad and Conn in thousands), and how little the latent offset changes the opaque image. The
+    JSON and the page hold all scores of `eval composition` besides, image by image.
     """
     from pellucid.evaluation.eval_data import read_folder, read_samples, resized
     from pellucid.pipelines.arguments import check_passes
 
-    _check_outputs(output)
+    _check_outputs(output, page)
     check_passes(passes)
     vocab = _vocabulary(choice.name, vocabulary, sets=sets, groups=groups)
     images = read_folder(folder) if folder else None
     samples = [] if folder else read_samples(vocab, held_out=True)
     pipe = choice.load()
     # after loading, which imports the same libraries leaner
-    from pellucid.evaluation.reconstruction import score_reconstruction
+    from pellucid.evaluation.reconstruction import reconstruct, score_reconstruction
 
-    images = resized(samples, *(size or pipe.native_size)) if images is None else images
-    scores = score_reconstruction(pipe, images, passes=passes, all_passes=all_passes)
-    _report({"model": choice.name, **scores}, output, as_json)
+    note = "not stated"
+    if images is None:
+        note = f"held out of training; other images of {', '.join(vocab.sets)} were learned"
+        names = [f"{number:04d} {record.label}" for number, (record, _) in enumerate(samples)]
+        images = dict(zip(names, resized(samples, *(size or pipe.native_size)), strict=True))
+    if output is None and page is None:
+        scores = score_reconstruction(pipe, list(images.values()), passes=passes, all_passes=all_passes)
+        return _echo({"model": choice.name, **scores}, as_json)
+    settings = evaluate_files.pair_settings(photographs, photograph_count)
+    found = reconstruct(pipe, images, settings, passes=passes, all_passes=all_passes)
+    about = {"kind": "reconstruction", "model": choice.name, "contamination": note, **found.scores}
+    evaluate_files.write_report(
+        f"Reconstruction by {choice.name}",
+        found.table,
+        {**about, "backgrounds": evaluate_files.background_names(settings)},
+        lambda name: [found.images[name], images[name]],
+        output,
+        page,
+    )
+    return _echo({"model": choice.name, **found.scores}, as_json, output, page)
 
 
 @eval_command.command("generation", short_help="Score what is generated for training captions.")
@@ -133,8 +159,17 @@ def reconstruction(
 @option("Sampling", "--steps", type=int, help="Denoising steps.  [default: the model's]")
 @option("Sampling", "--guidance", type=float, help="How closely to follow the text.  [default: the model's]")
 @option("Output", "--sheet", type=PATH, help="Image to write: a sheet of samples with their captions.")
+@option(
+    "Models", "--clip", metavar="FOLDER", help="CLIP model of transformers; compares images with captions."
+)
+@option(
+    "Models", "--features", metavar="MODEL", help=f"KID and Frechet distance by {evaluate_files.FEATURES}."
+)
+@evaluate_files.PHOTOGRAPHS
+@evaluate_files.PHOTOGRAPH_COUNT
 @model_options
 @OUTPUT
+@PAGE
 @JSON
 def generation(
     sets: tuple[str, ...],
@@ -147,20 +182,26 @@ def generation(
     steps: int | None,
     guidance: float | None,
     sheet: Path | None,
+    clip: str | None,
+    features: str | None,
+    photographs: str | None,
+    photograph_count: int,
     choice: ModelChoice,
     output: Path | None,
+    page: Path | None,
     as_json: bool,
 ) -> None:
     """Generate images for training captions, and judge them.
 
     top1 and top5 are the shares of captions whose subject is the nearest, or among the five nearest, of the
     training images. Below them stand the shares of clear, partial and opaque pixels, of images with
-    clear corners, and the width of edges in pixels, of the generated and of the training images.
+    clear corners, and the width of edges in pixels, of the generated and of the training images. The JSON and
+    the page hold fringe, dirty alpha, hidden colour and fidelity of each image besides.
     """
     from pellucid.evaluation.eval_data import read_samples
     from pellucid.training.data.subjects import default_images
 
-    _check_outputs(output, sheet)
+    _check_outputs(output, page, sheet=sheet)
     vocab = _vocabulary(choice.name, vocabulary, sets=sets, groups=groups, subjects=subjects)
     samples = read_samples(vocab)
     records = [record for record, _ in samples]
@@ -169,7 +210,7 @@ def generation(
     pipe.pipeline.set_progress_bar_config(disable=True)  # one bar, over batches
     from pellucid.evaluation.generation import sample_sheet, score_generation
 
-    scores, captioned = score_generation(
+    found = score_generation(
         pipe,
         [samples[index] for index in chosen],
         captions=captions,
@@ -178,9 +219,30 @@ def generation(
         num_inference_steps=steps,
         guidance_scale=guidance,
     )
+    scores: dict[str, object] = {"model": choice.name, **found.scores}
     if sheet is not None:
-        _write_sheet(sample_sheet(captioned), sheet)
-    _report({"model": choice.name, **scores}, output, as_json, sheet)
+        _write_sheet(sample_sheet(found), sheet)
+    if features is not None:
+        from pellucid.evaluation.features import load_features
+
+        scores["sets"] = found.distances(load_features(features))
+    if output is not None or page is not None or clip is not None:
+        from pellucid.evaluation.fidelity import ClipFidelity
+
+        settings = evaluate_files.pair_settings(photographs, photograph_count)
+        fidelity = ClipFidelity(clip) if clip is not None else None
+        table = found.table(settings, fidelity)
+        if fidelity is not None:
+            scores["clip"] = {fidelity.name: table.summary()["clip"].plain()}
+        about = {
+            "kind": "generation",
+            "seed": seed,
+            "contamination": f"the model has learned the images of {', '.join(vocab.sets)}",
+            "backgrounds": evaluate_files.background_names(settings),
+        }
+        title = f"Generation by {choice.name}"
+        evaluate_files.write_report(title, table, {**about, **scores}, found.cases, output, page)
+    _echo(scores, as_json, output, page, sheet)
 
 
 @eval_command.command("speed", short_help="Measure seconds and memory for an image.")
@@ -199,7 +261,7 @@ def generation(
 @option("Sampling", "--steps", type=click.IntRange(1), help="Denoising steps.  [default: the model's]")
 @passes_option("Sampling")
 @model_options
-@OUTPUT
+@SPEED_OUTPUT
 @JSON
 def speed(
     prompt: str,
@@ -229,7 +291,12 @@ def speed(
         num_inference_steps=steps,
         passes=passes,
     )
-    _report({"model": choice.name, **scores}, output, as_json)
+    values = {"model": choice.name, **scores}
+    if output is not None:
+        from pellucid.files.atomic import write_atomically
+
+        write_atomically(output, (json.dumps(values, indent=1, ensure_ascii=False) + "\n").encode())
+    _echo(values, as_json, output)
 
 
 def _vocabulary(
@@ -249,10 +316,10 @@ def _vocabulary(
     return read_vocabulary(file or model_folder(model), sets=sets, groups=groups, subjects=subjects)
 
 
-def _check_outputs(output: Path | None, sheet: Path | None = None) -> None:
-    for path, is_image in ((output, False), (sheet, True)):
+def _check_outputs(*outputs: Path | None, sheet: Path | None = None) -> None:
+    for path in (*outputs, sheet):
         if path is not None:
-            check_target(path, image=is_image)
+            check_target(path, image=path is sheet)
 
 
 def _write_sheet(sheet: "AnyArray", path: Path) -> None:
@@ -264,17 +331,12 @@ def _write_sheet(sheet: "AnyArray", path: Path) -> None:
     write_image(np.dstack([sheet, np.full_like(sheet[..., 0], 255)]), path)
 
 
-def _report(
-    scores: Mapping[str, object], output: Path | None, as_json: bool, sheet: Path | None = None
-) -> None:
+def _echo(scores: Mapping[str, object], as_json: bool, *written: Path | None) -> None:
     """Prints the scores, and the paths of what was written."""
     from pellucid.evaluation.report import table
-    from pellucid.files.atomic import write_atomically
 
-    if output is not None:
-        write_atomically(output, (json.dumps(scores, indent=1, ensure_ascii=False) + "\n").encode())
-    written = [str(path) for path in (output, sheet) if path is not None]
+    paths = [str(path) for path in written if path is not None]
     if as_json:
-        click.echo(json.dumps({**scores, "written": written}, ensure_ascii=False))
+        click.echo(json.dumps({**scores, "written": paths}, ensure_ascii=False))
     else:
-        click.echo("\n".join([table(scores), *written]))
+        click.echo("\n".join([table(scores), *paths]))

@@ -15,6 +15,7 @@ from pellucid.apps.commands.options import FILE, FOLDER, JSON, PATH, check_targe
 from pellucid.apps.sections import SectionedCommand, option
 
 if TYPE_CHECKING:
+    from pellucid.evaluation.pair_scores import PairSettings
     from pellucid.evaluation.score_table import Difference, ScoreTable
     from pellucid.rgba.types import RGBA8
 
@@ -171,14 +172,11 @@ def matting_command(
     _check_outputs(output, page)
     from tempfile import TemporaryDirectory
 
-    from pellucid.evaluation.file_scores import cut_out, read_photographs
+    from pellucid.evaluation.file_scores import cut_out
     from pellucid.evaluation.matting import load_matter
-    from pellucid.evaluation.pair_scores import PairSettings
 
     matter = load_matter(network, refine, archives)  # type: ignore[arg-type] - click has checked it
-    settings = PairSettings(
-        photographs=read_photographs(photographs, photograph_count) if photographs else {}
-    )
+    settings = pair_settings(photographs, photograph_count)
     with TemporaryDirectory() as scratch:
         pairs = cut_out(wanted, keep or Path(scratch), matter, settings.photographs)
         about = {**pairs.about(settings, "the network was trained on photographs"), "matting": matter.name}
@@ -288,17 +286,9 @@ def report(
     as_json: bool,
 ) -> None:
     """Writes what was asked for, and prints means with intervals."""
-    from pellucid.evaluation.score_table import METRICS, document, write_document
-    from pellucid.files.atomic import write_atomically
+    from pellucid.evaluation.score_table import METRICS
 
-    values = document(table, about)
-    if output is not None:
-        write_document(output, values)
-    if page is not None:
-        from pellucid.evaluation.score_pages import score_page
-
-        shown = {name: value for name, value in values.items() if name not in ("scores", "images", "metrics")}
-        write_atomically(page, score_page(title, table, shown, cases).encode())
+    values = write_report(title, table, about, cases, output, page)
     written = [str(path) for path in (output, page) if path is not None]
     if as_json:
         click.echo(json.dumps({**values, "written": written}, ensure_ascii=False))
@@ -311,6 +301,53 @@ def report(
         click.echo(f"{METRICS[name].title:<{width}}  {estimate.value:>9.4g} {unit:<6} {interval}")
     for line in written:
         click.echo(line)
+
+
+def write_report(
+    title: str,
+    table: "ScoreTable",
+    about: Mapping[str, object],
+    cases: "Callable[[str], list[RGBA8]]",
+    output: Path | None,
+    page: Path | None,
+) -> dict[str, object]:
+    """Writes a result as JSON and as a page, where they are asked for, and returns the JSON's values.
+
+    Args:
+        title: of the page.
+        table: scores of all images.
+        about: how they were made.
+        cases: images to show of a name.
+        output: JSON file, or None.
+        page: HTML file, or None.
+    """
+    from pellucid.evaluation.score_table import document, write_document
+    from pellucid.files.atomic import write_atomically
+
+    values = document(table, about)
+    if output is not None:
+        write_document(output, values)
+    if page is not None:
+        from pellucid.evaluation.score_pages import score_page
+
+        shown = {name: value for name, value in values.items() if name not in ("scores", "images", "metrics")}
+        write_atomically(page, score_page(title, table, shown, cases).encode())
+    return values
+
+
+def pair_settings(photographs: str | None, count: int) -> "PairSettings":
+    """Reads the photographs that images are judged on beside the nine colours."""
+    from pellucid.evaluation.file_scores import read_photographs
+    from pellucid.evaluation.pair_scores import PairSettings
+
+    return PairSettings(photographs=read_photographs(photographs, count) if photographs else {})
+
+
+def background_names(settings: "PairSettings") -> list[str]:
+    """Returns the names of all backgrounds."""
+    from pellucid.evaluation.blending import backgrounds
+
+    return list(backgrounds(1, 1, settings.photographs))
 
 
 COMMANDS = (composition_command, matting_command, layers_command, compare_command)
