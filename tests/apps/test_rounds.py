@@ -1,6 +1,7 @@
 """`pellucid data rounds`: a whole round with the tiny model, by commands alone."""
 
 import json
+import tomllib
 from pathlib import Path
 from typing import Any
 
@@ -46,6 +47,8 @@ def test_a_round_from_new_to_close(model: str) -> None:
     closed = said("close")
     assert (closed["kept"], closed["rejected"]) == (2, 4)
     assert Path(closed["path"]).is_file()
+    recipe = tomllib.loads(Path(closed["path"]).read_text())
+    assert all(Path(each).is_absolute() for each in recipe["data"])  # it may be used from anywhere
     (status,) = said("status")["rounds"]
     assert status["counts"] == {"keep": 2, "reject": 4, "disputed": 0, "open": 0}
     assert status["acceptance"]["value"] == pytest.approx(1 / 3, abs=1e-4)

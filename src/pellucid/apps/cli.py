@@ -1,6 +1,7 @@
 """The `pellucid` command: a table of commands, each imported only when it runs, so that --help is fast."""
 
 import logging
+import os
 import sys
 from importlib import import_module
 
@@ -57,6 +58,9 @@ class LazyGroup(click.Group):
 @click.version_option(__version__)
 def cli() -> None:
     """Make images with true transparency from a prompt: glass and smoke included."""
+    # read when these libraries are imported, which any command may do before it asks for a model
+    for name in ("TRANSFORMERS_VERBOSITY", "DIFFUSERS_VERBOSITY"):
+        os.environ.setdefault(name, "error")
 
 
 def main() -> None:

@@ -16,8 +16,6 @@ def lean_imports() -> Generator[None]:
 
     None in `sys.modules` is Python's own way to say that a module cannot be imported.
     """
-    os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
-    os.environ.setdefault("DIFFUSERS_VERBOSITY", "error")
     # spinning threads crawl where another program computes
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     hidden = [name for name in UNUSED if name not in sys.modules]

@@ -58,6 +58,7 @@ class Deadline:
             def _new_conn(self) -> socket.socket:
                 return deadline._opened(cast("socket.socket", super()._new_conn()))
 
+        Watched.__name__ = kind.__name__  # which errors begin with
         pool.ConnectionCls = Watched
         return pool
 

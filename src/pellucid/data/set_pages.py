@@ -38,6 +38,7 @@ class SetSummary:
 
     images: int = 0
     held_out: int = 0
+    without_caption: int = 0
     soft: list[float] = field(default_factory=list)
     visible: list[float] = field(default_factory=list)
     sides: list[int] = field(default_factory=list)
@@ -48,6 +49,11 @@ class SetSummary:
     words: Counter[str] = field(default_factory=Counter)
     thumbnails: list[tuple[RGBA8, str]] = field(default_factory=list)
     """Drawn evenly from all images, with their labels."""
+
+    @property
+    def truly_transparent(self) -> int:
+        """Returns how many images show more than a trace of glass, smoke or glow."""
+        return sum(value > 0.01 for value in self.soft)
 
 
 def summarise(samples: Iterable[tuple[Record, RGBA8]], *, seed: int = 0) -> SetSummary:
@@ -61,6 +67,7 @@ def summarise(samples: Iterable[tuple[Record, RGBA8]], *, seed: int = 0) -> SetS
     for record, rgba in samples:
         summary.images += 1
         summary.held_out += record.held_out
+        summary.without_caption += not record.label.strip()
         summary.soft.append(record.soft)
         summary.visible.append(float((rgba[..., 3] > 12).mean()))
         summary.sides.append(max(rgba.shape[:2]))
@@ -147,7 +154,11 @@ def _histogram(values: Sequence[float], label: str, bins: int) -> bytes:
     figure, axes = _axes()
     if not values:
         return b""
-    axes.hist(values, bins=bins, color="#4a7ebb")
+    if len(set(values)) == 1:  # a bar of some width, where a histogram would invent fractions
+        axes.bar([str(values[0])], [len(values)], width=0.1, color="#4a7ebb")
+        axes.set_xlim(-0.5, 0.5)
+    else:
+        axes.hist(values, bins=bins, color="#4a7ebb")
     axes.set(xlabel=label, ylabel="images")
     return _svg(figure)
 
@@ -184,13 +195,15 @@ def _svg(figure: "Figure") -> bytes:
 
 
 def _html(summary: SetSummary, title: str, plots: Sequence[str], manifest: Mapping[str, object]) -> str:
-    soft = sum(value > 0.01 for value in summary.soft)
-    numbers = (
+    n_licences = len({licence for licence, _, _ in summary.licences})
+    numbers = [
         ("images", summary.images),
         ("held out for measuring", summary.held_out),
-        ("glass, smoke or glow", soft),
-        ("licences", len({licence for licence, _, _ in summary.licences})),
-    )
+        ("glass, smoke or glow", summary.truly_transparent),
+        ("licence" if n_licences == 1 else "licences", n_licences),
+    ]
+    if summary.without_caption:
+        numbers.append(("without a caption", summary.without_caption))
     body = [
         f"<h1>{html.escape(title)}</h1><div class=numbers>",
         *(f"<div><b>{value:,}</b>{name}</div>" for name, value in numbers),

@@ -182,6 +182,11 @@ def read_packed(path: Path | str) -> Iterator[tuple[Record, bytes]]:
     # `opened` has said already what is wrong with a remote shard
     except FileError:
         raise
+    except FileNotFoundError:
+        raise FileError(
+            f"Expected a shard at {path}, found no file. Name a set of `pellucid data pull`, or a file "
+            "or folder that is there."
+        ) from None
     except (OSError, tarfile.TarError, KeyError, ValueError, TypeError) as error:
         raise FileError(
             f"{path} is no readable shard: {error}. Make it with `pellucid data pull`."

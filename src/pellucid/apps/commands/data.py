@@ -67,7 +67,15 @@ def data_command() -> None:
 )
 @JSON
 def pull(name: str, archives: Path | None, output: Path | None, as_json: bool) -> None:
-    """Fetch the set NAME, check it and pack it into a shard. docs/how-to/datasets.md lists all sets."""
+    """Fetch the set NAME, check it, pack it into a shard and print the shard's path.
+
+    \b
+    NAME is one of
+      fluent-3d      fluent-3d-animated  fluent-colour  noto         fxemoji
+      meteocons      openclipart         kenney         land-photos
+    docs/how-to/datasets.md describes them. Other commands take the name too,
+    and fetch the set then.
+    """  # noqa: D301 - click's sign for lines that stay as they are
     from pellucid.data.datasets import pull as pull_set
 
     path = pull_set(name, archives=archives, folder=output)
@@ -179,16 +187,28 @@ def stats(sets: tuple[str, ...], page: Path | None, as_json: bool) -> None:
     counts: dict[str, object] = {
         "pictures": summary.images,
         "held out": summary.held_out,
-        "truly transparent": sum(value > 0.01 for value in summary.soft),
+        "truly transparent": summary.truly_transparent,
+        "without caption": summary.without_caption,
         "licences": dict(licences),
         "groups": dict(summary.groups),
     }
     if page:
         manifest = read_manifest(Path(sets[0])) if len(sets) == 1 else None
         counts["path"] = str(write_page(summary, page, ", ".join(sets), manifest))
-    click.echo(
-        json.dumps(counts) if as_json else "\n".join(f"{name}: {value}" for name, value in counts.items())
-    )
+    if as_json:
+        click.echo(json.dumps(counts))
+        return
+    rows = [
+        ("images", summary.images),
+        ("  held out for measuring", summary.held_out),
+        ("  with glass, smoke or glow", summary.truly_transparent),
+        ("  without a caption", summary.without_caption),
+        *((f"  licence {name}", count) for name, count in licences.most_common()),
+        *((f"  group {name}", count) for name, count in summary.groups.most_common()),
+    ]
+    data_sets.echo_counts(rows)
+    if page:
+        click.echo(counts["path"])
 
 
 COMMANDS = (*data_sets.COMMANDS, *data_generation.COMMANDS, *data_synthesis.COMMANDS, rounds_command)

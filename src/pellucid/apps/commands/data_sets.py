@@ -1,9 +1,9 @@
 """`pellucid data ingest | filter | caption | inspect`: makes training sets from loose images."""
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import click
 
@@ -123,10 +123,15 @@ def echo_manifest(manifest: "Manifest", output: str, as_json: bool) -> None:
     rows += [(f"  {reason}", -count) for reason, count in manifest["dropped"].items()]
     rows += [("kept", manifest["images"])]
     rows += [(f"  licence {name}", count) for name, count in manifest["licences"].items()]
+    echo_counts(rows)
+    click.echo(output)
+
+
+def echo_counts(rows: Sequence[tuple[str, int]]) -> None:
+    """Prints names and counts in two columns."""
     width = max(len(name) for name, _ in rows)
     for name, count in rows:
         click.echo(f"{name:<{width}}  {count:>9,}")
-    click.echo(output)
 
 
 @click.command("ingest", cls=SectionedCommand, short_help="Make a filtered set from loose images.")
@@ -360,9 +365,21 @@ def inspect_command(name_of_set: str, image: str | None, output: Path | None, as
     for key, value in known.items():
         # 0 and false are facts, and are shown; what is empty is unknown
         if value not in ("", (), [], {}, None):
-            click.echo(f"{key}: {json.dumps(value) if isinstance(value, dict) else value}")
+            click.echo(f"{key}: {_readable(value)}".replace(": \n", ":\n"))
     if output:
         click.echo(output)
+
+
+def _readable(value: object) -> str:
+    """Writes a value of a record for people: lists without brackets, tables a line each, numbers rounded."""
+    if isinstance(value, dict):
+        table = cast("Mapping[str, object]", value)
+        return "".join(f"\n  {key}: {_readable(each)}" for key, each in table.items())
+    if isinstance(value, (list, tuple)):
+        return ", ".join(map(str, cast("Sequence[object]", value)))
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
 
 
 COMMANDS = (ingest_command, filter_command, caption_command, inspect_command)

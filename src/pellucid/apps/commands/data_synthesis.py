@@ -1,7 +1,6 @@
 """`pellucid data layers`: scenes of a foreground, a background and both together."""
 
 import json
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -203,9 +202,7 @@ def layers_command(
 
 
 def model_source(choice: ModelChoice) -> "ModelSource":
-    """Names the chosen model for workers, which load it themselves, with their libraries' logs at errors."""
-    # read by workers when they begin; this process has perhaps begun already
-    os.environ |= {"TRANSFORMERS_VERBOSITY": "error", "DIFFUSERS_VERBOSITY": "error"}
+    """Names the chosen model for workers, which load it themselves."""
     quieten_libraries()
     from pellucid.synthesis.models import ModelSource
 

@@ -41,7 +41,8 @@ DATABASE = option(
     "--database",
     envvar="PELLUCID_ROUNDS_DATABASE",
     metavar="URL",
-    help="Where verdicts are kept, such as postgresql://user@host/name.  [default: a file in the folder]",
+    help="Where verdicts are kept, such as postgresql://user@host/name.  "
+    "[default: $PELLUCID_ROUNDS_DATABASE, else a file in the folder]",
 )
 ROUND = option("Store", "--round", "number", type=click.IntRange(1), help="Which one.  [default: the latest]")
 SHARE = click.FloatRange(0, 1)
@@ -261,7 +262,12 @@ def review(
     help="Recipe into which the new training set is written.  "
     "[default: a LoRA over the embedded model's adapter]",
 )
-@option("Training", "--partial", is_flag=True, help="Leave out what is not judged yet or disputed.")
+@option(
+    "Training",
+    "--partial",
+    is_flag=True,
+    help="Close even if images are not judged yet or disputed: they are then neither kept nor rejected.",
+)
 @ROUND
 @FOLDER
 @DATABASE

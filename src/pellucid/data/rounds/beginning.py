@@ -20,6 +20,14 @@ from pellucid.data.shards import decoded, write_shard
 from pellucid.errors import InputError
 from pellucid.files.tables import is_list
 
+NEXT_STEPS = {
+    "sampling": "Make its images: `pellucid data rounds sample`.",
+    "open": "Its images are made; judge them: `pellucid data rounds review`.",
+    "closing": "Its closing was interrupted; finish it: `pellucid data rounds close`.",
+    "closed": "Begin the next one: `pellucid data rounds new`.",
+}
+"""What to do with a round in each state."""
+
 
 def begin_round(
     store: Store,
@@ -103,8 +111,7 @@ def find_round(session: Session, number: int | None, *, state: str | None = None
         )
     if state is not None and found.state != state:
         raise InputError(
-            f"Expected round {found.number} to be {state}, found it {found.state}. "
-            "`pellucid data rounds status` lists all rounds."
+            f"Expected round {found.number} to be {state}, found it {found.state}. {NEXT_STEPS[found.state]}"
         )
     return found
 

@@ -116,8 +116,9 @@ def _finish(store: Store, number: int, template: Path | None) -> Closed:
     _write_kept(store, number, kept, 1.0, folder / KEPT)
     _write_kept(store, number, kept, settings.kept_weight, folder / KEPT_WEIGHTED)
     write_atomically(folder / "verdicts.jsonl", "".join(f"{line}\n" for line in log).encode())
-    old = [str(round_folder(store, each) / KEPT) for each in earlier]
-    data = [*first_data, *old, str(folder / KEPT_WEIGHTED)]
+    # whole paths: the recipe that names them may be used from anywhere
+    old = [str((round_folder(store, each) / KEPT).resolve()) for each in earlier]
+    data = [*first_data, *old, str((folder / KEPT_WEIGHTED).resolve())]
     recipe = folder / "recipe.toml"
     # closing again leaves a recipe alone that somebody may have edited since
     if template is not None or not recipe.exists():
