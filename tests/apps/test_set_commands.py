@@ -8,6 +8,7 @@ from click.testing import CliRunner
 from data.loose_images import subject
 from pellucid.apps.cli import cli
 from pellucid.data.datasets import SOURCES
+from pellucid.data.layer_composition import layer_triples, write_triples
 from pellucid.data.records import Record
 from pellucid.data.shards import write_shard
 
@@ -61,3 +62,12 @@ def test_the_help_of_pull_names_every_set() -> None:
 def test_a_set_that_is_not_there_is_told_so() -> None:
     message = str(CliRunner().invoke(cli, ["data", "stats", "fxemojis"]).exception)
     assert "Expected a shard at fxemojis, found no file" in message
+
+
+def test_scenes_of_layers_are_told_from_single_images() -> None:
+    fronts = [(Record(name="a", label="a cup"), subject(1))]
+    backs = [(Record(name="b", label="a wood", group="background"), subject(2))]
+    write_triples(layer_triples(fronts, backs, 1, size_px=32), Path("scenes.tar"))
+    for command in ("stats", "inspect"):
+        message = str(CliRunner().invoke(cli, ["data", command, "scenes.tar"]).exception)
+        assert "found scenes of layers" in message

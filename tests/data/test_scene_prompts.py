@@ -172,6 +172,8 @@ def test_a_model_that_writes_nonsense_is_refused(tmp_path: Path) -> None:
 def test_a_folder_without_a_language_model_is_one_clear_error(tmp_path: Path) -> None:
     with pytest.raises(FileError, match="Expected a text-generation model"):
         LocalScenes(folder=str(tmp_path), ideas=shipped_scenes()).write(0, 0)
+    with pytest.raises(FileError, match="no such folder"):
+        LocalScenes(folder=str(tmp_path / "absent"), ideas=shipped_scenes()).write(0, 0)
 
 
 def test_files_of_prompts_are_read_in_turns_and_bad_lines_named(tmp_path: Path) -> None:

@@ -225,6 +225,10 @@ def load_text_model(folder: str, device: str) -> tuple[Any, Any]:
     Raises:
         FileError: the folder holds none.
     """
+    if not Path(folder).is_dir():  # transformers would look for it on the hub, and name that in its error
+        raise FileError(
+            f"Expected a text-generation model in {folder}, found no such folder. Correct its name."
+        )
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
     try:

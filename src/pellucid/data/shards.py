@@ -175,8 +175,13 @@ def read_packed(path: Path | str) -> Iterator[tuple[Record, bytes]]:
             # listed first, since in other people's shards a record may stand before or after its image
             members = {member.name: member for member in tar}
             for name in [name for name in members if name.endswith(".json")]:
-                record = Record.from_json(json.loads(_content(tar, members[name])))
                 stem = name.removesuffix("json")
+                if f"{stem}composite.png" in members:
+                    raise FileError(
+                        f"Expected single images in {path}, found scenes of layers. Read them as "
+                        "docs/how-to/layer-triples.md does, or name a set of images."
+                    )
+                record = Record.from_json(json.loads(_content(tar, members[name])))
                 member = members.get(f"{stem}png") or members[f"{stem}webp"]
                 yield record, _content(tar, member)
     # `opened` has said already what is wrong with a remote shard

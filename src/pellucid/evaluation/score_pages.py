@@ -12,7 +12,7 @@ from pellucid.errors import missing_package
 from pellucid.evaluation.score_table import METRICS, Difference, ScoreTable
 from pellucid.files.html import html_image, html_page, html_table
 from pellucid.files.images import encode_image
-from pellucid.files.tables import is_table
+from pellucid.files.tables import is_list, is_table
 from pellucid.rgba.preview import on_checkerboard, thumbnail
 from pellucid.rgba.types import RGBA8
 
@@ -129,7 +129,8 @@ def _lines(about: Mapping[str, object], above: str = "") -> list[tuple[str, str]
         if is_table(value):
             lines += _lines(value, f"{above}{name} · ")
         else:
-            lines.append((f"{above}{name}", str(value)))
+            text = ", ".join(map(str, value)) if is_list(value) else str(value)
+            lines.append((f"{above}{name}", "none" if value is None else text))
     return lines
 
 

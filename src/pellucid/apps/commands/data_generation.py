@@ -217,7 +217,8 @@ def learn_command(
     for name, estimate in (("recall", card.recall), ("precision", card.precision), ("taken", card.taken)):
         click.echo(f"{name:<9} {estimate.value:6.1%}  [{estimate.low:.1%}, {estimate.high:.1%}]")
     click.echo(
-        f"{card.images} verdicts, {card.kept} to keep; area {card.area:.3f}; from {card.threshold:.4f}"
+        f"{card.images} verdicts, {card.kept} to keep; area under the ROC curve {card.area:.3f}; "
+        f"keeps scores from {card.threshold:.4f}"
     )
     click.echo(output)
 

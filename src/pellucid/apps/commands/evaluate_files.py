@@ -250,9 +250,16 @@ def compare_command(first: Path, second: Path, page: Path | None, as_json: bool)
         click.echo(json.dumps({name: _plain(row) for name, row in found.items()}))
         return
     width = max(len(METRICS[name].title) for name in found)
+    n = max(row.difference.n for row in found.values())
+    click.echo(
+        f"{f'means over {n} images':<{width}}  {first.stem:>9}  {second.stem:>9}  difference [95 % interval]  "
+        "better"
+    )
     for name, row in found.items():
         apart = row.difference
         told = {"first": first.stem, "second": second.stem, "neither": "not told apart"}[row.better]
+        if METRICS[name].better == "neither":
+            told = ""  # a fact about images, of which neither more nor less is better
         click.echo(
             f"{METRICS[name].title:<{width}}  {row.first:>9.4g}  {row.second:>9.4g}  "
             f"{apart.value:>+9.3g} [{apart.low:+.3g}, {apart.high:+.3g}]  {told}"
@@ -295,6 +302,8 @@ def report(
         return
     summary = table.summary()
     width = max(len(METRICS[name].title) for name in summary)
+    n = max(estimate.n for estimate in summary.values())
+    click.echo(f"{f'over {n} images':<{width}}  {'mean':>9} {'':<6} interval of 95 %")
     for name, estimate in summary.items():
         unit = METRICS[name].unit
         interval = f"[{estimate.low:.4g}, {estimate.high:.4g}]"

@@ -53,8 +53,9 @@ def _compare(folder: str, asked: Mapping[str, object]) -> None:
     # without results it is of a run that failed at once, as over a model's misspelt name
     elif others:
         raise InputError(
-            f"Expected the plan of {folder}, found another one: {', '.join(differing)} differ. Ask for "
-            "the same, or write to another folder."
+            f"Expected {folder} to hold an earlier run of this command, found one of another: "
+            f"{', '.join(differing)} {'differs' if len(differing) == 1 else 'differ'}. Ask for the same, or "
+            "write to another folder."
         )
     write_file(place, json.dumps(asked, indent=1, sort_keys=True).encode())
 
