@@ -304,6 +304,24 @@ def test_a_named_column_comes_before_an_address_and_no_address_is_told(tmp_path:
         read_content(found, Fetcher())
 
 
+def test_a_shard_that_went_through_datasets_keeps_its_records(tmp_path: Path) -> None:
+    """`load_dataset("webdataset")` makes one column of what stood in each .json."""
+    import pyarrow
+    from pyarrow import parquet
+
+    ours = Record(name="s-1", label="a cup", licence="MIT", scores={"dirty": 0.5})
+    other = {"caption": "a bowl", "license": "CC0-1.0"}
+    rows = [
+        {"webp": {"bytes": encode(subject(1)), "path": None}, "json": each}
+        for each in (ours.to_json(), other)
+    ]
+    parquet.write_table(pyarrow.Table.from_pylist(rows), tmp_path / "a.parquet")
+    found = list_images(str(tmp_path / "a.parquet"), Record(name="", label=""), Columns(image="webp"))
+    first, second = [reference.record for reference in found]
+    assert first == ours
+    assert (second.label, second.licence) == ("a bowl", "CC0-1.0")
+
+
 def mean_score(rgba: np.ndarray, record: Record) -> float:
     return float(rgba.mean())
 

@@ -304,3 +304,14 @@ def test_a_run_leaves_the_process_as_it_was(tmp_path: Path) -> None:
     before = threading.excepthook
     run(tmp_path, steps=1).train()
     assert threading.excepthook is before
+
+
+def test_mini_is_the_embedded_model_unless_there_is_such_a_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    made = Recipe(stage="transparent", data=(), steps=1, init="mini", model={"name": "x"})
+    assert (Path(made.init_folder) / "adapter" / "transparent.safetensors").is_file()
+    Path("mini").mkdir()
+    assert made.init_folder == "mini"
+    assert made.plain()["init"] == "mini"

@@ -4,6 +4,7 @@ import json
 import tomllib
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
+from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, TypeVar, cast, get_args
 
@@ -32,6 +33,8 @@ ONLY_IN: Mapping[str, tuple[Stage, ...]] = {
     "half_frozen": ("transparent", "layers", "control"),
 }
 """Stages that have an option, where not all do."""
+EMBEDDED = "mini"
+"""`init` of the model that ships."""
 Options = TypeVar("Options")
 
 
@@ -94,7 +97,8 @@ class Recipe:
     score_count: int = 0
     """Images or captions that a score is measured on (a UNet generates as many). 0 measures nothing."""
     init: str = ""
-    """Folder of the model to start from; needed by every stage but `vae`."""
+    """Folder of the model to start from, a hub id, or `mini`, the embedded one; needed by every stage but
+    `vae`."""
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
     """Of forward passes; weights that train are float32. `float32`, `bfloat16` (autocast), or `auto`:
     bfloat16 on a GPU alone. On a CPU it is faster where there is AMX, else slower."""
@@ -139,6 +143,13 @@ class Recipe:
         if isinstance(self.model, Mapping):
             # the one change of a frozen recipe: a table becomes options once its stage is known
             object.__setattr__(self, "model", read_options(self.stage, self.model))
+
+    @property
+    def init_folder(self) -> str:
+        """Returns where `init` lies. A folder of one's own named "mini" goes before the embedded model."""
+        if self.init == EMBEDDED and not Path(EMBEDDED).is_dir():
+            return str(files("pellucid") / EMBEDDED)
+        return self.init
 
     def options(self, kind: type[Options]) -> Options:
         """Returns the stage's own options, which must be of the class `kind`."""

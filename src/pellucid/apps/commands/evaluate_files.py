@@ -252,8 +252,8 @@ def compare_command(first: Path, second: Path, page: Path | None, as_json: bool)
     width = max(len(METRICS[name].title) for name in found)
     n = max(row.difference.n for row in found.values())
     click.echo(
-        f"{f'means over {n} images':<{width}}  {first.stem:>9}  {second.stem:>9}  difference [95 % interval]  "
-        "better"
+        f"{f'means over {n} images':<{width}}  {first.stem:>9}  {second.stem:>9}  "
+        "difference [95 % interval]  better"
     )
     for name, row in found.items():
         apart = row.difference

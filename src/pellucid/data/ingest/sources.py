@@ -16,6 +16,7 @@ from pellucid.data.ingest.files import file_system_of, open_file
 from pellucid.data.ingest.references import ImageReference, Kind
 from pellucid.data.records import Record
 from pellucid.errors import FileError, InputError, first_line, missing_package
+from pellucid.files.tables import is_table
 
 IMAGES = (".png", ".webp", ".avif", ".tif", ".tiff", ".jpg", ".jpeg", ".gif", ".bmp")
 """Extensions that are listed. What cannot be read of them is counted, instead of being passed over."""
@@ -249,6 +250,15 @@ def _table_reference(
     row: int,
     known: Mapping[str, object],
 ) -> ImageReference:
+    # what stood in a .json beside the image is one column where `datasets` has read a WebDataset
+    nested = known.get("json")
+    if is_table(nested):
+        nested = {key: value for key, value in nested.items() if value is not None}  # what other rows have
+        if record := _own_record(common, nested):
+            return ImageReference(
+                name=record.name, kind=kind, location=location, member=image, row=row, record=record
+            )
+        known = {**nested, **known}
     record = replace(_described(common, known, columns), name=name, label=_caption(known, columns))
     return ImageReference(name=name, kind=kind, location=location, member=image, row=row, record=record)
 

@@ -48,12 +48,12 @@ class FrozenPipeline:
             WeightsError: a part is absent.
             ConfigError: `half_frozen` in another precision.
         """
-        self.recipe, self.device, self.folder = recipe, device, Path(recipe.init)
+        self.recipe, self.device, self.folder = recipe, device, Path(recipe.init_folder)
         self.options = recipe.options(FrozenPipelineOptions)
         unet = None
         if architecture and not (self.folder / "unet").is_dir():
             unet = build(UNet2DConditionModel, architecture)
-        self.pipeline = load_stock_pipeline(recipe.init, torch.float32, unet=unet)
+        self.pipeline = load_stock_pipeline(recipe.init_folder, torch.float32, unet=unet)
         self.stock = StockPipeline(self.pipeline)
         self.pipeline.set_progress_bar_config(disable=True)
         if recipe.half_frozen and not recipe.bfloat16_on(device):

@@ -77,7 +77,7 @@ class AutoencoderStage:
         }
         self.weights = weighted(DEFAULTS, recipe.weights)
         self.latent_noise = self.options.latent_noise
-        self.vae = vae or deepcopy(load_vae(recipe.init, device))  # compiled here alone
+        self.vae = vae or deepcopy(load_vae(recipe.init_folder, device))  # compiled here alone
         self.pixels_per_latent = 2 ** (len(self.vae.config["block_out_channels"]) - 1)
         check_size(recipe, self.pixels_per_latent)
         self.shift = float(self.vae.config.get("shift_factor") or 0.0)
@@ -88,7 +88,7 @@ class AutoencoderStage:
         self.parts = self.networks().to(device)
         self.codec(self.parts)  # or the recipe's networks do not fit the VAE
         if self.options.start == "init":
-            self._start_from(Path(recipe.init) / "rgba")
+            self._start_from(Path(recipe.init_folder) / "rgba")
         self._freeze(self.options.trainable)
         modules: dict[str, nn.Module] = {"parts": self.parts}
         if self.weights["discriminator"]:

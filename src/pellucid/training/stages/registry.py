@@ -115,7 +115,7 @@ def train_all(
     recipes = [read_recipe(config, stage, overrides) for stage in recipe_stages(config)]
     model = folder / MODEL
     if processes.main:
-        _copy_untrained_parts(Path(recipes[0].init), model)
+        _copy_untrained_parts(Path(recipes[0].init_folder), model)
     processes.wait()
     datasets = Datasets()
     for stage_recipe in recipes:
