@@ -130,7 +130,8 @@ def _list_all(plan: IngestPlan) -> list[ImageReference]:
             references.append(replace(reference, name=name, record=replace(reference.record, name=name)))
     if not references:
         raise InputError(
-            f"Expected images in {', '.join(plan.sources)}, found none. Check the paths and their formats."
+            f"Expected images in {', '.join(plan.sources)}, found none. Check the paths and their formats; "
+            "an archive or a table inside a folder is a source of its own, to be named itself."
         )
     return references
 
