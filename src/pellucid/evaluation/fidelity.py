@@ -30,28 +30,30 @@ class ClipFidelity:
         Raises:
             WeightsError: there is no such model.
         """
-        from transformers import CLIPModel, CLIPTokenizerFast
+        from transformers import CLIPModel, CLIPTokenizer
 
         try:
             self._model = CLIPModel.from_pretrained(source, use_safetensors=True).eval()
-            self._tokenizer = CLIPTokenizerFast.from_pretrained(source)
+            self._tokenizer = CLIPTokenizer.from_pretrained(source)
         except (OSError, ValueError, RuntimeError, TypeError) as error:
             raise WeightsError(
                 f"Expected a CLIP model with tokenizer in {source}, found {first_line(error)}. Name another."
             ) from error
+        config = self._model.config.to_dict()
+        self._side_px = int(config["vision_config"]["image_size"])
+        self._most_tokens = int(config["text_config"]["max_position_embeddings"])
         self.name = f"{source.rstrip('/').rpartition('/')[2]} (CLIP)"
 
     @torch.no_grad()
     def scores(self, images: Sequence[RGBA8], prompts: Sequence[str]) -> list[float]:
         """Returns 100 times the cosine of each image, laid over white, with its prompt."""
-        config = self._model.config
         found: list[float] = []
         for image, prompt in zip(images, prompts, strict=True):
-            pixels = torch.from_numpy(self._pixels(image, config.vision_config.image_size))
+            pixels = torch.from_numpy(self._pixels(image, self._side_px))
             tokens = self._tokenizer(
                 prompt,
                 truncation=True,
-                max_length=config.text_config.max_position_embeddings,
+                max_length=self._most_tokens,
                 return_tensors="pt",
             )
             output = self._model(pixel_values=pixels, **tokens)
