@@ -135,11 +135,13 @@ def sdxl_unet() -> UNet2DConditionModel:
 def sharing_file(path: Path, net: torch.nn.Module, frames: int, *, control: bool = False) -> Path:
     """A random attention-sharing adapter in the released layout."""
     torch.manual_seed(frames)
-    sharing = AttentionSharing.for_unet(net, frames=frames, rank=4, control=control)
-    with torch.no_grad():
-        for name, value in sharing.named_parameters():
-            value.copy_(torch.randn(value.shape) * (0.3 if "lora" in name else 0.1))
-    state = sharing.state_dict()
+    with torch.device("meta"):
+        shapes = AttentionSharing.for_unet(net, frames=frames, rank=4, control=control).state_dict()
+    # a network with control has tens of millions of parameters at any width
+    state = {
+        name: torch.empty(shape.shape).normal_(0, 0.3 if "lora" in name else 0.1)
+        for name, shape in shapes.items()
+    }
     save_file({name if "kwargs" in name else f"hookers.{name}": state[name] for name in state}, path)
     return path
 

@@ -3,6 +3,7 @@
 import sys
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
+from functools import cached_property
 from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING
@@ -40,14 +41,36 @@ def grown_file(path: Path, channels: int = 12) -> Path:
 
 
 class Files:
+    """Adapter files for one denoiser, each written when a test first asks for it."""
+
     def __init__(self, folder: Path, net: UNet) -> None:
-        self.few = folder / "few.safetensors"
-        save_file({"conv_in.bias": torch.randn(8), "conv_out.bias": torch.randn(4)}, self.few)
-        self.lora = lora_file(folder / "lora.safetensors", net, 1)
-        self.delta = plain_delta(folder / "delta.safetensors", net, 2)
-        self.grown = grown_file(folder / "grown.safetensors")
-        self.sharing = tiny.sharing_file(folder / "sharing.safetensors", net, 1)
-        self.control = tiny.sharing_file(folder / "control.safetensors", net, 2, control=True)
+        self.folder, self.net = folder, net
+
+    @cached_property
+    def few(self) -> Path:
+        path = self.folder / "few.safetensors"
+        save_file({"conv_in.bias": torch.randn(8), "conv_out.bias": torch.randn(4)}, path)
+        return path
+
+    @cached_property
+    def lora(self) -> Path:
+        return lora_file(self.folder / "lora.safetensors", self.net, 1)
+
+    @cached_property
+    def delta(self) -> Path:
+        return plain_delta(self.folder / "delta.safetensors", self.net, 2)
+
+    @cached_property
+    def grown(self) -> Path:
+        return grown_file(self.folder / "grown.safetensors")
+
+    @cached_property
+    def sharing(self) -> Path:
+        return tiny.sharing_file(self.folder / "sharing.safetensors", self.net, 1)
+
+    @cached_property
+    def control(self) -> Path:
+        return tiny.sharing_file(self.folder / "control.safetensors", self.net, 2, control=True)
 
 
 @pytest.fixture
