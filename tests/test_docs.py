@@ -7,12 +7,14 @@ import runpy
 import subprocess
 import sys
 from contextlib import chdir
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 import blocks
 import pellucid
+from pellucid.pipelines.modes import MODES
 
 ROOT = Path(__file__).parent.parent
 DOCS = ROOT / "docs"
@@ -45,6 +47,16 @@ def test_public_names_exist() -> None:
         assert getattr(pellucid, name) is not None
 
 
+@pytest.fixture
+def few_steps(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Lets the embedded model take few steps by default; the README's blocks take all of them."""
+    for name, mode in MODES.items():
+        if mode.family == "mini":
+            sampling = replace(mode.sampling, num_inference_steps=2)
+            monkeypatch.setitem(MODES, name, replace(mode, sampling=sampling))
+
+
+@pytest.mark.usefixtures("few_steps")
 @pytest.mark.parametrize("page", RUNNING, ids=lambda path: path.stem)
 def test_the_blocks_of_a_page_run(page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)

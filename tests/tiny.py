@@ -26,6 +26,7 @@ from pellucid.models.alpha_decoder import AlphaDecoder
 from pellucid.models.attention_sharing import AttentionSharing
 from pellucid.models.autoencoder import RGBAAutoencoder
 from pellucid.models.offset_encoder import OffsetEncoder
+from pellucid.weights.tensor_files import NoInit
 
 C = TypeVar("C", CLIPTextModel, CLIPTextModelWithProjection)
 LETTERS = [chr(code) for code in range(97, 123)]
@@ -135,13 +136,11 @@ def sdxl_unet() -> UNet2DConditionModel:
 def sharing_file(path: Path, net: torch.nn.Module, frames: int, *, control: bool = False) -> Path:
     """A random attention-sharing adapter in the released layout."""
     torch.manual_seed(frames)
-    with torch.device("meta"):
-        shapes = AttentionSharing.for_unet(net, frames=frames, rank=4, control=control).state_dict()
-    # a network with control has tens of millions of parameters at any width
-    state = {
-        name: torch.empty(shape.shape).normal_(0, 0.3 if "lora" in name else 0.1)
-        for name, shape in shapes.items()
-    }
+    with NoInit():
+        sharing = AttentionSharing.for_unet(net, frames=frames, rank=4, control=control)
+    state = sharing.state_dict()
+    for name, value in state.items():
+        value.normal_(0, 0.3 if "lora" in name else 0.1)
     save_file({name if "kwargs" in name else f"hookers.{name}": state[name] for name in state}, path)
     return path
 

@@ -17,7 +17,7 @@ from building import Quick, call_stock, hooks_in
 from pellucid.pipelines.modes import MODES, TASKS, Family, Mode, Task
 from pellucid.pipelines.pipeline import TransparentPipeline
 
-THREADS, CALLS = 8, 200
+THREADS, CALLS = 8, 60
 FAST: Quick = {"num_inference_steps": 1, "passes": 1}
 PICTURE = np.random.default_rng(0).integers(0, 256, (64, 64, 4), np.uint8)
 Call = Callable[[TransparentPipeline, int], pellucid.Scene]

@@ -4,7 +4,8 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from building import build
+import tiny
+from building import build, present
 from goldens.loading import Golden, close, keys, table
 from models.test_attention_sharing import predict, tiny_unet
 from pellucid.errors import InputError, WeightsError
@@ -176,6 +177,17 @@ def test_attention_sharing_attaches_and_comes_off(tmp_path: Path) -> None:
     assert torch.equal(predict(unet), output)
     with pytest.raises(InputError, match=r"strength 0 or 1, found 0\.5"):
         apply_adapter(unet, path, 0.5)
+
+
+def test_units_come_from_their_file_alone(tmp_path: Path) -> None:
+    net = tiny_unet()
+    path = tiny.sharing_file(tmp_path / "sharing.safetensors", net, 2, control=True)
+    before = torch.get_rng_state()
+    sharing = apply_adapter(net, path).sharing
+    assert torch.equal(torch.get_rng_state(), before)
+    held, stored = present(sharing).state_dict(), load_file(path)
+    assert {name if "kwargs" in name else f"hookers.{name}" for name in held} == set(stored)
+    assert all(torch.equal(held[name.removeprefix("hookers.")], stored[name]) for name in stored)
 
 
 def test_eight_bits_halve_a_file_and_keep_what_it_does(tmp_path: Path) -> None:

@@ -35,7 +35,7 @@ from pellucid.weights.placement import (
     slots_of,
     unwrapped,
 )
-from pellucid.weights.tensor_files import fill, shapes, tensors_in
+from pellucid.weights.tensor_files import NoInit, fill, shapes, tensors_in
 
 HOOKERS = "hookers."
 # Its further inputs are conditions by channel; any other enlarged weight is another model's.
@@ -315,11 +315,11 @@ def _read_sharing(denoiser: nn.Module, path: Path, stored: Mapping[str, Shape]) 
     # 256 as in the released files; one that lacks the name is refused by `fill`
     rank = stored.get("hookers.layers.0.to_q_lora.0.down.weight", (256,))[0]
     try:
-        with torch.device("meta"):  # no time for random weights that the file replaces at once
+        with NoInit():
             sharing = AttentionSharing.for_unet(denoiser, frames=max(frames, 1), rank=rank, control=control)
     except InputError as error:
         raise WeightsError(str(error)) from None
-    fill(sharing.to_empty(device="cpu"), path, HOOKERS)
+    fill(sharing, path, HOOKERS)
     # of 8 bits are weights that layerwise casting stores, and nothing is computed in those
     like = next((value for value in denoiser.parameters() if value.dtype.itemsize > 1), None)
     if like is not None and not like.is_meta:
