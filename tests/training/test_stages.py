@@ -11,6 +11,7 @@ import torch
 from safetensors.torch import load_file
 
 import pellucid
+import tiny
 from pellucid.data.records import Record
 from pellucid.data.shards import pack, read_shard, write_shard
 from pellucid.errors import ConfigError, InputError
@@ -67,7 +68,7 @@ layers_per_block = 1
 down_block_types = ["CrossAttnDownBlock2D", "CrossAttnDownBlock2D"]
 up_block_types = ["CrossAttnUpBlock2D", "CrossAttnUpBlock2D"]
 attention_head_dim = 4
-cross_attention_dim = 384
+cross_attention_dim = 16
 norm_num_groups = 16
 [transparent.model]
 method = "full"
@@ -110,10 +111,13 @@ def recipe(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("stages")
     small = folder / "small.tar"
     assert pack([shard(folder / "large.tar")], 32, small) == 2 * len(LABELS)
-    mini = Path(pellucid.__file__).parent / "mini"
     shard(folder / "lands.tar", ("beach", "hills"), "background")
     path = folder / "recipe.toml"
-    path.write_text(RECIPE.format(data=str(small), init=str(mini), lands=str(folder / "lands.tar")))
+    path.write_text(
+        RECIPE.format(
+            data=str(small), init=str(tiny.save_mini(folder / "init")), lands=str(folder / "lands.tar")
+        )
+    )
     return path
 
 
@@ -160,7 +164,7 @@ def test_layers_are_trained_on_a_frozen_unet_and_found_by_the_model(
     table = {
         "ema_decay": "0.0",
         "init": str(model),
-        "steps": "10",
+        "steps": "4",
         "learning_rate": "0.002",
         "model.hint_role": hint,
     }
@@ -330,8 +334,8 @@ def test_control_moves_its_network_alone_and_reaches_images(
     recipe: Path, whole: Path, tmp_path: Path
 ) -> None:
     device = torch.device("cpu")
-    table = {"init": str(whole), "steps": "25", "ema_decay": "0.0", "learning_rate": "0.003"}
-    found = read_recipe(recipe, "control", table | {"sample_every": "25", "batch_size": "4"})
+    table = {"init": str(whole), "steps": "12", "ema_decay": "0.0", "learning_rate": "0.003"}
+    found = read_recipe(recipe, "control", table | {"sample_every": "12", "batch_size": "4"})
     stage = make_stage(found, device)
     assert isinstance(stage, T2IAdapterStage)
     unet, before = copies(stage.frozen.net), stage.validation_metrics(stage.adapter)["fixed_control"]
