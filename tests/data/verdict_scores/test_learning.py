@@ -12,7 +12,7 @@ from data.loose_images import encode, subject
 from pellucid.apps.cli import cli
 from pellucid.data.estimates import wilson
 from pellucid.data.records import Record
-from pellucid.data.verdict_scores.features import feature_names, image_features, plugin_features
+from pellucid.data.verdict_scores.features import Features, feature_names, image_features, plugin_features
 from pellucid.data.verdict_scores.learning import Judged, learn, threshold_at
 from pellucid.data.verdict_scores.score import CARD, TENSORS, VerdictScore, load_score
 from pellucid.data.verdict_scores.verdicts import read_verdicts
@@ -21,6 +21,7 @@ from pellucid.rgba.types import RGBA8
 from screening import PLAIN, draw, say, verdict
 
 COUNT = 120
+KNOWN: dict[tuple[tuple[int, ...], bytes], Features] = {}
 
 
 def judged(number: int) -> Judged:
@@ -42,6 +43,19 @@ def images() -> list[Judged]:
 @pytest.fixture(scope="module")
 def score(images: list[Judged]) -> VerdictScore:
     return learn(images, recall=0.9, source="test")
+
+
+@pytest.fixture(autouse=True)
+def features_are_computed_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Most of the time of `learn`, and the same for the same image, as the test below says."""
+
+    def remembered(rgba: RGBA8) -> Features:
+        key = rgba.shape, rgba.tobytes()
+        if key not in KNOWN:
+            KNOWN[key] = image_features(rgba)
+        return KNOWN[key]
+
+    monkeypatch.setattr("pellucid.data.verdict_scores.learning.image_features", remembered)
 
 
 def test_features_are_named_finite_and_the_same_for_the_same_image() -> None:
