@@ -108,20 +108,31 @@ def display() -> Iterator[str]:
         server.terminate()
 
 
-def krita(folder: Path, file: str, display: str) -> None:
-    run(folder, found("krita"), "--export", "--export-filename", "out.png", file, DISPLAY=display)
+@pytest.fixture(scope="module")
+def krita_home(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """One home for all its starts: in a new one it first reads all its brushes, for several seconds."""
+    return str(tmp_path_factory.mktemp("krita"))
+
+
+def krita(folder: Path, file: str, display: str, home: str) -> None:
+    run(
+        folder,
+        *(found("krita"), "--export", "--export-filename", "out.png", file),
+        DISPLAY=display,
+        HOME=home,
+    )
 
 
 @pytest.mark.parametrize("ending", ["ora", "psd"])
-def test_krita_opens_layers(ending: str, scene: Scene, tmp_path: Path, display: str) -> None:
+def test_krita_opens_layers(ending: str, scene: Scene, tmp_path: Path, display: str, krita_home: str) -> None:
     held = Scene.open(scene.save(tmp_path / f"x.{ending}"))
-    krita(tmp_path, f"x.{ending}", display)
+    krita(tmp_path, f"x.{ending}", display, krita_home)
     assert furthest(tmp_path / "out.png", held) <= 1
 
 
-def test_krita_lays_a_group_as_one_image(tmp_path: Path, display: str) -> None:
+def test_krita_lays_a_group_as_one_image(tmp_path: Path, display: str, krita_home: str) -> None:
     held = Scene.open(stack().save(tmp_path / "x.ora"))
-    krita(tmp_path, "x.ora", display)
+    krita(tmp_path, "x.ora", display, krita_home)
     assert furthest(tmp_path / "out.png", held) <= 1
 
 
