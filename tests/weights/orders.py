@@ -10,6 +10,7 @@ import copy
 import random
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 from pathlib import Path
 from typing import Protocol
 
@@ -24,6 +25,7 @@ import tiny_families
 from pellucid.errors import PellucidError
 from pellucid.models.attention_sharing import AttentionSharing
 from pellucid.weights.adapter_manager import AdapterManager
+from pellucid.weights.tensor_files import NoInit, fill
 
 PIPELINES: dict[str, Callable[[], DiffusionPipeline]] = {
     "sd15": tiny.sd15,
@@ -129,6 +131,7 @@ def delta_file(path: Path, net: nn.Module, seed: int) -> Path:
     return path
 
 
+@lru_cache(maxsize=2)
 def dense(path: Path) -> dict[str, torch.Tensor]:
     """Reads a file as differences of whole weights."""
     state, found = load_file(path), dict[str, torch.Tensor]()
@@ -162,6 +165,7 @@ class Hand:
     scale: float = 0.0
     baked: float = 0.0
     adapter: tuple[Path, float] | None = None
+    sharings: dict[Path, AttentionSharing] = field(default_factory=dict[Path, AttentionSharing])
 
     def predict(self) -> torch.Tensor:
         weights = {
@@ -176,9 +180,11 @@ class Hand:
                 weight = weights.get(name, self.base.get_parameter(name))
                 weights[name] = weight + strength * value.view(weight.shape)
             return predict(self.base, weights)
-        sharing = AttentionSharing.for_unet(self.base, frames=1, rank=4)
-        state = load_file(path)
-        sharing.load_state_dict({name.removeprefix("hookers."): state[name] for name in state})
+        if path not in self.sharings:
+            with NoInit():
+                self.sharings[path] = AttentionSharing.for_unet(self.base, frames=1, rank=4)
+            fill(self.sharings[path], path, "hookers.")
+        sharing = self.sharings[path]
         previous = sharing.attach(self.base)
         try:
             return predict(self.base, weights)
@@ -225,10 +231,11 @@ class Bench:
         return getattr(self.pipeline, self.part)
 
     def run(self, order: str) -> None:
+        before = predict(self.net)
         for operation in order.split():
             mark = operation[-1]
             refuses = mark == "!" or (mark == "?" and self.kind != "sharing")
-            before, hand = predict(self.net), copy.copy(self.hand)
+            hand = copy.copy(self.hand)
             try:
                 getattr(self, f"do_{operation.rstrip('!?~')}")()
             except PellucidError as refusal:
@@ -239,7 +246,7 @@ class Bench:
                 self.refusals.append(str(refusal))
             else:
                 assert not refuses, f"{operation} of {order!r} did not refuse"
-            self.compare(f"after {operation} of {order!r}")
+            before = self.compare(f"after {operation} of {order!r}")
 
     def walk(self, seed: int, n_operations: int) -> None:
         """Does a random order of what makes sense for the LoRA's state; the manager may refuse anything."""
@@ -250,10 +257,12 @@ class Bench:
             lora = LORA[lora].get(operation, lora)
             self.run(operation + ("~" if operation in MANAGED else ""))
 
-    def compare(self, where: str) -> None:
+    def compare(self, where: str) -> torch.Tensor:
+        """Returns what the denoiser gives, which is what it has to give by hand."""
         found, wanted = predict(self.net), self.hand.predict()
         apart = float((found - wanted).abs().max() / wanted.abs().max())
         assert apart < CLOSE, f"{where}: {apart:.1e} of {self.family} {self.kind}"
+        return found
 
     def _set(self, number: int, strength: float) -> None:
         self.hand.adapter = (self.files[number], strength)
