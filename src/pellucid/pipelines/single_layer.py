@@ -95,10 +95,9 @@ class SingleLayerSampler:
             options.requests(prompt),
             options.resolve(self.model.single.sampling, strength),
         )
-        inputs = {"strength": strength, **options.inputs}
         with self.model.one_call():
             latents = self.model.encode(rgba)
-            return self._repaint(rgba, latents, requests, settings, strength, inputs, options)
+            return self._repaint(rgba, latents, requests, settings, strength, options.inputs, options)
 
     def inpaint(
         self, rgba: RGBA8, mask: object, prompt: Prompt, strength: float, options: SamplingOptions
@@ -113,10 +112,8 @@ class SingleLayerSampler:
             original = self.model.encode(rgba)
             pixels = self.model.autoencoder.pixels_per_latent
             inside = latent_mask(share, *original.shape[-2:], pixels=pixels)
-            inputs = {"strength": strength, **options.inputs}
-            inputs["callback_on_step_end"] = keep_outside(
-                self.model.stock, original, inside, first=step_end_callback(options.inputs)
-            )
+            kept = keep_outside(self.model.stock, original, inside, first=step_end_callback(options.inputs))
+            inputs = {**options.inputs, "callback_on_step_end": kept}
             scenes = self._repaint(rgba, original, requests, settings, strength, inputs, options)
         return [self._scene(paste(rgba, scene.layers[0].image, share), scene) for scene in scenes]
 
@@ -146,7 +143,7 @@ class SingleLayerSampler:
         inputs: CallKwargs,
     ) -> Scene:
         rgba = self._resampled(scene, size)
-        inputs = {"strength": strength, **self.model.stock.image_to_image_inputs(inputs)}
+        inputs = self.model.stock.image_to_image_inputs(inputs)
         # one at a time, whatever the batch: enlarged images are larger
         options = SamplingOptions()
         return self._repaint(rgba, self.model.encode(rgba), [request], settings, strength, inputs, options)[0]
@@ -168,7 +165,7 @@ class SingleLayerSampler:
         batch = Batch(
             stock=self.model.stock.image_to_image(),
             settings=settings,
-            inputs=inputs,
+            inputs={"strength": strength, **inputs},
             crop=crop,
             latents=latents,
             extra_metadata=extra,
