@@ -17,7 +17,8 @@ from pellucid.apps.commands.options import (
     JSON,
     PATH,
     ModelChoice,
-    SamplingChoice,
+    SamplingArguments,
+    check_request,
     check_target,
     model_options,
     sampling_options,
@@ -84,7 +85,7 @@ def generate_command(
     control: Path | None,
     control_kind: str,
     fix_background: bool,
-    sampling: SamplingChoice,
+    sampling: SamplingArguments,
     choice: ModelChoice,
     clean: bool,
     as_json: bool,
@@ -96,7 +97,7 @@ def generate_command(
     target = output or default_path(prompt)
     check_target(target)
     # without --hires nothing is repainted, and a strength of 1 passes
-    sampling.check(prompt, strength=1.0 if hires is None else hires)
+    check_request(prompt, sampling, strength=1.0 if hires is None else hires)
     height, width = size or (None, None)
     if size is not None:
         check_size(*size)
@@ -109,7 +110,7 @@ def generate_command(
         fix_background=fix_background,
         control=control_image,
         control_kind=control_kind,
-        **sampling.arguments(),
+        **sampling,
     )
     save_and_report(scenes, target, clean=clean, as_json=as_json)
 
@@ -135,7 +136,7 @@ def vary_command(
     prompt: str,
     output: Path | None,
     strength: float,
-    sampling: SamplingChoice,
+    sampling: SamplingArguments,
     choice: ModelChoice,
     clean: bool,
     as_json: bool,
@@ -145,9 +146,9 @@ def vary_command(
 
     target = output or default_path(prompt)
     check_target(target)
-    sampling.check(prompt, strength=strength)
+    check_request(prompt, sampling, strength=strength)
     rgba = read_rgba(image)
-    scenes = choice.load().vary(rgba, [prompt], strength=strength, **sampling.arguments())
+    scenes = choice.load().vary(rgba, [prompt], strength=strength, **sampling)
     save_and_report(scenes, target, clean=clean, as_json=as_json)
 
 
@@ -174,7 +175,7 @@ def upscale_command(
     output: Path | None,
     scale: float,
     strength: float | None,
-    sampling: SamplingChoice,
+    sampling: SamplingArguments,
     choice: ModelChoice,
     clean: bool,
     as_json: bool,
@@ -185,10 +186,10 @@ def upscale_command(
     # named after the image, since PROMPT may be empty
     target = output or default_path(f"{image.stem} larger")
     check_target(target)
-    sampling.check(prompt, strength=1.0 if strength is None else strength)
+    check_request(prompt, sampling, strength=1.0 if strength is None else strength)
     rgba = read_rgba(image)
     pipe = choice.load()
-    scenes = pipe.upscale(rgba, [prompt], scale=scale, strength=strength, **sampling.arguments())
+    scenes = pipe.upscale(rgba, [prompt], scale=scale, strength=strength, **sampling)
     save_and_report(scenes, target, clean=clean, as_json=as_json)
 
 
@@ -215,7 +216,7 @@ def inpaint_command(
     prompt: str,
     output: Path | None,
     strength: float,
-    sampling: SamplingChoice,
+    sampling: SamplingArguments,
     choice: ModelChoice,
     clean: bool,
     as_json: bool,
@@ -226,12 +227,12 @@ def inpaint_command(
 
     target = output or default_path(prompt)
     check_target(target)
-    sampling.check(prompt, strength=strength)
+    check_request(prompt, sampling, strength=strength)
     rgba, area = read_rgba(image), read_rgba(mask)
     # for its errors alone: the model makes the mask once more
     to_mask(area, rgba)
     pipe = choice.load()
-    scenes = pipe.inpaint(rgba, area, [prompt], strength=strength, **sampling.arguments())
+    scenes = pipe.inpaint(rgba, area, [prompt], strength=strength, **sampling)
     save_and_report(scenes, target, clean=clean, as_json=as_json)
 
 
@@ -256,18 +257,17 @@ def numbered(path: Path, number: int) -> Path:
     return path.with_name(f"{path.stem}-{number:03d}{path.suffix}")
 
 
-def write_all(scenes: "Scene | list[Scene]", target: Path) -> list[tuple[Path, "Scene"]]:
+def write_all(scenes: "Sequence[Scene]", target: Path) -> list[tuple[Path, "Scene"]]:
     """Saves one scene as `target`, several as numbered files, and returns each with its path."""
-    listed = scenes if isinstance(scenes, list) else [scenes]
-    paths = [target] if len(listed) == 1 else [numbered(target, i) for i in range(1, len(listed) + 1)]
-    return [(scene.save(path), scene) for path, scene in zip(paths, listed, strict=True)]
+    paths = [target] if len(scenes) == 1 else [numbered(target, i) for i in range(1, len(scenes) + 1)]
+    return [(scene.save(path), scene) for path, scene in zip(paths, scenes, strict=True)]
 
 
-def save_and_report(scenes: "Scene | list[Scene]", target: Path, *, clean: bool, as_json: bool) -> None:
+def save_and_report(scenes: "Sequence[Scene]", target: Path, *, clean: bool, as_json: bool) -> None:
     """Cleans the scenes if `clean` is set, saves them and prints their paths."""
     from pellucid.scene.cleanup import clean_scenes
 
-    cleaned, scores = clean_scenes(scenes if isinstance(scenes, list) else [scenes], wanted=clean)
+    cleaned, scores = clean_scenes(scenes, wanted=clean)
     report(write_all(cleaned, target), as_json, scores)
 
 

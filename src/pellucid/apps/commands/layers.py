@@ -12,7 +12,7 @@ from pellucid.apps.commands.options import (
     ModelChoice,
     Place,
     SamplingArguments,
-    SamplingChoice,
+    check_request,
     check_target,
     model_options,
     sampling_options,
@@ -117,7 +117,7 @@ def layers_command(
     size: tuple[int, int] | None,
     fit: str | None,
     adapter_end: float | None,
-    sampling: SamplingChoice,
+    sampling: SamplingArguments,
     choice: ModelChoice,
     as_json: bool,
 ) -> None:
@@ -133,10 +133,10 @@ def layers_command(
     target = output or default_path(", ".join([*foregrounds, *filter(None, [background])]), ".psd")
     check_target(target)
     for text in (*foregrounds, background or ""):
-        sampling.check(text)
+        check_request(text, sampling)
     # without an image the first foreground is made together with the background, on the whole canvas
     regions = _regions(boxes, len(foregrounds) - (on is None and add is None and behind is None))
-    shared = _Shared(composite=composite, adapter_end=adapter_end, **sampling.arguments())
+    shared = _Shared(composite=composite, adapter_end=adapter_end, **sampling)
     texts, size_arguments = list(foregrounds), _size_arguments(size, fit)
     source = on or behind
     image = None if source is None else _read_flat(source)
@@ -145,7 +145,7 @@ def layers_command(
     pipe = choice.load()
     if document is not None:
         # one object several times is safe: a scene is frozen, and each added layer makes another
-        scenes = [document] * sampling.count
+        scenes = [document] * sampling["count"]
     elif on is not None:
         # this one meets the image itself; the others are laid on the scene that it makes
         region, text = regions.pop(0), texts.pop(0)
@@ -182,7 +182,7 @@ def split_command(
     size: tuple[int, int] | None,
     fit: str | None,
     adapter_end: float | None,
-    sampling: SamplingChoice,
+    sampling: SamplingArguments,
     choice: ModelChoice,
     as_json: bool,
 ) -> None:
@@ -191,7 +191,7 @@ def split_command(
         raise click.UsageError("Give one of --background and --foreground: the layer that you have.")
     target = output or default_path(f"{image.stem} layers", ".psd")
     check_target(target)
-    sampling.check(prompt)
+    check_request(prompt, sampling)
     composite = _read_flat(image)
     background_layer = None if background is None else _read_flat(background)
     foreground_layer = None if foreground is None else _read_flat(foreground)
@@ -202,9 +202,9 @@ def split_command(
         foreground=foreground_layer,
         adapter_end=adapter_end,
         **_size_arguments(size, fit),
-        **sampling.arguments(),
+        **sampling,
     )
-    report(write_all(scenes, target), as_json)
+    report(write_all(_as_list(scenes), target), as_json)
 
 
 def _add_layers(

@@ -7,7 +7,7 @@ import json
 import os
 import re
 from collections.abc import Callable
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from functools import wraps
 from pathlib import Path
 from typing import TYPE_CHECKING, TypedDict
@@ -174,7 +174,10 @@ def quieten_libraries() -> None:
 
 
 class SamplingArguments(TypedDict):
-    """Keywords that all of the pipeline's sampling methods share."""
+    """Values of `sampling_options`, by the names of the keywords that all of the pipeline's methods share.
+
+    None takes the model's own.
+    """
 
     seed: int | None
     count: int
@@ -185,46 +188,19 @@ class SamplingArguments(TypedDict):
     passes: int | None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SamplingChoice:
-    """Values of `sampling_options`; None takes the model's own."""
+def check_request(prompt: str, sampling: SamplingArguments, *, strength: float = 1.0) -> None:
+    """Refuses values that no model accepts. Runs before a model is loaded, which takes seconds.
 
-    seed: int | None
-    count: int
-    steps: int | None
-    guidance: float | None
-    negative: str | None
-    scheduler: str | None
-    passes: int | None
+    Raises:
+        InputError: says which value.
+    """
+    from pellucid.pipelines.arguments import SamplingOptions
+    from pellucid.pipelines.modes import Sampling
 
-    def check(self, prompt: str, *, strength: float = 1.0) -> None:
-        """Refuses values that no model accepts. Runs before a model is loaded, which takes seconds.
-
-        Raises:
-            InputError: says which value.
-        """
-        from pellucid.pipelines.arguments import check_passes, check_sampling, expand_requests
-        from pellucid.pipelines.schedulers import check_scheduler
-
-        # for its errors alone; the pipeline makes the requests once more
-        expand_requests(prompt, negative_prompt=self.negative, count=self.count, seed=self.seed)
-        # stand-ins that pass: the model's own settings are not known before it is loaded
-        steps = 1 if self.steps is None else self.steps
-        check_sampling(steps, 1.0 if self.guidance is None else self.guidance, strength)
-        check_scheduler(self.scheduler)
-        check_passes(self.passes)
-
-    def arguments(self) -> "SamplingArguments":
-        """Returns the values under the names that `TransparentPipeline.generate` and `vary` give them."""
-        return {
-            "seed": self.seed,
-            "count": self.count,
-            "num_inference_steps": self.steps,
-            "guidance_scale": self.guidance,
-            "negative_prompt": self.negative,
-            "scheduler": self.scheduler,
-            "passes": self.passes,
-        }
+    # for its errors alone: the pipeline does both once more, with the settings of the model
+    options = SamplingOptions(**sampling)
+    options.requests(prompt)
+    options.resolve(Sampling(), strength)
 
 
 def _gathered(
@@ -236,7 +212,7 @@ def _gathered(
         # wraps also hands on click's list of parameters, which it keeps on the function itself
         @wraps(command)
         def called(**values: object) -> object:
-            chosen = cls(**{field.name: values.pop(field.name) for field in fields(cls)})
+            chosen = cls(**{field: values.pop(field) for field in cls.__annotations__})
             return command(**{name: chosen}, **values)
 
         decorated: Command = called
@@ -265,18 +241,27 @@ model_options = _gathered(
 
 sampling_options = _gathered(
     "sampling",
-    SamplingChoice,
+    SamplingArguments,
     (
         option("Sampling", "--seed", type=int, help="The same seed gives the same image.  [default: random]"),
         option("Sampling", "--count", type=int, default=1, show_default=True, help="Number of images."),
-        option("Sampling", "--steps", type=int, help="Denoising steps.  [default: the model's]"),
+        option(
+            "Sampling",
+            "--steps",
+            "num_inference_steps",
+            type=int,
+            help="Denoising steps.  [default: the model's]",
+        ),
         option(
             "Sampling",
             "--guidance",
+            "guidance_scale",
             type=float,
             help="How closely to follow the text; 1 turns guidance off.  [default: the model's]",
         ),
-        option("Sampling", "--negative", metavar="TEXT", help="What the image must not show."),
+        option(
+            "Sampling", "--negative", "negative_prompt", metavar="TEXT", help="What the image must not show."
+        ),
         option(
             "Sampling",
             "--scheduler",
