@@ -96,6 +96,7 @@ def test_a_misspelt_database_is_an_error_and_becomes_no_store() -> None:
     said("new")
     result = run("status", "--database", "sqlite:///other.sqlite")
     assert "Expected rounds in sqlite:///other.sqlite, found none" in str(result.exception)
+    assert "`pellucid data rounds new --database sqlite:///other.sqlite`" in str(result.exception)
     assert not Path("other.sqlite").exists()
     assert said("new", "--folder", "elsewhere", "--database", "sqlite:///other.sqlite")["round"] == 1
     assert said("status", "--folder", "elsewhere", "--database", "sqlite:///other.sqlite")["rounds"]

@@ -12,9 +12,16 @@ import pellucid
 import tiny
 from building import present
 from pellucid.data.records import Record
+from pellucid.data.spread import evenly
 from pellucid.errors import ConfigError, InputError
 from pellucid.evaluation.eval_data import Vocabulary, read_folder, read_vocabulary, spread
-from pellucid.evaluation.generation import edge_width, generate_all, score_generation, transparency
+from pellucid.evaluation.generation import (
+    edge_width,
+    generate_all,
+    sample_sheet,
+    score_generation,
+    transparency,
+)
 from pellucid.evaluation.pair_scores import PairSettings
 from pellucid.evaluation.reconstruction import reconstruct, score_reconstruction
 from pellucid.evaluation.report import table
@@ -113,6 +120,23 @@ def test_batches_change_no_image_by_more_than_a_level(pipe: TransparentPipeline)
     one, two = (generate_all(pipe, prompts, batch_size=size, num_inference_steps=1) for size in (1, 2))
     assert all(np.abs(a.astype(int) - b).max() <= 1 for a, b in zip(one, two, strict=True))
     assert not np.array_equal(one[0], one[1])
+
+
+@pytest.mark.parametrize(("total", "count"), [(2, 4), (4, 4), (5, 4), (1, 24), (200, 24)])
+def test_what_is_chosen_evenly_is_never_the_same_twice(total: int, count: int) -> None:
+    chosen = evenly(total, count)
+    assert len(set(chosen)) == min(total, count)
+    assert chosen == sorted(chosen)
+    assert chosen[0] == 0
+
+
+def test_a_sheet_of_few_images_shows_each(pipe: TransparentPipeline) -> None:
+    subjects = [sample(label, seed) for seed, label in enumerate(("apple", "dog", "key"))]
+    found = score_generation(pipe, subjects, captions=3, batch_size=3, num_inference_steps=1)
+    sheet = sample_sheet(found)
+    cells = [sheet[8:72, 8 + 72 * place : 72 + 72 * place] for place in range(3)]
+    assert not np.array_equal(cells[0], cells[1])
+    assert not np.array_equal(cells[1], cells[2])
 
 
 def test_images_are_scored_against_the_vocabulary(pipe: TransparentPipeline) -> None:

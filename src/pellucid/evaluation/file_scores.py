@@ -12,6 +12,7 @@ from jaxtyping import UInt8
 from pellucid.data.datasets import shards_of
 from pellucid.data.engines import Engine, LocalEngine, WorkerDied
 from pellucid.data.shards import read_shard
+from pellucid.data.spread import evenly
 from pellucid.errors import InputError
 from pellucid.evaluation.blending import backgrounds, blend
 from pellucid.evaluation.distributions import set_distance
@@ -224,7 +225,7 @@ def read_photographs(source: str, count: int) -> dict[str, RGB]:
 
 
 def _spread(items: Sequence[T], count: int) -> list[T]:
-    return [items[place * len(items) // count] for place in range(min(count, len(items)))]
+    return [items[place] for place in evenly(len(items), count)]
 
 
 def _paired(found: Path, wanted: Path, endings: Sequence[str]) -> tuple[dict[str, Path], dict[str, Path]]:

@@ -9,6 +9,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from pellucid.data.shards import Sample
+from pellucid.data.spread import evenly
 from pellucid.errors import InputError
 from pellucid.evaluation.blending import blend
 from pellucid.evaluation.distributions import set_distance
@@ -228,7 +229,6 @@ def edge_width(alpha: Alphas) -> float:
 
 def sample_sheet(generation: Generation, count: int = SHEET) -> AnyArray:
     """Draws captions under `count` of the images, evenly spread, on a checkerboard, eight a row."""
-    most = len(generation.images)
-    chosen = [position * most // count for position in range(min(count, most))]
+    chosen = evenly(len(generation.images), count)
     labels = [generation.captions[position] for position in chosen]
     return contact_sheet([generation.images[position] for position in chosen], columns=8, labels=labels)

@@ -1,21 +1,15 @@
 """What the study page and its server say to one another; web/study/src/api.ts has the same in TypeScript."""
 
-import unicodedata
 from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field, StringConstraints
 
 from pellucid.apps.web.messages import WRITABLE, Key, Message, Name
+from pellucid.data.names import name_key
 from pellucid.evaluation.study.votes import Outcome
 
 PairId = Annotated[str, StringConstraints(min_length=1, max_length=40, pattern=r"^[0-9a-f]+$")]
-
-
-def _one_spelling(name: str) -> str:
-    return " ".join(unicodedata.normalize("NFKC", name).casefold().split())
-
-
-Rater = Annotated[Name, AfterValidator(_one_spelling)]
+Rater = Annotated[Name, AfterValidator(name_key)]
 """A name or a code. "Ann" and " ann" are one person, who should see no pair twice."""
 
 

@@ -71,7 +71,7 @@ def close_round(
         if round_.state == "sampling":
             raise InputError(
                 f"Expected round {number} to have all its images, found it sampling. "
-                "Finish it: `pellucid data rounds sample`."
+                f"Finish it: `{store.command('sample')}`."
             )
         if round_.state == "open":
             _begin_closing(session, round_, partial)
@@ -87,7 +87,8 @@ def _begin_closing(session: Session, round_: Round, partial: bool) -> None:
     if any(undecided.values()) and not partial:
         raise InputError(
             f"Expected a decision on all images of round {round_.number}, found {undecided['open']} not "
-            f"judged and {undecided['disputed']} disputed. Review them, or leave them out with --partial."
+            f"judged and {undecided['disputed']} disputed. Review them, or close with --partial, which "
+            "neither keeps nor rejects them."
         )
     last = session.scalar(select(func.max(Verdict.id)).where(Verdict.round_number == round_.number))
     # committed before any file is written: a closing after a kill draws no other line

@@ -49,6 +49,11 @@ class Store:
     def command(self, words: str) -> str:
         """Returns the command `pellucid data rounds WORDS` for this store, to be told in an error."""
         where = "" if self.folder == Path(DEFAULT_FOLDER) else f" --folder {shlex.quote(str(self.folder))}"
+        url = self.engine.url
+        if url.database != (self.folder / DATABASE_FILE).as_posix():
+            # a driver's name is ours, and a password nobody's to read
+            shown = url.set(drivername=url.get_backend_name()).render_as_string()
+            where += f" --database {shlex.quote(shown)}"
         return f"pellucid data rounds {words}{where}"
 
     def close(self) -> None:

@@ -5,6 +5,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from pellucid.data.records import Record, captions
+from pellucid.data.spread import evenly
 from pellucid.training.data.in_memory import InMemoryDataset
 from pellucid.training.data.subjects import learned_images
 from pellucid.training.denoiser.frozen_pipeline import FrozenPipeline
@@ -140,7 +141,7 @@ class TextImageDataset:
 
     def spread(self, count: int) -> tuple[Tensor, list[str]]:
         """Returns indices of `count` images evenly spread over the plain ones, and their first captions."""
-        index = torch.tensor(spread(self.plain_count, count))
+        index = torch.tensor(evenly(self.plain_count, count))
         return index, [self.sentences[row] for row in self.captions[index, 0, 0]]
 
 
@@ -166,8 +167,3 @@ def placed(rgba: Tensor, generator: torch.Generator) -> Tensor:
     return torch.cat([torch.where(alpha > 0, moved[:, :3] / alpha.clamp_min(1e-4), 0.5), alpha], 1).clamp(
         0, 1
     )
-
-
-def spread(total: int, count: int) -> list[int]:
-    """Returns `count` indices evenly spread over `total`."""
-    return [index * total // count for index in range(min(count, total))]

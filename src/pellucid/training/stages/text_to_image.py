@@ -10,10 +10,11 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
+from pellucid.data.spread import evenly
 from pellucid.evaluation.metrics import nearest_rank
 from pellucid.pipelines.arguments import SamplingOptions
 from pellucid.training.data.in_memory import InMemoryDataset
-from pellucid.training.data.text_image import TextImageDataset, spread
+from pellucid.training.data.text_image import TextImageDataset
 from pellucid.training.denoiser.frozen_pipeline import FrozenPipeline, with_base_adapter
 from pellucid.training.denoiser.parameters import (
     LOW_RANK,
@@ -104,7 +105,7 @@ class TextToImageStage:
             for index in range(data.plain_count)
             for choice in range(int(data.caption_counts[index, 0]))
         ]
-        asked = [pairs[place] for place in spread(len(pairs), self.recipe.score_count)]
+        asked = [pairs[place] for place in evenly(len(pairs), self.recipe.score_count)]
         texts = [data.sentences[data.captions[index, 0, choice]] for index, choice in asked]
         generated = torch.cat(
             [self.generated(module, part) for part in SamplingOptions(batch_size=64).batches(texts)]
