@@ -1,7 +1,7 @@
 """One transparent layer: made from text, repainted, repainted inside a mask."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import torch
 from torch import Tensor
@@ -97,7 +97,7 @@ class SingleLayerSampler:
         )
         with self.model.one_call():
             latents = self.model.encode(rgba)
-            return self._repaint(rgba, latents, requests, settings, strength, options.inputs, options)
+            return self._repaint(rgba, latents, requests, settings, strength, options)
 
     def inpaint(
         self, rgba: RGBA8, mask: object, prompt: Prompt, strength: float, options: SamplingOptions
@@ -113,8 +113,8 @@ class SingleLayerSampler:
             pixels = self.model.autoencoder.pixels_per_latent
             inside = latent_mask(share, *original.shape[-2:], pixels=pixels)
             kept = keep_outside(self.model.stock, original, inside, first=step_end_callback(options.inputs))
-            inputs = {**options.inputs, "callback_on_step_end": kept}
-            scenes = self._repaint(rgba, original, requests, settings, strength, inputs, options)
+            inside_alone = replace(options, pipeline_inputs={**options.inputs, "callback_on_step_end": kept})
+            scenes = self._repaint(rgba, original, requests, settings, strength, inside_alone)
         return [self._scene(paste(rgba, scene.layers[0].image, share), scene) for scene in scenes]
 
     def _controlled(
@@ -143,10 +143,9 @@ class SingleLayerSampler:
         inputs: CallKwargs,
     ) -> Scene:
         rgba = self._resampled(scene, size)
-        inputs = self.model.stock.image_to_image_inputs(inputs)
         # one at a time, whatever the batch: enlarged images are larger
-        options = SamplingOptions()
-        return self._repaint(rgba, self.model.encode(rgba), [request], settings, strength, inputs, options)[0]
+        options = SamplingOptions(pipeline_inputs=self.model.stock.image_to_image_inputs(inputs))
+        return self._repaint(rgba, self.model.encode(rgba), [request], settings, strength, options)[0]
 
     def _repaint(
         self,
@@ -155,7 +154,6 @@ class SingleLayerSampler:
         requests: Sequence[Request],
         settings: Sampling,
         strength: float,
-        inputs: CallKwargs,
         options: SamplingOptions,
     ) -> list[Scene]:
         crop, extra = (rgba.shape[0], rgba.shape[1]), {"strength": strength}
@@ -165,7 +163,7 @@ class SingleLayerSampler:
         batch = Batch(
             stock=self.model.stock.image_to_image(),
             settings=settings,
-            inputs={"strength": strength, **inputs},
+            inputs={"strength": strength, **options.inputs},
             crop=crop,
             latents=latents,
             extra_metadata=extra,
