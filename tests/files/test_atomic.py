@@ -20,7 +20,7 @@ def test_a_block_that_raises_leaves_the_old_file_and_nothing_new(tmp_path: Path)
     path = tmp_path / "a.bin"
     write_atomically(path, b"old")
     with pytest.raises(KeyError), open_atomically(path) as file:
-        file.write({}[b"new"])
+        file.write(dict[str, bytes]()["new"])
     assert path.read_bytes() == b"old"
     assert [each.name for each in tmp_path.iterdir()] == ["a.bin"]
 
