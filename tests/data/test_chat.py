@@ -7,8 +7,9 @@ import threading
 import time
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from io import BufferedIOBase
 from pathlib import Path
-from typing import BinaryIO, ClassVar
+from typing import ClassVar
 
 import pytest
 
@@ -21,7 +22,7 @@ from pellucid.data.shards import write_shard
 from pellucid.errors import ConfigError, FileError, InputError
 
 
-def drip(file: BinaryIO, content: bytes) -> None:
+def drip(file: BufferedIOBase, content: bytes) -> None:
     """Sends a byte each 20 ms, so that no time-out of the socket is ever due."""
     with contextlib.suppress(OSError):
         for byte in content:

@@ -315,7 +315,7 @@ def test_a_shard_that_went_through_datasets_keeps_its_records(tmp_path: Path) ->
         {"webp": {"bytes": encode(subject(1)), "path": None}, "json": each}
         for each in (ours.to_json(), other)
     ]
-    parquet.write_table(pyarrow.Table.from_pylist(rows), tmp_path / "a.parquet")
+    parquet.write_table(pyarrow.Table.from_pylist(rows), tmp_path / "a.parquet", row_group_size=2)
     found = list_images(str(tmp_path / "a.parquet"), Record(name="", label=""), Columns(image="webp"))
     first, second = [reference.record for reference in found]
     assert first == ours
