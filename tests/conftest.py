@@ -20,7 +20,7 @@ settings.load_profile("pellucid")
 
 def pytest_collection_finish() -> None:
     # torch and all that is imported stays to the end, and need not be searched for what is no longer used:
-    # one second of fourteen
+    # a tenth of the processor time
     gc.collect()
     gc.freeze()
 
