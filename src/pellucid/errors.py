@@ -13,8 +13,16 @@ from collections.abc import Collection
 
 
 def first_line(error: Exception) -> str:
-    """Returns what another library's error says, short enough for the first sentence of one of ours."""
-    return (str(error).strip() or type(error).__name__).splitlines()[0].rstrip(".")[:200]
+    """Returns what another library's error says, short enough for the first sentence of one of ours.
+
+    Of pydantic's errors, whose first line only counts them, the first field and what is wrong with it.
+    """
+    text = str(error)
+    # by its name: pydantic takes long to import, and most commands need none of it
+    if type(error).__name__ == "ValidationError" and isinstance(error, ValueError):
+        # below the count stand the field, unless it is the whole, and what is wrong with it, with a type
+        text = ": ".join(line.strip() for line in text.partition(" [type=")[0].splitlines()[1:])
+    return (text.strip() or type(error).__name__).splitlines()[0].rstrip(".")[:200]
 
 
 def missing_package(package: str, purpose: str, extra: str) -> "InputError":

@@ -1,6 +1,7 @@
 """What a model is scored on: the vocabulary it was trained for, named sets, folders of images."""
 
 import json
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -12,16 +13,18 @@ from pellucid.data.datasets import TRANSPARENT, shards_of
 from pellucid.data.emoji import GROUPS, LEFT_OUT
 from pellucid.data.records import captions
 from pellucid.data.shards import Sample, read_shard
-from pellucid.errors import ConfigError, InputError
+from pellucid.errors import ConfigError, FileError, InputError, first_line
 from pellucid.files.images import read_rgba
 from pellucid.files.tables import is_table
 from pellucid.rgba.resizing import resize_sample
 from pellucid.rgba.types import RGBA8
 
+log = logging.getLogger(__name__)
 VOCABULARY = "vocabulary.json"
 """Beside a model: the JSON of its `Vocabulary`."""
-# Formats that keep alpha; a JPEG would score as opaque.
 ENDINGS = (".png", ".webp", ".avif", ".tif", ".tiff")
+"""Of formats that keep alpha; a JPEG would score as opaque."""
+OPAQUE_ENDINGS = (".jpg", ".jpeg")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -146,10 +149,52 @@ def read_folder(folder: Path) -> dict[str, RGBA8]:
         InputError: there is none.
         FileError: one cannot be read.
     """
-    paths = sorted(path for path in folder.iterdir() if path.suffix.lower() in ENDINGS)
+    return {path.name: read_rgba(path) for path in files_of(folder)}
+
+
+def files_by_stem(folder: Path, endings: Sequence[str] = ENDINGS) -> dict[str, Path]:
+    """Lists the files of a folder by their names without ending; arguments and errors of `files_of`.
+
+    Raises:
+        InputError: two files differ in their endings alone, and taking one would be a silent choice.
+    """
+    found: dict[str, Path] = {}
+    for path in files_of(folder, endings):
+        if path.stem in found:
+            raise InputError(
+                f"Expected one file of each name in {folder}, found {found[path.stem].name} and {path.name}. "
+                "Move one elsewhere."
+            )
+        found[path.stem] = path
+    return found
+
+
+def files_of(folder: Path, endings: Sequence[str] = ENDINGS) -> list[Path]:
+    """Lists the files of a folder with certain endings, in any case, sorted.
+
+    JPEG files that are not asked for are told, since a format without alpha is easily taken for one that has.
+
+    Raises:
+        InputError: there is none, or a name that is no text and could not stand in a result.
+        FileError: the folder cannot be read.
+    """
+    try:
+        every = sorted(folder.iterdir())
+    except (OSError, ValueError) as error:  # ValueError: a NUL in the path
+        raise FileError(
+            f"Expected a folder of images in {folder}, found {first_line(error)}. Name another."
+        ) from error
+    paths = [path for path in every if path.suffix.lower() in endings]
     if not paths:
-        raise InputError(f"Expected {', '.join(ENDINGS)} images in {folder}, found none. Name another.")
-    return {path.name: read_rgba(path) for path in paths}
+        raise InputError(f"Expected {', '.join(endings)} files in {folder}, found none. Name another.")
+    for path in paths:
+        if (shown := path.name.encode("utf-8", "replace").decode()) != path.name:
+            raise InputError(f"Expected names in UTF-8 in {folder}, found {shown}. Rename the file.")
+    opaque = [path.name for path in every if path.suffix.lower() in OPAQUE_ENDINGS]
+    if opaque and OPAQUE_ENDINGS[0] not in endings:
+        log.warning("%s: %d JPEG files have no alpha and were left out, such as %s.",
+                    folder, len(opaque), opaque[0])  # fmt: skip
+    return paths
 
 
 def resized(samples: Sequence[Sample], height: int, width: int) -> list[RGBA8]:

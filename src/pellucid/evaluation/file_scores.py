@@ -13,10 +13,10 @@ from pellucid.data.datasets import shards_of
 from pellucid.data.engines import Engine, LocalEngine, WorkerDied
 from pellucid.data.shards import read_shard
 from pellucid.data.spread import evenly
-from pellucid.errors import InputError
+from pellucid.errors import FileError, InputError, first_line
 from pellucid.evaluation.blending import backgrounds, blend
 from pellucid.evaluation.distributions import set_distance
-from pellucid.evaluation.eval_data import ENDINGS
+from pellucid.evaluation.eval_data import ENDINGS, OPAQUE_ENDINGS, files_by_stem
 from pellucid.evaluation.features import FeatureModel
 from pellucid.evaluation.layer_metrics import layer_scores
 from pellucid.evaluation.matting import Matter
@@ -110,9 +110,19 @@ def cut_out(wanted: Path, folder: Path, matter: Matter, photographs: Mapping[str
 
     Returns:
         The results with the true images.
+
+    Raises:
+        InputError: `folder` is `wanted`, whose images would be overwritten, or see `files_by_stem`.
+        FileError: an image cannot be read, or a result not be written.
     """
-    folder.mkdir(parents=True, exist_ok=True)
-    files = _images(wanted, ENDINGS)
+    files = files_by_stem(wanted)
+    if folder.resolve() == wanted.resolve():
+        raise InputError(f"Expected a folder of its own for what is cut out, found {folder}. Name another.")
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise FileError(f"Cannot write into {folder}: {first_line(error)}. Name another folder.") from error
+    found = {name: folder / f"{name}.png" for name in files}
     for place, (name, path) in enumerate(
         track(files.items(), total=len(files), label="matting", unit="image")
     ):
@@ -120,8 +130,8 @@ def cut_out(wanted: Path, folder: Path, matter: Matter, photographs: Mapping[str
         behind = backgrounds(rgba.shape[0], rgba.shape[1], photographs)
         names = list(photographs or behind)
         opaque = np.rint(blend(rgba, behind[names[place % len(names)]]) * 255).astype(np.uint8)
-        write_image(matter.cut(opaque), folder / f"{name}.png")
-    return PairFiles.of_folders(folder, wanted)
+        write_image(matter.cut(opaque), found[name])
+    return PairFiles(found, files)
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,7 +184,10 @@ def _score_pair(name: str, files: PairFiles, settings: PairSettings) -> dict[str
 
 def _score_document(name: str, files: DocumentFiles, merges: int) -> dict[str, float]:
     found, wanted = files.layers(name)
-    last = layer_scores(found, wanted, merges=merges)[-1]
+    try:
+        last = layer_scores(found, wanted, merges=merges)[-1]
+    except InputError as error:
+        raise InputError(f"In {name}: {error}") from error
     scores = {"rgb_l1": last.rgb_l1, "soft_iou": last.soft_iou}
     return {**scores, "layer_count_error": abs(len(found) - len(wanted))}
 
@@ -216,7 +229,7 @@ def read_photographs(source: str, count: int) -> dict[str, RGB]:
         FileError: a set cannot be fetched, or a file cannot be read.
     """
     if Path(source).is_dir():
-        paths = _images(Path(source), ENDINGS)
+        paths = files_by_stem(Path(source), (*ENDINGS, *OPAQUE_ENDINGS))
         named = [(name, read_rgba(path)) for name, path in _spread(list(paths.items()), count)]
     else:
         samples = [sample for shard in shards_of(source) for sample in read_shard(shard)]
@@ -232,9 +245,10 @@ def _paired(found: Path, wanted: Path, endings: Sequence[str]) -> tuple[dict[str
     """Returns the files of both folders by name.
 
     Raises:
-        InputError: a folder has none, or a name of WANTED is missing in FOUND: leaving it out would flatter.
+        InputError: see `files_by_stem`, or a name of `wanted` is missing in `found`: leaving it out would
+            flatter.
     """
-    one, other = _images(found, endings), _images(wanted, endings)
+    one, other = files_by_stem(found, endings), files_by_stem(wanted, endings)
     if missing := sorted(other.keys() - one.keys()):
         raise InputError(
             f"Expected all {len(other)} names of {wanted} in {found}, found {len(missing)} missing, such as "
@@ -242,13 +256,6 @@ def _paired(found: Path, wanted: Path, endings: Sequence[str]) -> tuple[dict[str
         )
     names = sorted(other)
     return {name: one[name] for name in names}, {name: other[name] for name in names}
-
-
-def _images(folder: Path, endings: Sequence[str]) -> dict[str, Path]:
-    paths = {path.stem: path for path in sorted(folder.iterdir()) if path.suffix.lower() in endings}
-    if not paths:
-        raise InputError(f"Expected {', '.join(endings)} files in {folder}, found none. Name another.")
-    return paths
 
 
 def _layers(scene: Scene) -> list[RGBA8]:

@@ -4,7 +4,6 @@ import html
 import io
 import math
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -15,9 +14,6 @@ from pellucid.files.images import encode_image
 from pellucid.files.tables import is_list, is_table
 from pellucid.rgba.preview import on_checkerboard, thumbnail
 from pellucid.rgba.types import RGBA8
-
-if TYPE_CHECKING:
-    pass
 
 WORST = 8
 THUMBNAIL_PX = 160

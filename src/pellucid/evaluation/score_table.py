@@ -8,12 +8,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib.metadata import version
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
 import numpy as np
 import torch
 from jaxtyping import Float
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from pellucid.data.estimates import Estimate
 from pellucid.errors import FileError, InputError, first_line
@@ -22,6 +22,8 @@ from pellucid.files.atomic import write_atomically
 RESAMPLES = 2000
 SEED = 0
 FORMAT = "pellucid-scores-1"
+SETTINGS = ("protocol", "backgrounds", "perceptual")
+"""Fields of a result on which its numbers depend beside the images."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,6 +83,8 @@ class ScoreTable:
     names: list[str] = field(default_factory=list)
     values: dict[str, list[float]] = field(default_factory=dict)
     """By metric; NaN where an image has none."""
+    settings: dict[str, object] = field(default_factory=dict)
+    """Of a file: `SETTINGS` that it states. Figures under other ones cannot be compared."""
 
     def add(self, name: str, scores: Mapping[str, float]) -> None:
         """Adds the scores of an image.
@@ -106,10 +110,11 @@ class ScoreTable:
 
     def worst(self, metric: str, count: int) -> list[tuple[str, float]]:
         """Returns the images with the worst values of a metric, the worst first."""
-        sign = -1 if METRICS[metric].better == "higher" else 1
-        rows = [(name, value) for name, value in zip(self.names, self.values[metric], strict=True)]
+        rows = zip(self.names, self.values[metric], strict=True)
         rated = [row for row in rows if not math.isnan(row[1])]
-        return sorted(rated, key=lambda row: -sign * row[1])[:count]
+        # not `reverse`, which would turn the order of equal ones around, too
+        sign = 1 if METRICS[metric].better == "higher" else -1
+        return sorted(rated, key=lambda row: sign * row[1])[:count]
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,8 +134,14 @@ def compare(first: ScoreTable, second: ScoreTable) -> dict[str, Difference]:
     """Compares two results image by image, by the names of images.
 
     Raises:
-        InputError: they have fewer than two images, or no metric, in common.
+        InputError: they have fewer than two images, or no metric, in common, or were made in other ways.
     """
+    for name in SETTINGS:
+        one, other = first.settings.get(name), second.settings.get(name)
+        if one is not None and other is not None and one != other:
+            raise InputError(
+                f"Expected two results with one {name}, found {one} and {other}. Score both in one way."
+            )
     names = [name for name in first.names if name in set(second.names)]
     metrics = [name for name in METRICS if name in first.values and name in second.values]
     if len(names) < 2 or not metrics:
@@ -170,7 +181,7 @@ class _Document(BaseModel):
 
     format: Literal["pellucid-scores-1"]
     images: list[str]
-    scores: dict[str, list[float | None]]
+    scores: dict[str, list[Annotated[float, Field(allow_inf_nan=False)] | None]]
 
 
 def document(table: ScoreTable, about: Mapping[str, object]) -> dict[str, object]:
@@ -202,8 +213,8 @@ def circumstances() -> dict[str, object]:
     """Returns what a figure depends on beside its input: command, versions, machine."""
     packages = ("pellucid", "torch", "numpy", "opencv-python-headless", "pillow")
     return {
-        # the program by its name: its path says nothing to others
-        "command": " ".join([Path(sys.argv[0]).name, *sys.argv[1:]]),
+        # the program by its name: its path says nothing to others; file names may be no text
+        "command": " ".join([Path(sys.argv[0]).name, *sys.argv[1:]]).encode("utf-8", "replace").decode(),
         "python": platform.python_version(),
         "versions": {name: version(name) for name in packages},
         "device": "cuda" if torch.cuda.is_available() else platform.machine(),
@@ -224,9 +235,13 @@ def read_table(path: Path) -> ScoreTable:
     """
     try:
         found = _Document.model_validate_json(path.read_text(encoding="utf-8"))
-        lengths = {len(found.images), *map(len, found.scores.values())}
-        if len(lengths) > 1 or not found.scores.keys() <= METRICS.keys():
-            raise ValueError("columns of several lengths, or of metrics that nobody knows")
+        if unknown := sorted(found.scores.keys() - METRICS.keys()):
+            raise ValueError(f"the unknown metric {unknown[0][:40]}")
+        for name, column in found.scores.items():
+            if len(column) != len(found.images):
+                raise ValueError(f"{len(column)} scores by {name} of {len(found.images)} images")
+        if len(set(found.images)) < len(found.images):
+            raise ValueError("an image that is named twice")
     except (OSError, ValidationError, ValueError) as error:
         raise FileError(
             f"Expected scores of `pellucid eval` in {path}, found {first_line(error)}. Score again."
@@ -235,7 +250,8 @@ def read_table(path: Path) -> ScoreTable:
         name: [math.nan if value is None else value for value in column]
         for name, column in found.scores.items()
     }
-    return ScoreTable(found.images, filled)
+    stated = found.model_extra or {}
+    return ScoreTable(found.images, filled, {name: stated[name] for name in SETTINGS if name in stated})
 
 
 def pooled(tables: Sequence[ScoreTable]) -> ScoreTable:

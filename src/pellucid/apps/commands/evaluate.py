@@ -18,7 +18,6 @@ from pellucid.apps.commands.options import (
     PATH,
     Command,
     ModelChoice,
-    check_target,
     model_options,
     passes_option,
     size_option,
@@ -110,7 +109,7 @@ def reconstruction(
     from pellucid.evaluation.eval_data import read_folder, read_samples, resized
     from pellucid.pipelines.arguments import check_passes
 
-    _check_outputs(output, page)
+    evaluate_files.check_outputs(output, page)
     check_passes(passes)
     vocab = _vocabulary(choice.name, vocabulary, sets=sets, groups=groups)
     images = read_folder(folder) if folder else None
@@ -201,7 +200,7 @@ def generation(
     from pellucid.evaluation.eval_data import read_samples
     from pellucid.training.data.subjects import default_images
 
-    _check_outputs(output, page, sheet=sheet)
+    evaluate_files.check_outputs(output, page, sheet=sheet)
     vocab = _vocabulary(choice.name, vocabulary, sets=sets, groups=groups, subjects=subjects)
     samples = read_samples(vocab)
     records = [record for record, _ in samples]
@@ -276,7 +275,7 @@ def speed(
     """Time loading and generating, an image at a time, and measure the peak memory."""
     from pellucid.pipelines.arguments import check_passes
 
-    _check_outputs(output)
+    evaluate_files.check_outputs(output)
     check_passes(passes)
     height, width = size or (None, None)
     from pellucid.evaluation.speed import score_speed
@@ -314,12 +313,6 @@ def _vocabulary(
     with lean_imports():
         from pellucid.pipelines.loading import model_folder
     return read_vocabulary(file or model_folder(model), sets=sets, groups=groups, subjects=subjects)
-
-
-def _check_outputs(*outputs: Path | None, sheet: Path | None = None) -> None:
-    for path in (*outputs, sheet):
-        if path is not None:
-            check_target(path, image=path is sheet)
 
 
 def _write_sheet(sheet: "AnyArray", path: Path) -> None:

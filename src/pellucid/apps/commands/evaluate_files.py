@@ -4,6 +4,7 @@ Libraries are imported inside the commands, after the arguments are checked, as 
 """
 
 import json
+import math
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -97,7 +98,7 @@ def composition_command(
     whole image and the unknown region, and besides: distance of semi-transparency, fringe, dirty alpha,
     colour hidden under alpha 0.
     """
-    _check_outputs(output, page)
+    check_outputs(output, page)
     from pellucid.evaluation.file_scores import PairFiles, read_photographs
     from pellucid.evaluation.pair_scores import PairSettings
 
@@ -113,7 +114,7 @@ def composition_command(
         perceptual=model,
     )
     table = pairs.scored(settings, build_engine(engine, workers, ray_address))
-    about = pairs.about(settings, contamination)
+    about = pairs.about(settings, _readable(contamination))
     if features:
         from pellucid.evaluation.features import load_features
 
@@ -169,7 +170,7 @@ def matting_command(
     A baseline for native transparency: what is lost where alpha is found afterwards. Scores are those of
     `eval composition`.
     """
-    _check_outputs(output, page)
+    check_outputs(output, page)
     from tempfile import TemporaryDirectory
 
     from pellucid.evaluation.file_scores import cut_out
@@ -217,12 +218,12 @@ def layers_command(
     Layers are aligned in their order; scores are those of LayerD: colour where the true layer is visible,
     soft IoU of alpha, and how many layers too many or too few there are.
     """
-    _check_outputs(output, page)
+    check_outputs(output, page)
     from pellucid.evaluation.file_scores import DocumentFiles
 
     documents = DocumentFiles.of_paths(found, wanted)
     table = documents.scored(merges, build_engine(engine, workers, ray_address))
-    about = {**documents.about(contamination), "merges": merges}
+    about = {**documents.about(_readable(contamination)), "merges": merges}
     report(f"{found.name} against {wanted.name}", table, about, documents.case, output, page, as_json)
 
 
@@ -236,7 +237,7 @@ def compare_command(first: Path, second: Path, page: Path | None, as_json: bool)
 
     Prints the means, and second minus first with its paired interval of 95 %.
     """
-    _check_outputs(None, page)
+    check_outputs(None, page)
     from pellucid.evaluation.score_table import METRICS, compare, read_table
     from pellucid.files.atomic import write_atomically
 
@@ -244,7 +245,8 @@ def compare_command(first: Path, second: Path, page: Path | None, as_json: bool)
     if page is not None:
         from pellucid.evaluation.score_pages import comparison_page
 
-        text = comparison_page(f"{first.stem} and {second.stem}", first.stem, second.stem, found)
+        one, two = _readable(first.stem), _readable(second.stem)
+        text = comparison_page(f"{one} and {two}", one, two, found)
         write_atomically(page, text.encode())
     if as_json:
         click.echo(json.dumps({name: _plain(row) for name, row in found.items()}))
@@ -270,17 +272,36 @@ def compare_command(first: Path, second: Path, page: Path | None, as_json: bool)
 
 def _plain(row: "Difference") -> dict[str, object]:
     return {
-        "first": row.first,
-        "second": row.second,
+        # JSON has no NaN
+        "first": None if math.isnan(row.first) else row.first,
+        "second": None if math.isnan(row.second) else row.second,
         "difference": row.difference.plain(),
         "better": row.better,
     }
 
 
-def _check_outputs(output: Path | None, page: Path | None) -> None:
-    for path in (output, page):
-        if path is not None:
-            check_target(path, image=False)
+def check_outputs(*paths: Path | None, sheet: Path | None = None) -> None:
+    """Refuses reports that cannot be written, before the long work.
+
+    Raises:
+        FileError: a path is that of a folder, lies in none, or may not be written.
+        InputError: two are one file, or a path has an image's ending: it is likely one of those to judge.
+    """
+    from pellucid.errors import InputError
+    from pellucid.files.extensions import LAYERED
+    from pellucid.files.images import FORMATS
+
+    given = [path for path in paths if path is not None]
+    for path in given:
+        if path.suffix.lower() in (*FORMATS, *LAYERED):
+            raise InputError(
+                f"Expected a report to write, found the image {path}. Name a .json or .html file."
+            )
+        check_target(path, image=False)
+    if sheet is not None:
+        check_target(sheet)
+    if len({path.resolve() for path in given}) < len(given):
+        raise InputError(f"Expected a file for each report, found {given[0]} twice. Name another.")
 
 
 def report(
@@ -340,8 +361,13 @@ def write_report(
         from pellucid.evaluation.score_pages import score_page
 
         shown = {name: value for name, value in values.items() if name not in ("scores", "images", "metrics")}
-        write_atomically(page, score_page(title, table, shown, cases).encode())
+        write_atomically(page, score_page(_readable(title), table, shown, cases).encode())
     return values
+
+
+def _readable(text: str) -> str:
+    """Puts question marks where what a terminal passed is no text, which no file of a report could hold."""
+    return text.encode("utf-8", "replace").decode()
 
 
 def pair_settings(photographs: str | None, count: int) -> "PairSettings":
