@@ -8,6 +8,7 @@ from importlib import import_module
 import click
 
 from pellucid import __version__
+from pellucid.apps.terminal import printable
 from pellucid.errors import PellucidError
 
 COMMANDS: dict[str, tuple[str, str]] = {
@@ -71,5 +72,6 @@ def main() -> None:
     try:
         cli(prog_name="pellucid")
     except PellucidError as error:
-        click.echo(f"pellucid: {' '.join(str(error).split())}", err=True)  # a library's reason may have lines
+        # a library's reason may have lines
+        click.echo(f"pellucid: {printable(' '.join(str(error).split()))}", err=True)
         sys.exit(1)

@@ -9,6 +9,7 @@ import click
 
 from pellucid.apps.commands.options import JSON, Command
 from pellucid.apps.sections import SectionedCommand, option
+from pellucid.apps.terminal import printable
 from pellucid.errors import InputError
 
 if TYPE_CHECKING:
@@ -365,7 +366,8 @@ def inspect_command(name_of_set: str, image: str | None, output: Path | None, as
     for key, value in known.items():
         # 0 and false are facts, and are shown; what is empty is unknown
         if value not in ("", (), [], {}, None):
-            click.echo(f"{key}: {_readable(value)}".replace(": \n", ":\n"))
+            text = f"{key}: {_readable(value)}".replace(": \n", ":\n")
+            click.echo("\n".join(printable(line) for line in text.split("\n")))
     if output:
         click.echo(output)
 

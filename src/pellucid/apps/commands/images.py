@@ -9,6 +9,7 @@ import click
 
 from pellucid.apps.commands.options import JSON, PATH, Command, check_target
 from pellucid.apps.sections import SectionedCommand, option
+from pellucid.apps.terminal import printable
 
 if TYPE_CHECKING:
     from pellucid.scene.layer import Layer
@@ -49,12 +50,11 @@ def show_command(image: Path, as_json: bool) -> None:
         click.echo(json.dumps({**facts, "layers": layers}, ensure_ascii=False))
         return
     for name, value in facts.items():
-        click.echo(
-            f"{name}: {value:.2%}" if name in ("transparent", "partial", "opaque") else f"{name}: {value}"
-        )
+        is_share = name in ("transparent", "partial", "opaque")
+        click.echo(printable(f"{name}: {value:.2%}" if is_share else f"{name}: {value}"))
     # an image file is one layer, of which everything is said above
     for layer in layers if len(layers) > 1 or kind in ("PSD", "ORA", "ZIP") else []:
-        click.echo(_format_layer(layer))
+        click.echo(printable(_format_layer(layer)))
 
 
 class _LayerFacts(TypedDict):

@@ -5,13 +5,12 @@ from typing import Annotated
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, StringConstraints
 
-BACKWARDS = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
-"""Characters that turn the direction of what follows them, beyond the name that holds them."""
+from pellucid.apps.terminal import TURNING
 
 
 def _writable(text: str) -> str:
     # control characters, which PostgreSQL refuses, and halves of characters, which no encoding has
-    if any(unicodedata.category(each) in ("Cc", "Cs") or each in BACKWARDS for each in text):
+    if any(unicodedata.category(each) in ("Cc", "Cs") or each in TURNING for each in text):
         raise ValueError("Expected text, found characters that cannot be shown")
     return text
 

@@ -7,6 +7,7 @@ refused: another image than the author's would be worse than none.
 
 import io
 import warnings
+import zlib
 
 import numpy as np
 from psd_tools import ParseLimits, PSDDecompressionWarning, PSDImage
@@ -14,7 +15,7 @@ from psd_tools.api.layers import AdjustmentLayer, Artboard, FillLayer
 from psd_tools.api.layers import Group as Folder
 from psd_tools.api.layers import Layer as Entry
 from psd_tools.api.mask import Mask
-from psd_tools.constants import BlendMode, ColorMode, Resource
+from psd_tools.constants import BlendMode, ColorMode, Compression, Resource
 from psd_tools.psd.layer_and_mask import MaskParameters
 
 from pellucid.files.image_decoding import to_srgb
@@ -22,6 +23,7 @@ from pellucid.rgba.quantization import to_bytes
 from pellucid.rgba.types import RGBA8, AnyArray
 from pellucid.scene.formats.layer_metadata import LayerMetadata
 from pellucid.scene.formats.limits import PixelLimit, UnsupportedDocument
+from pellucid.scene.formats.psd_features import feature_obstacle
 from pellucid.scene.formats.xmp import parse_xmp
 from pellucid.scene.layer import MAX_DEPTH, Group, Layer
 from pellucid.scene.scene import Scene
@@ -75,6 +77,7 @@ class _Reader:
 
     def flattened(self, document: PSDImage) -> Layer:
         """Returns the flattened image of a document without layers as its only layer."""
+        _check_whole(document)
         self.pixel_limit.spend(document.height, document.width)
         colour, alpha = document.numpy("color"), document.numpy("shape")  # ones if it has none
         return Layer(image=self._in_srgb(_rgba(np.concatenate([colour, alpha], axis=-1))), name="Background")
@@ -150,6 +153,31 @@ def _check_document(document: PSDImage) -> None:
         )
 
 
+def _check_whole(document: PSDImage) -> None:
+    """Refuses flattened pixels that end early: psd-tools shows the rest black.
+
+    Raises:
+        ValueError: the file is truncated.
+    """
+    data, header = document._record.image_data, document._record.header  # pyright: ignore[reportPrivateUsage]
+    rows = header.height * header.channels
+    if data.compression is Compression.RAW:
+        wanted = rows * header.width * header.depth // 8
+    elif data.compression is Compression.RLE:
+        # before the rows stand their lengths
+        size = 2 if header.version == 1 else 4
+        lengths = np.frombuffer(data.data[: rows * size], f">u{size}")
+        wanted = rows * size + int(lengths.sum())
+        if len(lengths) < rows:
+            raise ValueError("truncated")
+    else:
+        # zlib tells by itself where it is cut off
+        zlib.decompress(data.data)
+        return
+    if len(data.data) < wanted:
+        raise ValueError("truncated")
+
+
 def _check_entry(entry: Entry) -> None:
     """Refuses what a layer here cannot show."""
     obstacle = _obstacle(entry)
@@ -165,11 +193,10 @@ def _obstacle(entry: Entry) -> str:
         return f"blends by {entry.blend_mode.name.lower()}, only normal is known here"
     if isinstance(entry, AdjustmentLayer | FillLayer | Artboard):
         return "is an adjustment, a fill or an artboard, no image"
-    if entry.clipping:
+    # the record's own flag: psd-tools has none for groups
+    if entry._record.clipping:  # pyright: ignore[reportPrivateUsage]
         return "is clipped to the layer below"
-    if entry.has_effects():
-        return "has effects"
-    return _mask_obstacle(entry) or _range_obstacle(entry)
+    return feature_obstacle(entry) or _mask_obstacle(entry) or _range_obstacle(entry)
 
 
 def _mask_obstacle(entry: Entry) -> str:

@@ -1,0 +1,22 @@
+"""Text of files on a terminal."""
+
+import unicodedata
+
+TURNING = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
+"""Characters that turn the direction of what follows them, beyond the name that holds them."""
+
+
+def printable(text: str) -> str:
+    r"""Returns a text that moves no cursor and sets no colour or title: "\x1b" stands for an escape.
+
+    Names of layers, prompts and messages come out of files by anybody. Letters of all languages stay;
+    control characters, line breaks, and characters that turn the direction of writing are spelt out.
+    """
+    return "".join(
+        each if _is_shown(each) else each.encode("unicode_escape").decode("ascii") for each in text
+    )
+
+
+def _is_shown(character: str) -> bool:
+    # not str.isprintable, which takes joiners out of emoji and spaces out of French
+    return unicodedata.category(character) not in ("Cc", "Cs", "Zl", "Zp") and character not in TURNING
