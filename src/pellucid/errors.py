@@ -21,7 +21,8 @@ def first_line(error: Exception) -> str:
     # by its name: pydantic takes long to import, and most commands need none of it
     if type(error).__name__ == "ValidationError" and isinstance(error, ValueError):
         # below the count stand the field, unless it is the whole, and what is wrong with it, with a type
-        text = ": ".join(line.strip() for line in text.partition(" [type=")[0].splitlines()[1:])
+        lines = text.partition(" [type=")[0].splitlines()[1:]
+        text = ": ".join(line.strip().removeprefix("Value error, ") for line in lines)
     return (text.strip() or type(error).__name__).splitlines()[0].rstrip(".")[:200]
 
 

@@ -34,9 +34,11 @@ def create(plan: Path, folder: Path, as_json: bool) -> None:
     """
     from pellucid.evaluation.study.pairs import create_study
     from pellucid.evaluation.study.plan import RATES, power, read_plan, votes_needed
+    from pellucid.files.locks import locked_folder
 
     read = read_plan(plan)
-    pairs = create_study(read, plan, folder, plan.parent)
+    with locked_folder(folder):  # a server that deals the pairs would go on with those of before
+        pairs = create_study(read, plan, folder, plan.parent)
     kinds = {kind: sum(pair.kind == kind for pair in pairs) for kind in ("plain", "swapped", "attention")}
     table = {
         question.id: {f"{rate:.0%}": round(power(question.votes, rate), 3) for rate in RATES}

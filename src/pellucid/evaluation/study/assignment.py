@@ -77,7 +77,14 @@ class Desk:
         self.plan = read_plan(folder / PLAN)
         self.pairs: Mapping[str, Pair] = {pair.id: pair for pair in read_pairs(folder)}
         self._shown = {(pair.of, pair.kind): pair.id for pair in self.pairs.values()}
-        self._checks = [pair.id for pair in self.pairs.values() if pair.kind == "attention"]
+        if unknown := {p.question for p in self.pairs.values()} - {q.id for q in self.plan.questions}:
+            raise FileError(
+                f"Expected the plan of the pairs in {folder}, found none of question {min(unknown)}. Run "
+                "`pellucid study create` again."
+            )
+        every = [pair.id for pair in self.pairs.values() if pair.kind == "attention"]
+        # the plan may have been edited since its pairs were drawn
+        self._checks = every if self.plan.attention else []
         self._dealt = self._planned()
         self._lock = Lock()
         self._log = VoteLog(folder / VOTES)
@@ -136,7 +143,11 @@ class Desk:
             vote = self._votes.get(uid) or self._withdrawn.get(uid)
             if vote is None or vote.rater != rater:
                 raise InputError(f"Expected a vote of yours, found none named {uid[:40]!r}. Reload the page.")
-            pair = self._shown[vote.pair, vote.kind]
+            pair = self._shown.get((vote.pair, vote.kind))
+            if pair is None:
+                raise InputError(
+                    f"Expected a vote on a pair of this study, found {vote.pair[:40]!r}. Reload the page."
+                )
             if uid in self._votes:
                 self._log.add([vote.model_copy(update={"withdrawn": True, "time": self.clock()})])
                 self._withdrawn[uid] = self._votes.pop(uid)
@@ -160,7 +171,7 @@ class Desk:
     def progress(self) -> dict[str, Progress]:
         """Returns how far each question is, repetitions and checks aside."""
         with self._lock:
-            counts = Counter(vote.question for vote in self._votes.values() if vote.kind == "plain")
+            counts = Counter(question for question, _, _ in self._counting())
         return {
             question.id: Progress(votes=counts[question.id], wanted=question.votes)
             for question in self.plan.questions
@@ -170,6 +181,10 @@ class Desk:
         """Returns how many pairs a rater has answered, checks included."""
         with self._lock:
             return sum(vote.rater == rater for vote in self._votes.values())
+
+    def _counting(self) -> set[tuple[str, str, str]]:
+        """Returns question, pair and rater of what counts, as in `analyse`: one answer of each to each."""
+        return {(v.question, v.pair, v.rater) for v in self._votes.values() if v.kind == "plain"}
 
     def _answered(self, rater: str) -> set[str]:
         """Returns the pairs that a rater has answered."""
@@ -222,7 +237,7 @@ class Desk:
 
     def _fewest(self, rater: str, own: Collection[str]) -> str | None:
         """Returns the pair with the fewest answers, by chance among those, of a question that goes on."""
-        answers = Counter(vote.pair for vote in self._votes.values() if vote.kind == "plain")
+        answers = Counter(pair for _, pair, _ in self._counting())
         answers.update(pair for _, pair in self._leases)
         questions: Counter[str] = Counter()
         for pair, count in answers.items():

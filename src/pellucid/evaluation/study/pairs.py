@@ -9,17 +9,18 @@ import hashlib
 import json
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from itertools import combinations
 from pathlib import Path
 from random import Random
 
 import cv2
 import numpy as np
+from pydantic import BaseModel, ConfigDict, Field
 
 from pellucid.errors import FileError, InputError, first_line
-from pellucid.evaluation.eval_data import ENDINGS
-from pellucid.evaluation.study.plan import Plan, Question
+from pellucid.evaluation.eval_data import files_by_stem
+from pellucid.evaluation.study.plan import DAMAGED, Plan, Question
 from pellucid.evaluation.study.votes import Kind, Side
 from pellucid.files.atomic import write_atomically
 from pellucid.files.images import read_rgba, write_image
@@ -27,13 +28,16 @@ from pellucid.rgba.types import RGBA8
 
 PLAN, PAIRS, VOTES, IMAGES = "plan.toml", "pairs.jsonl", "votes.jsonl", "images"
 """Names in a study's folder."""
+COPY = r"^[\w-]+\.png$"
+"""A name of a copy, without a path: the server sends whatever file it names."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Pair:
+class Pair(BaseModel):
     """Two images to choose from."""
 
-    id: str
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    id: str = Field(pattern=r"^[0-9a-f]+$")
     of: str
     """Id of the pair that this one repeats the other way round; its own for others."""
     question: str
@@ -42,8 +46,8 @@ class Pair:
     left: str
     right: str
     """Methods; of a check the method and "damaged"."""
-    left_file: str
-    right_file: str
+    left_file: str = Field(pattern=COPY)
+    right_file: str = Field(pattern=COPY)
     """Names of the copies in the study's folder; the same pixels have the same name."""
     background: str
     expected: Side | None = None
@@ -68,7 +72,19 @@ def create_study(plan: Plan, source: Path, folder: Path, root: Path) -> list[Pai
         InputError: a method lacks an image, images of a pair differ in size, or votes are of another plan.
         FileError: a file cannot be read or written.
     """
-    files = {name: _images(root / place) for name, place in plan.methods.items()}
+    plan_there = folder / PLAN
+    if (
+        plan_there.exists()
+        and not (folder / PAIRS).exists()
+        and plan_there.read_bytes() != source.read_bytes()
+    ):
+        raise InputError(
+            f"Expected a folder for a study, found {plan_there}, of no study. Use another folder."
+        )
+    files = {
+        name: {stem: path.resolve() for stem, path in files_by_stem(root / place).items()}
+        for name, place in plan.methods.items()
+    }
     prompts = _prompts(root / plan.prompts) if plan.prompts else {}
     pairs = list(_pairs(plan, files, prompts, _Copies(folder)))
     if (folder / PAIRS).exists() and (folder / VOTES).exists() and read_pairs(folder) != pairs:
@@ -76,7 +92,7 @@ def create_study(plan: Plan, source: Path, folder: Path, root: Path) -> list[Pai
             f"Expected the plan and images for which votes lie in {folder}, found others. Use another folder."
         )
     folder.mkdir(parents=True, exist_ok=True)
-    lines = "".join(f"{json.dumps(asdict(pair), ensure_ascii=False)}\n" for pair in pairs)
+    lines = "".join(f"{json.dumps(pair.model_dump(), ensure_ascii=False)}\n" for pair in pairs)
     write_atomically(folder / PLAN, source.read_bytes())
     write_atomically(folder / PAIRS, lines.encode())
     return pairs
@@ -86,12 +102,16 @@ def read_pairs(folder: Path) -> list[Pair]:
     """Reads the pairs of a study.
 
     Raises:
-        FileError: there are none, or a line is no pair.
+        FileError: there are none, two have one id, or a line is no pair.
     """
     try:
-        lines = (folder / PAIRS).read_text(encoding="utf-8").splitlines()
-        return [Pair(**json.loads(line)) for line in lines]
-    except (OSError, ValueError, TypeError) as error:
+        # not `splitlines`, for which a line ends at characters that names and prompts may hold
+        lines = (folder / PAIRS).read_text(encoding="utf-8").split("\n")
+        pairs = [Pair.model_validate_json(line) for line in lines if line]
+        if not pairs or len({pair.id for pair in pairs}) < len(pairs):
+            raise ValueError(f"no pairs, or one twice, in {PAIRS}")
+        return pairs
+    except (OSError, ValueError) as error:
         raise FileError(
             f"Expected a study in {folder}, found {first_line(error)}. Run `pellucid study create`."
         ) from error
@@ -161,7 +181,7 @@ def _shown_pairs(
         yield pair("swapped", sides[::-1], of=plain.id)
     if draw.random() < plan.attention:
         spoilt = copies.add(damaged(read_rgba(next(iter(images.values())))))
-        both = [sides[0], ("damaged", spoilt.name)]
+        both = [sides[0], (DAMAGED, spoilt.name)]
         if draw.random() < 0.5:
             yield pair("attention", both, expected="left")
         else:
@@ -219,21 +239,18 @@ def _check_sizes(images: Mapping[str, Path], shown: Mapping[str, _Copy]) -> None
         )
 
 
-def _images(folder: Path) -> dict[str, Path]:
-    try:
-        paths = sorted(path for path in folder.iterdir() if path.suffix.lower() in ENDINGS)
-    except OSError as error:
-        raise FileError(
-            f"Expected a folder of images in {folder}, found {first_line(error)}. Correct the plan."
-        ) from error
-    return {path.stem: path.resolve() for path in paths}
-
-
 def _prompts(path: Path) -> dict[str, str]:
+    found: dict[str, str] = {}
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()
-        return dict(line.split("\t", 1) for line in lines if line.strip())  # type: ignore[misc] - two parts each
+        # -sig: spreadsheets may put a mark before the first name
+        for number, line in enumerate(path.read_text(encoding="utf-8-sig").splitlines(), 1):
+            name, tab, prompt = line.partition("\t")
+            if line.strip() and (not tab or name in found):
+                raise ValueError(f"{'no tab' if not tab else f'{name} again'} in line {number}")
+            if line.strip():
+                found[name] = prompt
     except (OSError, ValueError) as error:
         raise FileError(
             f"Expected lines of name, tab, prompt in {path}, found {first_line(error)}. Correct the file."
         ) from error
+    return found

@@ -7,19 +7,26 @@ from pathlib import Path
 from typing import Annotated
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 from scipy.stats import binom
 
 from pellucid.errors import FileError, first_line
 
 RATES = (0.55, 0.6, 0.65)
 """Win rates that a power table shows."""
+DAMAGED = "damaged"
+"""What stands for a method in votes on attention checks."""
+MAX_NAME = 80
 LEVEL = 0.05
 POWER = 0.8
 
 
 Background = Annotated[str, Field(pattern=r"^(checkerboard|photograph|#[0-9a-f]{6})$")]
 """Behind images: one of two patterns, or a colour."""
+
+
+MAX_VOTES = 1_000_000
+"""Beyond, powers would fill the memory, and no study goes."""
 
 
 class Question(BaseModel):
@@ -30,7 +37,7 @@ class Question(BaseModel):
     id: str = Field(pattern=r"^[a-z0-9][a-z0-9-]*$")
     text: str = Field(min_length=1)
     methods: tuple[str, ...] = Field(min_length=2)
-    votes: int = Field(ge=1)
+    votes: int = Field(ge=1, le=MAX_VOTES)
     """How many answers are collected before the study stops; nobody looks at results before."""
 
 
@@ -47,7 +54,7 @@ class Plan(BaseModel):
     """Name -> folder of images, which have the same names in all folders: a prompt's words, or numbers."""
     prompts: str = ""
     """File with a line for each image name: name, tab, prompt. Empty takes the names."""
-    raters_a_pair: int = Field(default=3, ge=1)
+    raters_a_pair: int = Field(default=3, ge=1, le=MAX_VOTES)
     swapped: float = Field(default=0.1, ge=0, le=1)
     """Share of pairs that a rater sees again the other way round."""
     attention: float = Field(default=0.05, ge=0, le=0.5)
@@ -60,7 +67,15 @@ class Plan(BaseModel):
 
     @model_validator(mode="after")
     def _known_methods(self) -> "Plan":
+        for name in self.methods:
+            # names stand in figures, tables and votes, where "damaged" is the copy of an attention check
+            if not (name.isprintable() and 0 < len(name) <= MAX_NAME) or name == DAMAGED:
+                raise ValueError(
+                    f"a method named {name[:20]!r}, where 1 to {MAX_NAME} letters other than {DAMAGED!r} go"
+                )
         for question in self.questions:
+            if len(set(question.methods)) < len(question.methods):
+                raise ValueError(f"question {question.id} names a method twice")
             if unknown := set(question.methods) - self.methods.keys():
                 raise ValueError(f"question {question.id} names {sorted(unknown)[0]} without a folder")
         if len({question.id for question in self.questions}) < len(self.questions):
@@ -81,14 +96,9 @@ def read_plan(path: Path) -> Plan:
         FileError: no TOML, an unknown or missing field, or a value out of range.
     """
     try:
-        return Plan.model_validate(tomllib.loads(path.read_text(encoding="utf-8")))
-    except ValidationError as error:
-        first = error.errors()[0]
-        place = ".".join(str(part) for part in first["loc"]) or "plan"
-        raise FileError(
-            f"Expected a plan of a study in {path}, found {place}: {first['msg']}. See docs/how-to/study.md."
-        ) from error
-    except (OSError, ValueError) as error:
+        # -sig: editors on Windows may put a mark before the first character
+        return Plan.model_validate(tomllib.loads(path.read_text(encoding="utf-8-sig")))
+    except (OSError, ValueError, RecursionError) as error:
         raise FileError(
             f"Expected a plan of a study in {path}, found {first_line(error)}. See docs/how-to/study.md."
         ) from error

@@ -42,11 +42,17 @@ def results_csv(results: Results) -> str:
         for pair in each.pairs:
             rate = pair.rate_with_ties
             numbers = [f"{value:.4f}" for value in (rate.value, rate.low, rate.high)]
+            names = [_cell(name) for name in (question, pair.first, pair.second)]
             table.writerow(
-                [question, pair.first, pair.second, pair.wins, pair.losses, pair.ties, *numbers,
+                [*names, pair.wins, pair.losses, pair.ties, *numbers,
                  *(f"{p:.4g}" for p in (pair.p_value, pair.p_holm, pair.p_clustered, pair.p_clustered_holm))]
             )  # fmt: skip
     return file.getvalue()
+
+
+def _cell(text: str) -> str:
+    """Returns a text that no spreadsheet takes for a formula."""
+    return f"'{text}" if text.startswith(("=", "+", "-", "@", "\t", "\r")) else text
 
 
 def results_page(title: str, results: Results, texts: Mapping[str, str], power: Mapping[str, str]) -> str:
@@ -208,7 +214,8 @@ def _intervals(axes: "Axes", found: Mapping[str, Estimate], *, middle: float, re
         low, high = max(found[name].low, middle - reach), min(found[name].high, middle + reach)
         axes.plot([low, high], [place, place], color="#4a7ebb", linewidth=3)
         axes.plot(found[name].value, place, "o", color="#1d3f6e")
-    axes.set_yticks(range(len(order)), order)
+    # names are no formulas, whatever dollars they hold
+    axes.set_yticks(range(len(order)), order, parse_math=False)
     axes.set(xlim=(middle - reach, middle + reach), ylim=(-0.6, len(order) - 0.4))
     axes.axvline(middle, color="#888", linewidth=0.8)
     axes.spines[["top", "right"]].set_visible(False)

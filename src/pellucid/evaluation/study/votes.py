@@ -12,7 +12,7 @@ from pathlib import Path
 from threading import Lock
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from pellucid.errors import FileError, first_line
 
@@ -50,6 +50,14 @@ class Vote(BaseModel):
     """Hash of the plan under which the vote was given."""
     withdrawn: bool = False
     """Whether this line takes back the vote of its uid."""
+
+    @model_validator(mode="after")
+    def _of_two(self) -> "Vote":
+        if self.left == self.right:
+            raise ValueError(f"{self.left} on both sides")
+        if (self.kind == "attention") != (self.expected is not None):
+            raise ValueError("an expected side without an attention check, or a check without one")
+        return self
 
     @property
     def winner(self) -> str | None:
@@ -129,8 +137,8 @@ def _lines(path: Path) -> list[Vote]:
         if not line.strip():
             continue
         try:
-            votes.append(Vote.model_validate(json.loads(line)))
-        except (ValueError, ValidationError) as error:
+            votes.append(Vote.model_validate_json(line))
+        except ValidationError as error:
             # a line without an end, or one that a later start has closed: nobody was told that it is kept
             if _torn(line):
                 log.warning("%s: line %d is torn and was left out.", path, number)
@@ -150,4 +158,6 @@ def _torn(line: str) -> bool:
     except ValueError as error:
         # a vote has no braces inside, but its words may
         return line.startswith("{") and (not line.endswith("}") or "Unterminated string" in str(error))
+    except RecursionError:
+        return False
     return False
