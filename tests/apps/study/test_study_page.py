@@ -1,5 +1,7 @@
 """The study page in real Chromium: keys, phones, undo, servers that go away, people of known taste."""
 
+import errno
+import os
 import time
 from collections import Counter
 from collections.abc import Callable
@@ -182,6 +184,39 @@ def test_answers_outlive_a_server_that_goes_away(studied: Studied, context: Brow
         page = enter(context, site)
         votes = settled(folder, 4)
         assert [vote.outcome for vote in votes] == ["left", *["right"] * 3]
+        expect(page.get_by_role("alert")).to_have_count(0)
+
+
+@pytest.mark.parametrize(
+    ("trouble", "words"),
+    [("secret", "lacks its token"), ("disk", "No space left"), ("study", "Another study")],
+)
+def test_answers_outlive_a_server_that_cannot_take_them(
+    studied: Studied, context: BrowserContext, monkeypatch: pytest.MonkeyPatch, trouble: str, words: str
+) -> None:
+    folder = studied(attention=0, swapped=0)
+    with serving(create_app(Desk(folder))) as site:
+        page = enter(context, site)
+        port = int(site.address.rpartition(":")[2])
+
+    def full(_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    plan = folder / "plan.toml"
+    right = plan.read_text()
+    with monkeypatch.context() as patch:
+        if trouble == "disk":
+            patch.setattr(os, "fsync", full)
+        if trouble == "study":
+            plan.write_text(right.replace("Green", "Blue"))
+        with serving(create_app(Desk(folder), token="new" if trouble == "secret" else None), port):
+            page.keyboard.press("b")
+            expect(page.get_by_role("alert")).to_contain_text(words)
+            expect(page.get_by_role("alert")).to_contain_text("1 answer waits in this browser")
+            seen(page)  # and the next pair is there
+    plan.write_text(right)
+    with serving(create_app(Desk(folder)), port):
+        assert [vote.outcome for vote in settled(folder, 1)] == ["right"]
         expect(page.get_by_role("alert")).to_have_count(0)
 
 

@@ -1,6 +1,8 @@
 """The server of the study page: what it tells, what it takes, and what it loses: nothing."""
 
+import errno
 import io
+import os
 import random
 import socket
 import threading
@@ -186,3 +188,68 @@ def test_a_server_that_is_killed_loses_no_answer(studied: Studied, kills: int) -
     assert acknowledged == logged  # none is lost, none is doubled
     assert sum(vote.kind == "plain" for vote in read_votes(folder / VOTES)) >= 60 * kills
     assert sum(person.repeats for person in people) > 0  # the kills were felt
+
+
+def test_a_disk_that_is_full_refuses_nothing_for_good(
+    studied: Studied, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    folder = studied()
+    desk = Desk(folder)
+    said = {"rater": "ann", "lines": [answer(read_pairs(folder)[0].id, "a")]}
+
+    def full(_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with serving(create_app(desk)) as site:
+        with monkeypatch.context() as patch:
+            patch.setattr(os, "fsync", full)
+            status, content, _ = site.ask("/api/answers", said)
+            # 422 would tell the page to forget the answer
+            assert (status, "No space left" in content.decode()) == (503, True)
+            assert "No space left" in caplog.text
+        assert site.json("/api/answers", said)["kept"] == ["a-------"]
+    assert [vote.uid for vote in read_votes(folder / VOTES)] == ["a-------"]
+
+
+def test_a_page_of_another_study_keeps_its_answers(studied: Studied) -> None:
+    folder = studied()
+    desk = Desk(folder)
+    line = answer(read_pairs(folder)[0].id, "a")
+    with serving(create_app(desk)) as site:
+        for study, status in (("0123456789abcdef", 503), (desk.plan.digest, 200)):
+            assert site.ask("/api/deal", {"study": study, "rater": "ann", "count": 1})[0] == status
+            assert site.ask("/api/answers", {"study": study, "rater": "ann", "lines": [line]})[0] == status
+
+
+def test_an_image_that_was_removed_is_told_without_paths(studied: Studied) -> None:
+    folder = studied()
+    pair = read_pairs(folder)[0]
+    (folder / "images" / pair.left_file).unlink()
+    with serving(create_app(Desk(folder))) as site:
+        status, content, _ = site.ask(f"/api/images/{pair.id}/left")
+    assert (status, str(folder) in content.decode()) == (422, False)
+
+
+def test_bodies_that_are_large_deep_or_no_json_are_refused(studied: Studied) -> None:
+    folder = studied()
+    with serving(create_app(Desk(folder))) as site:
+        host, port = site.address.removeprefix("http://").split(":")
+        for head, body, status in (
+            ("Content-Length: 99999999999", b"", 413),
+            ("Transfer-Encoding: chunked", b"0\r\n\r\n", 413),
+            ("Content-Length: 200000", b"[" * 200_000, 422),
+            ("Content-Length: 2", b"\xff\xfe", 422),
+            ("Content-Length: 4", b"null", 422),
+        ):
+            request = f"POST /api/answers HTTP/1.1\r\nHost: localhost\r\n{head}\r\nConnection: close\r\n"
+            with socket.create_connection((host, int(port)), timeout=10) as connection:
+                connection.sendall(f"{request}Content-Type: application/json\r\n\r\n".encode() + body)
+                assert connection.recv(12).decode() in (f"HTTP/1.1 {status}", "HTTP/1.1 400")
+        for path in (
+            "/%00",
+            "/api/images/%00/left",
+            "/api/images/..%2f..%2fplan.toml/left",
+            f"/{'x' * 5000}",
+        ):
+            assert site.ask(path)[0] in (404, 422)
+        assert site.json("/api/study")["votes"] == 0

@@ -1,4 +1,4 @@
-import { type ApiClient, Changing, ImageStore, Outbox } from "@pellucid/toolkit";
+import { type ApiClient, Changing, ImageStore, Outbox, wordsOf } from "@pellucid/toolkit";
 
 import type { Answer, Deal, Line, Outcome, Pair, Progress, Side, Study } from "./api.ts";
 
@@ -20,6 +20,8 @@ export class StudySession extends Changing {
   queue: readonly Pair[] = [];
   /** Whether the server had nothing more to give. */
   exhausted = false;
+  /** Why the server gives no pairs, if it says so. */
+  trouble: string | null = null;
   progress: Progress;
   /** Answers of this person, as far as the page knows. */
   answered = 0;
@@ -41,7 +43,7 @@ export class StudySession extends Changing {
     this.images = new ImageStore<ImageId>((id) => api.blob(`images/${id}`), 40);
     this.images.subscribe(() => this.look());
     const send = async (rater: string, lines: readonly Line[]) =>
-      (await api.post<{ kept: string[] }>("answers", { rater, lines })).kept;
+      (await api.post<{ kept: string[] }>("answers", { study: study.id, rater, lines })).kept;
     this.outbox = new Outbox(`pellucid-study-${study.id}`, send);
     this.outbox.subscribe(() => this.changed());
   }
@@ -126,7 +128,12 @@ export class StudySession extends Changing {
       const unsent = this.outbox.messages.flatMap((line) => ("pair" in line ? [line.pair] : []));
       const holding = [...new Set([...this.queue.map((pair) => pair.id), ...unsent])].slice(-200);
       const count = Math.min(50, AHEAD + holding.length);
-      const dealt = await this.api.post<Deal>("deal", { rater: this.rater, count, holding });
+      const dealt = await this.api.post<Deal>("deal", {
+        study: this.study.id,
+        rater: this.rater,
+        count,
+        holding,
+      });
       // pairs that were answered while this was on its way come too: their answers were not there yet
       const known = new Set([
         ...holding,
@@ -135,11 +142,14 @@ export class StudySession extends Changing {
       ]);
       this.queue = [...this.queue, ...dealt.pairs.filter((pair) => !known.has(pair.id))];
       this.exhausted = this.queue.length === 0;
+      this.trouble = null;
       this.progress = dealt;
       if (this.outbox.state.waiting === 0) this.answered = dealt.answered;
       this.next();
-    } catch {
+    } catch (error) {
       // the outbox tells that nobody answers; the next poll asks again
+      this.trouble = wordsOf(error);
+      this.changed();
     } finally {
       this.asking = false;
     }

@@ -126,6 +126,7 @@ export function Workplace({ session, onLeave }: Props) {
 
 /** What stands where a pair would, if there is none. */
 function Nothing({ session }: { readonly session: StudySession }) {
+  if (session.trouble !== null) return <p class="nothing">{session.trouble}</p>;
   if (!session.exhausted) return <p class="nothing">Fetching images …</p>;
   return (
     <div class="nothing">

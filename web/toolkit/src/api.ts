@@ -8,10 +8,18 @@ export class ApiError extends Error {
   }
 }
 
+/** 401 and 421: a server that was started again may have another secret or name than the page's. */
+const MAY_PASS: readonly number[] = [401, 408, 421, 429];
+
 /** Tells whether nobody answered, or whether trying again may help. */
 export function isUnreachable(error: unknown): boolean {
   if (!(error instanceof ApiError)) return true;
-  return error.status >= 500 || error.status === 429 || error.status === 408;
+  return error.status >= 500 || MAY_PASS.includes(error.status);
+}
+
+/** What a server says is in its way, unless nobody answered. */
+export function wordsOf(error: unknown): string | null {
+  return error instanceof ApiError ? error.message : null;
 }
 
 const TOKEN = "pellucid-token";

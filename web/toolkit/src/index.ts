@@ -1,4 +1,4 @@
-export { addressParameter, ApiClient, ApiError, isUnreachable } from "./api.ts";
+export { addressParameter, ApiClient, ApiError, isUnreachable, wordsOf } from "./api.ts";
 export { Button, Dialog, Segmented, Icon, type IconName } from "./controls.tsx";
 export { ImageCanvas, type Point } from "./canvas.tsx";
 export { ImageStore } from "./images.ts";

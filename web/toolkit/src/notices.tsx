@@ -9,7 +9,7 @@ interface Props {
 
 /** Tells when messages wait for the server. Nothing is shown while all is well. */
 export function Notices({ state, word }: Props) {
-  const { waiting, offline, refused, durable } = state;
+  const { waiting, offline, trouble, refused, durable } = state;
   if (!offline && refused.length === 0) return null;
   const messages = waiting === 1 ? `1 ${word} waits` : `${waiting} ${word}s wait`;
   return (
@@ -17,8 +17,8 @@ export function Notices({ state, word }: Props) {
       <Icon name="cloud" />
       {offline && (
         <p>
-          The server does not answer. {messages}{" "}
-          {durable ? "in this browser" : "in this page, so keep it open,"} and will be sent when it is back.
+          {trouble ?? "The server does not answer."} {messages}{" "}
+          {durable ? "in this browser" : "in this page, so keep it open,"} and will be sent when this is over.
           You can go on.
         </p>
       )}

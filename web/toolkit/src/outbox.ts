@@ -1,11 +1,13 @@
-import { isUnreachable } from "./api.ts";
+import { isUnreachable, wordsOf } from "./api.ts";
 import { Changing } from "./changes.ts";
 
 export interface OutboxState {
   /** Messages that the server has not acknowledged. */
   readonly waiting: number;
-  /** Whether the last try found nobody. */
+  /** Whether the last try found nobody, or a server that could not take anything. */
   readonly offline: boolean;
+  /** What that server said, if one was there. */
+  readonly trouble: string | null;
   /** Messages that the server refused for good, with its words. */
   readonly refused: readonly string[];
   /** Whether messages outlive the page. */
@@ -37,6 +39,7 @@ export class Outbox<Message extends { readonly uid: string }> extends Changing {
   private atOnce = MOST;
   private order = Date.now();
   private offline = false;
+  private trouble: string | null = null;
   private refused: string[] = [];
 
   constructor(
@@ -52,6 +55,7 @@ export class Outbox<Message extends { readonly uid: string }> extends Changing {
     return {
       waiting: this.kept.length,
       offline: this.offline,
+      trouble: this.trouble,
       refused: this.refused,
       durable: this.database !== null,
     };
@@ -94,8 +98,9 @@ export class Outbox<Message extends { readonly uid: string }> extends Changing {
     clearTimeout(this.timer);
     try {
       while (this.kept.length > 0) await this.sendSome();
-    } catch {
+    } catch (error) {
       this.offline = true;
+      this.trouble = wordsOf(error);
       this.changed();
       this.timer = setTimeout(() => void this.flush(), this.pause);
       this.pause = Math.min(2 * this.pause, LONGEST_PAUSE_MS);

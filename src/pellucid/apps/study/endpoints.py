@@ -47,6 +47,7 @@ def study(desk: OfApp) -> StudyReply:
 @router.post("/deal")
 def deal(desk: OfApp, body: DealRequest) -> DealReply:
     """Deals pairs out to a rater; those in `holding` stay the page's."""
+    _check_study(desk, body.study)
     pairs = [
         PairReply(**pair.shown()) for pair in desk.deal(body.rater, body.count, holding=set(body.holding))
     ]
@@ -57,6 +58,7 @@ def deal(desk: OfApp, body: DealRequest) -> DealReply:
 @router.post("/answers")
 def answer(desk: OfApp, body: AnswersRequest) -> AnswersReply:
     """Takes lines in, in their order. They are on the disk when the reply is sent."""
+    _check_study(desk, body.study)
     waiting: list[Answer] = []
 
     def write() -> None:
@@ -83,6 +85,12 @@ def image(desk: OfApp, pair: str, side: SideName) -> Response:
     # a pair always shows the same images
     headers = {"Cache-Control": "private, max-age=31536000, immutable"}
     return Response(desk.image(found, side), media_type="image/png", headers=headers)
+
+
+def _check_study(desk: Desk, study: str) -> None:
+    # 503, so that a page that was left open keeps its answers until its study is served again
+    if study not in ("", desk.plan.digest):
+        raise HTTPException(503, "Another study, or another plan, is served here now. Load the page again.")
 
 
 def _progress(desk: Desk) -> tuple[int, int, bool]:

@@ -9,6 +9,8 @@ from pellucid.data.names import name_key
 from pellucid.evaluation.study.votes import Outcome
 
 PairId = Annotated[str, StringConstraints(min_length=1, max_length=40, pattern=r"^[0-9a-f]+$")]
+StudyId = Annotated[str, StringConstraints(max_length=40)]
+"""`StudyReply.id` of the study that the page shows; empty asks for no comparison."""
 Rater = Annotated[Name, AfterValidator(name_key)]
 """A name or a code. "Ann" and " ann" are one person, who should see no pair twice."""
 
@@ -30,6 +32,7 @@ class StudyReply(Message):
 class DealRequest(Message):
     """Asks for pairs."""
 
+    study: StudyId = ""
     rater: Rater
     count: Annotated[int, Field(ge=1, le=50)]
     holding: list[PairId] = Field(default=[], max_length=200)
@@ -76,6 +79,7 @@ class WithdrawalLine(Message):
 class AnswersRequest(Message):
     """Lines of one rater, in the order in which they were given."""
 
+    study: StudyId = ""
     rater: Rater
     lines: Annotated[list[AnswerLine | WithdrawalLine], Field(min_length=1, max_length=200)]
 

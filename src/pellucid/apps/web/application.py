@@ -1,6 +1,7 @@
 """The shell of a page's HTTP application: its built files, its secret, its headers, its refusals."""
 
 import hmac
+import logging
 from pathlib import Path
 from typing import Annotated
 
@@ -11,8 +12,9 @@ from fastapi.staticfiles import StaticFiles
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from pellucid.errors import PellucidError
+from pellucid.errors import FileError, PellucidError
 
+log = logging.getLogger(__name__)
 HEADERS = {
     # nothing from other hosts, and no scripts in the page; images are shown from memory, hence blob:
     "Content-Security-Policy": "default-src 'self'; img-src 'self' blob:; frame-ancestors 'none'; "
@@ -21,6 +23,8 @@ HEADERS = {
     "Referrer-Policy": "no-referrer",
     "Cross-Origin-Resource-Policy": "same-origin",
 }
+MAX_BODY = 4 * 2**20
+"""Of a request, bytes: two hundred answers are some 60 kB, and all of a body is read into memory."""
 LOCAL_NAMES = {"localhost", "127.0.0.1", "[::1]"}
 
 
@@ -40,8 +44,13 @@ def page_app(
     app = FastAPI(title=title, docs_url=None, redoc_url=None, openapi_url=None)
 
     @app.exception_handler(PellucidError)
-    def refuse(_: Request, error: PellucidError) -> JSONResponse:
-        return JSONResponse({"error": type(error).__name__, "detail": str(error)}, status_code=422)
+    def refuse(request: Request, error: PellucidError) -> JSONResponse:
+        status = 422
+        if isinstance(error, FileError) and request.method != "GET":
+            # a disk that is full is no fault of what was sent: the page keeps it, and sends it again
+            status = 503
+            log.error("%s", error)
+        return JSONResponse({"error": type(error).__name__, "detail": str(error)}, status_code=status)
 
     @app.exception_handler(RequestValidationError)
     def explain(_: Request, error: RequestValidationError) -> JSONResponse:
@@ -65,7 +74,7 @@ def page_app(
 
 
 class Guard:
-    """Refuses other host names and adds `HEADERS` to every answer.
+    """Refuses other host names and large bodies, and adds `HEADERS` to every answer.
 
     Written to ASGI itself, since FastAPI's decorator for middleware runs each request as a task of its own.
     """
@@ -78,11 +87,18 @@ class Guard:
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
-        host = Headers(scope=scope).get("host", "")
+        sent = Headers(scope=scope)
+        host = sent.get("host", "")
         name = host.rpartition(":")[0] if host.rpartition(":")[2].isdigit() else host
         if self.local_only and name not in LOCAL_NAMES:
             refusal = JSONResponse({"error": "host", "detail": f"Not served as {name}."}, status_code=421)
             await refusal(scope, receive, send)
+            return
+        # a body without a length could be of any; the server holds others to theirs
+        length = sent.get("content-length", "0")
+        if "transfer-encoding" in sent or not length.isdecimal() or int(length) > MAX_BODY:
+            detail = f"Expected at most {MAX_BODY} bytes, of a length that is said. Send less at once."
+            await JSONResponse({"error": "length", "detail": detail}, status_code=413)(scope, receive, send)
             return
 
         async def send_with_headers(message: Message) -> None:

@@ -15,7 +15,7 @@ from threading import Lock
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from pellucid.errors import FileError, InputError, first_line
+from pellucid.errors import FileError, InputError
 from pellucid.evaluation.study.pairs import IMAGES, PLAN, VOTES, Pair, read_pairs
 from pellucid.evaluation.study.plan import read_plan
 from pellucid.evaluation.study.votes import Outcome, Side, Vote, VoteLog, read_log
@@ -165,7 +165,9 @@ class Desk:
             return path.read_bytes()
         except OSError as error:
             raise FileError(
-                f"Expected an image of this study, found {first_line(error)}. Run `study create` again."
+                # without the path, which is nobody's business who votes
+                f"Expected an image of this study, found {error.strerror or type(error).__name__}. "
+                "Run `study create` again."
             ) from error
 
     def progress(self) -> dict[str, Progress]:
