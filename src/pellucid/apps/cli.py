@@ -71,6 +71,9 @@ def main() -> None:
     )  # psd_tools warns about parts of files that we do not read
     try:
         cli(prog_name="pellucid")
+    except MemoryError:
+        click.echo("pellucid: This needs more memory than there is. Use smaller images.", err=True)
+        sys.exit(1)
     except PellucidError as error:
         # a library's reason may have lines
         click.echo(f"pellucid: {printable(' '.join(str(error).split()))}", err=True)

@@ -103,7 +103,7 @@ references in a hidden group |
 
         Args:
             path: where from; the content tells the format.
-            max_pixels: refuse a larger canvas, and layers of more pixels in all.
+            max_pixels: refuse a larger canvas, and layers of more than four times as many pixels in all.
 
         Raises:
             FileError: absent, damaged, too large, no image, or with something that layers here cannot

@@ -9,6 +9,8 @@ from pellucid.scene.layer import Layer
 
 MAX_LAYERS = 8000
 """As in Photoshop."""
+LAYERS_FOR_CANVAS = 4
+"""Pixels of all layers over the limit of a canvas: ten layers of 12 megapixels are everyday work."""
 MAX_MEMBER_BYTES = 1 << 30
 
 DAMAGE = (*decoding.DAMAGE, zipfile.BadZipFile)
@@ -23,7 +25,7 @@ class PixelLimit:
     """The pixels that may still be unpacked; asked before anything is."""
 
     def __init__(self, max_pixels: int) -> None:
-        self.limit = self.left = max_pixels
+        self.limit, self.left = max_pixels, LAYERS_FOR_CANVAS * max_pixels
         self.layers = 0
 
     def canvas(self, height: int, width: int) -> None:
@@ -42,7 +44,8 @@ class PixelLimit:
         self.left -= height * width
         if self.left < 0 or self.layers > MAX_LAYERS:
             raise UnsupportedDocument(
-                f"its layers are more than {MAX_LAYERS}, or more than {self.limit} pixels in all. "
+                f"its layers are more than {MAX_LAYERS}, or more than {LAYERS_FOR_CANVAS * self.limit} "
+                "pixels in all. "
                 "Merge some, or raise max_pixels."
             )
 

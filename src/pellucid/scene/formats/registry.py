@@ -87,6 +87,10 @@ def open_document(path: Path, max_pixels: int = MAX_PIXELS) -> tuple[str, Scene]
         text = str(error)
         # inner readers know a member's name at best
         raise FileError(text if str(path) in text else f"Cannot read {path}. {text}") from error
+    except MemoryError as error:
+        raise FileError(
+            f"Cannot read {path}: it needs more memory than there is. Make it smaller, or free some."
+        ) from error
     # an InputError too: a damaged file may declare an opacity of 7, which a layer refuses
     except (InputError, *DAMAGE) as error:
         raise FileError(
