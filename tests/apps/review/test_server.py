@@ -154,3 +154,15 @@ def test_without_an_open_round_there_is_nothing_to_do(store: Store, opened: Open
     judge_all(store, "ann", lambda _: "keep")
     with served(store) as site:
         assert site.json("/api/deal", {"reviewer": ann, "count": 5}) == {"items": []}
+
+
+def test_a_page_of_other_rounds_keeps_its_verdicts(opened: Opened) -> None:
+    with served(opened()) as site:
+        own = site.json("/api/session")["round"]["store"]
+        assert own
+        ann = site.json("/api/reviewers", {"name": "Ann"})["id"]
+        for store, status in (("0123456789abcdef", 503), (own, 200)):
+            deal = {"store": store, "reviewer": ann, "count": 1}
+            assert site.ask("/api/deal", deal)[0] == status
+            said = {"store": store, "reviewer": ann, "entries": [line(1, "a")]}
+            assert site.ask("/api/verdicts", said)[0] == status

@@ -14,7 +14,8 @@ from chromium import CONTRAST, NEEDS_CHROMIUM
 from pellucid.apps.study.app import create_app
 from pellucid.evaluation.study import Vote, analyse, read_votes
 from pellucid.evaluation.study.assignment import Desk
-from pellucid.evaluation.study.pairs import VOTES
+from pellucid.evaluation.study.pairs import VOTES, create_study
+from pellucid.evaluation.study.plan import read_plan
 from sites import Site, serving
 
 pytest.importorskip("playwright.sync_api", reason="Playwright is not installed")
@@ -326,3 +327,20 @@ def test_images_that_a_stopped_server_owes_come_when_it_is_back(
         seen(page)
         page.keyboard.press("a")
         assert settled(folder, 7)
+
+
+def test_another_study_at_the_same_address_shows_its_own_images(
+    studied: Studied, context: BrowserContext
+) -> None:
+    folder = studied(attention=0, swapped=0)
+    with serving(create_app(Desk(folder))) as site:
+        first = shown(enter(context, site))
+        port = int(site.address.rpartition(":")[2])
+    # the same plan and names, so the same pairs; browsers keep images by their addresses
+    home = folder.parent
+    (home / "green").rename(home / "other")
+    (home / "red").rename(home / "green")
+    (home / "other").rename(home / "red")
+    create_study(read_plan(home / "plan.toml"), home / "plan.toml", home / "second", home)
+    with serving(create_app(Desk(home / "second")), port):
+        assert shown(enter(context, site)) == first[::-1]

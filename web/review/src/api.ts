@@ -4,6 +4,8 @@ export type Decision = "keep" | "reject";
 export type Task = "first" | "second" | "ruling";
 
 export interface Round {
+  /** Of the folder of rounds: another one has another, and other images by the same numbers. */
+  readonly store: string;
   readonly number: number;
   readonly goal: number;
   readonly reasons: readonly string[];

@@ -1,4 +1,4 @@
-import { type ApiClient, Changing, ImageStore, Outbox } from "@pellucid/toolkit";
+import { type ApiClient, Changing, ImageStore, Outbox, wordsOf } from "@pellucid/toolkit";
 
 import type { Decision, Entry, Item, Past, Progress, Reviewer, Round, Sample } from "./api.ts";
 
@@ -29,6 +29,8 @@ export class ReviewSession extends Changing {
   disputed = false;
   /** Whether the server had nothing more to give. */
   exhausted = false;
+  /** Why the server gives nothing, if it says so. */
+  trouble: string | null = null;
   progress: Progress | null = null;
   /** What happened last, in words. */
   announcement = "";
@@ -49,11 +51,17 @@ export class ReviewSession extends Changing {
     readonly reviewer: Reviewer,
   ) {
     super();
-    this.images = new ImageStore((id) => api.blob(`images/${id}`));
+    this.images = new ImageStore((id) => api.blob(`images/${id}?store=${round.store}`));
     this.images.subscribe(() => this.imagesChanged());
     const send = async (reviewer: string, entries: readonly Entry[]) =>
-      (await api.post<{ kept: string[] }>("verdicts", { reviewer: Number(reviewer), entries })).kept;
-    this.outbox = new Outbox("pellucid-review", send, (lines) => this.measure(lines));
+      (
+        await api.post<{ kept: string[] }>("verdicts", {
+          store: round.store,
+          reviewer: Number(reviewer),
+          entries,
+        })
+      ).kept;
+    this.outbox = new Outbox(`pellucid-review-${round.store}`, send, (lines) => this.measure(lines));
     this.outbox.subscribe(() => this.changed());
   }
 
@@ -187,7 +195,13 @@ export class ReviewSession extends Changing {
       const known = this.queue.flatMap((item) => item.samples.map((sample) => sample.id));
       const sent = this.outbox.messages.map((line) => line.sample);
       const holding = [...new Set([...known, ...this.judged, ...sent])].slice(-900);
-      const body = { reviewer: this.reviewer.id, count: this.wanted + this.queue.length, holding, disputed };
+      const body = {
+        store: this.round.store,
+        reviewer: this.reviewer.id,
+        count: this.wanted + this.queue.length,
+        holding,
+        disputed,
+      };
       const { items } = await this.api.post<{ items: Item[] }>("deal", body);
       if (disputed !== this.disputed) return;
       const first = this.queue.length === 0;
@@ -197,11 +211,14 @@ export class ReviewSession extends Changing {
         ...items.filter((item) => !item.samples.some((each) => have.has(each.id))),
       ];
       this.exhausted = this.queue.length === 0;
+      this.trouble = null;
       if (first) this.shown();
       else this.prefetch();
       this.changed();
-    } catch {
+    } catch (error) {
       // the outbox tells that nobody answers; the next poll asks again
+      this.trouble = wordsOf(error);
+      this.changed();
     } finally {
       this.asking = false;
     }

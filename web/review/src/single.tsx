@@ -219,6 +219,7 @@ function Stage({ item, session, view, zoomed, onZoom, best, onSwipe }: StageProp
 
 /** What stands where an image would, if there is none. */
 export function Nothing({ session }: { readonly session: ReviewSession }) {
+  if (session.trouble !== null) return <p class="nothing">{session.trouble}</p>;
   if (!session.exhausted) return <p class="nothing">Fetching images …</p>;
   return (
     <div class="nothing">

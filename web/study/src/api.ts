@@ -10,7 +10,7 @@ export interface Progress {
 }
 
 export interface Study extends Progress {
-  /** Of the plan: another study has another one. */
+  /** Of the plan and its images: another study has another one. */
   readonly id: string;
   readonly title: string;
   readonly instructions: string;

@@ -40,7 +40,7 @@ export class StudySession extends Changing {
   ) {
     super();
     this.progress = study;
-    this.images = new ImageStore<ImageId>((id) => api.blob(`images/${id}`), 40);
+    this.images = new ImageStore<ImageId>((id) => api.blob(`images/${id}?study=${study.id}`), 40);
     this.images.subscribe(() => this.look());
     const send = async (rater: string, lines: readonly Line[]) =>
       (await api.post<{ kept: string[] }>("answers", { study: study.id, rater, lines })).kept;

@@ -3,6 +3,7 @@
 Endpoints are `def`, not async: each runs on a thread of its own and may wait for the disk.
 """
 
+import hashlib
 import time
 from typing import Annotated
 
@@ -55,7 +56,10 @@ def session_now(store: OfApp) -> SessionReply:
     """Tells which round is open, and who has reviewed before."""
     with store.reading() as session:
         names = sorted({each.name for each in people(session).values()})
-        return SessionReply(round=_round_reply(_open_round(session)), reviewers=names)
+        round_ = _open_round(session)
+        return SessionReply(
+            round=None if round_ is None else _round_reply(round_, _store_key(session)), reviewers=names
+        )
 
 
 @router.post("/reviewers")
@@ -69,6 +73,7 @@ def enter(store: OfApp, body: ReviewerRequest) -> ReviewerReply:
 def deal(store: OfApp, body: DealRequest) -> DealReply:
     """Deals out images to judge; those in `holding` stay the page's."""
     with store.writing() as session:
+        _check_store(session, body.store)
         round_ = _open_round(session)
         if round_ is None:
             return DealReply(items=[])
@@ -88,6 +93,7 @@ def add_verdicts(store: OfApp, body: VerdictsRequest) -> VerdictsReply:
     """Adds lines to the log. They are on the disk when the answer is sent."""
     entries = [Entry(**entry.model_dump()) for entry in body.entries]
     with store.writing() as session:
+        _check_store(session, body.store)
         new = add_entries(session, _reviewer(session, body.reviewer), entries)
     # here the transaction is on the disk
     return VerdictsReply(kept=[entry.uid for entry in entries], new=len(new))
@@ -119,7 +125,7 @@ def image(store: OfApp, sample_id: Id) -> Response:
     if sample is None:
         raise HTTPException(404, "No such image.")
     content = read_image(store.folder / sample.shard, sample.offset, sample.length)
-    # an id always means the same bytes
+    # an id of one store always means the same bytes, and the page's address of them names the store
     headers = {"Cache-Control": "private, max-age=31536000, immutable"}
     return Response(content, media_type=sample.media_type, headers=headers)
 
@@ -165,11 +171,22 @@ def _reviewer(session: Session, id_: int) -> Reviewer:
     return found
 
 
-def _round_reply(round_: Round | None) -> RoundReply | None:
-    if round_ is None:
-        return None
+def _store_key(session: Session) -> str:
+    """Returns what tells a store from others: when its first round began, and on what."""
+    first = session.scalar(select(Round).order_by(Round.number).limit(1))
+    text = "" if first is None else f"{first.created_at!r}/{first.data_version}"
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def _check_store(session: Session, key: str) -> None:
+    # 503, so that a page that was left open keeps its verdicts until its rounds are served again
+    if key not in ("", _store_key(session)):
+        raise HTTPException(503, "Rounds of another folder are served here now. Load the page again.")
+
+
+def _round_reply(round_: Round, store: str) -> RoundReply:
     settings = RoundSettings.from_plain(round_.settings)
-    return RoundReply(number=round_.number, goal=settings.keep, reasons=list(settings.reasons))
+    return RoundReply(store=store, number=round_.number, goal=settings.keep, reasons=list(settings.reasons))
 
 
 def _sample_reply(sample: Sample) -> SampleReply:

@@ -12,6 +12,10 @@ Id = Annotated[int, Field(ge=0, le=2**31 - 1)]
 """Number of a row; the databases' integers end there."""
 
 
+StoreKey = Annotated[str, StringConstraints(max_length=40)]
+"""`RoundReply.store` of the page; empty asks for no comparison."""
+
+
 class ReviewerRequest(Message):
     """A person begins, or comes back."""
 
@@ -28,6 +32,8 @@ class ReviewerReply(Message):
 class RoundReply(Message):
     """The round that is open. Its model is not told: reviewers are blind to it."""
 
+    store: str
+    """Of the folder of rounds: numbers of images and reviewers mean others in another one."""
     number: int
     goal: int
     reasons: list[str]
@@ -43,6 +49,7 @@ class SessionReply(Message):
 class DealRequest(Message):
     """A page asks for images to judge."""
 
+    store: StoreKey = ""
     reviewer: Id
     count: Annotated[int, Field(ge=1, le=200)]
     holding: list[Id] = Field(default=[], max_length=1000)
@@ -90,6 +97,7 @@ class EntryRequest(Message):
 class VerdictsRequest(Message):
     """Lines for the log, oldest first."""
 
+    store: StoreKey = ""
     reviewer: Id
     entries: Annotated[list[EntryRequest], Field(min_length=1, max_length=500)]
 

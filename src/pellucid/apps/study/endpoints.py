@@ -34,7 +34,7 @@ def study(desk: OfApp) -> StudyReply:
     votes, wanted, ended = _progress(desk)
     questions = {question.id: question.text for question in desk.plan.questions}
     return StudyReply(
-        id=desk.plan.digest,
+        id=desk.key,
         title=desk.plan.title,
         instructions=desk.plan.instructions,
         questions=questions,
@@ -82,14 +82,14 @@ def image(desk: OfApp, pair: str, side: SideName) -> Response:
     found = desk.pairs.get(pair)
     if found is None:
         raise HTTPException(404, "No such pair.")
-    # a pair always shows the same images
+    # a pair of one study always shows the same images, and the page's address of them names the study
     headers = {"Cache-Control": "private, max-age=31536000, immutable"}
     return Response(desk.image(found, side), media_type="image/png", headers=headers)
 
 
 def _check_study(desk: Desk, study: str) -> None:
     # 503, so that a page that was left open keeps its answers until its study is served again
-    if study not in ("", desk.plan.digest):
+    if study not in ("", desk.key):
         raise HTTPException(503, "Another study, or another plan, is served here now. Load the page again.")
 
 

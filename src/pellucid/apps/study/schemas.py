@@ -19,7 +19,7 @@ class StudyReply(Message):
     """What the page needs before anybody begins."""
 
     id: str
-    """Of the plan: another study has another one."""
+    """Of the plan and its images: another study has another one."""
     title: str
     instructions: str
     questions: dict[str, str]

@@ -4,6 +4,7 @@ What has been answered is read from the votes alone. A lease, which keeps a pair
 at once, lives in memory: a program that is started again deals such pairs once more and takes both answers.
 """
 
+import hashlib
 import math
 import time
 from collections import Counter
@@ -76,6 +77,9 @@ class Desk:
         self.folder, self.clock, self.lease_seconds = folder, clock, lease_seconds
         self.plan = read_plan(folder / PLAN)
         self.pairs: Mapping[str, Pair] = {pair.id: pair for pair in read_pairs(folder)}
+        shown = "".join(f"{pair.id}{pair.left_file}{pair.right_file}" for pair in self.pairs.values())
+        self.key = hashlib.sha256(f"{self.plan.digest}{shown}".encode()).hexdigest()[:16]
+        """Of this plan with these images: pages keep answers and images of several studies apart by it."""
         self._shown = {(pair.of, pair.kind): pair.id for pair in self.pairs.values()}
         if unknown := {p.question for p in self.pairs.values()} - {q.id for q in self.plan.questions}:
             raise FileError(
