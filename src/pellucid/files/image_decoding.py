@@ -10,7 +10,9 @@ import numpy as np
 from PIL import Image, ImageCms
 
 from pellucid.errors import FileError
+from pellucid.files import tiff_layout
 from pellucid.files.metadata import IMAGE_DESCRIPTION, KEY, DecodedImage, GenerationMetadata
+from pellucid.files.tiff_layout import Layout
 from pellucid.rgba.quantization import narrow_to_bytes
 from pellucid.rgba.types import RGBA8, AnyArray
 
@@ -56,17 +58,26 @@ def decode(name: str, content: bytes, max_pixels: int) -> DecodedImage:
         raise FileError(f"Cannot read {name}: it is empty. Fetch or save it again.")
     if content.startswith(PNG_SIGNATURE):
         _check_png(name, content)
+    is_tiff = content.startswith(tiff_layout.SIGNATURES)
+    layout = next(iter(tiff_layout.check_tiff(name, content)), None) if is_tiff else None
     # only these formats: Pillow would try all it knows, PostScript by an interpreter included
-    image: Image.Image = guarded(name, lambda: Image.open(io.BytesIO(content), formats=READABLE))
+    image: Image.Image = guarded(name, lambda: Image.open(io.BytesIO(content), formats=READABLE), layout)
     with image:
         _check_single_image(name, image, max_pixels)
-        # apart from opening, which reads the header alone: damage shows here
-        guarded(name, image.load)
+        pixels = unpack(name, image, content, layout)
         orientation = guarded(name, lambda: image.getexif().get(ORIENTATION, 1))
-        pixels = guarded(name, lambda: decode_pixels(image, content))
         texts = guarded(name, lambda: collect_texts(image))
         form = "JPEG" if image.format == "MPO" else str(image.format)
         return DecodedImage(turned_upright(pixels, orientation), form, parse_metadata(texts), texts)
+
+
+def unpack(name: str, image: Image.Image, content: bytes, layout: Layout | None = None) -> RGBA8:
+    """Unpacks the opened image; `layout` is what a TIFF says of it. Damage is a FileError."""
+    if layout is not None:
+        guarded(name, lambda: tiff_layout.mend_tiff(image, layout))
+    # apart from opening, which reads the header alone: damage shows here
+    guarded(name, image.load)
+    return guarded(name, lambda: _decode_pixels(image, content, layout))
 
 
 def turned_upright(pixels: AnyArray, orientation: object) -> AnyArray:
@@ -75,25 +86,30 @@ def turned_upright(pixels: AnyArray, orientation: object) -> AnyArray:
     return np.ascontiguousarray(upright(pixels) if upright else pixels)
 
 
-def guarded(name: str, step: Callable[[], T]) -> T:
-    """Runs a step of a decoder; what it raises on damage becomes a FileError about `name`."""
+def guarded(name: str, step: Callable[[], T], layout: Layout | None = None) -> T:
+    """Runs a step of a decoder; what it raises on damage becomes a FileError about `name`.
+
+    Of a step that opens a page of a TIFF whose `layout` is whole, it becomes one about the layout.
+    """
     try:
         return step()
     except FileError:
         raise
-    except Image.UnidentifiedImageError as error:
-        raise FileError(
-            f"Cannot read {name}: it is no {', '.join(READABLE[:-1])} or {READABLE[-1]} image, or its "
-            f"start is damaged. "
+    except (*DAMAGE, Image.DecompressionBombError) as error:
+        if layout is not None and not isinstance(error, MemoryError | Image.DecompressionBombError):
+            raise tiff_layout.unreadable(name, layout) from error
+        raise FileError(f"Cannot read {name}: {_what_happened(error)}") from error
+
+
+def _what_happened(error: Exception) -> str:
+    if isinstance(error, Image.UnidentifiedImageError):
+        return (
+            f"it is no {', '.join(READABLE[:-1])} or {READABLE[-1]} image, or its start is damaged. "
             "Convert it, or fetch it again."
-        ) from error
-    except Image.DecompressionBombError as error:
-        raise FileError(f"Cannot read {name}: its image is far too large. Make it smaller first.") from error
-    except DAMAGE as error:
-        raise FileError(
-            f"Cannot read {name}: it is damaged or truncated ({type(error).__name__}). Fetch or save it "
-            f"again."
-        ) from error
+        )
+    if isinstance(error, Image.DecompressionBombError):
+        return "its image is far too large. Make it smaller first."
+    return f"it is damaged or truncated ({type(error).__name__}). Fetch or save it again."
 
 
 def _check_png(name: str, content: bytes) -> None:
@@ -133,13 +149,13 @@ def _check_single_image(name: str, image: Image.Image, max_pixels: int) -> None:
         )
 
 
-def decode_pixels(image: Image.Image, content: bytes) -> RGBA8:
-    """Decodes the open image to straight 8-bit sRGB; `content` is its file, for what PIL cannot decode."""
+def _decode_pixels(image: Image.Image, content: bytes, layout: Layout | None) -> RGBA8:
+    """Decodes the loaded image to straight 8-bit sRGB; `content` is its file, for what PIL cannot decode."""
     # byte 24 of a PNG is the bit depth in its header; PIL would cut 16 bits to 8 without rounding
     if image.format == "PNG" and content[24] == 16:
         rgba = _deep_png(content)
     elif image.mode in ("I;16", "I;16B", "I;16L", "I;16N"):
-        grey = narrow_to_bytes(np.asarray(image).astype(np.uint16))
+        grey = narrow_to_bytes(tiff_layout.grey_levels(image, layout))
         rgba = np.dstack([grey, grey, grey, np.full_like(grey, 255)])
     elif image.mode in ("I", "F"):
         raise FileError(
@@ -162,7 +178,8 @@ def _keyed(image: Image.Image, content: bytes) -> RGBA8:
         grey = np.asarray(image.convert("L"))
         alpha = np.where(grey == min(key, top) * 255 // top, 0, 255).astype(np.uint8)
         return np.dstack([grey, grey, grey, alpha])
-    return np.array(image.convert("RGBA"))
+    # premultiplied grey has no way to RGBA in Pillow but this
+    return np.array((image.convert("LA") if image.mode == "La" else image).convert("RGBA"))
 
 
 def _deep_png(content: bytes) -> RGBA8:

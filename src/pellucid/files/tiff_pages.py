@@ -16,15 +16,14 @@ from PIL import Image
 from PIL.TiffImagePlugin import AppendingTiffWriter
 
 from pellucid.errors import FileError
-from pellucid.files.image_decoding import collect_texts, decode_pixels, guarded, parse_metadata
+from pellucid.files.image_decoding import collect_texts, guarded, parse_metadata, unpack
 from pellucid.files.images import build_tags
 from pellucid.files.metadata import GenerationMetadata
+from pellucid.files.tiff_layout import Layout, check_tiff
 from pellucid.rgba.types import RGBA8
 
-SUBFILE_TYPE, XMP = 254, 700
-PAGE_NAME = 285
+PAGE_NAME, XMP = 285, 700
 RESOLUTIONS, POSITIONS = (283, 282), (287, 286)  # y, x
-REDUCED = 1  # bit of SUBFILE_TYPE: a thumbnail of another page
 # Far outside any canvas: such places come of damage, and of resolutions of 0.
 MAX_OFFSET = 1 << 31
 
@@ -75,38 +74,40 @@ def decode_pages(name: str, content: bytes, spend: Callable[[int, int], None]) -
     Raises:
         FileError: damaged, or of a kind that cannot be read.
     """
+    layouts = check_tiff(name, content)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # the library's are about files, not about callers
-        image: Image.Image = guarded(name, lambda: Image.open(io.BytesIO(content), formats=["TIFF"]))
+        image: Image.Image = guarded(
+            name, lambda: Image.open(io.BytesIO(content), formats=["TIFF"]), layouts[0] if layouts else None
+        )
         with image:
-            count = guarded(name, lambda: int(getattr(image, "n_frames", 1)))
-            pages = [_page(name, image, number, content, spend) for number in range(count)]
-    return [page for page in pages if page is not None]
+            return [
+                _page(name, image, number, content, layout, spend)
+                for number, layout in enumerate(layouts)
+                if not layout.reduced
+            ]
 
 
 def count_pages(name: str, content: bytes) -> int:
     """Counts the pages of a TIFF, thumbnails included; errors of `decode_pages`."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        image: Image.Image = guarded(name, lambda: Image.open(io.BytesIO(content), formats=["TIFF"]))
-        with image:
-            return guarded(name, lambda: int(getattr(image, "n_frames", 1)))
+    return len(check_tiff(name, content))
 
 
 def _page(
-    name: str, image: Image.Image, number: int, content: bytes, spend: Callable[[int, int], None]
-) -> Page | None:
-    guarded(name, lambda: image.seek(number))
+    name: str,
+    image: Image.Image,
+    number: int,
+    content: bytes,
+    layout: Layout,
+    spend: Callable[[int, int], None],
+) -> Page:
+    guarded(name, lambda: image.seek(number), layout)
     tags: dict[int, object] = guarded(name, lambda: dict(getattr(image, "tag_v2", {})))
-    kind = tags.get(SUBFILE_TYPE, 0)
-    if isinstance(kind, int) and kind & REDUCED:
-        return None
     if min(image.size) < 1:
         raise FileError(f"Cannot read {name}: a page has no pixels. Fetch or save it again.")
     # asked before the pixels are unpacked, page by page
     spend(image.height, image.width)
-    guarded(name, image.load)
-    pixels = guarded(name, lambda: decode_pixels(image, content))
+    pixels = unpack(name, image, content, layout)
     texts = guarded(name, lambda: collect_texts(image))
     xmp = tags.get(XMP)
     return Page(
