@@ -5,6 +5,7 @@ from pathlib import Path
 
 import click
 
+from pellucid.apps.commands.inputs import Inputs, reads_images
 from pellucid.apps.commands.options import JSON, PATH, check_target
 from pellucid.apps.sections import SectionedCommand, option
 
@@ -45,6 +46,7 @@ from pellucid.apps.sections import SectionedCommand, option
     metavar="#RRGGBB",
     help="Colour that is mixed into the edges.  [default: measured, if there is one]",
 )
+@reads_images
 @JSON
 def clean_command(
     image: Path,
@@ -53,12 +55,12 @@ def clean_command(
     speckle_share: float,
     foreground: str,
     background: str | None,
+    inputs: Inputs,
     as_json: bool,
 ) -> None:
     """Clean IMAGE, each layer of it, and print the path; --json adds scores from before and after."""
     from pellucid.rgba.cleanup import Cleaning
     from pellucid.scene.cleanup import clean_scene
-    from pellucid.scene.scene import Scene
 
     target = output or default_path(image)
     check_target(target)
@@ -68,7 +70,7 @@ def clean_command(
         foreground=foreground,
         background=background,
     )
-    scene, scores = clean_scene(Scene.open(image), chosen)
+    scene, scores = clean_scene(inputs.open(image), chosen)
     scene.save(target)
     facts = {"path": str(target), "height": scene.height, "width": scene.width}
     facts |= {"layers": [score.as_dict() for score in scores]}

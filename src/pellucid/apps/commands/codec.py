@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from pellucid.apps.commands.inputs import Inputs, reads_images
 from pellucid.apps.commands.options import (
     CLEAN,
     JSON,
@@ -27,11 +28,13 @@ TENSOR = "latent"
 @click.command(name="encode", cls=SectionedCommand)
 @click.argument("image", type=PATH)
 @option("Output", "-o", "--output", type=PATH, help="File to write.  [default: IMAGE's name, .safetensors]")
+@reads_images
 @model_options
 @JSON
 def encode_command(
     image: Path,
     output: Path | None,
+    inputs: Inputs,
     choice: ModelChoice,
     as_json: bool,
 ) -> None:
@@ -39,11 +42,10 @@ def encode_command(
     from safetensors.torch import save
 
     from pellucid.files.atomic import write_atomically
-    from pellucid.files.images import read_rgba
 
     target = output or image.with_suffix(".safetensors")
     check_target(target, image=False)
-    rgba = read_rgba(image)
+    rgba = inputs.flat(image)
     latent = choice.load().encode(rgba)
     # the size is cut off the decoded image again: latents are whole, images may not be
     size = {"height": str(rgba.shape[0]), "width": str(rgba.shape[1]), "model": choice.name}

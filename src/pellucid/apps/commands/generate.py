@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from pellucid.apps.commands.inputs import Inputs, reads_images
 from pellucid.apps.commands.options import (
     CLEAN,
     JSON,
@@ -73,6 +74,7 @@ MAX_NAME = 60
     show_default=True,
     help="What the result follows of it.",
 )
+@reads_images
 @sampling_options
 @model_options
 @CLEAN
@@ -85,13 +87,13 @@ def generate_command(
     control: Path | None,
     control_kind: str,
     fix_background: bool,
+    inputs: Inputs,
     sampling: SamplingArguments,
     choice: ModelChoice,
     clean: bool,
     as_json: bool,
 ) -> None:
     """Make transparent images from PROMPT and print their paths."""
-    from pellucid.files.images import read_rgba
     from pellucid.pipelines.arguments import check_size
 
     target = output or default_path(prompt)
@@ -101,7 +103,7 @@ def generate_command(
     height, width = size or (None, None)
     if size is not None:
         check_size(*size)
-    control_image = None if control is None else read_rgba(control)
+    control_image = None if control is None else inputs.flat(control)
     scenes = choice.load().generate(
         [prompt],
         height=height,
@@ -127,6 +129,7 @@ def generate_command(
     show_default=True,
     help="0 keeps IMAGE, 1 ignores it.",
 )
+@reads_images
 @sampling_options
 @model_options
 @CLEAN
@@ -136,18 +139,17 @@ def vary_command(
     prompt: str,
     output: Path | None,
     strength: float,
+    inputs: Inputs,
     sampling: SamplingArguments,
     choice: ModelChoice,
     clean: bool,
     as_json: bool,
 ) -> None:
     """Repaint IMAGE after PROMPT, transparency included, and print the paths of the results."""
-    from pellucid.files.images import read_rgba
-
     target = output or default_path(prompt)
     check_target(target)
     check_request(prompt, sampling, strength=strength)
-    rgba = read_rgba(image)
+    rgba = inputs.flat(image)
     scenes = choice.load().vary(rgba, [prompt], strength=strength, **sampling)
     save_and_report(scenes, target, clean=clean, as_json=as_json)
 
@@ -165,6 +167,7 @@ def vary_command(
     type=float,
     help="How much is repainted, 0 to 1; 0 only enlarges.  [default: the model's]",
 )
+@reads_images
 @sampling_options
 @model_options
 @CLEAN
@@ -175,19 +178,18 @@ def upscale_command(
     output: Path | None,
     scale: float,
     strength: float | None,
+    inputs: Inputs,
     sampling: SamplingArguments,
     choice: ModelChoice,
     clean: bool,
     as_json: bool,
 ) -> None:
     """Enlarge IMAGE, transparency included, and repaint it a little after PROMPT."""
-    from pellucid.files.images import read_rgba
-
     # named after the image, since PROMPT may be empty
     target = output or default_path(f"{image.stem} larger")
     check_target(target)
     check_request(prompt, sampling, strength=1.0 if strength is None else strength)
-    rgba = read_rgba(image)
+    rgba = inputs.flat(image)
     pipe = choice.load()
     scenes = pipe.upscale(rgba, [prompt], scale=scale, strength=strength, **sampling)
     save_and_report(scenes, target, clean=clean, as_json=as_json)
@@ -206,6 +208,7 @@ def upscale_command(
     show_default=True,
     help="How much is repainted, 0 to 1; 1 ignores what is under MASK now.",
 )
+@reads_images
 @sampling_options
 @model_options
 @CLEAN
@@ -216,19 +219,19 @@ def inpaint_command(
     prompt: str,
     output: Path | None,
     strength: float,
+    inputs: Inputs,
     sampling: SamplingArguments,
     choice: ModelChoice,
     clean: bool,
     as_json: bool,
 ) -> None:
     """Repaint IMAGE where MASK is white, after PROMPT, and print the paths of the results."""
-    from pellucid.files.images import read_rgba
     from pellucid.pipelines.inpainting import to_mask
 
     target = output or default_path(prompt)
     check_target(target)
     check_request(prompt, sampling, strength=strength)
-    rgba, area = read_rgba(image), read_rgba(mask)
+    rgba, area = inputs.flat(image), inputs.flat(mask)
     # for its errors alone: the model makes the mask once more
     to_mask(area, rgba)
     pipe = choice.load()

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, NotRequired, TypedDict
 
 import click
 
+from pellucid.apps.commands.inputs import Inputs, reads_images
 from pellucid.apps.commands.options import JSON, PATH, Command, check_target
 from pellucid.apps.sections import SectionedCommand, option
 from pellucid.apps.terminal import printable
@@ -26,12 +27,11 @@ def _report(as_json: bool, path: Path, **facts: object) -> None:
 
 @click.command(name="show", cls=SectionedCommand)
 @click.argument("image", type=PATH)
+@reads_images
 @JSON
-def show_command(image: Path, as_json: bool) -> None:
+def show_command(image: Path, inputs: Inputs, as_json: bool) -> None:
     """Show what is inside IMAGE: size, alpha, prompt, seed, model, and its layers, top first."""
-    from pellucid.scene.formats.registry import open_document
-
-    kind, scene = open_document(image)
+    kind, scene = inputs.document(image)
     alpha = scene.composite()[..., 3]
     facts: dict[str, object] = {
         "path": str(image),
@@ -99,20 +99,20 @@ def _format_layer(facts: _LayerFacts) -> str:
 @click.argument("image", type=PATH)
 @_output("IMAGE's name, -padded.png")
 @option("Padding", "--truncate", is_flag=True, help="Drop fractions of a level, as the released code does.")
+@reads_images
 @JSON
-def pad_command(image: Path, output: Path | None, truncate: bool, as_json: bool) -> None:
+def pad_command(image: Path, output: Path | None, truncate: bool, inputs: Inputs, as_json: bool) -> None:
     """Extend the colour of IMAGE under its transparent pixels; the result is opaque."""
     import numpy as np
 
-    from pellucid.files.images import read_image
     from pellucid.rgba.padding import pad_rgb
     from pellucid.rgba.quantization import to_bytes
     from pellucid.scene.scene import Scene
 
     target = output or image.with_name(f"{image.stem}-padded.png")
     check_target(target)
-    source = read_image(image)
-    rgb = to_bytes(pad_rgb(source.rgba), truncate=truncate)
+    source = inputs.open(image)
+    rgb = to_bytes(pad_rgb(source.composite()), truncate=truncate)
     opaque = np.dstack([rgb, np.full_like(rgb[..., 0], 255)])
     Scene.of(opaque, name=image.stem, provenance=source.provenance).save(target)
     _report(as_json, target, height=rgb.shape[0], width=rgb.shape[1])
@@ -128,13 +128,19 @@ def pad_command(image: Path, output: Path | None, truncate: bool, as_json: bool)
     help="Opaque colour beneath; without it, transparency stays.",
 )
 @option("Composite", "--linear", is_flag=True, help="Mix in linear light instead of on sRGB values.")
+@reads_images
 @JSON
 def composite_command(
-    images: tuple[Path, ...], output: Path | None, background: str | None, linear: bool, as_json: bool
+    images: tuple[Path, ...],
+    output: Path | None,
+    background: str | None,
+    linear: bool,
+    inputs: Inputs,
+    as_json: bool,
 ) -> None:
     """Lay IMAGES over one another, bottom first, from the top left; .psd, .ora, .tiff keep layers."""
     from pellucid.files.extensions import LAYERED, TIFF_ENDINGS
-    from pellucid.files.images import read_rgba, write_image
+    from pellucid.files.images import write_image
     from pellucid.scene.layer import Layer
     from pellucid.scene.scene import Scene
 
@@ -147,7 +153,7 @@ def composite_command(
             f"--background and --linear flatten; a {ending} keeps layers. Choose another extension."
         )
     check_target(target)
-    layers = tuple(Layer(image=read_rgba(image), name=image.stem) for image in images)
+    layers = tuple(Layer(image=inputs.flat(image), name=image.stem) for image in images)
     height, width = (max(layer.image.shape[axis] for layer in layers) for axis in (0, 1))
     scene = Scene(layers=layers, height=height, width=width)
     if layered:
@@ -160,12 +166,11 @@ def composite_command(
 @click.command(name="convert", cls=SectionedCommand)
 @click.argument("image", type=PATH)
 @click.argument("target", type=PATH)
+@reads_images
 @JSON
-def convert_command(image: Path, target: Path, as_json: bool) -> None:
+def convert_command(image: Path, target: Path, inputs: Inputs, as_json: bool) -> None:
     """Write IMAGE as TARGET, whose extension chooses the format; prompt and seed go along."""
-    from pellucid.scene.scene import Scene
-
     check_target(target)
-    scene = Scene.open(image)
+    scene = inputs.open(image)
     scene.save(target)
     _report(as_json, target, height=scene.height, width=scene.width, layers=len(scene.layers))

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, TypedDict
 import click
 
 from pellucid.apps.commands.generate import default_path, report, write_all
+from pellucid.apps.commands.inputs import Inputs, reads_images
 from pellucid.apps.commands.options import (
     JSON,
     PATH,
@@ -22,7 +23,6 @@ from pellucid.apps.sections import SectionedCommand, option
 
 if TYPE_CHECKING:
     from pellucid.pipelines.pipeline import TransparentPipeline
-    from pellucid.rgba.types import AnyArray
     from pellucid.scene.boxes import Box
     from pellucid.scene.scene import Scene
 
@@ -102,6 +102,7 @@ class _SizeArguments(TypedDict, total=False):
 @size_option()
 @FIT
 @ADAPTER_END
+@reads_images
 @sampling_options
 @model_options
 @JSON
@@ -117,6 +118,7 @@ def layers_command(
     size: tuple[int, int] | None,
     fit: str | None,
     adapter_end: float | None,
+    inputs: Inputs,
     sampling: SamplingArguments,
     choice: ModelChoice,
     as_json: bool,
@@ -139,8 +141,8 @@ def layers_command(
     shared = _Shared(composite=composite, adapter_end=adapter_end, **sampling)
     texts, size_arguments = list(foregrounds), _size_arguments(size, fit)
     source = on or behind
-    image = None if source is None else _read_flat(source)
-    document = None if add is None else _open(add)
+    image = None if source is None else inputs.flat(source)
+    document = None if add is None else inputs.open(add)
     # last: texts, files and combinations are checked by now, and loading takes seconds
     pipe = choice.load()
     if document is not None:
@@ -170,6 +172,7 @@ def layers_command(
 @size_option()
 @FIT
 @ADAPTER_END
+@reads_images
 @sampling_options
 @model_options
 @JSON
@@ -182,6 +185,7 @@ def split_command(
     size: tuple[int, int] | None,
     fit: str | None,
     adapter_end: float | None,
+    inputs: Inputs,
     sampling: SamplingArguments,
     choice: ModelChoice,
     as_json: bool,
@@ -192,9 +196,9 @@ def split_command(
     target = output or default_path(f"{image.stem} layers", ".psd")
     check_target(target)
     check_request(prompt, sampling)
-    composite = _read_flat(image)
-    background_layer = None if background is None else _read_flat(background)
-    foreground_layer = None if foreground is None else _read_flat(foreground)
+    composite = inputs.flat(image)
+    background_layer = None if background is None else inputs.flat(background)
+    foreground_layer = None if foreground is None else inputs.flat(foreground)
     scenes = choice.load().split(
         composite,
         [prompt],
@@ -248,17 +252,6 @@ def _check_what(
         raise click.UsageError(f"--{kind} brings its own background. Leave --background out.")
     if kind == "add" and size is not None:
         raise click.UsageError("--add keeps the document's size. Leave --size out.")
-
-
-def _read_flat(path: Path) -> "AnyArray":
-    """Reads an image, or a document as all its layers together: uint8 (h, w, 4)."""
-    return _open(path).composite()
-
-
-def _open(path: Path) -> "Scene":
-    from pellucid.scene.scene import Scene
-
-    return Scene.open(path)
 
 
 def _size_arguments(size: tuple[int, int] | None, fit: str | None) -> _SizeArguments:
