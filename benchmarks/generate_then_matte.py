@@ -140,7 +140,8 @@ def sheet(folder: Path, prompts: Sequence[str], tables: Sequence[ScoreTable]) ->
     """Draws the cases in which the two ways lie furthest apart; returns which is which."""
     native, matted = (np.asarray(table.values["mad"]) for table in tables)
     order = np.argsort(matted - native)
-    chosen = [*order[:CASES], *order[::-1][:CASES]]
+    names = tables[0].names
+    chosen = [*_of_each_prompt(order, names), *_of_each_prompt(order[::-1], names)]
     images: list[RGBA8] = []
     labels: list[str] = []
     key: list[dict[str, object]] = []
@@ -156,6 +157,14 @@ def sheet(folder: Path, prompts: Sequence[str], tables: Sequence[ScoreTable]) ->
     drawn = contact_sheet(images, columns=8, labels=labels)
     write_image(np.dstack([drawn, np.full(drawn.shape[:2], 255, np.uint8)]), SHEET)
     return key
+
+
+def _of_each_prompt(order: np.ndarray, names: Sequence[str]) -> list[int]:
+    """Returns the first `CASES` images of an order that are of different prompts."""
+    first: dict[str, int] = {}
+    for index in order:
+        first.setdefault(names[index].split("-")[1], int(index))
+    return list(first.values())[:CASES]
 
 
 @click.command()

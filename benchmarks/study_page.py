@@ -226,7 +226,7 @@ def main(studies: int, kills: int) -> None:
                 # scripted people look for a frame alone
                 found = analyse(folder / VOTES, plan=read_plan(folder / "plan.toml"), min_dwell_ms=0)
             estimate = found.questions["q"].pairs[0].rate_with_ties
-            held += estimate.low <= rate <= estimate.high
+            held += int(estimate.low <= rate <= estimate.high)
             widths.append(estimate.high - estimate.low)
             rates.append(estimate.value)
             dropped += len(found.dropped)

@@ -38,6 +38,12 @@ def test_the_paper_map_points_at_code(file: str, symbol: str) -> None:
     assert re.search(rf"^(def|class) {symbol}\b", text, re.MULTILINE)
 
 
+def test_the_benchmark_page_is_what_its_results_say() -> None:
+    pytest.importorskip("scipy")
+    page = runpy.run_path(str(ROOT / "benchmarks" / "benchmark_page.py"))
+    assert page["render"]() == (DOCS / "benchmark.md").read_text()
+
+
 def test_the_paper_map_has_rows() -> None:
     assert len(ROWS) >= 8
 

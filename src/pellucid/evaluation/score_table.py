@@ -211,10 +211,13 @@ def document(table: ScoreTable, about: Mapping[str, object]) -> dict[str, object
 
 def circumstances() -> dict[str, object]:
     """Returns what a figure depends on beside its input: command, versions, machine."""
+    program = Path(sys.argv[0])
+    # the program by its name: its path says nothing to others
+    name = program.parent.name if program.name == "__main__.py" else program.name
     packages = ("pellucid", "torch", "numpy", "opencv-python-headless", "pillow")
     return {
-        # the program by its name: its path says nothing to others; file names may be no text
-        "command": " ".join([Path(sys.argv[0]).name, *sys.argv[1:]]).encode("utf-8", "replace").decode(),
+        # file names may be no text
+        "command": " ".join([name, *sys.argv[1:]]).encode("utf-8", "replace").decode(),
         "python": platform.python_version(),
         "versions": {name: version(name) for name in packages},
         "device": "cuda" if torch.cuda.is_available() else platform.machine(),
