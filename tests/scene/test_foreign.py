@@ -58,6 +58,14 @@ def test_a_sparse_open_raster_file(tmp_path: Path) -> None:
     assert scene.provenance is None
 
 
+@pytest.mark.parametrize(
+    ("text", "place"), [("3.0", 3), ("2.5", 3), ("2.49", 2), ("-1.5", -1), ("-1.51", -2), ("1e1", 10)]
+)
+def test_places_between_pixels_are_rounded(tmp_path: Path, text: str, place: int) -> None:
+    stack = f'<stack x="0.0"><layer name="a" src="data/a.png" x="{text}" y="{text}"/></stack>'
+    assert Scene.open(ora(tmp_path / "x.ora", stack)).layers[0].offset == (place, place)
+
+
 def test_xml_in_another_encoding_and_without_mimetype(tmp_path: Path) -> None:
     head = '<?xml version="1.0" encoding="utf-16"?><image w="8" h="6">'
     text = f'{head}<stack><layer name="é" src="data/a.png"/></stack></image>'
@@ -84,7 +92,9 @@ FILE = '<!DOCTYPE x [<!ENTITY f SYSTEM "file:///etc/hostname">]>'
         ('<stack><layer src="stack.xml"/></stack>', "", "no PNG"),
         ('<stack><layer src="data/a.png" opacity="nan"/></stack>', "", "InputError"),
         ('<stack><layer src="data/a.png" opacity="2"/></stack>', "", "InputError"),
-        ('<stack><layer src="data/a.png" x="1.5"/></stack>', "", "ValueError"),
+        ('<stack><layer src="data/a.png" x="1.5px"/></stack>', "", "ValueError"),
+        ('<stack><layer src="data/a.png" x="nan"/></stack>', "", "ValueError"),
+        ('<stack><layer src="data/a.png" y="1e30"/></stack>', "", "ValueError"),
         ("<stack>" * 70 + "</stack>" * 70, "", "nested more than 64"),
         ("<stack>" * 20000 + "</stack>" * 20000, "", "nested more than 64"),
         ("<stack>", "", "ParseError"),

@@ -7,6 +7,7 @@ Source: OpenRaster specification, freedesktop.org; places of nested stacks add u
 """
 
 import io
+import math
 import zipfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -30,6 +31,8 @@ STACK, METADATA_FILE = "stack.xml", "pellucid.json"
 MERGED, THUMBNAIL = "mergedimage.png", "Thumbnails/thumbnail.png"
 THUMBNAIL_SIDE = 256
 MAX_XML_BYTES = 1 << 24
+FARTHEST = 1 << 31
+"""Pixels from the canvas at which no layer lies."""
 NORMAL = "svg:src-over"
 
 
@@ -150,7 +153,19 @@ class _Reader:
 
 
 def _place(element: ElementTree.Element, place: tuple[int, int]) -> tuple[int, int]:
-    return place[0] + int(element.get("y", "0")), place[1] + int(element.get("x", "0"))
+    return place[0] + _whole(element.get("y", "0")), place[1] + _whole(element.get("x", "0"))
+
+
+def _whole(text: str) -> int:
+    """Rounds a place to the pixel grid, halves up: some programs write decimals, which no layer here can have.
+
+    Raises:
+        ValueError: no number, or one beyond every canvas.
+    """
+    value = float(text)
+    if not abs(value) < FARTHEST:  # nan as well
+        raise ValueError("a place beyond every canvas")
+    return math.floor(value + 0.5)
 
 
 def _opacity(element: ElementTree.Element) -> float:
