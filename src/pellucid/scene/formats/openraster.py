@@ -157,7 +157,7 @@ def _place(element: ElementTree.Element, place: tuple[int, int]) -> tuple[int, i
 
 
 def _whole(text: str) -> int:
-    """Rounds a place to the pixel grid, halves up: some programs write decimals, which no layer here can have.
+    """Rounds a place to the pixel grid, halves up: some programs write decimals, no layer here has any.
 
     Raises:
         ValueError: no number, or one beyond every canvas.
