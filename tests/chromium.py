@@ -15,6 +15,8 @@ NEEDS_CHROMIUM = [
     pytest.mark.skipif(CHROMIUM is None, reason="no Chromium; `apt-get install chromium` brings it"),
 ]
 
+INSECURE = "delete Crypto.prototype.randomUUID"
+"""What a page lacks that comes over plain HTTP from another machine, besides others that ours do not use."""
 CONTRAST = """() => {
   const rgb = (text) => text.match(/[\\d.]+/g).map(Number);
   const light = ([r, g, b]) => [r, g, b].map((v) => v / 255)

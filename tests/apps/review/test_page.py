@@ -10,7 +10,7 @@ import pytest
 from sqlalchemy import select
 
 from building import present
-from chromium import CONTRAST, NEEDS_CHROMIUM
+from chromium import CONTRAST, INSECURE, NEEDS_CHROMIUM
 from pellucid.data.rounds.database import Store
 from pellucid.data.rounds.outcomes import fates, judgements
 from pellucid.data.rounds.tables import Sample, Verdict
@@ -396,3 +396,12 @@ def test_a_verdict_is_seen_at_once_and_soon_on_the_disk(opened: Opened, context:
             assert len(spent) == 21
             # sanity alone: a machine that tests is busy; benchmarks/review_latency.py measures
             assert median(spent) < 2000, (name, spent)
+
+
+def test_verdicts_come_from_other_machines_without_https(opened: Opened, context: BrowserContext) -> None:
+    store = opened()
+    context.add_init_script(INSECURE)
+    with served(store) as site:
+        page = enter(context, site)
+        page.keyboard.press("k")
+        settled(store, 1)

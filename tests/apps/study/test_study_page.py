@@ -10,7 +10,7 @@ from typing import Literal
 
 import pytest
 
-from chromium import CONTRAST, NEEDS_CHROMIUM
+from chromium import CONTRAST, INSECURE, NEEDS_CHROMIUM
 from pellucid.apps.study.app import create_app
 from pellucid.evaluation.study import Vote, analyse, read_votes
 from pellucid.evaluation.study.assignment import Desk
@@ -344,3 +344,15 @@ def test_another_study_at_the_same_address_shows_its_own_images(
     create_study(read_plan(home / "plan.toml"), home / "plan.toml", home / "second", home)
     with serving(create_app(Desk(home / "second")), port):
         assert shown(enter(context, site)) == first[::-1]
+
+
+def test_answers_come_from_other_machines_without_https(studied: Studied, context: BrowserContext) -> None:
+    folder = studied(attention=0, swapped=0)
+    context.add_init_script(INSECURE)
+    with serving(create_app(Desk(folder))) as site:
+        page = enter(context, site, name="")
+        page.keyboard.press("a")
+        (vote,) = settled(folder, 1)
+        assert vote.rater.startswith("anonymous-")
+        page.keyboard.press("u")
+        settled(folder, 0)

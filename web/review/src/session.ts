@@ -1,4 +1,4 @@
-import { type ApiClient, Changing, ImageStore, Outbox, wordsOf } from "@pellucid/toolkit";
+import { type ApiClient, Changing, ImageStore, newId, Outbox, wordsOf } from "@pellucid/toolkit";
 
 import type { Decision, Entry, Item, Past, Progress, Reviewer, Round, Sample } from "./api.ts";
 
@@ -100,12 +100,12 @@ export class ReviewSession extends Changing {
     const now = Date.now() / 1000;
     const dwell = Math.round((performance.now() - this.shownAt) / items.length);
     const together = items.length > 1 || items[0]!.samples.length > 1;
-    const batch = together ? crypto.randomUUID() : "";
+    const batch = together ? newId() : "";
     const lines = items.flatMap((item, index) =>
       item.samples.map((sample, place): Entry => {
         const { decision, reason = "" } = choices[index]![place]!;
         return {
-          uid: crypto.randomUUID(),
+          uid: newId(),
           sample: sample.id,
           task: item.task,
           decision,
@@ -258,7 +258,7 @@ export class ReviewSession extends Changing {
   private takeBack(lines: readonly Entry[]): void {
     const now = Date.now() / 1000;
     const undone = lines.map(({ uid, sample, task }): Entry => {
-      return { uid: crypto.randomUUID(), sample, task, undoes: uid, made_at: now };
+      return { uid: newId(), sample, task, undoes: uid, made_at: now };
     });
     const back = new Set(lines.map((line) => line.sample));
     this.judged = this.judged.filter((id) => !back.has(id));

@@ -1,4 +1,4 @@
-import { Icon, store, stored, ThemeSwitch } from "@pellucid/toolkit";
+import { Icon, newId, store, stored, ThemeSwitch } from "@pellucid/toolkit";
 import { useState } from "preact/hooks";
 
 import type { Study } from "./api.ts";
@@ -15,7 +15,7 @@ export function Enter({ study, onBegin }: Props) {
   const [name, setName] = useState(stored(RATER, ""));
   const begin = () => {
     // without a name this browser is one person
-    const rater = name.trim() === "" ? `anonymous-${crypto.randomUUID().slice(0, 8)}` : name.trim();
+    const rater = name.trim() === "" ? `anonymous-${newId().slice(0, 8)}` : name.trim();
     store(RATER, rater);
     onBegin(rater);
   };

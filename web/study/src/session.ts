@@ -1,4 +1,4 @@
-import { type ApiClient, Changing, ImageStore, Outbox, wordsOf } from "@pellucid/toolkit";
+import { type ApiClient, Changing, ImageStore, newId, Outbox, wordsOf } from "@pellucid/toolkit";
 
 import type { Answer, Deal, Line, Outcome, Pair, Progress, Side, Study } from "./api.ts";
 
@@ -86,7 +86,7 @@ export class StudySession extends Changing {
     const pair = this.current;
     if (pair === undefined || !this.visible(pair)) return;
     const line: Answer = {
-      uid: crypto.randomUUID(),
+      uid: newId(),
       pair: pair.id,
       outcome,
       dwell_ms: Math.round(performance.now() - (this.shownAt ?? performance.now())),
@@ -107,7 +107,7 @@ export class StudySession extends Changing {
   undo(): void {
     const last = this.done.pop();
     if (last === undefined) return;
-    this.outbox.add(this.rater, [{ uid: crypto.randomUUID(), withdraws: last.uid }]);
+    this.outbox.add(this.rater, [{ uid: newId(), withdraws: last.uid }]);
     this.queue = [last.pair, ...this.queue];
     this.answered -= 1;
     this.last = null;

@@ -1,6 +1,7 @@
 export { addressParameter, ApiClient, ApiError, isUnreachable, wordsOf } from "./api.ts";
 export { Button, Dialog, Segmented, Icon, type IconName } from "./controls.tsx";
 export { ImageCanvas, type Point } from "./canvas.tsx";
+export { newId } from "./ids.ts";
 export { ImageStore } from "./images.ts";
 export {
   type Background,
