@@ -10,6 +10,7 @@ import time
 import uuid
 from collections import Counter
 from collections.abc import Callable
+from http.client import HTTPException
 from pathlib import Path
 from typing import Any
 
@@ -151,7 +152,8 @@ class Person(threading.Thread):
         for _ in range(600):
             try:
                 return self.site.json(path, body)
-            except (OSError, ValueError):
+            # a server that is killed within a reply leaves an HTTPException, which is no OSError
+            except (OSError, ValueError, HTTPException):
                 self.repeats += 1
                 time.sleep(0.05)
         raise AssertionError("the server did not come back")
