@@ -6,6 +6,8 @@
     ├── FileError (OSError)          an image or document cannot be read or written
     └── WeightsError (OSError)       a checkpoint is absent, damaged, or does not fit the model
 
+Beside them stands FileWarning (UserWarning), of a file that was read without a part that makes no sense.
+
 A message has two sentences: what was expected and found, then what to do.
 """
 
@@ -53,6 +55,10 @@ class ConfigError(InputError):
 
 class FileError(PellucidError, OSError):
     """An image or document cannot be read or written."""
+
+
+class FileWarning(UserWarning):
+    """A file was read, but not all that it says could be honoured."""
 
 
 class WeightsError(PellucidError, OSError):

@@ -174,8 +174,6 @@ def test_colour_profiles_become_srgb() -> None:
     lab = icc_profile("LAB")
     with pytest.raises(FileError, match="colour profile"):
         read_rgba(png(grey, icc_profile=lab))
-    with pytest.raises(FileError, match="damaged"):
-        read_rgba(png(grey, icc_profile=b"nonsense"))
 
 
 def test_jpegs_are_opaque() -> None:
@@ -264,6 +262,7 @@ def mutated(content: bytes, dice: random.Random) -> bytes:
     return bytes(data)
 
 
+@pytest.mark.filterwarnings("ignore::pellucid.errors.FileWarning")
 @pytest.mark.parametrize("format", ["PNG", "WEBP", "AVIF", "TIFF", "JPEG", "PNG16"])
 def test_damaged_files_give_a_clear_error_or_an_image(format: str) -> None:
     file = io.BytesIO()

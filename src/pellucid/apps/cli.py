@@ -3,13 +3,15 @@
 import logging
 import os
 import sys
+import warnings
 from importlib import import_module
+from typing import TextIO
 
 import click
 
 from pellucid import __version__
 from pellucid.apps.terminal import printable
-from pellucid.errors import PellucidError
+from pellucid.errors import FileWarning, PellucidError
 
 COMMANDS: dict[str, tuple[str, str]] = {
     # name: (module, line in --help); the module has a click command of that name
@@ -64,11 +66,25 @@ def cli() -> None:
         os.environ.setdefault(name, "error")
 
 
+def _show_warning(
+    message: Warning | str,
+    category: type[Warning],
+    filename: str,
+    lineno: int,
+    file: TextIO | None = None,
+    line: str | None = None,
+) -> None:
+    """Shows a warning about a file as one line, without the place in the code."""
+    text = warnings.formatwarning(message, category, filename, lineno, line).rstrip()
+    click.echo(f"pellucid: {printable(str(message))}" if category is FileWarning else text, file, err=True)
+
+
 def main() -> None:
     """Runs the command line: exit code 0, 1 (our error, one line) or 2 (wrong usage)."""
     logging.getLogger("psd_tools").addHandler(
         logging.NullHandler()
     )  # psd_tools warns about parts of files that we do not read
+    warnings.showwarning = _show_warning
     try:
         cli(prog_name="pellucid")
     except MemoryError:

@@ -2,15 +2,18 @@
 
 import io
 import struct
+import warnings
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import TypeVar
 
 import numpy as np
 from PIL import Image, ImageCms
 
-from pellucid.errors import FileError
-from pellucid.files import tiff_layout
+from pellucid.errors import FileError, FileWarning
+from pellucid.files import png_chunks, tiff_layout
+from pellucid.files.avif_boxes import read_properties
+from pellucid.files.colour_profiles import to_srgb
 from pellucid.files.metadata import IMAGE_DESCRIPTION, KEY, DecodedImage, GenerationMetadata
 from pellucid.files.tiff_layout import Layout
 from pellucid.rgba.quantization import narrow_to_bytes
@@ -19,7 +22,6 @@ from pellucid.rgba.types import RGBA8, AnyArray
 T = TypeVar("T")
 
 READABLE = ("PNG", "WEBP", "AVIF", "TIFF", "JPEG")
-PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
 ORIENTATION = 0x0112
 
 UPRIGHT: dict[int, Callable[[AnyArray], AnyArray]] = {
@@ -52,32 +54,76 @@ DAMAGE = (
 """Everything that the decoders are known to raise on a damaged file."""
 
 
-def decode(name: str, content: bytes, max_pixels: int) -> DecodedImage:
-    """Reads `content`; `name` is what messages call it. Errors of `read_image`."""
+def decode(name: str, content: bytes, max_pixels: int, notes: list[str]) -> DecodedImage:
+    """Reads an image file.
+
+    Args:
+        name: what messages call it.
+        content: the file.
+        max_pixels: refuse more.
+        notes: gets a sentence for each part that could not be honoured, without which the image is whole.
+
+    Raises:
+        FileError: as of `read_image`.
+    """
     if not content:
         raise FileError(f"Cannot read {name}: it is empty. Fetch or save it again.")
-    if content.startswith(PNG_SIGNATURE):
-        _check_png(name, content)
+    chunks = png_chunks.split_chunks(name, content) if content.startswith(png_chunks.SIGNATURE) else []
+    shown = png_chunks.shown_content(chunks, notes) if chunks else content
     is_tiff = content.startswith(tiff_layout.SIGNATURES)
     layout = next(iter(tiff_layout.check_tiff(name, content)), None) if is_tiff else None
     # only these formats: Pillow would try all it knows, PostScript by an interpreter included
-    image: Image.Image = guarded(name, lambda: Image.open(io.BytesIO(content), formats=READABLE), layout)
+    image: Image.Image = guarded(name, lambda: Image.open(io.BytesIO(shown), formats=READABLE), layout)
     with image:
         _check_single_image(name, image, max_pixels)
-        pixels = unpack(name, image, content, layout)
-        orientation = guarded(name, lambda: image.getexif().get(ORIENTATION, 1))
-        texts = guarded(name, lambda: collect_texts(image))
+        if chunks:
+            image.info["icc_profile"] = png_chunks.colour_profile(name, chunks, notes)
+        pixels = unpack(name, image, shown, notes, layout)
+        if image.format == "AVIF":
+            pixels = _as_avif_says(name, image, content, pixels, notes)
+        orientation, texts = _read_texts(name, image, notes)
         form = "JPEG" if image.format == "MPO" else str(image.format)
         return DecodedImage(turned_upright(pixels, orientation), form, parse_metadata(texts), texts)
 
 
-def unpack(name: str, image: Image.Image, content: bytes, layout: Layout | None = None) -> RGBA8:
+def unpack(
+    name: str, image: Image.Image, content: bytes, notes: list[str], layout: Layout | None = None
+) -> RGBA8:
     """Unpacks the opened image; `layout` is what a TIFF says of it. Damage is a FileError."""
     if layout is not None:
         guarded(name, lambda: tiff_layout.mend_tiff(image, layout))
     # apart from opening, which reads the header alone: damage shows here
     guarded(name, image.load)
-    return guarded(name, lambda: _decode_pixels(image, content, layout))
+    rgba = guarded(name, lambda: _decode_pixels(image, content, layout))
+    profile = image.info.get("icc_profile")
+    if not profile:
+        return rgba
+    cmyk = image if image.mode == "CMYK" else None
+    return guarded(name, lambda: to_srgb(rgba, profile, notes, cmyk=cmyk))
+
+
+def _as_avif_says(name: str, image: Image.Image, content: bytes, rgba: RGBA8, notes: list[str]) -> AnyArray:
+    properties = read_properties(content)
+    # an ICC profile wins over code points
+    if properties.colour is not None and not image.info.get("icc_profile"):
+        rgba = to_srgb(rgba, properties.colour.profile(name), notes)
+    return properties.cropped(name, rgba)
+
+
+def _read_texts(name: str, image: Image.Image, notes: list[str]) -> tuple[object, dict[str, str]]:
+    """Reads the orientation and the texts of the open image."""
+    try:
+        exif = dict[int, object](image.getexif())
+    except DAMAGE:
+        notes.append("its EXIF cannot be read and is left out")
+        exif = dict[int, object]()
+    return exif.get(ORIENTATION, 1), guarded(name, lambda: collect_texts(image, exif))
+
+
+def warn_of(name: str, notes: list[str]) -> None:
+    """Warns once of each note."""
+    for note in dict.fromkeys(notes):
+        warnings.warn(f"{name}: {note}.", FileWarning, stacklevel=4)
 
 
 def turned_upright(pixels: AnyArray, orientation: object) -> AnyArray:
@@ -112,26 +158,6 @@ def _what_happened(error: Exception) -> str:
     return f"it is damaged or truncated ({type(error).__name__}). Fetch or save it again."
 
 
-def _check_png(name: str, content: bytes) -> None:
-    """Checks each chunk's checksum up to the end chunk, which the decoder does only in part."""
-    # PIL stops at the last row it needs, so a cut or altered tail would pass unseen
-    position = len(PNG_SIGNATURE)
-    while position + 12 <= len(content):
-        length = int.from_bytes(content[position : position + 4])
-        kind = content[position + 4 : position + 8]
-        end = position + 8 + length
-        if end + 4 > len(content):
-            break
-        if zlib.crc32(memoryview(content)[position + 4 : end]) != int.from_bytes(content[end : end + 4]):
-            raise FileError(
-                f"Cannot read {name}: it is damaged (checksum of {kind!r}). Fetch or save it again."
-            )
-        if kind == b"IEND":
-            return
-        position = end + 4
-    raise FileError(f"Cannot read {name}: it is truncated. Fetch or save it again.")
-
-
 def _check_single_image(name: str, image: Image.Image, max_pixels: int) -> None:
     width, height = image.size
     if min(width, height) < 1:
@@ -153,21 +179,16 @@ def _decode_pixels(image: Image.Image, content: bytes, layout: Layout | None) ->
     """Decodes the loaded image to straight 8-bit sRGB; `content` is its file, for what PIL cannot decode."""
     # byte 24 of a PNG is the bit depth in its header; PIL would cut 16 bits to 8 without rounding
     if image.format == "PNG" and content[24] == 16:
-        rgba = _deep_png(content)
-    elif image.mode in ("I;16", "I;16B", "I;16L", "I;16N"):
+        return _deep_png(content)
+    if image.mode in ("I;16", "I;16B", "I;16L", "I;16N"):
         grey = narrow_to_bytes(tiff_layout.grey_levels(image, layout))
-        rgba = np.dstack([grey, grey, grey, np.full_like(grey, 255)])
-    elif image.mode in ("I", "F"):
+        return np.dstack([grey, grey, grey, np.full_like(grey, 255)])
+    if image.mode in ("I", "F"):
         raise FileError(
             f"Cannot read an image of {image.mode} samples (32 bits): their range is not known. Use 8 "
             f"or 16 bits."
         )
-    else:
-        rgba = _keyed(image, content)
-    profile = image.info.get("icc_profile")
-    if not profile:
-        return rgba
-    return to_srgb(rgba, profile, cmyk=image if image.mode == "CMYK" else None)
+    return _keyed(image, content)
 
 
 def _keyed(image: Image.Image, content: bytes) -> RGBA8:
@@ -204,41 +225,10 @@ def _deep_png(content: bytes) -> RGBA8:
     return narrow_to_bytes(np.concatenate([colour, alpha], axis=-1).astype(np.uint16))
 
 
-def to_srgb(rgba: RGBA8, profile: bytes, *, cmyk: Image.Image | None = None) -> RGBA8:
-    """Converts colours from an ICC profile to sRGB and keeps alpha.
-
-    Raises:
-        FileError: a profile for another kind of colour.
-        PyCMSError: no profile.
-    """
-    source = ImageCms.ImageCmsProfile(io.BytesIO(profile))
-    # converting sRGB to sRGB through a profile would still move some levels by rounding
-    if "sRGB" in ImageCms.getProfileDescription(source):
-        return rgba
-    space = _colour_space(source)
-    if space == "GRAY":
-        colour = Image.fromarray(np.ascontiguousarray(rgba[..., 0]))
-    elif space == "CMYK" and cmyk is not None:
-        colour = cmyk
-    elif space == "RGB":
-        colour = Image.fromarray(np.ascontiguousarray(rgba[..., :3]))
-    else:
-        raise FileError(f"Cannot read an image with a {space} colour profile. Save it as RGB.")
-    target = ImageCms.createProfile("sRGB")
-    converted = ImageCms.profileToProfile(colour, source, target, outputMode="RGB")  # pyright: ignore[reportUnknownArgumentType] - of PIL's C code
-    # profiles are about colour; alpha is a share and passes
-    return np.dstack([np.asarray(converted), rgba[..., 3]])
-
-
-def _colour_space(profile: ImageCms.ImageCmsProfile) -> str:
-    opened = profile.profile
-    return getattr(opened, "xcolor_space", "").strip()  # pyright: ignore[reportUnknownArgumentType] - of PIL's C code
-
-
-def collect_texts(image: Image.Image) -> dict[str, str]:
-    """Collects the texts of the open image by their keys."""
+def collect_texts(image: Image.Image, exif: Mapping[int, object]) -> dict[str, str]:
+    """Collects the texts of the open image, and the one of its EXIF, by their keys."""
     texts = {str(key): str(value) for key, value in getattr(image, "text", {}).items()}
-    description = image.getexif().get(IMAGE_DESCRIPTION)
+    description = exif.get(IMAGE_DESCRIPTION)
     if isinstance(description, str) and description:
         stored_key, text = ("ImageDescription", description)
         if description.startswith(f"{KEY} "):

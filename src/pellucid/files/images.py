@@ -60,6 +60,9 @@ def read_image(source: Source, *, max_pixels: int = MAX_PIXELS) -> DecodedImage:
 
     Raises:
         FileError: absent, damaged, truncated, animated, too large, or of another format.
+
+    Warns:
+        FileWarning: the image is whole, but not all that the file says of it could be honoured.
     """
     from pellucid.files import image_decoding
 
@@ -68,7 +71,10 @@ def read_image(source: Source, *, max_pixels: int = MAX_PIXELS) -> DecodedImage:
         warnings.simplefilter(
             "ignore"
         )  # ours are errors, and the library's are about files, not about callers
-        return image_decoding.decode(name, content, max_pixels)
+        notes = list[str]()
+        image = image_decoding.decode(name, content, max_pixels, notes)
+    image_decoding.warn_of(name, notes)
+    return image
 
 
 def write_image(

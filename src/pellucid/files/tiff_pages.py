@@ -16,7 +16,7 @@ from PIL import Image
 from PIL.TiffImagePlugin import AppendingTiffWriter
 
 from pellucid.errors import FileError
-from pellucid.files.image_decoding import collect_texts, guarded, parse_metadata, unpack
+from pellucid.files.image_decoding import collect_texts, guarded, parse_metadata, unpack, warn_of
 from pellucid.files.images import build_tags
 from pellucid.files.metadata import GenerationMetadata
 from pellucid.files.tiff_layout import Layout, check_tiff
@@ -74,18 +74,20 @@ def decode_pages(name: str, content: bytes, spend: Callable[[int, int], None]) -
     Raises:
         FileError: damaged, or of a kind that cannot be read.
     """
-    layouts = check_tiff(name, content)
+    layouts, notes = check_tiff(name, content), list[str]()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # the library's are about files, not about callers
         image: Image.Image = guarded(
             name, lambda: Image.open(io.BytesIO(content), formats=["TIFF"]), layouts[0] if layouts else None
         )
         with image:
-            return [
-                _page(name, image, number, content, layout, spend)
+            pages = [
+                _page(name, image, number, content, layout, spend, notes)
                 for number, layout in enumerate(layouts)
                 if not layout.reduced
             ]
+    warn_of(name, notes)
+    return pages
 
 
 def count_pages(name: str, content: bytes) -> int:
@@ -100,6 +102,7 @@ def _page(
     content: bytes,
     layout: Layout,
     spend: Callable[[int, int], None],
+    notes: list[str],
 ) -> Page:
     guarded(name, lambda: image.seek(number), layout)
     tags: dict[int, object] = guarded(name, lambda: dict(getattr(image, "tag_v2", {})))
@@ -107,8 +110,8 @@ def _page(
         raise FileError(f"Cannot read {name}: a page has no pixels. Fetch or save it again.")
     # asked before the pixels are unpacked, page by page
     spend(image.height, image.width)
-    pixels = unpack(name, image, content, layout)
-    texts = guarded(name, lambda: collect_texts(image))
+    pixels = unpack(name, image, content, notes, layout)
+    texts = guarded(name, lambda: collect_texts(image, image.getexif()))
     xmp = tags.get(XMP)
     return Page(
         rgba=pixels,  # upright: the decoder of TIFF turns it

@@ -18,7 +18,8 @@ from psd_tools.api.mask import Mask
 from psd_tools.constants import BlendMode, ColorMode, Compression, Resource
 from psd_tools.psd.layer_and_mask import MaskParameters
 
-from pellucid.files.image_decoding import to_srgb
+from pellucid.files.colour_profiles import to_srgb
+from pellucid.files.image_decoding import warn_of
 from pellucid.rgba.quantization import to_bytes
 from pellucid.rgba.types import RGBA8, AnyArray
 from pellucid.scene.formats.layer_metadata import LayerMetadata
@@ -52,6 +53,7 @@ def read_psd(content: bytes, pixel_limit: PixelLimit) -> Scene:
         reader = _Reader(pixel_limit, metadata, profile if isinstance(profile, bytes) else b"")
         reader.read(document, ())
         layers = reader.layers if len(document) else [reader.flattened(document)]
+    warn_of("This document", reader.notes)
     return metadata.scene(layers, document.height, document.width)
 
 
@@ -61,6 +63,7 @@ class _Reader:
     def __init__(self, pixel_limit: PixelLimit, metadata: LayerMetadata, profile: bytes) -> None:
         self.pixel_limit, self.metadata, self.profile = pixel_limit, metadata, profile
         self.layers: list[Layer] = []
+        self.notes: list[str] = []
 
     def read(self, parent: PSDImage | Folder, groups: tuple[Group, ...]) -> None:
         if len(groups) > MAX_DEPTH:
@@ -131,7 +134,7 @@ class _Reader:
         return whole
 
     def _in_srgb(self, rgba: RGBA8) -> RGBA8:
-        return to_srgb(rgba, self.profile) if self.profile else rgba
+        return to_srgb(rgba, self.profile, self.notes) if self.profile else rgba
 
 
 def _rgba(levels: AnyArray) -> RGBA8:
