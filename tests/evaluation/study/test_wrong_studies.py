@@ -4,7 +4,6 @@ import csv
 import json
 import os
 import sys
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -86,23 +85,25 @@ def test_a_study_that_is_served_is_not_made_anew(plan: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("change", "told"),
+    ("changes", "told"),
     [
-        (lambda rows: [], "no pairs"),
-        (lambda rows: rows + rows, "one twice"),
-        (lambda rows: [{**rows[0], "left_file": "../../secret.png"}], "left_file"),
-        (lambda rows: [{**rows[0], "id": 5}], "id: "),
-        (lambda rows: [{**rows[0], "question": "other"}], "question other"),
-        (lambda rows: [[]], "object"),
+        ([], "no pairs"),
+        ([{}, {}], "one twice"),
+        ([{"left_file": "../../secret.png"}], "left_file"),
+        ([{"id": 5}], "id: "),
+        ([{"question": "other"}], "question other"),
+        ([None], "object"),
     ],
 )
 def test_pairs_edited_by_hand_are_told(
-    plan: Path, change: Callable[[list[dict[str, object]]], list[object]], told: str
+    plan: Path, changes: list[dict[str, object] | None], told: str
 ) -> None:
+    """Each change makes a line of the first pair; None one that is no pair at all."""
     made(plan)
     path = plan.parent / "study" / PAIRS
-    rows = [json.loads(line) for line in path.read_text().splitlines()]
-    path.write_text("".join(f"{json.dumps(row)}\n" for row in change(rows)))
+    first: dict[str, object] = json.loads(path.read_text().splitlines()[0])
+    rows = [[] if change is None else first | change for change in changes]
+    path.write_text("".join(f"{json.dumps(row)}\n" for row in rows))
     with pytest.raises(FileError, match=told):
         Desk(plan.parent / "study")
 
