@@ -8,10 +8,10 @@ from collections.abc import Callable, Mapping
 from typing import TypeVar
 
 import numpy as np
-from PIL import Image, ImageCms
+from PIL import Image, ImageCms, ImageFile
 
 from pellucid.errors import FileError, FileWarning
-from pellucid.files import png_chunks, tiff_layout
+from pellucid.files import png_chunks, stills, tiff_layout
 from pellucid.files.avif_boxes import read_properties
 from pellucid.files.colour_profiles import to_srgb
 from pellucid.files.metadata import IMAGE_DESCRIPTION, KEY, DecodedImage, GenerationMetadata
@@ -21,7 +21,7 @@ from pellucid.rgba.types import RGBA8, AnyArray
 
 T = TypeVar("T")
 
-READABLE = ("PNG", "WEBP", "AVIF", "TIFF", "JPEG")
+READABLE = ("PNG", "WEBP", "AVIF", "TIFF", "JPEG", "GIF", "BMP", "ICO", "TGA")
 ORIENTATION = 0x0112
 
 UPRIGHT: dict[int, Callable[[AnyArray], AnyArray]] = {
@@ -73,12 +73,20 @@ def decode(name: str, content: bytes, max_pixels: int, notes: list[str]) -> Deco
     is_tiff = content.startswith(tiff_layout.SIGNATURES)
     layout = next(iter(tiff_layout.check_tiff(name, content)), None) if is_tiff else None
     # only these formats: Pillow would try all it knows, PostScript by an interpreter included
-    image: Image.Image = guarded(name, lambda: Image.open(io.BytesIO(shown), formats=READABLE), layout)
+    may_be_tga = stills.may_be_tga(name, content)
+    formats = READABLE if may_be_tga else READABLE[:-1]
+    if not may_be_tga and (kind := stills.unread_kind(content)):
+        raise FileError(
+            f"Cannot read {name}: it is a {kind}, and no {_list_of_formats()} image. Convert it first."
+        )
+    image: Image.Image = guarded(name, lambda: Image.open(io.BytesIO(shown), formats=formats), layout)
     with image:
         _check_single_image(name, image, max_pixels)
         if chunks:
             image.info["icc_profile"] = png_chunks.colour_profile(name, chunks, notes)
         pixels = unpack(name, image, shown, notes, layout)
+        # an icon's list may say less than the image in it
+        _check_size(name, image, max_pixels)
         if image.format == "AVIF":
             pixels = _as_avif_says(name, image, content, pixels, notes)
         orientation, texts = _read_texts(name, image, notes)
@@ -92,9 +100,14 @@ def unpack(
     """Unpacks the opened image; `layout` is what a TIFF says of it. Damage is a FileError."""
     if layout is not None:
         guarded(name, lambda: tiff_layout.mend_tiff(image, layout))
+    stills.check_still(name, image, content)
+    tile = image.tile[0] if isinstance(image, ImageFile.ImageFile) and image.tile else None
     # apart from opening, which reads the header alone: damage shows here
     guarded(name, image.load)
     rgba = guarded(name, lambda: _decode_pixels(image, content, layout))
+    if tile is not None and tile.extents is not None:
+        area = tile.extents
+        rgba = guarded(name, lambda: stills.with_alpha(image, content, area, tile.offset, rgba))
     profile = image.info.get("icc_profile")
     if not profile:
         return rgba
@@ -147,18 +160,19 @@ def guarded(name: str, step: Callable[[], T], layout: Layout | None = None) -> T
         raise FileError(f"Cannot read {name}: {_what_happened(error)}") from error
 
 
+def _list_of_formats() -> str:
+    return f"{', '.join(READABLE[:-1])} or {READABLE[-1]}"
+
+
 def _what_happened(error: Exception) -> str:
     if isinstance(error, Image.UnidentifiedImageError):
-        return (
-            f"it is no {', '.join(READABLE[:-1])} or {READABLE[-1]} image, or its start is damaged. "
-            "Convert it, or fetch it again."
-        )
+        return f"it is no {_list_of_formats()} image, or its start is damaged. Convert it, or fetch it again."
     if isinstance(error, Image.DecompressionBombError):
         return "its image is far too large. Make it smaller first."
     return f"it is damaged or truncated ({type(error).__name__}). Fetch or save it again."
 
 
-def _check_single_image(name: str, image: Image.Image, max_pixels: int) -> None:
+def _check_size(name: str, image: Image.Image, max_pixels: int) -> None:
     width, height = image.size
     if min(width, height) < 1:
         raise FileError(f"Cannot read {name}: its image has no pixels. Fetch or save it again.")
@@ -168,6 +182,10 @@ def _check_single_image(name: str, image: Image.Image, max_pixels: int) -> None:
             f"Cannot read {name}: {height} x {width} pixels are more than the limit of {max_pixels}. "
             "Make it smaller, or raise max_pixels."
         )
+
+
+def _check_single_image(name: str, image: Image.Image, max_pixels: int) -> None:
+    _check_size(name, image, max_pixels)
     frames = guarded(name, lambda: getattr(image, "n_frames", 1))
     if frames > 1 and image.format != "MPO":  # a phone's MPO is a photo with a preview
         raise FileError(

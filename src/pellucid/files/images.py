@@ -7,6 +7,7 @@
 | AVIF | alpha exactly, colour within a few levels | quality 100, 4:4:4, yet its colour transform rounds |
 | TIFF | every byte, colour under alpha 0 included | deflate; of 16 bits the upper 8 are read |
 | JPEG | read only | opaque |
+| GIF, BMP, ICO, TGA | read only | one image; of an icon the largest |
 """
 
 import io
@@ -36,9 +37,15 @@ FORMATS = MappingProxyType(
         ".tiff": "TIFF",
         ".jpg": "JPEG",
         ".jpeg": "JPEG",
+        ".gif": "GIF",
+        ".bmp": "BMP",
+        ".ico": "ICO",
+        ".tga": "TGA",
     }
 )
-"""File ending to format; JPEG is read only."""
+"""File ending to format; those of READ_ONLY are not written."""
+
+READ_ONLY = ("JPEG", "GIF", "BMP", "ICO", "TGA")
 
 MAX_PIXELS = 100_000_000
 """Largest image read by default, some 400 MB in memory."""
@@ -106,7 +113,7 @@ def format_for(path: Path) -> str:
         FileError: it asks for none that can be written.
     """
     file_format = FORMATS.get(path.suffix.lower())
-    if file_format is None or file_format == "JPEG":
+    if file_format is None or file_format in READ_ONLY:
         raise FileError(
             f"Cannot write {path.name!r}: {path.suffix or 'no ending'} is no format with transparency "
             "that is known here. Use .png, .webp, .avif or .tiff, or Scene.save for .psd, .ora and .zip."

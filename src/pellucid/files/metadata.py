@@ -139,7 +139,7 @@ class DecodedImage:
 
     rgba: RGBA8
     format: str
-    """"PNG", "WEBP", "AVIF", "TIFF" or "JPEG"."""
+    """"PNG", "WEBP", "AVIF", "TIFF", "JPEG", "GIF", "BMP", "ICO" or "TGA"."""
     provenance: GenerationMetadata | None = None
     """What Pellucid wrote into the file, if it did."""
     metadata: Mapping[str, str] = field(default_factory=dict[str, str])

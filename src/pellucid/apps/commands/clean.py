@@ -79,6 +79,9 @@ def clean_command(
 
 def default_path(image: Path) -> Path:
     """Returns the name of the cleaned file: `x.psd` becomes `x-clean.psd`."""
-    # JPEG has no alpha, and PSB is only read: their results go to PNG
-    extension = ".png" if image.suffix.lower() in (".jpg", ".jpeg", ".psb") else image.suffix
+    from pellucid.files.images import FORMATS, READ_ONLY
+
+    # what is only read has its result in a PNG
+    ending = image.suffix.lower()
+    extension = ".png" if FORMATS.get(ending) in READ_ONLY or ending == ".psb" else image.suffix
     return image.with_name(f"{image.stem}-clean{extension}")
