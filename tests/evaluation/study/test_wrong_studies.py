@@ -84,21 +84,21 @@ def test_a_study_that_is_served_is_not_made_anew(plan: Path) -> None:
         assert isinstance(run("create", plan, "-o", plan.parent / "study").exception, InputError)
 
 
-@pytest.mark.parametrize(
-    ("changes", "told"),
-    [
-        ([], "no pairs"),
-        ([{}, {}], "one twice"),
-        ([{"left_file": "../../secret.png"}], "left_file"),
-        ([{"id": 5}], "id: "),
-        ([{"question": "other"}], "question other"),
-        ([None], "object"),
-    ],
-)
+EDITS: list[tuple[list[dict[str, object] | None], str]] = [
+    ([], "no pairs"),
+    ([{}, {}], "one twice"),
+    ([{"left_file": "../../secret.png"}], "left_file"),
+    ([{"id": 5}], "id: "),
+    ([{"question": "other"}], "question other"),
+    ([None], "object"),
+]
+"""Each change makes a line of the first pair; None one that is no pair at all."""
+
+
+@pytest.mark.parametrize(("changes", "told"), EDITS)
 def test_pairs_edited_by_hand_are_told(
     plan: Path, changes: list[dict[str, object] | None], told: str
 ) -> None:
-    """Each change makes a line of the first pair; None one that is no pair at all."""
     made(plan)
     path = plan.parent / "study" / PAIRS
     first: dict[str, object] = json.loads(path.read_text().splitlines()[0])
