@@ -12,13 +12,16 @@ from pellucid.rgba.types import RGBA8, AnyArray
 MAX_SIDE_PX = 8192
 """Longest side that models here paint or repaint."""
 
+NO_RANGE = ("I", "F", "LAB")
+"""PIL's modes whose levels mean what their maker wants, or whose colours PIL converts wrongly."""
+
 
 def to_rgba8(image: object) -> RGBA8:
     """Converts an image of any kind to uint8 (h, w, 4), straight alpha, sRGB.
 
     Args:
         image: an array (h, w), (h, w, 1), (h, w, 3) or (h, w, 4), uint8, 16 bits or floats in [0, 1]; a PIL
-            image of any mode, turned as its EXIF orientation says; or the path of a file.
+            image of any mode but I, F and LAB, turned as its EXIF orientation says; or the path of a file.
 
     Raises:
         InputError: none of these, or a shape that is no image.
@@ -46,7 +49,15 @@ def _from_pil(image: object) -> AnyArray:
         raise InputError(
             f"Expected an image as array, PIL image or path, found {type(image).__name__}. Convert it first."
         )
-    return np.asarray(ImageOps.exif_transpose(image).convert("RGBA"))
+    if image.mode in NO_RANGE:
+        raise InputError(
+            f"Expected an image of 8 or 16 bits, found PIL's mode {image.mode}, whose range is not known. "
+            "Convert it to L or RGB first, or pass an array."
+        )
+    upright = ImageOps.exif_transpose(image)
+    if upright.mode.startswith("I;16"):  # converting would make white of every level above 255
+        return _to_bytes(np.asarray(upright).astype(np.uint16))
+    return np.asarray((upright.convert("LA") if upright.mode == "La" else upright).convert("RGBA"))
 
 
 def _to_bytes(array: AnyArray) -> AnyArray:
