@@ -228,3 +228,17 @@ def test_avif_cropping_is_honoured_or_refused() -> None:
     for numbers in ((21, 1, 10, 1, 0, 1, 0, 1), (80, 1, 10, 1, 0, 1, 0, 1), (20, 0, 10, 1, 0, 1, 0, 1)):
         with pytest.raises(FileError):
             read_rgba(clapped(*numbers))
+
+
+@pytest.mark.parametrize("format", ["JPEG", "WEBP", "AVIF"])
+def test_exif_that_cannot_be_read_is_left_out(format: str) -> None:
+    exif = Image.Exif()
+    exif[0x010E] = "abcdefgh"
+    file = io.BytesIO()
+    Image.fromarray(BARS).save(file, format, exif=exif)
+    content = file.getvalue()
+    start = max(content.rfind(head, 0, content.index(b"abcdefgh")) for head in (b"II\x2a\0", b"MM\0\x2a"))
+    with pytest.warns(FileWarning, match="EXIF"):
+        found = read_image(content[:start] + b"nonsense" + content[start + 8 :])
+    assert np.array_equal(found.rgba, read_rgba(content))
+    assert found.metadata == {}

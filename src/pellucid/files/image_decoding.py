@@ -12,7 +12,7 @@ from PIL import Image, ImageCms, ImageFile
 
 from pellucid.errors import FileError, FileWarning
 from pellucid.files import png_chunks, stills, tiff_layout
-from pellucid.files.avif_boxes import read_properties
+from pellucid.files.avif_boxes import hide_exif, read_properties
 from pellucid.files.colour_profiles import to_srgb
 from pellucid.files.metadata import IMAGE_DESCRIPTION, KEY, DecodedImage, GenerationMetadata
 from pellucid.files.tiff_layout import Layout
@@ -23,6 +23,7 @@ T = TypeVar("T")
 
 READABLE = ("PNG", "WEBP", "AVIF", "TIFF", "JPEG", "GIF", "BMP", "ICO", "TGA")
 ORIENTATION = 0x0112
+BAD_EXIF = "its EXIF cannot be read and is left out"
 
 UPRIGHT: dict[int, Callable[[AnyArray], AnyArray]] = {
     2: np.fliplr,
@@ -79,7 +80,7 @@ def decode(name: str, content: bytes, max_pixels: int, notes: list[str]) -> Deco
         raise FileError(
             f"Cannot read {name}: it is a {kind}, and no {_list_of_formats()} image. Convert it first."
         )
-    image: Image.Image = guarded(name, lambda: Image.open(io.BytesIO(shown), formats=formats), layout)
+    image = _opened(name, shown, formats, layout, notes)
     with image:
         _check_single_image(name, image, max_pixels)
         if chunks:
@@ -92,6 +93,21 @@ def decode(name: str, content: bytes, max_pixels: int, notes: list[str]) -> Deco
         orientation, texts = _read_texts(name, image, notes)
         form = "JPEG" if image.format == "MPO" else str(image.format)
         return DecodedImage(turned_upright(pixels, orientation), form, parse_metadata(texts), texts)
+
+
+def _opened(
+    name: str, content: bytes, formats: tuple[str, ...], layout: Layout | None, notes: list[str]
+) -> Image.Image:
+    try:
+        return guarded(name, lambda: Image.open(io.BytesIO(content), formats=formats), layout)
+    except FileError:
+        # the decoder of AVIF refuses the whole file for a bad EXIF
+        hidden = hide_exif(content) if content.startswith(b"ftypavif", 4) else content
+        if hidden == content:
+            raise
+        image = guarded(name, lambda: Image.open(io.BytesIO(hidden), formats=formats))
+        notes.append(BAD_EXIF)
+        return image
 
 
 def unpack(
@@ -125,11 +141,17 @@ def _as_avif_says(name: str, image: Image.Image, content: bytes, rgba: RGBA8, no
 
 def _read_texts(name: str, image: Image.Image, notes: list[str]) -> tuple[object, dict[str, str]]:
     """Reads the orientation and the texts of the open image."""
+    exif, readable = dict[int, object](), True
     try:
-        exif = dict[int, object](image.getexif())
+        exif.update(image.getexif())
+        stored = image.info.get("exif")
+        # Pillow has tried a JPEG's already, and does not say a second time that it failed
+        if isinstance(stored, bytes):
+            readable = stored.removeprefix(b"Exif\0\0").startswith((b"II", b"MM"))
     except DAMAGE:
-        notes.append("its EXIF cannot be read and is left out")
-        exif = dict[int, object]()
+        readable = False
+    if not readable:
+        notes.append(BAD_EXIF)
     return exif.get(ORIENTATION, 1), guarded(name, lambda: collect_texts(image, exif))
 
 
