@@ -16,6 +16,7 @@ from pellucid.errors import ConfigError, FileError, WeightsError
 from pellucid.evaluation.fidelity import MEAN, STD, ClipFidelity
 from pellucid.evaluation.score_table import read_table
 from pellucid.files.images import read_rgba, write_image
+from tiny_onnx import write_mean_model
 
 
 @pytest.fixture(scope="module")
@@ -80,13 +81,17 @@ def test_generation_scores_the_vocabulary_and_writes_a_sheet(model: str, tmp_pat
 
 def test_generation_writes_every_score_and_a_page(model: str, tmp_path: Path, tiny_clip: str) -> None:
     output, page = tmp_path / "x.json", tmp_path / "x.html"
-    words = ["generation", "--model", model, "--captions", "3", "--steps", "1", "--clip", tiny_clip]
+    write_mean_model(tmp_path / "mean.onnx")
+    words = ["generation", "--model", model, "--captions", "3", "--steps", "1"]
+    words += ["--aesthetic", str(tmp_path / "mean.onnx"), "--clip", tiny_clip]
     result = run(*words, "-o", output, "--page", page, "--json")
     assert result.exit_code == 0, result.output
     written = json.loads(output.read_text())
     assert written["kind"] == "generation"
-    assert {"top1", "top5", "fringe", "dirty", "hidden", "clip"} <= written["scores"].keys()
+    assert {"top1", "top5", "fringe", "dirty", "hidden", "clip", "aesthetic"} <= written["scores"].keys()
     assert all(-100 <= value <= 100 for value in written["scores"]["clip"])
+    assert all(-3 < value < 3 for value in written["scores"]["aesthetic"])  # the mean after normalisation
+    assert written["made"]["commit"]
     assert list(json.loads(result.stdout)["clip"]) == ["clip (CLIP)"]
     assert "the model has learned the images of" in page.read_text()
     assert isinstance(run(*words[:-1], tmp_path).exception, WeightsError)

@@ -89,27 +89,39 @@ class Generation:
     ranks: list[int]
     """Place of that image among all training images by its distance, 1 is nearest."""
 
-    def table(self, settings: PairSettings, fidelity: ClipFidelity | None = None) -> ScoreTable:
+    def table(
+        self,
+        settings: PairSettings,
+        fidelity: ClipFidelity | None = None,
+        aesthetic: FeatureModel | None = None,
+    ) -> ScoreTable:
         """Scores each image by itself.
 
         Args:
             settings: backgrounds.
             fidelity: compares images with their captions.
+            aesthetic: gives an image, laid over white, one number.
+
+        Raises:
+            InputError: `aesthetic` gives several numbers an image.
         """
+        columns: dict[str, Sequence[float]] = {
+            "top1": [float(rank == 1) for rank in self.ranks],
+            "top5": [float(rank <= TOP) for rank in self.ranks],
+        }
+        if fidelity is not None:
+            columns["clip"] = fidelity.scores(self.images, self.captions)
+        if aesthetic is not None:
+            columns["aesthetic"] = one_number_each(aesthetic, on_white(self.images))
         table = ScoreTable()
-        names = self.names()
-        clip = fidelity.scores(self.images, self.captions) if fidelity else [None] * len(names)
-        for name, image, rank, cosine in zip(names, self.images, self.ranks, clip, strict=True):
-            scores = {"top1": float(rank == 1), "top5": float(rank <= TOP), **score_image(image, settings)}
-            table.add(name, scores if cosine is None else {**scores, "clip": cosine})
+        for place, (name, image) in enumerate(zip(self.names(), self.images, strict=True)):
+            given = {metric: column[place] for metric, column in columns.items()}
+            table.add(name, given | score_image(image, settings))
         return table
 
     def distances(self, model: FeatureModel) -> dict[str, object]:
         """Returns how far the images and the training images lie apart as sets, both over white."""
-        white = np.full((*self.images[0].shape[:2], 3), 255, np.uint8)
-        found, wanted = (
-            model.features([blend(rgba, white) for rgba in images]) for images in (self.images, self.training)
-        )
+        found, wanted = (model.features(on_white(images)) for images in (self.images, self.training))
         apart = set_distance(found, wanted, model.name)
         return {**apart.plain(), "soft_distance": round(soft_distance(self.images, self.training), 6)}
 
@@ -121,6 +133,26 @@ class Generation:
         """Returns the image of a name and the training image."""
         place = self.names().index(name)
         return [self.images[place], self.training[place]]
+
+
+def on_white(images: Sequence[RGBA8]) -> list[AnyArray]:
+    """Lays images over white: floats (h, w, 3) in [0, 1]."""
+    return [blend(rgba, np.full((*rgba.shape[:2], 3), 255, np.uint8)) for rgba in images]
+
+
+def one_number_each(model: FeatureModel, images: Sequence[AnyArray]) -> list[float]:
+    """Scores images by a model whose output is one number, such as an aesthetic predictor.
+
+    Raises:
+        InputError: it gives several.
+    """
+    found = model.features(images)
+    if found.shape[1] != 1:
+        raise InputError(
+            f"Expected a model that gives an image one number, found {found.shape[1]} by {model.name}. "
+            "Name another, or use it with --features."
+        )
+    return [float(value) for value in found[:, 0]]
 
 
 def score_generation(

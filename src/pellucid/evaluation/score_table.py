@@ -3,6 +3,7 @@
 import json
 import math
 import platform
+import subprocess
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -68,6 +69,7 @@ METRICS: Mapping[str, Metric] = {
         Metric(
             name="clip", title="CLIP: cosine of image and text, times 100", better="higher", source="CLIP"
         ),
+        Metric(name="aesthetic", title="score of an ONNX model", better="higher"),
         Metric(name="rgb_l1", title="RGB L1 of layers", source="LayerD"),
         Metric(name="soft_iou", title="soft IoU of layers", better="higher", source="LayerD"),
         Metric(name="layer_count_error", title="layers too many or too few"),
@@ -218,11 +220,24 @@ def circumstances() -> dict[str, object]:
     return {
         # file names may be no text
         "command": " ".join([name, *sys.argv[1:]]).encode("utf-8", "replace").decode(),
+        "commit": _commit(),
         "python": platform.python_version(),
         "versions": {name: version(name) for name in packages},
         "device": "cuda" if torch.cuda.is_available() else platform.machine(),
         "intervals": f"95 %, percentile bootstrap over images, {RESAMPLES} resamples, seed {SEED}",
     }
+
+
+def _commit() -> str | None:
+    """Returns the commit of the checkout that runs, with a + where files differ; None if installed."""
+    root = Path(__file__).parents[3]
+    if not (root / ".git").exists():
+        return None
+    try:
+        words = ["git", "-C", str(root), "describe", "--always", "--dirty=+", "--exclude=*"]
+        return subprocess.run(words, capture_output=True, text=True, check=True, timeout=10).stdout.strip()
+    except (OSError, subprocess.SubprocessError):
+        return None
 
 
 def write_document(path: Path, values: Mapping[str, object]) -> None:

@@ -26,6 +26,9 @@ from pellucid.apps.sections import SectionedGroup, option
 
 if TYPE_CHECKING:
     from pellucid.evaluation.eval_data import Vocabulary
+    from pellucid.evaluation.generation import Generation
+    from pellucid.evaluation.pair_scores import PairSettings
+    from pellucid.evaluation.score_table import ScoreTable
     from pellucid.rgba.types import AnyArray
 
 PAGE = evaluate_files.PAGE
@@ -159,6 +162,12 @@ def reconstruction(
 @option("Sampling", "--guidance", type=float, help="How closely to follow the text.  [default: the model's]")
 @option("Output", "--sheet", type=PATH, help="Image to write: a sheet of samples with their captions.")
 @option(
+    "Models",
+    "--aesthetic",
+    metavar="FILE",
+    help="ONNX model that gives an image, laid over white, one number.",
+)
+@option(
     "Models", "--clip", metavar="FOLDER", help="CLIP model of transformers; compares images with captions."
 )
 @option(
@@ -181,6 +190,7 @@ def generation(
     steps: int | None,
     guidance: float | None,
     sheet: Path | None,
+    aesthetic: str | None,
     clip: str | None,
     features: str | None,
     photographs: str | None,
@@ -225,14 +235,10 @@ def generation(
         from pellucid.evaluation.features import load_features
 
         scores["sets"] = found.distances(load_features(features))
-    if output is not None or page is not None or clip is not None:
-        from pellucid.evaluation.fidelity import ClipFidelity
-
+    if output is not None or page is not None or clip is not None or aesthetic is not None:
         settings = evaluate_files.pair_settings(photographs, photograph_count)
-        fidelity = ClipFidelity(clip) if clip is not None else None
-        table = found.table(settings, fidelity)
-        if fidelity is not None:
-            scores["clip"] = {fidelity.name: table.summary()["clip"].plain()}
+        table, models = _image_scores(found, settings, clip, aesthetic)
+        scores |= models
         about = {
             "kind": "generation",
             "seed": seed,
@@ -296,6 +302,21 @@ def speed(
 
         write_atomically(output, (json.dumps(values, indent=1, ensure_ascii=False) + "\n").encode())
     _echo(values, as_json, output)
+
+
+def _image_scores(
+    found: "Generation", settings: "PairSettings", clip: str | None, aesthetic: str | None
+) -> "tuple[ScoreTable, dict[str, object]]":
+    """Scores each image, and returns the means of the models that were named beside."""
+    from pellucid.evaluation.features import OnnxFeatures
+    from pellucid.evaluation.fidelity import ClipFidelity
+
+    fidelity = None if clip is None else ClipFidelity(clip)
+    judge = None if aesthetic is None else OnnxFeatures(Path(aesthetic))
+    table = found.table(settings, fidelity, judge)
+    named = {"clip": fidelity, "aesthetic": judge}
+    means = {name: {model.name: table.summary()[name].plain()} for name, model in named.items() if model}
+    return table, means
 
 
 def _vocabulary(
