@@ -315,7 +315,9 @@ def _image_scores(
     judge = None if aesthetic is None else OnnxFeatures(Path(aesthetic))
     table = found.table(settings, fidelity, judge)
     named = {"clip": fidelity, "aesthetic": judge}
-    means = {name: {model.name: table.summary()[name].plain()} for name, model in named.items() if model}
+    means: dict[str, object] = {
+        name: {model.name: table.summary()[name].plain()} for name, model in named.items() if model
+    }
     return table, means
 
 
