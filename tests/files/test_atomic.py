@@ -25,6 +25,18 @@ def test_a_block_that_raises_leaves_the_old_file_and_nothing_new(tmp_path: Path)
     assert [each.name for each in tmp_path.iterdir()] == ["a.bin"]
 
 
+@pytest.mark.parametrize("kind", [RuntimeError, KeyError, TypeError])
+def test_what_the_block_raises_is_raised(tmp_path: Path, kind: type[Exception]) -> None:
+    def fail() -> None:
+        with open_atomically(tmp_path / "a.bin") as file:
+            file.write(b"half")
+            raise kind
+
+    with pytest.raises(kind):
+        fail()
+    assert list(tmp_path.iterdir()) == []
+
+
 @UNIX
 @pytest.mark.parametrize("mode", [0o600, 0o644, 0o666, 0o755])
 def test_a_file_keeps_its_mode_and_a_new_one_has_the_usual_one(tmp_path: Path, mode: int) -> None:

@@ -1,6 +1,7 @@
 """Files that are written whole or not at all."""
 
 import contextlib
+import errno
 import io
 import os
 import re
@@ -52,7 +53,7 @@ def open_atomically(path: Path) -> Generator[BinaryIO]:
             with path.open("wb", buffering=0) as stream:
                 _write_all(stream, content.getbuffer())
             return
-        target = path.resolve()  # so that a link stays a link
+        target = _resolved(path)  # so that a link stays a link
         with _opened_part(target) as (part, file):
             yield file
             file.flush()
@@ -63,12 +64,19 @@ def open_atomically(path: Path) -> Generator[BinaryIO]:
         _flush_folder(target.parent)
     except PellucidError:  # of what is read in the block: it names its own file
         raise
-    # ValueError: a NUL in the path. RuntimeError: links in a circle, before Python 3.13
-    except (OSError, ValueError, RuntimeError) as error:
+    except (OSError, ValueError) as error:  # ValueError: a NUL in the path
         reason = getattr(error, "strerror", None) or str(error)
         raise FileError(
             f"Cannot write {path}: {reason}. Check that the folder exists, is yours to write, and has room."
         ) from error
+
+
+def _resolved(path: Path) -> Path:
+    """Follows links; those in a circle are an OSError, as Python 3.13 has it."""
+    try:
+        return path.resolve()
+    except RuntimeError as error:
+        raise OSError(errno.ELOOP, os.strerror(errno.ELOOP)) from error
 
 
 def _is_special(path: Path) -> bool:

@@ -59,7 +59,7 @@ def settled(folder: Path, count: int) -> list[Vote]:
     found: list[Vote] = []
     for _ in range(200):
         found = read_votes(folder / VOTES) if (folder / VOTES).exists() else []
-        if len(found) >= count:
+        if len(found) == count:
             break
         time.sleep(0.05)
     assert len(found) == count
