@@ -36,7 +36,8 @@ def score_page(title: str, table: ScoreTable, about: Mapping[str, object], cases
     Raises:
         InputError: matplotlib is not installed.
     """
-    parts = [f"<h1>{html.escape(title)}</h1>", _figures(table)]
+    order = "<p>Of each case below the judged image stands first, then the true one.</p>"
+    parts = [f"<h1>{html.escape(title)}</h1>", _figures(table), order]
     for name in (name for name in WORST_OF if name in table.values):
         parts.append(f"<h2>Worst by {html.escape(METRICS[name].title)}</h2><div class=cases>")
         parts += [_case(image, value, name, cases) for image, value in table.worst(name, WORST)]
