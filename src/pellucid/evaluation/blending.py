@@ -65,6 +65,11 @@ def blend(rgba: RGBA8, background: Background, protocol: Protocol = "lossless") 
         return np.asarray(kept.convert("RGB"), dtype=np.float64) / 255
 
 
+def on_white(rgba: RGBA8) -> RGBFloat:
+    """Lays an image over white, as models that know no transparency are shown it; floats in [0, 1]."""
+    return blend(rgba, np.full((*rgba.shape[:2], 3), 255, np.uint8))
+
+
 def blended_scores(
     found: AnyArray, wanted: AnyArray, behind: Mapping[str, Background], protocol: Protocol = "lossless"
 ) -> dict[str, float]:

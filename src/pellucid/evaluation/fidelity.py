@@ -8,7 +8,7 @@ import torch
 from jaxtyping import Float
 
 from pellucid.errors import WeightsError, first_line
-from pellucid.evaluation.blending import blend
+from pellucid.evaluation.blending import on_white
 from pellucid.rgba.types import RGBA8
 
 MEAN, STD = (0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.26130258, 0.27577711)
@@ -64,7 +64,7 @@ class ClipFidelity:
     @staticmethod
     def _pixels(image: RGBA8, side: int) -> Float[np.ndarray, "1 3 p q"]:
         """Scales the shorter side and cuts the middle out, as CLIP's own preprocessing does."""
-        rgb = blend(image, np.full((*image.shape[:2], 3), 255, np.uint8)).astype(np.float32)
+        rgb = on_white(image).astype(np.float32)
         height, width = rgb.shape[:2]
         scale = side / min(height, width)
         size = max(side, round(width * scale)), max(side, round(height * scale))

@@ -73,7 +73,7 @@ class PairFiles:
         """Returns KID and Frechet distance on each background, and the distance of semi-transparency."""
         images = [self.case(name) for name in self.found]
         by_background: dict[str, object] = {}
-        names = list(backgrounds(1, 1, settings.photographs))
+        names = settings.background_names
         for background in track(names, total=len(names), label="comparing sets", unit="background"):
             found, wanted = (
                 model.features([self._over(pair[side], background, settings) for pair in images])
@@ -87,7 +87,7 @@ class PairFiles:
         """Returns what a result must say beside its scores."""
         return {
             "kind": "composition",
-            "backgrounds": list(backgrounds(1, 1, settings.photographs)),
+            "backgrounds": settings.background_names,
             "protocol": settings.protocol,
             "perceptual": settings.perceptual.name if settings.perceptual else None,
             "unknown": "within 1/50 of the longer side of what is partly transparent in the true alpha",

@@ -11,7 +11,7 @@ from torch import Tensor
 from pellucid.data.shards import Sample
 from pellucid.data.spread import evenly
 from pellucid.errors import InputError
-from pellucid.evaluation.blending import blend
+from pellucid.evaluation.blending import on_white
 from pellucid.evaluation.distributions import set_distance
 from pellucid.evaluation.eval_data import resized, spread
 from pellucid.evaluation.features import FeatureModel
@@ -112,7 +112,7 @@ class Generation:
         if fidelity is not None:
             columns["clip"] = fidelity.scores(self.images, self.captions)
         if aesthetic is not None:
-            columns["aesthetic"] = one_number_each(aesthetic, on_white(self.images))
+            columns["aesthetic"] = one_number_each(aesthetic, [on_white(image) for image in self.images])
         table = ScoreTable()
         for place, (name, image) in enumerate(zip(self.names(), self.images, strict=True)):
             given = {metric: column[place] for metric, column in columns.items()}
@@ -121,7 +121,9 @@ class Generation:
 
     def distances(self, model: FeatureModel) -> dict[str, object]:
         """Returns how far the images and the training images lie apart as sets, both over white."""
-        found, wanted = (model.features(on_white(images)) for images in (self.images, self.training))
+        found, wanted = (
+            model.features([on_white(image) for image in images]) for images in (self.images, self.training)
+        )
         apart = set_distance(found, wanted, model.name)
         return {**apart.plain(), "soft_distance": round(soft_distance(self.images, self.training), 6)}
 
@@ -133,11 +135,6 @@ class Generation:
         """Returns the image of a name and the training image."""
         place = self.names().index(name)
         return [self.images[place], self.training[place]]
-
-
-def on_white(images: Sequence[RGBA8]) -> list[AnyArray]:
-    """Lays images over white: floats (h, w, 3) in [0, 1]."""
-    return [blend(rgba, np.full((*rgba.shape[:2], 3), 255, np.uint8)) for rgba in images]
 
 
 def one_number_each(model: FeatureModel, images: Sequence[AnyArray]) -> list[float]:

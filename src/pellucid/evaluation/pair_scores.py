@@ -29,6 +29,11 @@ class PairSettings:
     protocol: Protocol = "lossless"
     perceptual: PerceptualModel | None = None
 
+    @property
+    def background_names(self) -> list[str]:
+        """Returns the names of all backgrounds, in the order in which they are used."""
+        return list(dict.fromkeys([*NINE_COLOURS, *self.photographs]))
+
 
 def score_pair(found: RGBA8, wanted: RGBA8, settings: PairSettings) -> dict[str, float]:
     """Scores an image against the true one, by the names of `score_table.METRICS`.

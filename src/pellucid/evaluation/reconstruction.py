@@ -1,7 +1,7 @@
 """How well the codec keeps images: there and back without diffusion."""
 
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NotRequired, TypedDict
 
@@ -132,7 +132,7 @@ def score_codec(
 
     Source: paper section 3.1 (identity), AlphaVAE protocol (blends), Rhemann et al. 2009 (alpha).
     """
-    return _means(list(_scored_batches(codec, images, multiple, passes, all_passes)), images, passes)
+    return _means(_scored_batches(codec, images, multiple, passes, all_passes), images, passes)
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,7 +153,7 @@ def _scored_batches(
         yield _score(codec, batch, multiple, passes, compared)
 
 
-def _means(batches: Sequence[_Batch], images: Sequence[AnyArray], passes: int) -> ReconstructionScores:
+def _means(batches: Iterable[_Batch], images: Sequence[AnyArray], passes: int) -> ReconstructionScores:
     sums: dict[tuple[str, str], float] = defaultdict(float)
     for batch in batches:
         for name, value in batch.scores.items():

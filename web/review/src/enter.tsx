@@ -1,4 +1,4 @@
-import { Button, Icon, stored, store, ThemeSwitch } from "@pellucid/toolkit";
+import { Button, Icon, NameForm, stored, store, ThemeSwitch } from "@pellucid/toolkit";
 import { useState } from "preact/hooks";
 
 import type { Round, Session } from "./api.ts";
@@ -13,13 +13,12 @@ interface Props {
 
 /** Asks who is there: verdicts carry a name, and undo reaches back to one's own. */
 export function Enter({ session, round, onEnter }: Props) {
-  const [name, setName] = useState(stored(NAME, ""));
   const [failure, setFailure] = useState("");
   const begin = async (chosen: string) => {
-    if (chosen.trim() === "") return;
-    store(NAME, chosen.trim());
+    if (chosen === "") return;
+    store(NAME, chosen);
     try {
-      await onEnter(chosen.trim());
+      await onEnter(chosen);
     } catch (error) {
       setFailure((error as Error).message);
     }
@@ -35,28 +34,7 @@ export function Enter({ session, round, onEnter }: Props) {
         Round {round.number}: keep the images that the next model should learn from, about{" "}
         {round.goal.toLocaleString()} in all.
       </p>
-      <form
-        class="enter"
-        onSubmit={(event) => {
-          event.preventDefault();
-          void begin(name);
-        }}
-      >
-        <label for="name">Your name</label>
-        <div class="row">
-          <input
-            id="name"
-            value={name}
-            maxLength={80}
-            autocomplete="nickname"
-            autofocus
-            onInput={(event) => setName(event.currentTarget.value)}
-          />
-          <button type="submit" class="button primary" disabled={name.trim() === ""}>
-            Begin
-          </button>
-        </div>
-      </form>
+      <NameForm label="Your name" name={stored(NAME, "")} required onBegin={(name) => void begin(name)} />
       {session.reviewers.length > 0 && (
         <div class="people" role="group" aria-label="Come back as">
           {session.reviewers.map((each) => (

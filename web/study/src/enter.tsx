@@ -1,5 +1,4 @@
-import { Icon, newId, store, stored, ThemeSwitch } from "@pellucid/toolkit";
-import { useState } from "preact/hooks";
+import { Icon, NameForm, newId, store, stored, ThemeSwitch } from "@pellucid/toolkit";
 
 import type { Study } from "./api.ts";
 
@@ -12,10 +11,9 @@ interface Props {
 
 /** Says what the study is about and who may see what, and asks for a name or a code. */
 export function Enter({ study, onBegin }: Props) {
-  const [name, setName] = useState(stored(RATER, ""));
-  const begin = () => {
+  const begin = (name: string) => {
     // without a name this browser is one person
-    const rater = name.trim() === "" ? `anonymous-${newId().slice(0, 8)}` : name.trim();
+    const rater = name === "" ? `anonymous-${newId().slice(0, 8)}` : name;
     store(RATER, rater);
     onBegin(rater);
   };
@@ -42,31 +40,11 @@ export function Enter({ study, onBegin }: Props) {
             Answer with one key or one tap. You may stop at any time and come back in this browser, or with the
             same name.
           </p>
-          <form
-            class="enter"
-            onSubmit={(event) => {
-              event.preventDefault();
-              begin();
-            }}
-          >
-            <label for="name">Your name or code, if you like</label>
-            <div class="row">
-              <input
-                id="name"
-                value={name}
-                maxLength={80}
-                autocomplete="nickname"
-                autofocus
-                onInput={(event) => setName(event.currentTarget.value)}
-              />
-              <button type="submit" class="button primary">
-                Begin
-              </button>
-            </div>
+          <NameForm label="Your name or code, if you like" name={stored(RATER, "")} onBegin={begin}>
             <p class="note">
               Kept with your answers: this name, when you answered, how long you looked, and the background.
             </p>
-          </form>
+          </NameForm>
         </>
       )}
     </main>

@@ -14,6 +14,7 @@ export {
 } from "./paint.ts";
 export { KeyTable } from "./keytable.tsx";
 export { KeyBindings, describeKey, isTyping, keyOf, useKeys, type Bindings } from "./keys.ts";
+export { NameForm } from "./nameform.tsx";
 export { Notices } from "./notices.tsx";
 export { Outbox, type OutboxState } from "./outbox.ts";
 export { stored, store } from "./preferences.ts";

@@ -135,7 +135,7 @@ def reconstruction(
     evaluate_files.write_report(
         f"Reconstruction by {choice.name}",
         found.table,
-        {**about, "backgrounds": evaluate_files.background_names(settings)},
+        {**about, "backgrounds": settings.background_names},
         lambda name: [found.images[name], images[name]],
         output,
         page,
@@ -243,7 +243,7 @@ def generation(
             "kind": "generation",
             "seed": seed,
             "contamination": f"the model has learned the images of {', '.join(vocab.sets)}",
-            "backgrounds": evaluate_files.background_names(settings),
+            "backgrounds": settings.background_names,
         }
         title = f"Generation by {choice.name}"
         evaluate_files.write_report(title, table, {**about, **scores}, found.cases, output, page)

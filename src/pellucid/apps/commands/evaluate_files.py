@@ -6,6 +6,7 @@ Libraries are imported inside the commands, after the arguments are checked, as 
 import json
 import math
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -99,8 +100,7 @@ def composition_command(
     colour hidden under alpha 0.
     """
     check_outputs(output, page)
-    from pellucid.evaluation.file_scores import PairFiles, read_photographs
-    from pellucid.evaluation.pair_scores import PairSettings
+    from pellucid.evaluation.file_scores import PairFiles
 
     pairs = PairFiles.of_folders(found, wanted)
     model = None
@@ -108,8 +108,8 @@ def composition_command(
         from pellucid.evaluation.features import load_perceptual
 
         model = load_perceptual(perceptual, archives)
-    settings = PairSettings(
-        photographs=read_photographs(photographs, photograph_count) if photographs else {},
+    settings = replace(
+        pair_settings(photographs, photograph_count),
         protocol=protocol,  # type: ignore[arg-type] - click has checked it
         perceptual=model,
     )
@@ -376,13 +376,6 @@ def pair_settings(photographs: str | None, count: int) -> "PairSettings":
     from pellucid.evaluation.pair_scores import PairSettings
 
     return PairSettings(photographs=read_photographs(photographs, count) if photographs else {})
-
-
-def background_names(settings: "PairSettings") -> list[str]:
-    """Returns the names of all backgrounds."""
-    from pellucid.evaluation.blending import backgrounds
-
-    return list(backgrounds(1, 1, settings.photographs))
 
 
 COMMANDS = (composition_command, matting_command, layers_command, compare_command)
