@@ -9,6 +9,8 @@ import os
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # before torch is imported, which reads it once
 os.environ.setdefault("HF_HUB_OFFLINE", "1")  # no test may reach a hub
+# pymatting compiles for half a minute when it is first imported; the tests' images are small enough without
+os.environ.setdefault("NUMBA_DISABLE_JIT", "1")
 
 import numpy as np
 import pytest

@@ -16,6 +16,7 @@ from pellucid.evaluation.study import Vote, analyse, read_votes
 from pellucid.evaluation.study.assignment import Desk
 from pellucid.evaluation.study.pairs import VOTES, create_study
 from pellucid.evaluation.study.plan import read_plan
+from pellucid.evaluation.study.votes import read_log
 from sites import Site, serving
 
 pytest.importorskip("playwright.sync_api", reason="Playwright is not installed")
@@ -54,16 +55,16 @@ def is_over(page: Page) -> bool:
     return page.get_by_role("heading", name="Thank you").count() > 0
 
 
-def settled(folder: Path, count: int) -> list[Vote]:
-    """Waits until so many votes stand, and returns them."""
-    found: list[Vote] = []
+def settled(folder: Path, count: int, taken_back: int = 0) -> list[Vote]:
+    """Waits until so many votes stand and so many were taken back; returns those that stand."""
+    found: tuple[list[Vote], list[Vote]] = [], []
     for _ in range(200):
-        found = read_votes(folder / VOTES) if (folder / VOTES).exists() else []
-        if len(found) == count:
+        found = read_log(folder / VOTES) if (folder / VOTES).exists() else ([], [])
+        if tuple(map(len, found)) == (count, taken_back):
             break
         time.sleep(0.05)
-    assert len(found) == count
-    return found
+    assert tuple(map(len, found)) == (count, taken_back)
+    return found[0]
 
 
 def shown(page: Page) -> tuple[str, str]:
@@ -108,7 +109,7 @@ def test_undo_shows_a_pair_again_and_only_the_second_answer_counts(
         assert page.locator(".pair").get_attribute("data-pair") == first
         page.keyboard.press("b")
         seen(page)
-        assert [(vote.pair, vote.outcome) for vote in settled(folder, 1)] == [(first, "right")]
+        assert [(vote.pair, vote.outcome) for vote in settled(folder, 1, taken_back=2)] == [(first, "right")]
 
 
 def test_both_images_are_looked_at_together(studied: Studied, context: BrowserContext) -> None:
@@ -323,8 +324,8 @@ def test_images_that_a_stopped_server_owes_come_when_it_is_back(
             page.wait_for_timeout(50)
         expect(page.locator(".pair canvas[data-ready=false]").first).to_be_visible()
         expect(page.get_by_role("alert")).to_have_count(0)
-        page.wait_for_timeout(300)  # the last answer is on its way
-        before = len(read_votes(folder / VOTES))
+        before = int(page.locator(".numbers").inner_text().split()[-1])
+        settled(folder, before)
         context.unroute("**/api/images/**")
         seen(page)
         page.keyboard.press("a")
@@ -357,4 +358,4 @@ def test_answers_come_from_other_machines_without_https(studied: Studied, contex
         (vote,) = settled(folder, 1)
         assert vote.rater.startswith("anonymous-")
         page.keyboard.press("u")
-        settled(folder, 0)
+        settled(folder, 0, taken_back=1)

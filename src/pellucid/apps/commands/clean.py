@@ -38,7 +38,8 @@ from pellucid.apps.sections import SectionedCommand, option
     default="auto",
     show_default=True,
     help="auto takes out one background colour if it explains the edges; estimate lets pymatting estimate "
-    "their colour, from a photograph that is still there under transparent pixels; keep changes nothing.",
+    "their colour, from a photograph that is still there under transparent pixels (its first use compiles "
+    "for half a minute); keep changes nothing.",
 )
 @option(
     "Colour of edges",
