@@ -7,24 +7,19 @@ refused: another image than the author's would be worse than none.
 
 import io
 import warnings
-import zlib
 
-import numpy as np
 from psd_tools import ParseLimits, PSDDecompressionWarning, PSDImage
 from psd_tools.api.layers import AdjustmentLayer, Artboard, FillLayer
 from psd_tools.api.layers import Group as Folder
 from psd_tools.api.layers import Layer as Entry
-from psd_tools.api.mask import Mask
-from psd_tools.constants import BlendMode, ColorMode, Compression, Resource
+from psd_tools.constants import BlendMode, ColorMode, Resource
 from psd_tools.psd.layer_and_mask import MaskParameters
 
-from pellucid.files.colour_profiles import to_srgb
 from pellucid.files.image_decoding import warn_of
-from pellucid.rgba.quantization import to_bytes
-from pellucid.rgba.types import RGBA8, AnyArray
 from pellucid.scene.formats.layer_metadata import LayerMetadata
 from pellucid.scene.formats.limits import PixelLimit, UnsupportedDocument
 from pellucid.scene.formats.psd_features import feature_obstacle
+from pellucid.scene.formats.psd_pixels import StoredPixels
 from pellucid.scene.formats.xmp import parse_xmp
 from pellucid.scene.layer import MAX_DEPTH, Group, Layer
 from pellucid.scene.scene import Scene
@@ -61,9 +56,10 @@ class _Reader:
     """Gathers the layers of a document, bottom first."""
 
     def __init__(self, pixel_limit: PixelLimit, metadata: LayerMetadata, profile: bytes) -> None:
-        self.pixel_limit, self.metadata, self.profile = pixel_limit, metadata, profile
+        self.metadata = metadata
         self.layers: list[Layer] = []
         self.notes: list[str] = []
+        self.pixels = StoredPixels(pixel_limit, profile, self.notes)
 
     def read(self, parent: PSDImage | Folder, groups: tuple[Group, ...]) -> None:
         if len(groups) > MAX_DEPTH:
@@ -80,14 +76,11 @@ class _Reader:
 
     def flattened(self, document: PSDImage) -> Layer:
         """Returns the flattened image of a document without layers as its only layer."""
-        _check_whole(document)
-        self.pixel_limit.spend(document.height, document.width)
-        colour, alpha = document.numpy("color"), document.numpy("shape")  # ones if it has none
-        return Layer(image=self._in_srgb(_rgba(np.concatenate([colour, alpha], axis=-1))), name="Background")
+        return Layer(image=self.pixels.flattened(document), name="Background")
 
     def _layer(self, entry: Entry, key: str, stored_name: str, groups: tuple[Group, ...]) -> Layer:
         return Layer(
-            image=self._image(entry),
+            image=self.pixels.layer(entry),
             name=self.metadata.name(key, stored_name),
             offset=(entry.top, entry.left),
             opacity=_opacity(entry),
@@ -95,51 +88,6 @@ class _Reader:
             provenance=self.metadata.of(key, stored_name),
             groups=groups,
         )
-
-    def _image(self, entry: Entry) -> RGBA8:
-        height, width = entry.bottom - entry.top, entry.right - entry.left
-        if height == 0 or width == 0:  # an empty layer has no place either
-            self.pixel_limit.spend(1, 1)
-            return np.zeros((1, 1, 4), np.uint8)
-        if height < 0 or width < 0:
-            raise ValueError("a layer ends before it begins")
-        self.pixel_limit.spend(height, width)
-        colour, alpha = entry.numpy("color"), entry.numpy("shape")
-        if colour is None:
-            raise ValueError("a layer without colour")
-        if alpha is None:
-            alpha = np.ones_like(colour[..., :1])
-        mask = entry.mask
-        if mask is not None and not mask.disabled:
-            alpha = alpha * self._mask(entry, mask)
-        return self._in_srgb(_rgba(np.concatenate([colour, alpha], axis=-1)))
-
-    def _mask(self, entry: Entry, mask: Mask) -> AnyArray:
-        """Returns the opacity of the layer's pixels by its mask, float (h, w, 1), [0, 1]."""
-        # outside its own rectangle a mask has one colour, white or black
-        whole = np.full((entry.height, entry.width, 1), mask.background_color / 255, np.float32)
-        if mask.width < 1 or mask.height < 1:
-            return whole
-        self.pixel_limit.spend(mask.height, mask.width)
-        part = entry.numpy("mask")
-        if part is None:
-            return whole
-        top, left = mask.top - entry.top, mask.left - entry.left
-        rows = slice(max(top, 0), max(min(top + mask.height, entry.height), 0))
-        columns = slice(max(left, 0), max(min(left + mask.width, entry.width), 0))
-        if rows.start < rows.stop and columns.start < columns.stop:
-            whole[rows, columns] = part[
-                rows.start - top : rows.stop - top, columns.start - left : columns.stop - left
-            ]
-        return whole
-
-    def _in_srgb(self, rgba: RGBA8) -> RGBA8:
-        return to_srgb(rgba, self.profile, self.notes) if self.profile else rgba
-
-
-def _rgba(levels: AnyArray) -> RGBA8:
-    """Converts grey or RGB, with alpha, floats in [0, 1], to bytes."""
-    return to_bytes(levels[..., [0, 0, 0, 1]] if levels.shape[2] == 2 else levels)
 
 
 def _opacity(entry: Entry) -> float:
@@ -154,31 +102,6 @@ def _check_document(document: PSDImage) -> None:
             f"it is {mode.name} of {depth} bits, expected RGB or grey of 8 or 16. "
             "Convert it in the program that made it."
         )
-
-
-def _check_whole(document: PSDImage) -> None:
-    """Refuses flattened pixels that end early: psd-tools shows the rest black.
-
-    Raises:
-        ValueError: the file is truncated.
-    """
-    data, header = document._record.image_data, document._record.header  # pyright: ignore[reportPrivateUsage]
-    rows = header.height * header.channels
-    if data.compression is Compression.RAW:
-        wanted = rows * header.width * header.depth // 8
-    elif data.compression is Compression.RLE:
-        # before the rows stand their lengths
-        size = 2 if header.version == 1 else 4
-        lengths = np.frombuffer(data.data[: rows * size], f">u{size}")
-        wanted = rows * size + int(lengths.sum())
-        if len(lengths) < rows:
-            raise ValueError("truncated")
-    else:
-        # zlib tells by itself where it is cut off
-        zlib.decompress(data.data)
-        return
-    if len(data.data) < wanted:
-        raise ValueError("truncated")
 
 
 def _check_entry(entry: Entry) -> None:
