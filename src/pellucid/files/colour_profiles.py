@@ -147,7 +147,7 @@ def to_srgb(rgba: RGBA8, profile: bytes, notes: list[str], *, cmyk: Image.Image 
     """
     try:
         source = ImageCms.ImageCmsProfile(io.BytesIO(profile))
-        space = _colour_space(source)
+        space = colour_space(source)
         if space == "GRAY" and (rgba[..., :1] != rgba[..., 1:3]).any():
             notes.append("its colour profile is for grey, so its colours are taken for sRGB")
             return rgba
@@ -160,7 +160,7 @@ def to_srgb(rgba: RGBA8, profile: bytes, notes: list[str], *, cmyk: Image.Image 
         else:
             raise FileError(f"Cannot read an image with a {space} colour profile. Save it as RGB.")
         # converting sRGB to sRGB through a profile would still move some levels by rounding
-        if space != "CMYK" and _is_srgb(source, colour.mode):
+        if space != "CMYK" and is_srgb(source, colour.mode):
             return rgba
         converted = _convert(colour, source, ImageCms.Intent.PERCEPTUAL)
     except FileError:
@@ -172,7 +172,7 @@ def to_srgb(rgba: RGBA8, profile: bytes, notes: list[str], *, cmyk: Image.Image 
     return np.dstack([np.asarray(converted), rgba[..., 3]])
 
 
-def _is_srgb(source: ImageCms.ImageCmsProfile, mode: str) -> bool:
+def is_srgb(source: ImageCms.ImageCmsProfile, mode: str) -> bool:
     """Says whether a profile shows each colour within a level of what sRGB shows, whatever its name."""
     if mode == "L":
         grid = np.arange(256, dtype=np.uint8)[None]
@@ -187,11 +187,14 @@ def _is_srgb(source: ImageCms.ImageCmsProfile, mode: str) -> bool:
 
 def _convert(image: Image.Image, source: ImageCms.ImageCmsProfile, intent: ImageCms.Intent) -> Image.Image:
     target = ImageCms.createProfile("sRGB")
-    converted = ImageCms.profileToProfile(image, source, target, intent, outputMode="RGB")  # pyright: ignore[reportUnknownArgumentType] - of PIL's C code
+    # of inks LittleCMS makes a coarser table first, up to 31 levels off where colours are cut
+    flags = ImageCms.Flags.NOOPTIMIZE if image.mode == "CMYK" else ImageCms.Flags.NONE
+    converted = ImageCms.profileToProfile(image, source, target, intent, outputMode="RGB", flags=flags)  # pyright: ignore[reportUnknownArgumentType] - of PIL's C code
     assert converted is not None  # it is where the image is changed in place
     return converted
 
 
-def _colour_space(profile: ImageCms.ImageCmsProfile) -> str:
+def colour_space(profile: ImageCms.ImageCmsProfile) -> str:
+    """Returns what a profile is for: GRAY, RGB, CMYK, Lab or others of ICC's names."""
     opened = profile.profile
     return getattr(opened, "xcolor_space", "").strip()  # pyright: ignore[reportUnknownArgumentType] - of PIL's C code
