@@ -1,10 +1,13 @@
 """An image file's content to straight 8-bit sRGB pixels; whatever is wrong with it becomes a FileError."""
 
+import contextlib
 import io
 import struct
 import warnings
 import zlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Generator, Iterator, Mapping
+from dataclasses import dataclass
+from functools import partial
 from typing import TypeVar
 
 import numpy as np
@@ -14,6 +17,7 @@ from pellucid.errors import FileError, FileWarning
 from pellucid.files import png_chunks, stills, tiff_layout
 from pellucid.files.avif_boxes import hide_exif, read_properties
 from pellucid.files.colour_profiles import to_srgb
+from pellucid.files.frames import Frames, find_frames
 from pellucid.files.metadata import IMAGE_DESCRIPTION, KEY, DecodedImage, GenerationMetadata
 from pellucid.files.tiff_layout import Layout
 from pellucid.rgba.quantization import narrow_to_bytes
@@ -55,7 +59,9 @@ DAMAGE = (
 """Everything that the decoders are known to raise on a damaged file."""
 
 
-def decode(name: str, content: bytes, max_pixels: int, notes: list[str]) -> DecodedImage:
+def decode(
+    name: str, content: bytes, max_pixels: int, notes: list[str], frame: int | None = None
+) -> DecodedImage:
     """Reads an image file.
 
     Args:
@@ -63,16 +69,52 @@ def decode(name: str, content: bytes, max_pixels: int, notes: list[str]) -> Deco
         content: the file.
         max_pixels: refuse more.
         notes: gets a sentence for each part that could not be honoured, without which the image is whole.
+        frame: the one to read of several, or the page, from 1.
 
     Raises:
         FileError: as of `read_image`.
     """
+    with _open_file(name, content, max_pixels, notes) as file:
+        return next(file.show(file.frames.choose(name, frame)))[0]
+
+
+def decode_frames(
+    name: str, content: bytes, max_pixels: int, notes: list[str], spend: Callable[[int, int], None]
+) -> list[tuple[DecodedImage, int]]:
+    """Reads every frame of an image file, with its duration in ms; a still is one of 0.
+
+    Args:
+        name: what messages call it.
+        content: the file.
+        max_pixels: refuse larger frames.
+        notes: as of `decode`.
+        spend: told height and width of each frame before any is unpacked; may raise.
+
+    Raises:
+        FileError: as of `read_image`.
+    """
+    with _open_file(name, content, max_pixels, notes) as file:
+        for _ in range(file.frames.count):
+            spend(file.image.height, file.image.width)
+        return list(file.show(0))
+
+
+def count_frames(name: str, content: bytes, max_pixels: int) -> int:
+    """Counts the frames of an image file, or its pages, without unpacking any; errors of `read_image`."""
+    with _open_file(name, content, max_pixels, []) as file:
+        return file.frames.count
+
+
+@contextlib.contextmanager
+def _open_file(name: str, content: bytes, max_pixels: int, notes: list[str]) -> Generator["_OpenFile"]:
     if not content:
         raise FileError(f"Cannot read {name}: it is empty. Fetch or save it again.")
     chunks = png_chunks.split_chunks(name, content) if content.startswith(png_chunks.SIGNATURE) else []
     shown = png_chunks.shown_content(chunks, notes) if chunks else content
     is_tiff = content.startswith(tiff_layout.SIGNATURES)
-    layout = next(iter(tiff_layout.check_tiff(name, content)), None) if is_tiff else None
+    layouts = dict(enumerate(tiff_layout.check_tiff(name, content))) if is_tiff else {}
+    # a page's thumbnail is no further image
+    pages = [number for number, layout in layouts.items() if not layout.reduced] or list(layouts)
     # only these formats: Pillow would try all it knows, PostScript by an interpreter included
     may_be_tga = stills.may_be_tga(name, content)
     formats = READABLE if may_be_tga else READABLE[:-1]
@@ -80,19 +122,76 @@ def decode(name: str, content: bytes, max_pixels: int, notes: list[str]) -> Deco
         raise FileError(
             f"Cannot read {name}: it is a {kind}, and no {_list_of_formats()} image. Convert it first."
         )
-    image = _opened(name, shown, formats, layout, notes)
+    image = _opened(name, shown, formats, layouts.get(0), notes)
     with image:
-        _check_single_image(name, image, max_pixels)
+        _check_size(name, image, max_pixels)
+        if pages:
+            frames = Frames(len(pages), "pages")
+        else:
+            frames = guarded(name, lambda: find_frames(name, content, chunks, image, max_pixels))
         if chunks:
             image.info["icc_profile"] = png_chunks.colour_profile(name, chunks, notes)
-        pixels = unpack(name, image, shown, notes, layout)
-        # an icon's list may say less than the image in it
-        _check_size(name, image, max_pixels)
-        if image.format == "AVIF":
-            pixels = _as_avif_says(name, image, content, pixels, notes)
-        orientation, texts = _read_texts(name, image, notes)
-        form = "JPEG" if image.format == "MPO" else str(image.format)
-        return DecodedImage(turned_upright(pixels, orientation), form, parse_metadata(texts), texts)
+        page_layouts = [(number, layouts[number]) for number in pages]
+        yield _OpenFile(name, content, shown, image, frames, page_layouts, max_pixels, notes)
+
+
+@dataclass(frozen=True, eq=False)
+class _OpenFile:
+    """An image file whose start has been read."""
+
+    name: str
+    content: bytes
+    shown: bytes
+    """What the decoder is shown of the content."""
+    image: Image.Image
+    frames: Frames
+    pages: list[tuple[int, Layout]]
+    """Number and layout of each page of a TIFF that is no thumbnail."""
+    max_pixels: int
+    notes: list[str]
+
+    def show(self, first: int) -> Iterator[tuple[DecodedImage, int]]:
+        """Yields each frame from the place `first` on, with its duration in ms."""
+        for pixels, duration_ms in self._composed(first) if self.frames.compose else self._stored(first):
+            orientation, texts = _read_texts(self.name, self.image, self.notes)
+            form = "JPEG" if self.image.format == "MPO" else str(self.image.format)
+            upright = turned_upright(pixels, orientation)
+            yield DecodedImage(upright, form, parse_metadata(texts), texts), duration_ms
+
+    def _stored(self, first: int) -> Iterator[tuple[AnyArray, int]]:
+        """Unpacks images as the decoder has them."""
+        name, image = self.name, self.image
+        # of what is stored as it is, only the decoder tells whether all is there
+        for number, layout in self.pages if len(self.pages) > 1 else ():
+            if layout.raw:
+                guarded(name, partial(image.seek, number), layout)
+                _check_size(name, image, self.max_pixels)
+                guarded(name, image.load)
+        for place in range(first, self.frames.count):
+            number, layout = self.pages[place] if self.pages else (place, None)
+            if self.frames.count > 1 or number:
+                guarded(name, partial(image.seek, number), layout)
+                _check_size(name, image, self.max_pixels)
+            pixels: AnyArray = unpack(name, image, self.shown, self.notes, layout)
+            # an icon's list may say less than the image in it
+            _check_size(name, image, self.max_pixels)
+            if image.format == "AVIF":
+                pixels = _as_avif_says(name, image, self.content, pixels, self.notes)
+            yield pixels, int(image.info.get("duration") or 0)
+
+    def _composed(self, first: int) -> Iterator[tuple[AnyArray, int]]:
+        """Lays frames over one another, in the file's own colours, and then converts them."""
+        if self.frames.compose is None:
+            return
+        frames = self.frames.compose(self._unpack_png)
+        for place in range(self.frames.count):
+            rgba, duration_ms = guarded(self.name, partial(next, frames))
+            if place >= first:
+                yield _in_srgb(self.name, self.image, rgba, self.notes), duration_ms
+
+    def _unpack_png(self, content: bytes) -> RGBA8:
+        with Image.open(io.BytesIO(content), formats=["PNG"]) as image:
+            return unpack(self.name, image, content, self.notes)
 
 
 def _opened(
@@ -124,6 +223,10 @@ def unpack(
     if tile is not None and tile.extents is not None:
         area = tile.extents
         rgba = guarded(name, lambda: stills.with_alpha(image, content, area, tile.offset, rgba))
+    return _in_srgb(name, image, rgba, notes)
+
+
+def _in_srgb(name: str, image: Image.Image, rgba: RGBA8, notes: list[str]) -> RGBA8:
     profile = image.info.get("icc_profile")
     if not profile:
         return rgba
@@ -203,15 +306,6 @@ def _check_size(name: str, image: Image.Image, max_pixels: int) -> None:
         raise FileError(
             f"Cannot read {name}: {height} x {width} pixels are more than the limit of {max_pixels}. "
             "Make it smaller, or raise max_pixels."
-        )
-
-
-def _check_single_image(name: str, image: Image.Image, max_pixels: int) -> None:
-    _check_size(name, image, max_pixels)
-    frames = guarded(name, lambda: getattr(image, "n_frames", 1))
-    if frames > 1 and image.format != "MPO":  # a phone's MPO is a photo with a preview
-        raise FileError(
-            f"Cannot read {name}: it holds {frames} images, one is meant. Extract the one you want."
         )
 
 

@@ -53,20 +53,23 @@ MAX_PIXELS = 100_000_000
 MAX_SIDES = {"WEBP": 16383, "AVIF": 65535}
 
 
-def read_rgba(source: Source, *, max_pixels: int = MAX_PIXELS) -> RGBA8:
-    """Reads the pixels of an image file: uint8 (h, w, 4), straight, sRGB; errors of `read_image`."""
-    return read_image(source, max_pixels=max_pixels).rgba
+def read_rgba(source: Source, *, max_pixels: int = MAX_PIXELS, frame: int | None = None) -> RGBA8:
+    """Reads the pixels of an image file: uint8 (h, w, 4), straight, sRGB; otherwise like `read_image`."""
+    return read_image(source, max_pixels=max_pixels, frame=frame).rgba
 
 
-def read_image(source: Source, *, max_pixels: int = MAX_PIXELS) -> DecodedImage:
+def read_image(source: Source, *, max_pixels: int = MAX_PIXELS, frame: int | None = None) -> DecodedImage:
     """Reads one image: upright (EXIF orientation applied), in sRGB (colour profile applied), 8 bits.
 
     Args:
         source: a path, a file's content, or an open binary file.
         max_pixels: refuse more; a small file can hold an image that fills the memory.
+        frame: the one to read of an animation, from 1, as it is seen; or the page of a TIFF.
 
     Raises:
-        FileError: absent, damaged, truncated, animated, too large, or of another format.
+        FileError: absent, damaged, truncated, too large, or of another format; or animated and no `frame`, or
+            one that it lacks.
+        InputError: a frame below 1.
 
     Warns:
         FileWarning: the image is whole, but not all that the file says of it could be honoured.
@@ -79,7 +82,7 @@ def read_image(source: Source, *, max_pixels: int = MAX_PIXELS) -> DecodedImage:
             "ignore"
         )  # ours are errors, and the library's are about files, not about callers
         notes = list[str]()
-        image = image_decoding.decode(name, content, max_pixels, notes)
+        image = image_decoding.decode(name, content, max_pixels, notes, frame)
     image_decoding.warn_of(name, notes)
     return image
 
