@@ -13,8 +13,10 @@ import numpy as np
 import pytest
 
 from pellucid.files.images import read_rgba
+from pellucid.rgba.blend_modes import BlendMode
+from pellucid.scene.layer import Group, Layer, Mask
 from pellucid.scene.scene import Scene
-from scene.scenes import stack
+from scene.scenes import noise, stack
 
 pytestmark = pytest.mark.external
 
@@ -134,6 +136,48 @@ def test_krita_lays_a_group_as_one_image(tmp_path: Path, display: str, krita_hom
     held = Scene.open(stack().save(tmp_path / "x.ora"))
     krita(tmp_path, "x.ora", display, krita_home)
     assert furthest(tmp_path / "out.png", held) <= 1
+
+
+KRITA_MODES: tuple[BlendMode, ...] = (
+    "multiply", "screen", "overlay", "darken", "lighten", "color_dodge", "color_burn", "hard_light",
+    "difference", "exclusion", "linear_burn", "linear_dodge", "linear_light", "pin_light", "subtract",
+    "divide", "saturation", "color", "hue", "luminosity",
+)  # fmt: skip
+"""Those in which Krita shows what the definitions say; docs/how-to/documents.md tells of the others."""
+
+
+@pytest.mark.parametrize("ending", ["ora", "psd"])
+def test_krita_blends_as_we_do(ending: str, tmp_path: Path, display: str, krita_home: str) -> None:
+    """A tile for each mode, over the same noise, in one document."""
+    side = 24
+    low = noise(side, side * len(KRITA_MODES), 0)
+    low[..., 3] = 255  # where little is below, Krita's own rounding of its colour decides
+    tiles = [
+        Layer(image=noise(side, side, number), offset=(0, side * number), blend_mode=mode, name=mode)
+        for number, mode in enumerate(KRITA_MODES)
+    ]
+    isolated = Group(name="isolated", blend_mode="multiply")
+    passing = Group(name="passing", blend_mode="pass_through")
+    grouped = [
+        Layer(image=noise(side, side, 90 + number), offset=(0, 50 * number), groups=(group,), blend_mode=mode)
+        for number, (group, mode) in enumerate(
+            [(isolated, "normal"), (isolated, "screen"), (passing, "screen"), (passing, "multiply")]
+        )
+    ]
+    wanted = Scene(layers=(Layer(image=low), *tiles, *grouped), height=side, width=low.shape[1])
+    wanted.save(tmp_path / f"x.{ending}")
+    krita(tmp_path, f"x.{ending}", display, krita_home)
+    assert furthest(tmp_path / "out.png", wanted) <= 3
+
+
+def test_krita_clips_as_we_do(tmp_path: Path, display: str, krita_home: str) -> None:
+    images = [noise(30, 40, number) for number in range(4)]
+    base = Layer(image=images[1][:20], offset=(4, 6), mask=Mask(image=images[3][..., 0], offset=(8, 9)))
+    clipped = Layer(image=images[2], clipped=True, opacity=128 / 255)
+    wanted = Scene(layers=(Layer(image=images[0]), base, clipped), height=30, width=40)
+    wanted.save(tmp_path / "x.ora")
+    krita(tmp_path, "x.ora", display, krita_home)
+    assert furthest(tmp_path / "out.png", wanted) <= 2
 
 
 GIMP = """(let* ((image (car (gimp-file-load RUN-NONINTERACTIVE "x.psd" "x.psd")))

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 from psd_tools import PSDImage
-from psd_tools.constants import BlendMode, Resource
+from psd_tools.constants import BlendMode, Resource, Tag
 from psd_tools.psd.image_resources import ImageResource
 
 from building import icc_profile
@@ -81,11 +81,11 @@ FILE = '<!DOCTYPE x [<!ENTITY f SYSTEM "file:///etc/hostname">]>'
     ("stack", "head", "message"),
     [
         (
-            '<stack><layer src="data/a.png" composite-op="svg:multiply"/></stack>',
+            '<stack><layer src="data/a.png" composite-op="svg:burn"/></stack>',
             "",
-            "blends by svg:multiply",
+            "blends by svg:burn",
         ),
-        ('<stack><stack composite-op="svg:screen"/></stack>', "", "blends by svg:screen"),
+        ('<stack><stack composite-op="krita:dissolve"/></stack>', "", "blends by krita:dissolve"),
         ('<stack><filter type="x"/></stack>', "", "'filter' in its stack"),
         ('<stack><layer src="data/absent.png"/></stack>', "", "KeyError"),
         ('<stack><layer src="../../etc/passwd"/></stack>', "", "KeyError"),
@@ -153,19 +153,25 @@ def test_a_psd_without_layers_is_its_image(tmp_path: Path) -> None:
     assert (scene.layers[0].image[..., 3] == 255).all()
 
 
-def test_a_mask_is_multiplied_into_alpha(tmp_path: Path) -> None:
+def test_a_mask_hides_and_is_kept(tmp_path: Path) -> None:
     document = psd()
     layer = document.create_pixel_layer(Image.fromarray(RED), top=1, left=1)
     levels = np.arange(4, dtype=np.uint8).reshape(2, 2) * 80
     layer.create_mask(Image.fromarray(levels), top=0, left=2)
-    found = Scene.open(saved(document, tmp_path / "x.psd")).layers[0].image
+    scene = Scene.open(saved(document, tmp_path / "x.psd"))
+    found, mask = scene.layers[0], scene.layers[0].mask
+    assert np.array_equal(found.image, RED)
+    assert mask is not None
+    assert (mask.image.tolist(), mask.offset, mask.outside) == (levels.tolist(), (0, 2), 0)
     shown = np.zeros((6, 8))
-    shown[0, 1:3] = levels[1] / 255
-    shown += (layer.mask.background_color / 255) * (shown == 0) if layer.mask else 0
-    shown[0, 1:3] = levels[1] / 255
-    assert np.array_equal(found[..., 3], np.rint(RED[..., 3] * shown))
+    shown[0:2, 2:4] = levels / 255
+    alpha = np.zeros((6, 8))
+    alpha[1:, 1:] = RED[:5, :7, 3]
+    assert np.array_equal(scene.composite()[..., 3], np.rint(alpha * shown))
     layer.mask.disabled = True  # pyright: ignore
-    assert np.array_equal(Scene.open(saved(document, tmp_path / "y.psd")).layers[0].image, RED)
+    again = Scene.open(saved(document, tmp_path / "y.psd"))
+    assert np.array_equal(again.composite()[1:, 1:, 3], RED[:5, :7, 3])
+    assert np.array_equal(Scene.open(again.save(tmp_path / "z.psd")).layers[0].mask.image, levels)  # pyright: ignore
 
 
 def test_an_empty_layer_is_kept(tmp_path: Path) -> None:
@@ -197,13 +203,29 @@ def test_psd_files_that_are_refused(tmp_path: Path) -> None:
     document = psd()
     layer = document.create_pixel_layer(Image.fromarray(RED), name="low")
     upper = document.create_pixel_layer(Image.fromarray(DOT), name="up")
-    layer.blend_mode = BlendMode.MULTIPLY
-    with pytest.raises(FileError, match="'low' blends by multiply"):
+    layer.blend_mode = BlendMode.DISSOLVE
+    with pytest.raises(FileError, match="'low' blends by dissolve"):
+        Scene.open(saved(document, tmp_path / "a.psd"))
+    layer.blend_mode, layer.fill_opacity = BlendMode.COLOR_BURN, 100
+    with pytest.raises(FileError, match="'low' blends by color_burn with a fill opacity"):
         Scene.open(saved(document, tmp_path / "a.psd"))
     layer.blend_mode, upper.clipping = BlendMode.NORMAL, True
-    with pytest.raises(FileError, match="'up' is clipped"):
+    with pytest.raises(FileError, match="'up' is clipped to a layer with a fill opacity"):
         Scene.open(saved(document, tmp_path / "b.psd"))
-    upper.clipping = False
+    layer.fill_opacity = 255
+    layer.tagged_blocks.set_data(Tag.BLEND_CLIPPING_ELEMENTS, False)
+    with pytest.raises(FileError, match="'up' is clipped, and blended not with the layer below"):
+        Scene.open(saved(document, tmp_path / "b.psd"))
+    layer.tagged_blocks.set_data(Tag.BLEND_CLIPPING_ELEMENTS, True)
+    layer.clipping = True
+    with pytest.raises(FileError, match="'low' is clipped, with nothing below"):
+        Scene.open(saved(document, tmp_path / "b.psd"))
+    layer.clipping = False
+
+
+def test_psd_documents_that_are_refused(tmp_path: Path) -> None:
+    document = psd()
+    upper = document.create_pixel_layer(Image.fromarray(DOT), name="up")
     record = upper._record  # pyright: ignore[reportPrivateUsage] - as above
     record.blending_ranges.composite_ranges = [(0, 65535), (256, 65535)]
     with pytest.raises(FileError, match="'up' blends only some levels"):

@@ -1,96 +1,230 @@
-"""A stack of layers to one image: *over*, in float64, rounded once at the end, a strip of rows at a time."""
+"""A stack of layers to one image: in float64, rounded once at the end, a strip of rows at a time."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
+from pellucid.rgba.blend_modes import EVERYWHERE, OPERATORS, BlendMode, blend_colours
 from pellucid.rgba.quantization import to_bytes, to_float
 from pellucid.rgba.srgb import decode_srgb, encode_srgb
 from pellucid.rgba.types import RGBA8, AnyArray
-from pellucid.scene.layer import GroupNode, Layer, layer_tree
+from pellucid.scene.layer import (
+    Group,
+    GroupNode,
+    Layer,
+    Mask,
+    all_lie_over,
+    clipping_runs,
+    facts,
+    layer_tree,
+    lies_over,
+)
 
 STRIP_PIXELS = 1 << 19
 """Of a strip: at some 160 bytes a pixel in double precision, 80 MB whatever the canvas."""
 
 
+@dataclass(slots=True)
+class _Paint:
+    """What a layer or group brings to a part of a strip."""
+
+    rows: slice
+    columns: slice
+    premultiplied: AnyArray
+    """float64 (h, w, 4)."""
+
+
 def flatten_layers(
     layers: Sequence[Layer], height: int, width: int, *, background: RGBA8 | None = None, linear: bool = False
 ) -> RGBA8:
-    """Composites the visible layers *over* one another, bottom first: uint8 (height, width, 4).
+    """Composites the visible layers, bottom first: uint8 (height, width, 4).
 
-    A group's layers are laid together first, then the result, times the group's opacity, over what is
-    below; at opacity 1 that is the same as without the group, since *over* is associative.
+    The layers make an image by themselves, and that is laid over the background: a blend mode does not
+    see it, as in programs whose canvas is transparent.
 
     Args:
         layers: bottom first.
         height: of the canvas, pixels.
         width: of the canvas, pixels.
         background: uint8 (height, width, 4), straight; None is clear.
-        linear: mix in linear light instead of on sRGB-encoded values.
+        linear: mix in linear light instead of on sRGB-encoded values; what a blend mode makes of two colours
+            is still computed on encoded values.
 
-    Source: Porter & Duff 1984, section 4.3.
+    Source: Porter & Duff 1984, section 4.3; W3C, "Compositing and Blending Level 1"; for clipping and groups
+        that pass through, Photoshop.
     """
-    visible = [layer for layer in layers if all(node.visible for node in (layer, *layer.groups))]
-    if background is None and len(visible) == 1 and visible[0].fills(height, width):
-        return visible[0].image.copy()  # to the byte, colour under alpha 0 included
-    below = [] if background is None else [Layer(image=background)]
-    nodes = [*below, *layer_tree(visible)]
+    nodes = layer_tree(layers)
+    if background is None and len(layers) == 1 and layers[0].fills(height, width):
+        return layers[0].image.copy()  # to the byte, colour under alpha 0 included
+    if background is not None:
+        nodes = (Layer(image=background), GroupNode(Group(), nodes))
     result = np.zeros((height, width, 4), np.uint8)
     rows = max(1, STRIP_PIXELS // width)
+    compositor = _Compositor(linear)
     for top in range(0, height, rows):
-        strip = _strip(nodes, top, min(rows, height - top), width, linear=linear)
-        if strip is not None:
-            result[top : top + rows] = strip
+        # premultiplied and in double precision until the end: rounding after each layer would add up
+        canvas = np.zeros((min(rows, height - top), width, 4))
+        if compositor.lay_all(canvas, nodes, top):
+            result[top : top + rows] = compositor.to_bytes(canvas)
     return result
 
 
-def _strip(
-    nodes: Sequence[Layer | GroupNode], top: int, rows: int, width: int, *, linear: bool
-) -> RGBA8 | None:
-    """Composites rows of a canvas; None where nothing lies on them."""
-    # premultiplied and in double precision until the end: rounding after each layer would add up
-    canvas = np.zeros((rows, width, 4))
-    if not _lay_all(canvas, nodes, top, linear=linear):
-        return None
-    alpha = canvas[..., 3:]
-    rgb = canvas[..., :3] / np.where(alpha > 0, alpha, 1)
-    # halves up, so that two layers give to the bit what `over` gives in whole numbers
-    return to_bytes(np.concatenate([encode_srgb(rgb) if linear else rgb, alpha], axis=-1), ties_up=True)
+@dataclass(frozen=True, slots=True)
+class _Compositor:
+    linear: bool
 
+    def to_bytes(self, canvas: AnyArray) -> RGBA8:
+        """Rounds a premultiplied strip to straight bytes."""
+        straight = np.concatenate([self._encoded(_straight(canvas)), canvas[..., 3:]], axis=-1)
+        # halves up, so that two layers give to the bit what `over` gives in whole numbers
+        return to_bytes(straight, ties_up=True)
 
-def _lay_all(canvas: AnyArray, nodes: Sequence[Layer | GroupNode], first: int, *, linear: bool) -> bool:
-    """Lays nodes over a strip that begins at row `first`; tells whether any of them meets it."""
-    met = False
-    for node in nodes:
-        if isinstance(node, Layer):
-            met |= _lay(canvas, node, first, linear=linear)
-        elif node.group.opacity == 1:
-            # *over* is associative, so at full opacity the group makes no difference
-            met |= _lay_all(canvas, node.children, first, linear=linear)
-        else:
-            part = np.zeros_like(canvas)
-            if _lay_all(part, node.children, first, linear=linear):
-                part *= node.group.opacity
-                canvas *= 1 - part[..., 3:]
-                canvas += part
+    def lay_all(self, canvas: AnyArray, nodes: Sequence[Layer | GroupNode], first: int) -> bool:
+        """Lays nodes over a premultiplied strip that begins at row `first`; tells whether any meets it."""
+        met = False
+        for base, clipped in clipping_runs(nodes):
+            shown = facts(base)
+            if not shown.visible:
+                continue  # and with it what is clipped to it
+            if isinstance(base, GroupNode) and not clipped and _passes(base):
+                met |= self._pass_through(canvas, base, first)
+                continue
+            paint = self._paint(base, canvas.shape, first)
+            if paint is not None:
+                self._clip(paint, clipped, canvas.shape, first)
+                self._mix(canvas[paint.rows, paint.columns], paint.premultiplied, _mode(shown))
                 met = True
-    return met
+        return met
+
+    def _pass_through(self, canvas: AnyArray, node: GroupNode, first: int) -> bool:
+        """Lays what is in a group over the canvas itself, as far as opacity and mask of the group let it."""
+        group = node.group
+        if group.opacity == 1 and not _masks(group):
+            return self.lay_all(canvas, node.children, first)
+        with_group = canvas.copy()
+        if not self.lay_all(with_group, node.children, first):
+            return False
+        whole = (slice(0, canvas.shape[0]), slice(0, canvas.shape[1]))
+        canvas += (with_group - canvas) * _shares(group, *whole, first)
+        return True
+
+    def _paint(self, node: Layer | GroupNode, shape: tuple[int, ...], first: int) -> _Paint | None:
+        """Returns what a node brings to a strip, times opacity and mask; None where it brings nothing."""
+        if isinstance(node, Layer):
+            return self._layer_paint(node, shape, first)
+        part = np.zeros(shape)
+        if not self.lay_all(part, node.children, first) and _mode(node.group) not in EVERYWHERE:
+            return None
+        rows, columns = slice(0, shape[0]), slice(0, shape[1])
+        part *= _shares(node.group, rows, columns, first)
+        return _Paint(rows, columns, part)
+
+    def _layer_paint(self, layer: Layer, shape: tuple[int, ...], first: int) -> _Paint | None:
+        image, (top, left) = layer.image, (layer.offset[0] - first, layer.offset[1])
+        rows, columns = _meet(top, image.shape[0], shape[0]), _meet(left, image.shape[1], shape[1])
+        met = rows.start < rows.stop and columns.start < columns.stop
+        if not met and layer.blend_mode not in EVERYWHERE:
+            return None
+        part = to_float(
+            image[rows.start - top : rows.stop - top, columns.start - left : columns.stop - left], np.float64
+        )
+        part[..., 3:] *= _shares(layer, rows, columns, first)
+        if self.linear:
+            part[..., :3] = decode_srgb(part[..., :3])
+        part[..., :3] *= part[..., 3:]
+        if layer.blend_mode not in EVERYWHERE:
+            return _Paint(rows, columns, part)
+        whole = np.zeros(shape)
+        whole[rows, columns] = part
+        return _Paint(slice(0, shape[0]), slice(0, shape[1]), whole)
+
+    def _clip(
+        self, base: _Paint, clipped: Sequence[Layer | GroupNode], shape: tuple[int, ...], first: int
+    ) -> None:
+        """Recolours what a node brings by the nodes that are clipped to it; where it is stays as it was."""
+        shown = [node for node in clipped if facts(node).visible]
+        if not shown:
+            return
+        # as if the base were opaque: its alpha says where the result is, not how it is mixed
+        opaque = np.ones(shape)
+        opaque[base.rows, base.columns, :3] = _straight(base.premultiplied)
+        for node in shown:
+            paint = self._paint(node, shape, first)
+            if paint is not None:
+                self._mix(
+                    opaque[paint.rows, paint.columns], paint.premultiplied, _mode(facts(node)), atop=True
+                )
+        colour = opaque[base.rows, base.columns, :3]
+        base.premultiplied[..., :3] = colour * base.premultiplied[..., 3:]
+
+    def _mix(self, below: AnyArray, above: AnyArray, mode: BlendMode, *, atop: bool = False) -> None:
+        """Lays a premultiplied part over another, in place; `atop` keeps the alpha below, which is 1."""
+        if mode in OPERATORS:
+            mixed = OPERATORS[mode](below, above)
+        else:
+            alpha, backdrop = above[..., 3:], below[..., 3:]
+            colours = self._encoded(_straight(below)), self._encoded(_straight(above))
+            blended = self._decoded(blend_colours(mode, *colours))
+            mixed = below * (1 - alpha) + above
+            # where both are, the layer's own colour gives way to what the two make
+            mixed[..., :3] += alpha * backdrop * blended - backdrop * above[..., :3]
+        below[...] = mixed
+        if atop:
+            below[..., 3] = 1
+
+    def _encoded(self, colour: AnyArray) -> AnyArray:
+        return encode_srgb(colour) if self.linear else colour
+
+    def _decoded(self, colour: AnyArray) -> AnyArray:
+        return decode_srgb(colour) if self.linear else colour
 
 
-def _lay(canvas: AnyArray, layer: Layer, first: int, *, linear: bool) -> bool:
-    """Lays `layer` over a premultiplied float strip, in place; tells whether they meet."""
-    image, (top, left) = layer.image, (layer.offset[0] - first, layer.offset[1])
-    rows = slice(max(top, 0), max(min(top + image.shape[0], canvas.shape[0]), 0))
-    columns = slice(max(left, 0), max(min(left + image.shape[1], canvas.shape[1]), 0))
-    if rows.start >= rows.stop or columns.start >= columns.stop:
-        return False
-    part = to_float(
-        image[rows.start - top : rows.stop - top, columns.start - left : columns.stop - left], np.float64
+def _passes(node: GroupNode) -> bool:
+    """Says whether what is in a group may be laid over what is below it, one by one."""
+    if node.group.blend_mode == "pass_through":
+        return True
+    # a group that is seen as it is makes no difference
+    return (
+        lies_over(node) and node.group.opacity == 1 and not _masks(node.group) and all_lie_over(node.children)
     )
-    alpha = part[..., 3:] * layer.opacity
-    rgb = decode_srgb(part[..., :3]) if linear else part[..., :3]
-    region = canvas[rows, columns]
-    region *= 1 - alpha
-    region[..., :3] += rgb * alpha
-    region[..., 3:] += alpha
-    return True
+
+
+def _mode(shown: Layer | Group) -> BlendMode:
+    """Returns the mode in which paint is laid; a group that cannot pass through is isolated."""
+    return "normal" if shown.blend_mode == "pass_through" else shown.blend_mode
+
+
+def _straight(premultiplied: AnyArray) -> AnyArray:
+    alpha = premultiplied[..., 3:]
+    return premultiplied[..., :3] / np.where(alpha > 0, alpha, 1)
+
+
+def _meet(start: int, size: int, length: int) -> slice:
+    """Returns the part of [0, length) that [start, start + size) covers; empty where they do not meet."""
+    begin = min(max(start, 0), length)
+    return slice(begin, max(min(start + size, length), begin))
+
+
+def _masks(shown: Layer | Group) -> bool:
+    return shown.mask is not None and shown.mask.enabled
+
+
+def mask_values(mask: Mask, top: int, left: int, height: int, width: int) -> AnyArray:
+    """Returns a mask on a part of the canvas, as uint8 (height, width)."""
+    values = np.full((height, width), mask.outside, np.uint8)
+    down, right = mask.offset[0] - top, mask.offset[1] - left
+    rows, columns = _meet(down, mask.image.shape[0], height), _meet(right, mask.image.shape[1], width)
+    values[rows, columns] = mask.image[
+        rows.start - down : rows.stop - down, columns.start - right : columns.stop - right
+    ]
+    return values
+
+
+def _shares(shown: Layer | Group, rows: slice, columns: slice, first: int) -> AnyArray | float:
+    """Returns what opacity and mask of a node leave of its alpha, (h, w, 1) or one number, [0, 1]."""
+    if shown.mask is None or not shown.mask.enabled:
+        return shown.opacity
+    size = rows.stop - rows.start, columns.stop - columns.start
+    values = mask_values(shown.mask, first + rows.start, columns.start, *size)
+    return shown.opacity * to_float(values[..., None], np.float64)

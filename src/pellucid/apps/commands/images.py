@@ -67,6 +67,9 @@ class _LayerFacts(TypedDict):
     left: int
     opacity: float
     visible: bool
+    blend_mode: str
+    clipped: bool
+    masked: bool
     groups: list[str]
     provenance: NotRequired[dict[str, object]]
 
@@ -80,6 +83,9 @@ def _describe_layer(layer: "Layer") -> _LayerFacts:
         "left": layer.offset[1],
         "opacity": round(layer.opacity, 4),
         "visible": layer.visible,
+        "blend_mode": layer.blend_mode,
+        "clipped": layer.clipped,
+        "masked": layer.mask is not None,
         "groups": [group.name for group in layer.groups],
     }
     if layer.provenance is not None:
@@ -88,11 +94,17 @@ def _describe_layer(layer: "Layer") -> _LayerFacts:
 
 
 def _format_layer(facts: _LayerFacts) -> str:
-    """Returns a line about a layer: its groups and name, its size, position and opacity."""
+    """Returns a line about a layer: its groups and name, its size, position, opacity and blending."""
     name = " / ".join([*facts["groups"], facts["name"]])
     words = f"layer: {name}  {facts['width']}x{facts['height']} at {facts['left']},{facts['top']}"
-    hidden = "" if facts["visible"] else "  hidden"
-    return words + (f"  {facts['opacity']:.0%}" if facts["opacity"] < 1 else "") + hidden
+    unusual = [
+        (facts["opacity"] < 1, f"{facts['opacity']:.0%}"),
+        (facts["blend_mode"] != "normal", facts["blend_mode"]),
+        (facts["clipped"], "clipped"),
+        (facts["masked"], "masked"),
+        (not facts["visible"], "hidden"),
+    ]
+    return "  ".join([words, *(word for is_so, word in unusual if is_so)])
 
 
 @click.command(name="pad", cls=SectionedCommand)

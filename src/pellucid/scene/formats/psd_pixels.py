@@ -5,13 +5,13 @@ import zlib
 import numpy as np
 from psd_tools import PSDImage
 from psd_tools.api.layers import Layer as Entry
-from psd_tools.api.mask import Mask
 from psd_tools.constants import Compression
 
 from pellucid.files.colour_profiles import to_srgb
 from pellucid.rgba.quantization import to_bytes
 from pellucid.rgba.types import RGBA8, AnyArray
 from pellucid.scene.formats.limits import PixelLimit
+from pellucid.scene.layer import Mask
 
 
 class StoredPixels:
@@ -38,7 +38,7 @@ class StoredPixels:
         return self._in_srgb(_rgba(np.concatenate([colour, alpha], axis=-1)))
 
     def layer(self, entry: Entry) -> RGBA8:
-        """Returns the image of a layer, its mask multiplied into alpha; a clear pixel if it is empty.
+        """Returns the image of a layer; a clear pixel if it is empty.
 
         Raises:
             ValueError: the file is damaged.
@@ -55,29 +55,27 @@ class StoredPixels:
             raise ValueError("a layer without colour")
         if alpha is None:
             alpha = np.ones_like(colour[..., :1])
-        mask = entry.mask
-        if mask is not None and not mask.disabled:
-            alpha = alpha * self._mask(entry, mask)
         return self._in_srgb(_rgba(np.concatenate([colour, alpha], axis=-1)))
 
-    def _mask(self, entry: Entry, mask: Mask) -> AnyArray:
-        """Returns the opacity of the layer's pixels by its mask, float (h, w, 1), [0, 1]."""
-        # outside its own rectangle a mask has one colour, white or black
-        whole = np.full((entry.height, entry.width, 1), mask.background_color / 255, np.float32)
-        if mask.width < 1 or mask.height < 1:
-            return whole
-        self.pixel_limit.spend(mask.height, mask.width)
-        part = entry.numpy("mask")
-        if part is None:
-            return whole
-        top, left = mask.top - entry.top, mask.left - entry.left
-        rows = slice(max(top, 0), max(min(top + mask.height, entry.height), 0))
-        columns = slice(max(left, 0), max(min(left + mask.width, entry.width), 0))
-        if rows.start < rows.stop and columns.start < columns.stop:
-            whole[rows, columns] = part[
-                rows.start - top : rows.stop - top, columns.start - left : columns.stop - left
-            ]
-        return whole
+    def mask(self, entry: Entry) -> Mask | None:
+        """Returns the pixel mask of a layer or group, if it has one.
+
+        Raises:
+            ValueError: the file is damaged.
+        """
+        stored = entry.mask
+        if stored is None:
+            return None
+        outside, offset = stored.background_color, (stored.top, stored.left)
+        if stored.width < 1 or stored.height < 1:
+            whole = np.full((1, 1), outside, np.uint8)
+            return Mask(image=whole, offset=offset, outside=outside, enabled=not stored.disabled)
+        self.pixel_limit.spend(stored.height, stored.width)
+        values = entry.numpy("mask")
+        if values is None:
+            raise ValueError("a mask without pixels")
+        levels = to_bytes(values[..., 0])
+        return Mask(image=levels, offset=offset, outside=outside, enabled=not stored.disabled)
 
     def _in_srgb(self, rgba: RGBA8) -> RGBA8:
         return to_srgb(rgba, self.profile, self.notes) if self.profile else rgba

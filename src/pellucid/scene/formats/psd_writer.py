@@ -4,6 +4,7 @@
 |---|---|
 | pixels | 8 bits, every byte, colour under alpha 0 included |
 | opacity | to the nearest 255th |
+| blend modes, clipping, masks | as they are; the operators of OpenRaster are refused |
 | names | 255 UTF-16 units; longer ones whole in the XMP |
 | provenance | XMP, and the prompt as `dc:description` |
 | preview | the flattened image, its colour laid on white as Photoshop does, and a JPEG thumbnail |
@@ -17,13 +18,16 @@ from itertools import count
 from pathlib import Path
 
 import numpy as np
+from PIL import Image
 from psd_tools import PSDImage
 from psd_tools.api.layers import Group as Folder
-from psd_tools.constants import BlendMode, ColorMode, Compression, Resource, Tag
+from psd_tools.api.layers import Layer as Entry
+from psd_tools.constants import BlendMode, Clipping, ColorMode, Compression, Resource, Tag
 from psd_tools.psd import PSD
 from psd_tools.psd.header import FileHeader
 from psd_tools.psd.image_data import ImageData
 from psd_tools.psd.image_resources import ImageResource, ImageResources, ThumbnailResource
+from psd_tools.psd.layer_and_mask import ChannelDataList
 
 from pellucid.errors import InputError
 from pellucid.files.atomic import open_atomically
@@ -32,7 +36,7 @@ from pellucid.rgba.preview import pil_image, thumbnail_jpeg
 from pellucid.rgba.types import RGBA8
 from pellucid.scene.formats.layer_metadata import LayerMetadata
 from pellucid.scene.formats.xmp import build_xmp
-from pellucid.scene.layer import Group, GroupNode, Layer, layer_tree
+from pellucid.scene.layer import Group, GroupNode, Layer, Mask, clipping_runs, facts, layer_tree
 from pellucid.scene.scene import Scene
 
 MAX_SIDE = 30000
@@ -47,11 +51,12 @@ def write_psd(scene: Scene, path: Path) -> None:
     """Writes the document.
 
     Raises:
-        InputError: a side of more than 30000 pixels, or a place as far out.
+        InputError: a side of more than 30000 pixels, a place as far out, or a blend mode of OpenRaster alone.
         FileError: the file cannot be written.
     """
     metadata, scene = LayerMetadata.describing(scene)
     _check_sides(scene)
+    _check_modes(scene)
     if not scene.layers:  # the preview's fourth channel counts as transparency only beside layers
         scene = replace(scene, layers=(Layer(image=np.zeros((1, 1, 4), np.uint8)),))
     scene = _in_255ths(scene)  # so that the preview is of what the file holds
@@ -79,25 +84,39 @@ def _fill(
     metadata: LayerMetadata,
 ) -> None:
     """Adds the nodes, bottom first; `numbers` gives each its identity in the file."""
+    bases = {id(base) for base, _ in clipping_runs(nodes)}
     for node in nodes:
-        entry, number = (node.group if isinstance(node, GroupNode) else node), next(numbers)
+        entry, number = facts(node), next(numbers)
         stored_name = _short(entry.name)
         if isinstance(node, GroupNode):
-            # what Photoshop itself makes of a new group; below full opacity its layers are laid as one
-            added = parent.create_group(blend_mode=BlendMode.PASS_THROUGH)
-            if entry.opacity < 1:
-                added.blend_mode = BlendMode.NORMAL
+            added = parent.create_group()
+            if entry.mask is not None:
+                # psd-tools 1.26 gives a group and the mark of its end one list, which a mask would lengthen
+                # for both; before its layers, with which the file's own list of lists is made anew
+                added._channels = ChannelDataList(list(added._channels))  # pyright: ignore[reportPrivateUsage]
+                _add_mask(added, entry.mask)
             _fill(added, node.children, numbers, metadata)
         else:
             top, left = node.offset
             added = parent.create_pixel_layer(pil_image(node.image), top=top, left=left)
+            if entry.mask is not None:
+                _add_mask(added, entry.mask)
         added.name = stored_name  # by the setter, which knows what the old name field cannot hold
+        added.blend_mode = BlendMode[entry.blend_mode.upper()]
+        # not by the setter, which leaves groups alone since older Photoshops knew no clipped ones
+        added._record.clipping = Clipping(id(node) not in bases)  # pyright: ignore[reportPrivateUsage]
         added.opacity = round(entry.opacity * OPAQUE)
         added.visible = entry.visible
         added.tagged_blocks.set_data(Tag.LAYER_ID, number)
         metadata.add(
             str(number), entry.name, stored_name, None if isinstance(entry, Group) else entry.provenance
         )
+
+
+def _add_mask(added: Entry, mask: Mask) -> None:
+    top, left = mask.offset
+    data = added.create_mask(Image.fromarray(mask.image), top=top, left=left).data
+    data.background_color, data.flags.mask_disabled = mask.outside, not mask.enabled
 
 
 def _in_255ths(scene: Scene) -> Scene:
@@ -141,9 +160,22 @@ def _check_sides(scene: Scene) -> None:
     for layer in scene.layers:
         sides.append((f"layer {layer.name[:40]!r}", *layer.image.shape[:2]))
         sides.append((f"place of {layer.name[:40]!r}", abs(layer.offset[0]), abs(layer.offset[1])))
+    for node in (each for layer in scene.layers for each in (layer, *layer.groups)):
+        if node.mask is not None:
+            (top, left), (rows, columns) = node.mask.offset, node.mask.image.shape
+            sides.append((f"mask of {node.name[:40]!r}", abs(top) + rows, abs(left) + columns))
     for what, height, width in sides:
         if max(height, width) > MAX_SIDE:
             raise InputError(
                 f"Expected at most {MAX_SIDE} pixels a side for PSD, found a {what} of {height} x {width}. "
                 "Use .ora or .zip."
+            )
+
+
+def _check_modes(scene: Scene) -> None:
+    for node in (each for layer in scene.layers for each in (layer, *layer.groups)):
+        if node.blend_mode.upper() not in BlendMode.__members__:
+            raise InputError(
+                f"Expected blend modes that PSD has, found {node.blend_mode} of {node.name[:40]!r}. "
+                "Save it as .ora, or flatten it."
             )

@@ -1,8 +1,10 @@
 """A scene as a TIFF: what is seen, a page a layer, each as large as the canvas.
 
 TIFF has no opacity, no hidden pages and no negative places. So a page holds the layer as it is seen: cropped
-to the canvas, times its opacity; hidden layers are left out; a group that is partly transparent as a whole
-becomes one page. Then every program that lays pages over one another shows what `Scene.composite` gives.
+to the canvas, times its opacity and mask; hidden layers are left out. A group that is more than the sum of
+its layers becomes one page, as does a layer with those that are clipped to it; where one blends by another
+mode than normal, it and all below it become one. Then every program that lays pages over one another shows
+what `Scene.composite` gives.
 """
 
 from collections.abc import Iterator, Sequence
@@ -16,7 +18,16 @@ from pellucid.scene.flatten import flatten_layers
 from pellucid.scene.formats.layer_metadata import LayerMetadata
 from pellucid.scene.formats.limits import MAX_LAYERS, PixelLimit, UnsupportedDocument, canvas_around
 from pellucid.scene.formats.xmp import build_xmp, parse_xmp
-from pellucid.scene.layer import GroupNode, Layer, layer_tree
+from pellucid.scene.layer import (
+    GroupNode,
+    Layer,
+    all_lie_over,
+    clipping_runs,
+    facts,
+    layer_tree,
+    leaves,
+    lies_over,
+)
 from pellucid.scene.scene import Scene
 
 PageLayers = tuple[str, GenerationMetadata | None, list[Layer]]
@@ -69,16 +80,23 @@ def _layer(page: Page, number: int, metadata: LayerMetadata) -> Layer:
 
 
 def _split_pages(nodes: Sequence[Layer | GroupNode]) -> Iterator[PageLayers]:
-    for node in nodes:
-        if isinstance(node, Layer):
-            if node.visible:
-                yield node.name, node.provenance, [node]
-        elif node.group.visible:
-            below = _split_pages(node.children)
-            if node.group.opacity == 1:
-                yield from below
-            else:
-                yield node.group.name, None, [layer for _, _, layers in below for layer in layers]
+    runs = [run for run in clipping_runs(nodes) if facts(run[0]).visible]
+    # what blends by its colour needs all below it at hand
+    blending = [number for number, (base, _) in enumerate(runs) if not lies_over(base)]
+    merged = blending[-1] + 1 if blending else 0
+    if merged:
+        yield facts(runs[merged - 1][0]).name, None, _layers(runs[:merged])
+    for base, clipped in runs[merged:]:
+        whole = facts(base).opacity < 1 or facts(base).mask is not None or clipped
+        if isinstance(base, GroupNode) and not whole and all_lie_over(base.children):
+            yield from _split_pages(base.children)
+        else:
+            provenance = base.provenance if isinstance(base, Layer) and not clipped else None
+            yield facts(base).name, provenance, _layers([(base, clipped)])
+
+
+def _layers(runs: Sequence[tuple[Layer | GroupNode, Sequence[Layer | GroupNode]]]) -> list[Layer]:
+    return [layer for base, clipped in runs for node in (base, *clipped) for layer in leaves(node)]
 
 
 def _render_pages(scene: Scene, pages: Sequence[PageLayers], xmp: bytes) -> Iterator[Page]:

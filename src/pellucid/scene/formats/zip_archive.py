@@ -7,29 +7,48 @@ import io
 import json
 import zipfile
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import NotRequired, TypedDict
+from typing import NotRequired, TypedDict, cast
+
+import numpy as np
 
 from pellucid.files.atomic import open_atomically
 from pellucid.files.images import encode_image, read_rgba
 from pellucid.files.metadata import GenerationMetadata
+from pellucid.rgba.blend_modes import BlendMode
+from pellucid.rgba.types import RGBA8
 from pellucid.scene.formats.layer_metadata import LayerMetadata
 from pellucid.scene.formats.limits import PixelLimit, add_member, member
-from pellucid.scene.layer import Group, Layer
+from pellucid.scene.layer import Group, Layer, Mask
 from pellucid.scene.scene import Scene
 
 INDEX = "scene.json"
 FORMAT = "pellucid-scene"
-VERSION = 1
+PLAIN_VERSION, VERSION = 1, 2
+"""The second has blend modes, clipping and masks; a scene without them is written as the first."""
 MAX_INDEX_BYTES = 1 << 24
 
 
+class _Mask(TypedDict):
+    """A mask in `scene.json`."""
+
+    file: str
+    top: int
+    left: int
+    outside: int
+    enabled: bool
+
+
 class _Facts(TypedDict):
-    """What a layer and a group have in common."""
+    """What a layer and a group have in common; what is absent is as usual."""
 
     name: str
     opacity: float
     visible: bool
+    blend_mode: NotRequired[str]
+    clipped: NotRequired[bool]
+    mask: NotRequired[_Mask]
 
 
 class _Row(_Facts):
@@ -66,10 +85,15 @@ def write_archive(scene: Scene, path: Path) -> None:
     # numbered in the order of the layers, so that the same scene gives the same bytes
     groups = list(dict.fromkeys(group for layer in scene.layers for group in layer.groups))
     numbers = {group: number for number, group in enumerate(groups)}
-    rows = [_row(layer, f"layers/{number:03}.png", numbers) for number, layer in enumerate(scene.layers)]
+    masks: dict[str, Mask] = {}
+    rows = [
+        _row(layer, f"layers/{number:03}.png", numbers, masks) for number, layer in enumerate(scene.layers)
+    ]
+    grouped = [_common(group, masks) for group in groups]
+    new = any({"blend_mode", "clipped", "mask"} & row.keys() for row in (*rows, *grouped))
     index: _Index = {
         "format": FORMAT,
-        "version": VERSION,
+        "version": VERSION if new else PLAIN_VERSION,
         "height": scene.height,
         "width": scene.width,
         "provenance": scene.provenance and scene.provenance.as_dict(),
@@ -78,12 +102,15 @@ def write_archive(scene: Scene, path: Path) -> None:
     if metadata.references:
         index["references"] = metadata.references
     if groups:
-        index["groups"] = [_common(group) for group in groups]
+        index["groups"] = grouped
     # members are stored, not deflated: a PNG is packed already
     with open_atomically(path) as file, zipfile.ZipFile(file, "w") as archive:
         add_member(archive, INDEX, json.dumps(index, ensure_ascii=False, indent=1).encode())
         for row, layer in zip(rows, scene.layers, strict=True):
             add_member(archive, row["file"], encode_image(layer.image, "PNG", metadata=layer.provenance))
+        for name, mask in masks.items():
+            levels = np.dstack([mask.image] * 3 + [np.full_like(mask.image, 255)])
+            add_member(archive, name, encode_image(levels, "PNG"))
 
 
 def read_archive(content: bytes, pixel_limit: PixelLimit) -> Scene:
@@ -96,20 +123,21 @@ def read_archive(content: bytes, pixel_limit: PixelLimit) -> Scene:
     with zipfile.ZipFile(io.BytesIO(content)) as archive:
         # a file may say anything, so what is read of it is converted, which refuses what does not fit
         index: _Index = json.loads(member(archive, INDEX, MAX_INDEX_BYTES))
-        if index["format"] != FORMAT or index["version"] != VERSION:
+        if index["format"] != FORMAT or index["version"] not in (PLAIN_VERSION, VERSION):
             raise ValueError("another format or version")
         height, width = int(index["height"]), int(index["width"])
         pixel_limit.canvas(height, width)
-        groups = [Group(**_seen(row)) for row in index.get("groups", [])]
-        layers = tuple(_layer(archive, row, groups, pixel_limit) for row in index["layers"])
+        reader = _Reader(archive, pixel_limit)
+        groups = [reader.group(row) for row in index.get("groups", [])]
+        layers = tuple(reader.layer(row, groups) for row in index["layers"])
         provenance, references = GenerationMetadata.of(index["provenance"]), int(index.get("references", 0))
         return LayerMetadata(provenance=provenance, references=references).scene(layers, height, width)
 
 
-def _row(layer: Layer, file: str, numbers: Mapping[Group, int]) -> _Row:
+def _row(layer: Layer, file: str, numbers: Mapping[Group, int], masks: dict[str, Mask]) -> _Row:
     row: _Row = {
         "file": file,
-        **_common(layer),
+        **_common(layer, masks),
         "top": layer.offset[0],
         "left": layer.offset[1],
         "provenance": layer.provenance and layer.provenance.as_dict(),
@@ -119,25 +147,67 @@ def _row(layer: Layer, file: str, numbers: Mapping[Group, int]) -> _Row:
     return row
 
 
-def _common(node: Layer | Group) -> _Facts:
-    return {"name": node.name, "opacity": node.opacity, "visible": node.visible}
+def _common(node: Layer | Group, masks: dict[str, Mask]) -> _Facts:
+    """Describes what layers and groups have in common; a mask goes into `masks` under its file's name."""
+    row: _Facts = {"name": node.name, "opacity": node.opacity, "visible": node.visible}
+    if node.blend_mode != "normal":
+        row["blend_mode"] = node.blend_mode
+    if node.clipped:
+        row["clipped"] = True
+    if node.mask is not None:
+        file, mask = f"masks/{len(masks):03}.png", node.mask
+        masks[file] = mask
+        top, left = mask.offset
+        row["mask"] = _Mask(file=file, top=top, left=left, outside=mask.outside, enabled=mask.enabled)
+    return row
 
 
-def _seen(row: _Facts) -> _Facts:
-    return {
-        "name": str(row["name"]),
-        "opacity": float(row["opacity"]),
-        "visible": bool(row["visible"]),
-    }
+class _Seen(TypedDict):
+    """What is read of `_Facts`, but for the blend mode, of which groups have one more."""
+
+    name: str
+    opacity: float
+    visible: bool
+    clipped: bool
+    mask: Mask | None
 
 
-def _layer(archive: zipfile.ZipFile, row: _Row, groups: Sequence[Group], pixel_limit: PixelLimit) -> Layer:
-    image = read_rgba(member(archive, row["file"]), max_pixels=max(pixel_limit.left, 0))
-    pixel_limit.spend(*image.shape[:2])
-    return Layer(
-        image=image,
-        offset=(int(row["top"]), int(row["left"])),
-        provenance=GenerationMetadata.of(row["provenance"]),
-        groups=tuple(groups[int(number)] for number in row.get("groups", [])),
-        **_seen(row),
-    )
+@dataclass(frozen=True, slots=True)
+class _Reader:
+    archive: zipfile.ZipFile
+    pixel_limit: PixelLimit
+
+    def group(self, row: _Facts) -> Group:
+        return Group(**self._seen(row), blend_mode=cast(BlendMode, row.get("blend_mode", "normal")))
+
+    def layer(self, row: _Row, groups: Sequence[Group]) -> Layer:
+        return Layer(
+            image=self._image(row["file"]),
+            offset=(int(row["top"]), int(row["left"])),
+            provenance=GenerationMetadata.of(row["provenance"]),
+            groups=tuple(groups[int(number)] for number in row.get("groups", [])),
+            blend_mode=cast(BlendMode, row.get("blend_mode", "normal")),
+            **self._seen(row),
+        )
+
+    def _seen(self, row: _Facts) -> _Seen:
+        return {
+            "name": str(row["name"]),
+            "opacity": float(row["opacity"]),
+            "visible": bool(row["visible"]),
+            "clipped": bool(row.get("clipped", False)),
+            "mask": self._mask(row["mask"]) if "mask" in row else None,
+        }
+
+    def _mask(self, row: _Mask) -> Mask:
+        return Mask(
+            image=self._image(row["file"])[..., 0],
+            offset=(int(row["top"]), int(row["left"])),
+            outside=int(row["outside"]),
+            enabled=bool(row["enabled"]),
+        )
+
+    def _image(self, file: str) -> RGBA8:
+        image = read_rgba(member(self.archive, file), max_pixels=max(self.pixel_limit.left, 0))
+        self.pixel_limit.spend(*image.shape[:2])
+        return image
