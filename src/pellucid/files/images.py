@@ -10,23 +10,23 @@
 | GIF, BMP, ICO, TGA | read only | one image; of an icon the largest |
 """
 
+import contextlib
 import io
 import warnings
-from collections.abc import Mapping
+from collections.abc import Callable, Generator, Mapping
 from pathlib import Path
 from types import MappingProxyType
-from typing import IO, TYPE_CHECKING
+from typing import TYPE_CHECKING
 
 from pellucid._deprecation import renamed_attributes
 from pellucid.errors import FileError, InputError
 from pellucid.files.atomic import write_atomically
 from pellucid.files.metadata import IMAGE_DESCRIPTION, KEY, SOFTWARE, DecodedImage, GenerationMetadata
+from pellucid.files.sources import NamedContent, Source, read_source
 from pellucid.rgba.types import RGBA8, AnyArray, check_rgba8
 
 if TYPE_CHECKING:
     from PIL.PngImagePlugin import PngInfo
-
-Source = str | Path | bytes | IO[bytes]
 
 FORMATS = MappingProxyType(
     {
@@ -74,17 +74,62 @@ def read_image(source: Source, *, max_pixels: int = MAX_PIXELS, frame: int | Non
     Warns:
         FileWarning: the image is whole, but not all that the file says of it could be honoured.
     """
+    return read_named(read_source(source), max_pixels=max_pixels, frame=frame)
+
+
+def read_named(
+    source: NamedContent, *, max_pixels: int = MAX_PIXELS, frame: int | None = None
+) -> DecodedImage:
+    """Reads one image of a file that has been read; otherwise like `read_image`."""
     from pellucid.files import image_decoding
 
-    name, content = _read_content(source)
+    with _warning_of_notes(source.name) as notes:
+        return image_decoding.decode(source.name, source.content, max_pixels, notes, frame)
+
+
+def read_frames(
+    source: NamedContent, *, max_pixels: int = MAX_PIXELS, spend: Callable[[int, int], None]
+) -> list[tuple[DecodedImage, int]]:
+    """Reads every frame of an animation, as it is seen, with its duration in ms; a still is one of 0.
+
+    Args:
+        source: a file that has been read.
+        max_pixels: refuse larger frames.
+        spend: told height and width of each frame before any is unpacked; may raise.
+
+    Raises:
+        FileError: as of `read_image`.
+    """
+    from pellucid.files import image_decoding
+
+    with _warning_of_notes(source.name) as notes:
+        return image_decoding.decode_frames(source.name, source.content, max_pixels, notes, spend)
+
+
+def count_frames(source: NamedContent, *, max_pixels: int = MAX_PIXELS) -> int:
+    """Counts the frames of an animation, or the pages of a TIFF, without unpacking any; 1 for a still.
+
+    Raises:
+        FileError: as of `read_image`.
+    """
+    from pellucid.files import image_decoding
+
     with warnings.catch_warnings():
-        warnings.simplefilter(
-            "ignore"
-        )  # ours are errors, and the library's are about files, not about callers
-        notes = list[str]()
-        image = image_decoding.decode(name, content, max_pixels, notes, frame)
+        warnings.simplefilter("ignore")
+        return image_decoding.count_frames(source.name, source.content, max_pixels)
+
+
+@contextlib.contextmanager
+def _warning_of_notes(name: str) -> Generator[list[str]]:
+    """Gathers sentences about a file, and warns of them if it can be read at all."""
+    from pellucid.files import image_decoding
+
+    notes = list[str]()
+    with warnings.catch_warnings():
+        # ours are errors, and the library's are about files, not about callers
+        warnings.simplefilter("ignore")
+        yield notes
     image_decoding.warn_of(name, notes)
-    return image
 
 
 def write_image(
@@ -188,19 +233,6 @@ def _png_texts(provenance: GenerationMetadata | None) -> "PngInfo":
         for key, value in provenance.readable().items():
             texts.add_itxt(key, value)
     return texts
-
-
-def _read_content(source: Source) -> tuple[str, bytes]:
-    """Returns what to call a source in a message, and its content."""
-    if isinstance(source, bytes):
-        return "these bytes", source
-    if not isinstance(source, str | Path):
-        return str(getattr(source, "name", "this file")), source.read()
-    try:
-        return str(source), Path(source).read_bytes()
-    except (OSError, ValueError) as error:
-        reason = getattr(error, "strerror", None) or str(error)
-        raise FileError(f"Cannot read {source}: {reason}. Check the path.") from error
 
 
 __getattr__ = renamed_attributes(

@@ -5,14 +5,15 @@ from pathlib import Path
 
 import click
 
-from pellucid.apps.commands.inputs import Inputs, reads_images
+from pellucid.apps.commands.inputs import Inputs, beside, is_pipe_name, reads_images, stem_of
 from pellucid.apps.commands.options import JSON, PATH, check_target
+from pellucid.apps.commands.outputs import output_option
 from pellucid.apps.sections import SectionedCommand, option
 
 
 @click.command(name="clean", cls=SectionedCommand)
 @click.argument("image", type=PATH)
-@option("Output", "-o", "--output", type=PATH, help="File to write.  [default: IMAGE's name, -clean]")
+@output_option("File to write, or -.  [default: IMAGE's name, -clean]", "png")
 @option(
     "Alpha",
     "--noise-threshold",
@@ -71,7 +72,7 @@ def clean_command(
         foreground=foreground,
         background=background,
     )
-    scene, scores = clean_scene(inputs.open(image), chosen)
+    scene, scores = clean_scene(inputs.open(image, target), chosen)
     scene.save(target)
     facts = {"path": str(target), "height": scene.height, "width": scene.width}
     facts |= {"layers": [score.as_dict() for score in scores]}
@@ -84,5 +85,5 @@ def default_path(image: Path) -> Path:
 
     # what is only read has its result in a PNG
     ending = image.suffix.lower()
-    extension = ".png" if FORMATS.get(ending) in READ_ONLY or ending == ".psb" else image.suffix
-    return image.with_name(f"{image.stem}-clean{extension}")
+    is_png = FORMATS.get(ending) in READ_ONLY or ending == ".psb" or is_pipe_name(image)
+    return beside(image, f"{stem_of(image)}-clean{'.png' if is_png else image.suffix}")

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from pellucid.apps.commands.inputs import Inputs, reads_images
+from pellucid.apps.commands.inputs import Inputs, beside, reads_images, stem_of
 from pellucid.apps.commands.options import (
     CLEAN,
     JSON,
@@ -16,7 +16,8 @@ from pellucid.apps.commands.options import (
     model_options,
     passes_option,
 )
-from pellucid.apps.sections import SectionedCommand, option
+from pellucid.apps.commands.outputs import IMAGES, output_option
+from pellucid.apps.sections import SectionedCommand
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -27,7 +28,7 @@ TENSOR = "latent"
 
 @click.command(name="encode", cls=SectionedCommand)
 @click.argument("image", type=PATH)
-@option("Output", "-o", "--output", type=PATH, help="File to write.  [default: IMAGE's name, .safetensors]")
+@output_option("File to write, or -.  [default: IMAGE's name, .safetensors]", "safetensors", ())
 @reads_images
 @model_options
 @JSON
@@ -43,7 +44,7 @@ def encode_command(
 
     from pellucid.files.atomic import write_atomically
 
-    target = output or image.with_suffix(".safetensors")
+    target = output or beside(image, f"{stem_of(image)}.safetensors")
     check_target(target, image=False)
     rgba = inputs.flat(image)
     latent = choice.load().encode(rgba)
@@ -57,7 +58,7 @@ def encode_command(
 
 @click.command(name="decode", cls=SectionedCommand)
 @click.argument("latent", type=PATH)
-@option("Output", "-o", "--output", type=PATH, help="File to write.  [default: LATENT's name, .png]")
+@output_option("File to write, or -.  [default: LATENT's name, .png]", "png", IMAGES)
 @passes_option("Decoding")
 @model_options
 @CLEAN

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from pellucid.apps.commands.inputs import Inputs, reads_images
+from pellucid.apps.commands.inputs import Inputs, reads_images, stem_of
 from pellucid.apps.commands.options import (
     CLEAN,
     JSON,
@@ -25,17 +25,14 @@ from pellucid.apps.commands.options import (
     sampling_options,
     size_option,
 )
+from pellucid.apps.commands.outputs import output_option
 from pellucid.apps.sections import SectionedCommand, option
 
 if TYPE_CHECKING:
     from pellucid.scene.scene import Scene
 
-OUTPUT = option(
-    "Output",
-    "-o",
-    "--output",
-    type=PATH,
-    help="File to write: .png, .webp, .avif, .tiff, .psd, .ora or .zip.  [default: named after PROMPT]",
+OUTPUT = output_option(
+    "File to write: .png, .webp, .avif, .tiff, .psd, .ora, .zip, or -.  [default: named after PROMPT]", "png"
 )
 MAX_NAME = 60
 """Longest stem of a file name that is made from a prompt, characters; prompts can be whole paragraphs."""
@@ -186,7 +183,7 @@ def upscale_command(
 ) -> None:
     """Enlarge IMAGE, transparency included, and repaint it a little after PROMPT."""
     # named after the image, since PROMPT may be empty
-    target = output or default_path(f"{image.stem} larger")
+    target = output or default_path(f"{stem_of(image)} larger")
     check_target(target)
     check_request(prompt, sampling, strength=1.0 if strength is None else strength)
     rgba = inputs.flat(image)
@@ -231,7 +228,7 @@ def inpaint_command(
     target = output or default_path(prompt)
     check_target(target)
     check_request(prompt, sampling, strength=strength)
-    rgba, area = inputs.flat(image), inputs.flat(mask)
+    rgba, area = inputs.flat_all(image, mask)
     # for its errors alone: the model makes the mask once more
     to_mask(area, rgba)
     pipe = choice.load()

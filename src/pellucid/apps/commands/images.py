@@ -1,24 +1,27 @@
 """`show`, `pad`, `composite`, `convert`: work on images alone, without a model."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING, NotRequired, TypedDict
 
 import click
 
-from pellucid.apps.commands.inputs import Inputs, reads_images
+from pellucid.apps.commands.inputs import Inputs, beside, reads_images, stem_of
 from pellucid.apps.commands.options import JSON, PATH, Command, check_target
+from pellucid.apps.commands.outputs import output_option, writes_pipes
 from pellucid.apps.sections import SectionedCommand, option
 from pellucid.apps.terminal import printable
 
 if TYPE_CHECKING:
+    from pellucid.scene.formats.registry import Document
     from pellucid.scene.layer import Layer
 
 
 def _output(default: str) -> Callable[[Command], Command]:
-    text = f"File to write; its extension chooses the format.  [default: {default}]"
-    return option("Output", "-o", "--output", type=PATH, help=text)
+    text = f"File to write, whose extension chooses the format; or -.  [default: {default}]"
+    return output_option(text, "png")
 
 
 def _report(as_json: bool, path: Path, **facts: object) -> None:
@@ -31,7 +34,8 @@ def _report(as_json: bool, path: Path, **facts: object) -> None:
 @JSON
 def show_command(image: Path, inputs: Inputs, as_json: bool) -> None:
     """Show what is inside IMAGE: size, alpha, prompt, seed, model, and its layers, top first."""
-    kind, scene = inputs.document(image)
+    document = inputs.document(image)
+    kind, scene = document.format, document.scene
     alpha = scene.composite()[..., 3]
     facts: dict[str, object] = {
         "path": str(image),
@@ -42,6 +46,7 @@ def show_command(image: Path, inputs: Inputs, as_json: bool) -> None:
         "partial": round(float(((alpha > 0) & (alpha < 255)).mean()), 4),
         "opaque": round(float((alpha == 255).mean()), 4),
     }
+    facts |= _frame_facts(document, inputs.frame)
     if scene.provenance is not None:
         facts |= scene.provenance.as_dict()
     # top first, as the panels of layers in other programs list them
@@ -49,12 +54,29 @@ def show_command(image: Path, inputs: Inputs, as_json: bool) -> None:
     if as_json:
         click.echo(json.dumps({**facts, "layers": layers}, ensure_ascii=False))
         return
+    facts.pop("durations_ms", None)
     for name, value in facts.items():
         is_share = name in ("transparent", "partial", "opaque")
         click.echo(printable(f"{name}: {value:.2%}" if is_share else f"{name}: {value}"))
+    if document.durations_ms:
+        click.echo(f"durations: {_format_durations(document.durations_ms)}")
+        return
     # an image file is one layer, of which everything is said above
     for layer in layers if len(layers) > 1 or kind in ("PSD", "ORA", "ZIP") else []:
         click.echo(printable(_format_layer(layer)))
+
+
+def _frame_facts(document: "Document", frame: int | None) -> dict[str, object]:
+    if frame is not None:
+        return {"frame": frame, "frames": document.frames}
+    durations_ms = list(document.durations_ms)
+    return {"frames": len(durations_ms), "durations_ms": durations_ms} if durations_ms else {}
+
+
+def _format_durations(durations_ms: Sequence[int]) -> str:
+    """Returns the durations of frames, those of neighbours that are alike once: `100 ms x 3, 50 ms`."""
+    runs = [(duration, len(list(run))) for duration, run in groupby(durations_ms)]
+    return ", ".join(f"{duration} ms" + (f" x {count}" if count > 1 else "") for duration, count in runs)
 
 
 class _LayerFacts(TypedDict):
@@ -121,12 +143,12 @@ def pad_command(image: Path, output: Path | None, truncate: bool, inputs: Inputs
     from pellucid.rgba.quantization import to_bytes
     from pellucid.scene.scene import Scene
 
-    target = output or image.with_name(f"{image.stem}-padded.png")
+    target = output or beside(image, f"{stem_of(image)}-padded.png")
     check_target(target)
     source = inputs.open(image)
     rgb = to_bytes(pad_rgb(source.composite()), truncate=truncate)
     opaque = np.dstack([rgb, np.full_like(rgb[..., 0], 255)])
-    Scene.of(opaque, name=image.stem, provenance=source.provenance).save(target)
+    Scene.of(opaque, name=stem_of(image), provenance=source.provenance).save(target)
     _report(as_json, target, height=rgb.shape[0], width=rgb.shape[1])
 
 
@@ -165,7 +187,10 @@ def composite_command(
             f"--background and --linear flatten; a {ending} keeps layers. Choose another extension."
         )
     check_target(target)
-    layers = tuple(Layer(image=inputs.flat(image), name=image.stem) for image in images)
+    layers = tuple(
+        Layer(image=rgba, name=stem_of(path))
+        for path, rgba in zip(images, inputs.flat_all(*images), strict=True)
+    )
     height, width = (max(layer.image.shape[axis] for layer in layers) for axis in (0, 1))
     scene = Scene(layers=layers, height=height, width=width)
     if layered:
@@ -178,11 +203,15 @@ def composite_command(
 @click.command(name="convert", cls=SectionedCommand)
 @click.argument("image", type=PATH)
 @click.argument("target", type=PATH)
+@writes_pipes(None, parameter="target")
 @reads_images
 @JSON
 def convert_command(image: Path, target: Path, inputs: Inputs, as_json: bool) -> None:
-    """Write IMAGE as TARGET, whose extension chooses the format; prompt and seed go along."""
+    """Write IMAGE as TARGET, whose extension chooses the format; prompt and seed go along.
+
+    Either may be -, standard input or output. Frames of an animation become layers of a .psd, .ora or .zip.
+    """
     check_target(target)
-    scene = inputs.open(image)
+    scene = inputs.open(image, target)
     scene.save(target)
     _report(as_json, target, height=scene.height, width=scene.width, layers=len(scene.layers))

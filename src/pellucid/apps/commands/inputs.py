@@ -1,7 +1,8 @@
-"""Images that commands read: files of any known format, up to a number of pixels."""
+"""Images that commands read: files of any format that is known, and pipes, up to a number of pixels."""
 
+import sys
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import wraps
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -10,49 +11,142 @@ import click
 
 from pellucid.apps.commands.options import Command
 from pellucid.apps.sections import option
+from pellucid.errors import FileError
 
 if TYPE_CHECKING:
+    from pellucid.files.sources import NamedContent
     from pellucid.rgba.types import RGBA8
+    from pellucid.scene.formats.registry import Document
     from pellucid.scene.scene import Scene
 
 MAX_PIXELS = 100_000_000
 """As `pellucid.files.images.MAX_PIXELS`, which takes seconds to import; a test compares them."""
 
+STANDARD_INPUT = ("-", "/dev/stdin", "/dev/fd/0", "/proc/self/fd/0")
 
-@dataclass(frozen=True, slots=True)
+
+def is_pipe_name(path: Path) -> bool:
+    """Tells whether a path is standard input, or the shell's name for what another program writes."""
+    return str(path) in STANDARD_INPUT or path.parts[:2] in (("/", "dev"), ("/", "proc"))
+
+
+def stem_of(path: Path) -> str:
+    """Returns the name of an input without its ending, for results named after it."""
+    if str(path) in STANDARD_INPUT:
+        return "standard-input"
+    return "pipe" if is_pipe_name(path) else path.stem
+
+
+def beside(path: Path, name: str) -> Path:
+    """Returns a path of that name beside an input, or in this folder if the input is a pipe."""
+    return Path(name) if is_pipe_name(path) else path.with_name(name)
+
+
+@dataclass(slots=True)
 class Inputs:
-    """Reads what a command is given."""
+    """Reads what a command is given, each input once."""
 
     max_pixels: int
+    frame: int | None = None
+    """The one that is meant of animations, and of TIFFs of several pages, from 1."""
+    _standard_input_is_read: bool = field(default=False, init=False)
 
-    def open(self, path: Path) -> "Scene":
-        """Reads an image or a document; errors of `Scene.open`."""
-        return self.document(path)[1]
+    def open(self, path: Path, target: Path | None = None) -> "Scene":
+        """Reads an image or a document.
 
-    def document(self, path: Path) -> "tuple[str, Scene]":
-        """Reads a file and returns its format, such as PSD or PNG, and its scene; errors of `Scene.open`."""
-        from pellucid.scene.formats.registry import open_document
+        Args:
+            path: where from.
+            target: what will be written of it; without one that keeps layers, an animation is refused.
 
-        return open_document(path, self.max_pixels)
+        Raises:
+            FileError: as of `Scene.open`, and animations of which no frame is chosen.
+        """
+        from pellucid.files.extensions import LAYERED
+
+        animated = target is not None and target.suffix.lower() in LAYERED
+        return self._document(self.read(path), self.frame, animated).scene
+
+    def document(self, path: Path) -> "Document":
+        """Reads a file with its format, such as PSD or PNG; all of an animation, unless a frame is chosen."""
+        return self._document(self.read(path), self.frame, True)
 
     def flat(self, path: Path) -> "RGBA8":
         """Reads an image, or a document as all its layers together: uint8 (h, w, 4)."""
         return self.open(path).composite()
 
+    def flat_all(self, *paths: Path) -> "list[RGBA8]":
+        """Reads several as `flat` does; the frame is that of those which have frames, at least one."""
+        from pellucid.scene.formats.registry import holds_frames
+
+        sources = [self.read(path) for path in paths]
+        frames = [self.frame] * len(sources)
+        if self.frame is not None:
+            framed = [holds_frames(source, self.max_pixels) for source in sources]
+            if any(framed):
+                frames = [self.frame if has_frames else None for has_frames in framed]
+        return [
+            self._document(source, frame, False).scene.composite()
+            for source, frame in zip(sources, frames, strict=True)
+        ]
+
+    def read(self, path: Path) -> "NamedContent":
+        """Reads the content of a file, a pipe, or of standard input.
+
+        Raises:
+            FileError: it cannot be read, or is standard input a second time.
+        """
+        from pellucid.files.sources import NamedContent, read_source
+
+        if str(path) in STANDARD_INPUT:
+            return NamedContent("standard input", self._read_standard_input(), stem_of(path))
+        source = read_source(path)
+        return source._replace(stem=stem_of(path))
+
+    def _read_standard_input(self) -> bytes:
+        if self._standard_input_is_read:
+            raise FileError("Expected one image on standard input, found it asked for twice. Name a file.")
+        self._standard_input_is_read = True
+        # None where the shell has closed it
+        if sys.stdin is None or sys.stdin.isatty():  # pyright: ignore[reportUnnecessaryComparison]
+            found = "a terminal" if sys.stdin else "it closed"
+            raise FileError(f"Expected an image on standard input, found {found}. Pipe one in.")
+        try:
+            return sys.stdin.buffer.read()
+        except (OSError, ValueError) as error:
+            reason = getattr(error, "strerror", None) or str(error)
+            raise FileError(f"Cannot read standard input: {reason}. Pipe an image in.") from error
+
+    def _document(self, source: "NamedContent", frame: int | None, animated: bool) -> "Document":
+        from pellucid.scene.formats.registry import open_document
+
+        return open_document(source, self.max_pixels, frame=frame, animated=animated)
+
 
 def reads_images(command: Command) -> Command:
-    """Declares --max-pixels, and hands the reader of images to a command as `inputs`."""
+    """Declares --max-pixels and --frame, and hands the reader of images to a command as `inputs`."""
 
     @wraps(command)
-    def with_inputs(*arguments: object, max_pixels: int, **named: object) -> object:
-        return command(*arguments, inputs=Inputs(max_pixels), **named)
+    def with_inputs(*arguments: object, max_pixels: int, frame: int | None, **named: object) -> object:
+        return command(*arguments, inputs=Inputs(max_pixels, frame), **named)
 
-    declare: Callable[[Command], Command] = option(
-        "Input",
-        "--max-pixels",
-        type=click.IntRange(1),
-        default=MAX_PIXELS,
-        show_default=True,
-        help="Refuse larger images; layers of a document may have four times as many in all.",
+    declared: tuple[Callable[[Command], Command], ...] = (
+        option(
+            "Input",
+            "--frame",
+            type=click.IntRange(1),
+            metavar="N",
+            help="The frame of an animation, or page of a TIFF, that is the image; the first is 1.",
+        ),
+        option(
+            "Input",
+            "--max-pixels",
+            type=click.IntRange(1),
+            default=MAX_PIXELS,
+            show_default=True,
+            help="Refuse larger images; layers of a document may have four times as many in all.",
+        ),
     )
-    return declare(with_inputs)
+    decorated: Command = with_inputs
+    for declare in reversed(declared):
+        decorated = declare(decorated)
+    return decorated

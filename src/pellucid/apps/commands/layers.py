@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, TypedDict
 import click
 
 from pellucid.apps.commands.generate import default_path, report, write_all
-from pellucid.apps.commands.inputs import Inputs, reads_images
+from pellucid.apps.commands.inputs import Inputs, reads_images, stem_of
 from pellucid.apps.commands.options import (
     JSON,
     PATH,
@@ -19,6 +19,7 @@ from pellucid.apps.commands.options import (
     sampling_options,
     size_option,
 )
+from pellucid.apps.commands.outputs import output_option
 from pellucid.apps.sections import SectionedCommand, option
 
 if TYPE_CHECKING:
@@ -26,12 +27,9 @@ if TYPE_CHECKING:
     from pellucid.scene.boxes import Box
     from pellucid.scene.scene import Scene
 
-OUTPUT = option(
-    "Output",
-    "-o",
-    "--output",
-    type=PATH,
-    help="File to write: .psd, .ora, .tiff or .zip; .png flattens.  [default: a .psd named after the text]",
+OUTPUT = output_option(
+    "File to write: .psd, .ora, .tiff, .zip, or -; .png flattens.  [default: a .psd named after the text]",
+    "psd",
 )
 FIT = option(
     "Sampling",
@@ -193,17 +191,15 @@ def split_command(
     """Take IMAGE apart, given one of its layers; PROMPT says what the other one shows."""
     if (background is None) == (foreground is None):
         raise click.UsageError("Give one of --background and --foreground: the layer that you have.")
-    target = output or default_path(f"{image.stem} layers", ".psd")
+    target = output or default_path(f"{stem_of(image)} layers", ".psd")
     check_target(target)
     check_request(prompt, sampling)
-    composite = inputs.flat(image)
-    background_layer = None if background is None else inputs.flat(background)
-    foreground_layer = None if foreground is None else inputs.flat(foreground)
+    composite, given = inputs.flat_all(image, *filter(None, (background, foreground)))
     scenes = choice.load().split(
         composite,
         [prompt],
-        background=background_layer,
-        foreground=foreground_layer,
+        background=given if background else None,
+        foreground=given if foreground else None,
         adapter_end=adapter_end,
         **_size_arguments(size, fit),
         **sampling,

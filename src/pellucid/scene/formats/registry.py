@@ -1,13 +1,15 @@
-"""From a path to the reader or writer of its format."""
+"""From a file to the reader or writer of its format."""
 
 import zipfile
 from io import BytesIO
 from pathlib import Path
 from types import MappingProxyType
+from typing import NamedTuple
 
 from pellucid.errors import FileError, InputError
 from pellucid.files.extensions import LAYERED, TIFF_ENDINGS
-from pellucid.files.images import MAX_PIXELS, format_for, read_image, write_image
+from pellucid.files.images import MAX_PIXELS, count_frames, format_for, read_named, write_image
+from pellucid.files.sources import NamedContent, read_source
 from pellucid.rgba.compositing import Colour
 from pellucid.rgba.types import AnyArray
 from pellucid.scene.formats.limits import DAMAGE, PixelLimit, UnsupportedDocument
@@ -65,37 +67,67 @@ def _write_layered(scene: Scene, path: Path, ending: str) -> None:
         write_archive(scene, path)
 
 
+class Document(NamedTuple):
+    """A file and what is in it."""
+
+    format: str
+    """Such as PSD or PNG."""
+    scene: Scene
+    durations_ms: tuple[int, ...] = ()
+    """Of each frame of an animation, which is a layer of the scene."""
+    frames: int = 1
+    """Frames or pages that the file holds, of which the scene may show one."""
+
+
 def read_document(path: Path, max_pixels: int) -> Scene:
     """Reads a scene from a file of any known format; errors of `Scene.open`."""
-    return open_document(path, max_pixels)[1]
+    return open_document(read_source(path), max_pixels).scene
 
 
-def open_document(path: Path, max_pixels: int = MAX_PIXELS) -> tuple[str, Scene]:
-    """Reads a file and returns its format, such as PSD or PNG, and its scene; errors of `Scene.open`."""
-    try:
-        content = path.read_bytes()
-    except (OSError, ValueError) as error:
-        reason = getattr(error, "strerror", None) or str(error)
-        raise FileError(f"Cannot read {path}: {reason}. Check the path.") from error
+def open_document(
+    source: NamedContent,
+    max_pixels: int = MAX_PIXELS,
+    *,
+    frame: int | None = None,
+    animated: bool = True,
+) -> Document:
+    """Reads a document or image out of a file's content.
+
+    Args:
+        source: the file.
+        max_pixels: of the canvas.
+        frame: the one of an animation, or page of a TIFF, that is the image, from 1.
+        animated: without a frame, read all of an animation, and do not refuse it.
+
+    Raises:
+        FileError: as of `Scene.open`; or no such frame, or an animation that is not wanted.
+    """
     # by content first, since endings lie; the ending decides only where a file's start is damaged
-    kind = detect_kind(content, path.suffix.lower())
+    kind, name = detect_kind(source.content, source.ending), source.name
     try:
-        return _read(kind, content, path, max_pixels)
+        return _read(kind, source, max_pixels, frame, animated)
     except UnsupportedDocument as refusal:
-        raise FileError(f"Cannot read {path}: {refusal}") from refusal
+        raise FileError(f"Cannot read {name}: {refusal}") from refusal
     except FileError as error:
         text = str(error)
         # inner readers know a member's name at best
-        raise FileError(text if str(path) in text else f"Cannot read {path}. {text}") from error
+        raise FileError(text if name in text else f"Cannot read {name}. {text}") from error
     except MemoryError as error:
         raise FileError(
-            f"Cannot read {path}: it needs more memory than there is. Make it smaller, or free some."
+            f"Cannot read {name}: it needs more memory than there is. Make it smaller, or free some."
         ) from error
     # an InputError too: a damaged file may declare an opacity of 7, which a layer refuses
     except (InputError, *DAMAGE) as error:
         raise FileError(
-            f"Cannot read {path}: it is damaged ({type(error).__name__}), or {ERROR_MESSAGES[kind]}."
+            f"Cannot read {name}: it is damaged ({type(error).__name__}), or {ERROR_MESSAGES[kind]}."
         ) from error
+
+
+def holds_frames(source: NamedContent, max_pixels: int = MAX_PIXELS) -> bool:
+    """Tells whether a file is an animation or a TIFF of several pages; errors of `open_document`."""
+    return detect_kind(source.content, source.ending) in ("tiff", "image") and (
+        count_frames(source, max_pixels=max_pixels) > 1
+    )
 
 
 def detect_kind(content: bytes, ending: str) -> str:
@@ -115,26 +147,37 @@ def _holds_a_stack(content: bytes) -> bool:
         return False
 
 
-def _read(kind: str, content: bytes, path: Path, max_pixels: int) -> tuple[str, Scene]:
-    pixel_limit = PixelLimit(max_pixels)
+def _read(kind: str, source: NamedContent, max_pixels: int, frame: int | None, animated: bool) -> Document:
+    pixel_limit, content = PixelLimit(max_pixels), source.content
+    if frame is not None and kind in ("psd", "ora", "zip"):
+        raise UnsupportedDocument(
+            f"it is a document ({kind.upper()}), whose layers are no frames. Leave --frame out."
+        )
     if kind == "psd":
         from pellucid.scene.formats.psd_reader import read_psd
 
-        return "PSD", read_psd(content, pixel_limit)
+        return Document("PSD", read_psd(content, pixel_limit))
     if kind == "ora":
         from pellucid.scene.formats.openraster import read_ora
 
-        return "ORA", read_ora(content, pixel_limit)
+        return Document("ORA", read_ora(content, pixel_limit))
     if kind == "zip":
         from pellucid.scene.formats.zip_archive import read_archive
 
-        return "ZIP", read_archive(content, pixel_limit)
-    if kind == "tiff":
+        return Document("ZIP", read_archive(content, pixel_limit))
+    if kind == "tiff" and frame is None:
         from pellucid.scene.formats.tiff import read_tiff
 
-        scene = read_tiff(content, str(path), pixel_limit)
+        scene = read_tiff(content, source.name, pixel_limit)
         # a TIFF of one page is an image like others
         if scene is not None:
-            return "TIFF", scene
-    image = read_image(path, max_pixels=max_pixels)
-    return image.format, Scene.of(image.rgba, name=path.stem, provenance=image.provenance)
+            return Document("TIFF", scene)
+    if frame is None and animated:
+        from pellucid.scene.formats.animation import read_images
+
+        form, scene, durations_ms = read_images(source, pixel_limit)
+        return Document(form, scene, durations_ms, len(scene.layers))
+    image = read_named(source, max_pixels=max_pixels, frame=frame)
+    scene = Scene.of(image.rgba, name=source.stem, provenance=image.provenance)
+    held = 1 if frame is None else count_frames(source, max_pixels=max_pixels)
+    return Document(image.format, scene, frames=held)

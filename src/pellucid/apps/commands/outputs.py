@@ -1,0 +1,131 @@
+"""Where commands write: files whose extension tells the format, or standard output and pipes."""
+
+import contextlib
+import io
+import os
+import stat
+import sys
+import tempfile
+from collections.abc import Callable
+from functools import wraps
+from pathlib import Path
+
+import click
+
+from pellucid.apps.commands.options import PATH, Command
+from pellucid.apps.sections import option
+from pellucid.errors import FileError
+
+STANDARD_OUTPUT = ("-", "/dev/stdout", "/dev/fd/1", "/proc/self/fd/1")
+IMAGES = ("png", "webp", "avif", "tiff")
+FORMATS = (*IMAGES, "psd", "ora", "zip")
+
+
+def output_option(
+    text: str, default: str, formats: tuple[str, ...] = FORMATS
+) -> Callable[[Command], Command]:
+    """Declares -o, which may be a pipe, and --format for it.
+
+    Args:
+        text: help of -o.
+        default: format that goes through a pipe if none is chosen.
+        formats: those to choose from; without any there is no --format.
+    """
+
+    def decorate(command: Command) -> Command:
+        declare: Callable[[Command], Command] = option("Output", "-o", "--output", type=PATH, help=text)
+        return declare(writes_pipes(default, formats=formats)(command))
+
+    return decorate
+
+
+def writes_pipes(
+    default: str | None, *, parameter: str = "output", formats: tuple[str, ...] = FORMATS
+) -> Callable[[Command], Command]:
+    """Lets the path that a command writes be standard output or a pipe, and declares --format.
+
+    The command itself writes a file, which then goes through the pipe; what it prints is dropped.
+
+    Args:
+        default: format if none is chosen; None to insist on one.
+        parameter: name of the path among the command's.
+        formats: those to choose from.
+    """
+    tail = f"  [default: {default}]" if default else ""
+
+    def decorate(command: Command) -> Command:
+        @wraps(command)
+        def with_pipes(*arguments: object, pipe_format: str | None = None, **named: object) -> object:
+            target = named[parameter]
+            if not isinstance(target, Path) or not is_pipe(target):
+                if pipe_format is not None:
+                    raise click.UsageError(
+                        "--format is for `-`, standard output. The extension of a file chooses its format."
+                    )
+                return command(*arguments, **named)
+            ending = pipe_format or default
+            _check_pipe(target, ending, named)
+            with tempfile.TemporaryDirectory() as folder:
+                file = Path(folder) / f"output.{ending}"
+                with contextlib.redirect_stdout(io.StringIO()):
+                    result = command(*arguments, **{**named, parameter: file})
+                _send(file.read_bytes(), target)
+            return result
+
+        if not formats:
+            return with_pipes
+        declare: Callable[[Command], Command] = option(
+            "Output",
+            "--format",
+            "pipe_format",
+            type=click.Choice(formats),
+            help=f"Format of what goes to `-`, standard output.{tail}",
+        )
+        return declare(with_pipes)
+
+    return decorate
+
+
+def is_pipe(path: Path) -> bool:
+    """Tells whether a path is standard output, or something without an extension that is no file."""
+    if str(path) in STANDARD_OUTPUT:
+        return True
+    try:
+        mode = path.stat().st_mode
+    except (OSError, ValueError):
+        return False
+    return not path.suffix and not (stat.S_ISREG(mode) or stat.S_ISDIR(mode))
+
+
+def _check_pipe(target: Path, ending: str | None, named: dict[str, object]) -> None:
+    """Refuses, before any work, what one stream cannot take."""
+    if ending is None:
+        raise click.UsageError("Standard output has no extension. Say its format, such as --format png.")
+    if named.get("as_json") and str(target) in STANDARD_OUTPUT:
+        raise click.UsageError(
+            "--json and the image both go to standard output. Name a file, or leave it out."
+        )
+    if named.get("count", 1) != 1:
+        raise click.UsageError("--count makes several files, and a pipe takes one. Name a file for them.")
+    if str(target) in STANDARD_OUTPUT and sys.stdout.isatty():
+        raise FileError(
+            "Expected a file or a pipe for the image, found a terminal. Redirect the output, or name a file."
+        )
+
+
+def _send(content: bytes, target: Path) -> None:
+    try:
+        if str(target) not in STANDARD_OUTPUT:
+            target.write_bytes(content)
+            return
+        sys.stdout.buffer.write(content)
+        sys.stdout.buffer.flush()
+    except (OSError, ValueError) as error:
+        # what is left in the buffer would fail once more when Python ends
+        with contextlib.suppress(OSError, ValueError):
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        reason = getattr(error, "strerror", None) or str(error)
+        raise FileError(
+            f"Cannot write {'standard output' if str(target) in STANDARD_OUTPUT else target}: {reason}. "
+            "Check the program that reads it."
+        ) from error
