@@ -1,7 +1,10 @@
 """Colours of more than 8 bits: converted first and rounded once, against formulas in doubles."""
 
 import io
+import struct
+import zlib
 
+import cv2
 import numpy as np
 import pytest
 from PIL import Image
@@ -94,3 +97,19 @@ def test_profiles_for_other_colours_are_refused() -> None:
         deep_to_srgb(deep(1), icc_profile("LAB"), [])
     with pytest.raises(FileError, match="damaged"):
         deep_to_srgb(deep(4), b"nothing", [])
+
+
+@pytest.mark.parametrize("channels", [1, 3, 4])
+def test_a_png_of_16_bits_is_rounded_after_its_profile(channels: int) -> None:
+    levels = deep(channels, 3)
+    stored = levels[..., [2, 1, 0, 3][:channels]] if channels > 1 else levels
+    ok, content = cv2.imencode(".png", stored)
+    assert ok
+    profile = b"x\0\0" + zlib.compress(build_profile(SRGB_PRIMARIES, (1.0,)))
+    body = b"iCCP" + profile
+    chunk = struct.pack(">I", len(profile)) + body + struct.pack(">I", zlib.crc32(body))
+    file = content.tobytes()
+    found = read_rgba(file[:33] + chunk + file[33:])
+    assert np.abs(found[..., :3] - srgb_of_light(levels[..., :3] / 65535)).max() <= 0.6
+    if channels == 4:
+        assert np.abs(found[..., 3] - levels[..., 3] / 257).max() <= 0.5

@@ -37,27 +37,27 @@ def linear_srgb() -> bytes:
     return build_profile(SRGB_PRIMARIES, (1.0,))
 
 
-def deep_to_srgb(levels: AnyArray, profile: bytes, notes: list[str]) -> RGB8:
+def deep_to_srgb(levels: AnyArray, profile: bytes, notes: list[str], *, top: float | None = None) -> RGB8:
     """Converts an image's colours to sRGB, within a level of what doubles give.
 
     Args:
-        levels: uint16, or floats in [0, 1]: (h, w, 1) grey, (h, w, 3) RGB, (h, w, 4) CMYK with 0 for no ink.
-        profile: a file of ICC; of grey and RGB it may be empty, for sRGB.
+        levels: uint16, or floats: (h, w, 1) grey, (h, w, 3) RGB, (h, w, 4) CMYK with 0 for no ink.
+        profile: a file of ICC; it may be empty, for sRGB and for inks that only darken.
         notes: gets a sentence if the profile cannot be read; colours are then taken for sRGB.
+        top: the highest level; of uint16 65535 by default, of floats 1.
 
     Raises:
         FileError: a profile for another kind of colour.
     """
     convert = _conversion(levels.shape[2], profile, notes)
-    return convert_strips(levels, convert)
+    return convert_strips(levels, convert, top or (65535 if levels.dtype == np.uint16 else 1))
 
 
-def convert_strips(levels: AnyArray, convert: Conversion) -> RGB8:
-    """Converts levels (h, w, channels), uint16 or floats, to bytes of sRGB, a strip at a time."""
+def convert_strips(levels: AnyArray, convert: Conversion, top: float = 1) -> RGB8:
+    """Converts levels (h, w, channels) in [0, top] to bytes of sRGB, a strip at a time."""
     height, width, channels = levels.shape
     result = np.empty((height * width, 3), np.uint8)
     flat = levels.reshape(-1, channels)
-    top = 65535 if levels.dtype == np.uint16 else 1
     for part in _strips(len(flat)):
         result[part] = to_bytes(convert(flat[part].astype(np.float64) / top))
     return result.reshape(height, width, 3)
@@ -69,8 +69,8 @@ def _strips(count: int) -> Iterator[slice]:
 
 
 def _conversion(channels: int, profile: bytes, notes: list[str]) -> Conversion:
-    if not profile and channels != 4:
-        return _as_it_is
+    if not profile:
+        return _by_formula if channels == 4 else _as_it_is
     try:
         source = ImageCms.ImageCmsProfile(io.BytesIO(profile))
         space = colour_space(source)
@@ -102,6 +102,11 @@ def _repeated(levels: AnyArray) -> AnyArray:
 
 
 _as_it_is = _repeated
+
+
+def _by_formula(inks: AnyArray) -> AnyArray:
+    """Converts inks of no known press as Pillow does those of bytes."""
+    return (1 - inks[:, :3]) * (1 - inks[:, 3:])
 
 
 def _by_table(source: ImageCms.ImageCmsProfile, mode: str) -> Conversion:

@@ -19,8 +19,9 @@ from pellucid.files.avif_boxes import hide_exif, read_properties
 from pellucid.files.colour_profiles import to_srgb
 from pellucid.files.frames import Frames, find_frames
 from pellucid.files.metadata import IMAGE_DESCRIPTION, KEY, DecodedImage, GenerationMetadata
+from pellucid.files.png_samples import is_deep_png, read_deep_png
 from pellucid.files.tiff_layout import Layout
-from pellucid.rgba.quantization import narrow_to_bytes
+from pellucid.files.tiff_samples import read_deep, with_twins
 from pellucid.rgba.types import RGBA8, AnyArray
 
 T = TypeVar("T")
@@ -113,6 +114,8 @@ def _open_file(name: str, content: bytes, max_pixels: int, notes: list[str]) -> 
     shown = png_chunks.shown_content(chunks, notes) if chunks else content
     is_tiff = content.startswith(tiff_layout.SIGNATURES)
     layouts = dict(enumerate(tiff_layout.check_tiff(name, content))) if is_tiff else {}
+    if layouts:
+        shown = guarded(name, lambda: with_twins(content, list(layouts.values())))
     # a page's thumbnail is no further image
     pages = [number for number, layout in layouts.items() if not layout.reduced] or list(layouts)
     # only these formats: Pillow would try all it knows, PostScript by an interpreter included
@@ -163,7 +166,7 @@ class _OpenFile:
         name, image = self.name, self.image
         # of what is stored as it is, only the decoder tells whether all is there
         for number, layout in self.pages if len(self.pages) > 1 else ():
-            if layout.raw:
+            if layout.raw and not layout.deep:
                 guarded(name, partial(image.seek, number), layout)
                 _check_size(name, image, self.max_pixels)
                 guarded(name, image.load)
@@ -213,13 +216,19 @@ def unpack(
     name: str, image: Image.Image, content: bytes, notes: list[str], layout: Layout | None = None
 ) -> RGBA8:
     """Unpacks the opened image; `layout` is what a TIFF says of it. Damage is a FileError."""
+    profile = image.info.get("icc_profile") or b""
+    if layout is not None and layout.deep:
+        deep = guarded(name, lambda: read_deep(content, layout, profile, notes))
+        return turned_upright(deep, layout.first(ORIENTATION, 1))
     if layout is not None:
         guarded(name, lambda: tiff_layout.mend_tiff(image, layout))
     stills.check_still(name, image, content)
     tile = image.tile[0] if isinstance(image, ImageFile.ImageFile) and image.tile else None
     # apart from opening, which reads the header alone: damage shows here
     guarded(name, image.load)
-    rgba = guarded(name, lambda: _decode_pixels(image, content, layout))
+    if is_deep_png(content):
+        return guarded(name, lambda: read_deep_png(content, profile, notes))
+    rgba = guarded(name, lambda: _decode_pixels(image, content))
     if tile is not None and tile.extents is not None:
         area = tile.extents
         rgba = guarded(name, lambda: stills.with_alpha(image, content, area, tile.offset, rgba))
@@ -309,18 +318,11 @@ def _check_size(name: str, image: Image.Image, max_pixels: int) -> None:
         )
 
 
-def _decode_pixels(image: Image.Image, content: bytes, layout: Layout | None) -> RGBA8:
+def _decode_pixels(image: Image.Image, content: bytes) -> RGBA8:
     """Decodes the loaded image to straight 8-bit sRGB; `content` is its file, for what PIL cannot decode."""
-    # byte 24 of a PNG is the bit depth in its header; PIL would cut 16 bits to 8 without rounding
-    if image.format == "PNG" and content[24] == 16:
-        return _deep_png(content)
-    if image.mode in ("I;16", "I;16B", "I;16L", "I;16N"):
-        grey = narrow_to_bytes(tiff_layout.grey_levels(image, layout))
-        return np.dstack([grey, grey, grey, np.full_like(grey, 255)])
-    if image.mode in ("I", "F"):
+    if image.mode.startswith(("I", "F")):
         raise FileError(
-            f"Cannot read an image of {image.mode} samples (32 bits): their range is not known. Use 8 "
-            f"or 16 bits."
+            f"Cannot read an image of {image.mode} samples: their range is not known. Use 8 or 16 bits."
         )
     return _keyed(image, content)
 
@@ -335,28 +337,6 @@ def _keyed(image: Image.Image, content: bytes) -> RGBA8:
         return np.dstack([grey, grey, grey, alpha])
     # premultiplied grey has no way to RGBA in Pillow but this
     return np.array((image.convert("LA") if image.mode == "La" else image).convert("RGBA"))
-
-
-def _deep_png(content: bytes) -> RGBA8:
-    """Decodes a 16-bit PNG, each sample to the nearest byte; a transparent key is compared in 16 bits."""
-    import cv2
-
-    # OpenCV, since Pillow knows no RGB of 16 bits
-    levels = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_UNCHANGED)
-    if levels is None or levels.dtype != np.uint16:  # pyright: ignore[reportUnnecessaryComparison] - None
-        raise ValueError("16-bit samples cannot be decoded")
-    levels = np.atleast_3d(levels)
-    channels = levels.shape[2]
-    # OpenCV's order is blue, green, red
-    colour = levels[..., [0, 0, 0]] if channels < 3 else levels[..., [2, 1, 0]]
-    alpha = levels[..., -1:] if channels in (2, 4) else np.full_like(levels[..., :1], 65535)
-    with Image.open(io.BytesIO(content), formats=["PNG"]) as image:
-        transparent_key = image.info.get("transparency")
-    if transparent_key is not None and channels in (1, 3):
-        alpha = np.where(
-            (colour == np.asarray(transparent_key, np.uint16)).all(axis=-1, keepdims=True), 0, alpha
-        )
-    return narrow_to_bytes(np.concatenate([colour, alpha], axis=-1).astype(np.uint16))
 
 
 def collect_texts(image: Image.Image, exif: Mapping[int, object]) -> dict[str, str]:

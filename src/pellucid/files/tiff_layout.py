@@ -8,21 +8,22 @@ import struct
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-import numpy as np
 from PIL import Image
 from PIL.TiffImagePlugin import TiffImageFile
 
 from pellucid.errors import FileError
-from pellucid.rgba.types import AnyArray
 
 SIGNATURES = (b"II\x2a\0", b"MM\0\x2a", b"II\x2b\0", b"MM\0\x2b")
 BIG = 43
 """Version of a BigTIFF, whose offsets have 8 bytes."""
 
-SUBFILE_TYPE, BITS, COMPRESSION, PHOTOMETRIC, SAMPLES = 254, 258, 259, 262, 277
-PLANAR, PALETTE, EXTRA, SAMPLE_FORMAT = 284, 320, 338, 339
+SUBFILE_TYPE, WIDTH, LENGTH, BITS, COMPRESSION, PHOTOMETRIC = 254, 256, 257, 258, 259, 262
+FILL_ORDER, ORIENTATION, SAMPLES, STRIP_ROWS, PLANAR, PREDICTOR = 266, 274, 277, 278, 284, 317
+PALETTE, TILE_WIDTH, TILE_LENGTH, EXTRA, SAMPLE_FORMAT = 320, 322, 323, 338, 339
 STRIPS, TILES = (273, 279), (324, 325)  # offsets, byte counts
-USED = {SUBFILE_TYPE, BITS, COMPRESSION, PHOTOMETRIC, SAMPLES, PLANAR, PALETTE, EXTRA, SAMPLE_FORMAT}
+SHAPE = {WIDTH, LENGTH, STRIP_ROWS, TILE_WIDTH, TILE_LENGTH, FILL_ORDER, ORIENTATION, PREDICTOR}
+COLOUR = {BITS, COMPRESSION, PHOTOMETRIC, SAMPLES, PLANAR, PALETTE, EXTRA, SAMPLE_FORMAT}
+USED = {SUBFILE_TYPE, *SHAPE, *COLOUR, *STRIPS, *TILES}
 NUMBERS = {1: "B", 3: "H", 4: "I", 16: "Q"}
 """Types of whole numbers without a sign, and struct's letter for each."""
 
@@ -44,14 +45,23 @@ COLOURS = {
     34892: "raw camera",
 }
 DEPTHS = {
-    WHITE_IS_ZERO: {1, 2, 4, 8, 16},
-    BLACK_IS_ZERO: {1, 2, 4, 8, 12, 16},
-    RGB: {8, 16},
+    WHITE_IS_ZERO: {1, 2, 4, 8},
+    BLACK_IS_ZERO: {1, 2, 4, 8},
+    RGB: {8},
     INDEXED: {1, 2, 4, 8},
-    CMYK: {8, 16},
+    CMYK: {8},
     YCBCR: {8},
 }
-"""Bits of a sample that are read, by colour."""
+"""Bits of a sample that Pillow reads right, by colour."""
+CHANNELS = {WHITE_IS_ZERO: 1, BLACK_IS_ZERO: 1, RGB: 3, CMYK: 4}
+"""Channels of the colours that are read of any depth."""
+PREDICTED = {5, 8, 32946, 34925, 50000}
+"""LZW, deflate by either number, LZMA and Zstandard."""
+LOSSLESS = {UNCOMPRESSED, *PREDICTED, 32773}
+"""Compressions that know nothing of samples: none, these and PackBits."""
+ASSOCIATED, UNASSOCIATED = 1, 2
+MAX_MORE = 8
+"""Channels beside colours; of deep pages all are held."""
 FORMATS = {2: "signed", 3: "float", 5: "complex whole", 6: "complex float"}
 
 
@@ -60,6 +70,9 @@ class Layout:
     """What one directory says."""
 
     tags: Mapping[int, tuple[int, ...]]
+    entries: Mapping[int, bytes]
+    """Each tag as it stands in the file."""
+    file_size: int
 
     def first(self, tag: int, default: int) -> int:
         """Returns the first value of a tag."""
@@ -76,15 +89,70 @@ class Layout:
         return self.first(PLANAR, 1) == 2 and self.first(SAMPLES, 1) > 1
 
     @property
+    def planes(self) -> int:
+        """Number of parts that lie one after another."""
+        return self.first(SAMPLES, 1) if self.planar else 1
+
+    @property
+    def together(self) -> int:
+        """Number of channels that lie side by side."""
+        return 1 if self.planar else self.first(SAMPLES, 1)
+
+    @property
     def raw(self) -> bool:
         """Says whether the samples lie as they are."""
         return self.first(COMPRESSION, UNCOMPRESSED) == UNCOMPRESSED
 
     @property
+    def tiled(self) -> bool:
+        """Says whether it has tiles in place of strips."""
+        return TILES[0] in self.tags
+
+    @property
     def extents(self) -> list[tuple[int, int]]:
         """Offsets and byte counts of strips or tiles."""
-        offsets, counts = TILES if TILES[0] in self.tags else STRIPS
+        offsets, counts = TILES if self.tiled else STRIPS
         return list(zip(self.tags.get(offsets, ()), self.tags.get(counts, ()), strict=False))
+
+    @property
+    def extra(self) -> int:
+        """Returns what the first channel after the colours is; opacity where nobody says."""
+        return self.first(EXTRA, UNASSOCIATED)
+
+    @property
+    def deep(self) -> bool:
+        """Says whether it is read sample by sample, since Pillow reads it not at all or to 8 bits."""
+        bits, colour = self.first(BITS, 1), self.first(PHOTOMETRIC, 0)
+        whole = all(kind == 1 for kind in self.tags.get(SAMPLE_FORMAT, ()))
+        if colour not in CHANNELS or not 1 <= bits <= 16 or set(self.tags.get(BITS, (1,))) != {bits}:
+            return False
+        more = self.first(SAMPLES, 1) - CHANNELS[colour]
+        # what is white at 0 and multiplied by alpha is ambiguous
+        if not (whole and self.lossless and 0 <= more <= MAX_MORE) or (
+            colour == WHITE_IS_ZERO and more and self.extra == ASSOCIATED
+        ):
+            return False
+        if bits in (1, 2, 4, 8) and self.first(SAMPLES, 1) == 1:
+            return False
+        # of bytes Pillow misreads grey with more alone
+        return bits != 8 or (CHANNELS[colour] == 1 and (self.planar or colour == WHITE_IS_ZERO))
+
+    @property
+    def lossless(self) -> bool:
+        """Says whether unpacking gives samples, or differences of them that can be added up."""
+        return self.first(COMPRESSION, UNCOMPRESSED) in LOSSLESS and (
+            self.first(PREDICTOR, 1) == 1 or not self.predicted or self.differences
+        )
+
+    @property
+    def predicted(self) -> bool:
+        """Says whether a predictor counts; other compressions ignore it."""
+        return self.first(COMPRESSION, UNCOMPRESSED) in PREDICTED
+
+    @property
+    def differences(self) -> bool:
+        """Says whether each sample is stored as its difference from the one to the left."""
+        return self.predicted and self.first(PREDICTOR, 1) == 2 and self.first(BITS, 1) in (8, 16)
 
     def __str__(self) -> str:
         bits = "/".join(str(count) for count in sorted(set(self.tags.get(BITS, (1,)))))
@@ -99,6 +167,8 @@ class Layout:
     @property
     def readable(self) -> bool:
         """Says whether it is none of the layouts that Pillow would take for others."""
+        if self.deep:
+            return True
         bits, colour = set(self.tags.get(BITS, (1,))), self.first(PHOTOMETRIC, 0)
         if any(kind in FORMATS for kind in self.tags.get(SAMPLE_FORMAT, ())):
             return False
@@ -157,12 +227,13 @@ def _directories(content: bytes) -> Iterator[Layout]:
         start = offset + struct.calcsize(order + count_form)
         if start + count * entry_size > len(content):
             raise IndexError("the directory goes on beyond the end")
-        tags = dict[int, tuple[int, ...]]()
+        tags, entries = dict[int, tuple[int, ...]](), dict[int, bytes]()
         for position in range(start, start + count * entry_size, entry_size):
             tag, kind = struct.unpack_from(order + "HH", content, position)
-            if tag in USED or tag in (*STRIPS, *TILES):
+            entries[tag] = content[position : position + entry_size]
+            if tag in USED:
                 tags[tag] = _values(content, position + 4, kind, order, offset_form)
-        yield Layout(tags)
+        yield Layout(tags, entries, len(content))
         (offset,) = struct.unpack_from(order + offset_form, content, start + count * entry_size)
 
 
@@ -185,9 +256,8 @@ def mend_tiff(image: Image.Image, layout: Layout) -> None:
     assert isinstance(image, TiffImageFile)
     if layout.planar and layout.raw:
         # Pillow's own reader takes each plane for one of 8 bits; libtiff, which it has for others, does not
-        raw = f"{image.mode};16N" if layout.first(BITS, 1) == 16 else image.mode
         right, bottom = (max(tile.extents[side] for tile in image.tile if tile.extents) for side in (2, 3))
-        arguments = (raw, False, image.tag_v2.offset)
+        arguments = (image.mode, False, image.tag_v2.offset)
         image.tile = [
             image.tile[0]._replace(
                 codec_name="libtiff", extents=(0, 0, right, bottom), offset=0, args=arguments
@@ -198,14 +268,3 @@ def mend_tiff(image: Image.Image, layout: Layout) -> None:
     # entries have 16 bits; programs that wrote 8 are so many that libtiff's own tools look for them
     if image.palette is not None and palette and max(palette) < 256:
         image.palette.palette = bytes(palette)
-
-
-def grey_levels(image: Image.Image, layout: Layout | None) -> AnyArray:
-    """Returns the samples of a grey image of more than 8 bits as uint16 (h, w), 0 to 65535, black 0."""
-    levels = np.asarray(image).astype(np.uint16)
-    if layout is None:
-        return levels
-    if layout.first(BITS, 16) == 12:
-        # the top bits again below, so that 4095 becomes 65535
-        levels = (levels << 4) | (levels >> 8)
-    return 65535 - levels if layout.first(PHOTOMETRIC, 0) == WHITE_IS_ZERO else levels

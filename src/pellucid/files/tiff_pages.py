@@ -20,6 +20,7 @@ from pellucid.files.image_decoding import collect_texts, guarded, parse_metadata
 from pellucid.files.images import build_tags
 from pellucid.files.metadata import GenerationMetadata
 from pellucid.files.tiff_layout import Layout, check_tiff
+from pellucid.files.tiff_samples import with_twins
 from pellucid.rgba.types import RGBA8
 
 PAGE_NAME, XMP = 285, 700
@@ -75,14 +76,15 @@ def decode_pages(name: str, content: bytes, spend: Callable[[int, int], None]) -
         FileError: damaged, or of a kind that cannot be read.
     """
     layouts, notes = check_tiff(name, content), list[str]()
+    shown = guarded(name, lambda: with_twins(content, layouts))
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # the library's are about files, not about callers
         image: Image.Image = guarded(
-            name, lambda: Image.open(io.BytesIO(content), formats=["TIFF"]), layouts[0] if layouts else None
+            name, lambda: Image.open(io.BytesIO(shown), formats=["TIFF"]), layouts[0] if layouts else None
         )
         with image:
             pages = [
-                _page(name, image, number, content, layout, spend, notes)
+                _page(name, image, number, shown, layout, spend, notes)
                 for number, layout in enumerate(layouts)
                 if not layout.reduced
             ]
