@@ -14,7 +14,7 @@ import numpy as np
 from PIL import Image, ImageCms, ImageFile
 
 from pellucid.errors import FileError, FileWarning
-from pellucid.files import png_chunks, stills, tiff_layout
+from pellucid.files import icons, png_chunks, stills, tiff_layout
 from pellucid.files.avif_boxes import hide_exif, read_properties
 from pellucid.files.colour_profiles import to_srgb
 from pellucid.files.frames import Frames, find_frames
@@ -110,6 +110,9 @@ def count_frames(name: str, content: bytes, max_pixels: int) -> int:
 def _open_file(name: str, content: bytes, max_pixels: int, notes: list[str]) -> Generator["_OpenFile"]:
     if not content:
         raise FileError(f"Cannot read {name}: it is empty. Fetch or save it again.")
+    icon = icons.find_largest(name, content) if content.startswith(icons.SIGNATURE) else None
+    if icon is not None:
+        content = icon.content
     chunks = png_chunks.split_chunks(name, content) if content.startswith(png_chunks.SIGNATURE) else []
     shown = png_chunks.shown_content(chunks, notes) if chunks else content
     is_tiff = content.startswith(tiff_layout.SIGNATURES)
@@ -135,7 +138,7 @@ def _open_file(name: str, content: bytes, max_pixels: int, notes: list[str]) -> 
         if chunks:
             image.info["icc_profile"] = png_chunks.colour_profile(name, chunks, notes)
         page_layouts = [(number, layouts[number]) for number in pages]
-        yield _OpenFile(name, content, shown, image, frames, page_layouts, max_pixels, notes)
+        yield _OpenFile(name, content, shown, image, frames, page_layouts, icon, max_pixels, notes)
 
 
 @dataclass(frozen=True, eq=False)
@@ -150,6 +153,8 @@ class _OpenFile:
     frames: Frames
     pages: list[tuple[int, Layout]]
     """Number and layout of each page of a TIFF that is no thumbnail."""
+    icon: icons.IconImage | None
+    """Where the content comes from, if it is the image of an icon."""
     max_pixels: int
     notes: list[str]
 
@@ -158,6 +163,7 @@ class _OpenFile:
         for pixels, duration_ms in self._composed(first) if self.frames.compose else self._stored(first):
             orientation, texts = _read_texts(self.name, self.image, self.notes)
             form = "JPEG" if self.image.format == "MPO" else str(self.image.format)
+            form = "ICO" if self.icon is not None else form
             upright = turned_upright(pixels, orientation)
             yield DecodedImage(upright, form, parse_metadata(texts), texts), duration_ms
 
@@ -176,8 +182,8 @@ class _OpenFile:
                 guarded(name, partial(image.seek, number), layout)
                 _check_size(name, image, self.max_pixels)
             pixels: AnyArray = unpack(name, image, self.shown, self.notes, layout)
-            # an icon's list may say less than the image in it
-            _check_size(name, image, self.max_pixels)
+            if self.icon is not None:
+                pixels = self.icon.masked(pixels)
             if image.format == "AVIF":
                 pixels = _as_avif_says(name, image, self.content, pixels, self.notes)
             yield pixels, int(image.info.get("duration") or 0)
