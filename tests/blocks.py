@@ -25,7 +25,13 @@ def run_shell(example: Example) -> None:
 
 
 def run_here(example: Example) -> None:
-    """Runs the `pellucid` commands of a block in this process, which has loaded torch already."""
+    """Runs the `pellucid` commands of a block in this process, which has loaded torch already.
+
+    Those that are joined by pipes run in a shell.
+    """
+    if "|" in example.parsed:
+        run_shell(example)
+        return
     for line in example.parsed.splitlines():
         words = shlex.split(INSTALL.sub("", line), comments=True)
         if words:

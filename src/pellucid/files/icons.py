@@ -1,8 +1,8 @@
 """The largest image of an icon: a PNG, or a bitmap whose transparency may lie in a mask behind its pixels.
 
 Read here, since Pillow believes the icon's list about depth: it takes the mask of a bitmap of 32 bits that
-the list calls 0 or 24, shows nothing of one whose alpha nobody set, and looks for masks at the end of an entry,
-where some programs leave bytes behind them.
+the list calls 0 or 24, shows nothing of one whose alpha nobody set, and looks for masks at the end of an
+entry, where some programs leave bytes behind them.
 """
 
 import struct

@@ -5,9 +5,9 @@
 | PNG | every byte, colour under alpha 0 included | 16-bit files are read to the nearest 8-bit level |
 | WebP | every byte, colour under alpha 0 included | lossless; at most 16383 pixels a side |
 | AVIF | alpha exactly, colour within a few levels | quality 100, 4:4:4, yet its colour transform rounds |
-| TIFF | every byte, colour under alpha 0 included | deflate; other depths up to 16 bits are read to the nearest 8-bit level |
+| TIFF | every byte, colour under alpha 0 included | deflate; deeper ones are read to the nearest of 8 bits |
 | JPEG | read only | opaque |
-| GIF, BMP, ICO, TGA | read only | one image; of an icon the largest |
+| GIF, BMP, ICO, TGA | read only | of an animation the frame that is asked for; of an icon the largest |
 """
 
 import contextlib
