@@ -73,7 +73,9 @@ def is_default_image_shown(chunks: Sequence[Chunk]) -> bool:
 def show_frames(
     frames: Sequence[PngFrame], chunks: Sequence[Chunk], unpack: Callable[[bytes], RGBA8]
 ) -> Iterator[RGBA8]:
-    """Yields the canvas as it is while each frame is shown: uint8 (h, w, 4), in the file's own colours.
+    """Yields the canvas while each frame is shown: uint8 (h, w, 4), one array all the time.
+
+    Colours are the file's own.
 
     Args:
         frames: of `split_frames`.
@@ -92,7 +94,7 @@ def show_frames(
         area = (slice(frame.top, frame.top + frame.height), slice(frame.left, frame.left + frame.width))
         former = canvas[area].copy() if frame.disposal == PREVIOUS else None
         canvas[area] = drawn if frame.blending == SOURCE else _over(drawn, canvas[area])
-        yield canvas.copy()
+        yield canvas
         if former is not None:
             canvas[area] = former
         elif frame.disposal == BACKGROUND:

@@ -36,7 +36,10 @@ class Frames:
     count: int = 1
     noun: str = "frames"
     compose: Callable[[Callable[[bytes], RGBA8]], Iterator[TimedImage]] | None = None
-    """Yields the frames where Pillow does not compose them right; takes what unpacks a still PNG."""
+    """Yields the frames where Pillow does not compose them right; takes what unpacks a still PNG.
+
+    All are one array, in which the next is drawn.
+    """
 
     def choose(self, name: str, frame: int | None) -> int:
         """Returns the place, from 0, of the frame asked for, from 1.

@@ -72,7 +72,7 @@ def split_frames(name: str, content: bytes, limit: int) -> list[GifFrame]:
 
 
 def show_frames(frames: Sequence[GifFrame], height: int, width: int) -> Iterator[RGBA8]:
-    """Yields the canvas as it is while each frame is shown: uint8 (height, width, 4)."""
+    """Yields the canvas while each frame is shown: uint8 (height, width, 4), one array all the time."""
     canvas = np.zeros((height, width, 4), np.uint8)
     for frame in frames:
         # what reaches beyond the canvas is cut off, as browsers do
@@ -86,7 +86,7 @@ def show_frames(frames: Sequence[GifFrame], height: int, width: int) -> Iterator
             drawn = _colours(frame.table)[numbers]
             kept = numbers != frame.clear
             canvas[area][kept] = drawn[kept]
-        yield canvas.copy()
+        yield canvas
         if former is not None:
             canvas[area] = former
         elif frame.disposal in BACKGROUND:

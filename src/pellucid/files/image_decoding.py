@@ -196,7 +196,8 @@ class _OpenFile:
         for place in range(self.frames.count):
             rgba, duration_ms = guarded(self.name, partial(next, frames))
             if place >= first:
-                yield _in_srgb(self.name, self.image, rgba, self.notes), duration_ms
+                # the next frame is drawn into the same array; copies of skipped ones would take time
+                yield _in_srgb(self.name, self.image, rgba.copy(), self.notes), duration_ms
 
     def _unpack_png(self, content: bytes) -> RGBA8:
         with Image.open(io.BytesIO(content), formats=["PNG"]) as image:
