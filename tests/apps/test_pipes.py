@@ -111,6 +111,26 @@ def test_results_of_pipes_lie_in_this_folder() -> None:
         assert read_rgba(name).shape == (9, 8, 4)
 
 
+def test_a_decoded_latent_goes_to_standard_output(model: str) -> None:
+    Path("a.png").write_bytes(encode_image(noise(64, 64, 0)))
+    assert run("encode", "a.png", "--model", model).exit_code == 0
+    assert run("decode", "a.safetensors", "-o", "b.png", "--model", model).exit_code == 0
+    result = run("decode", "a.safetensors", "-o", "-", "--model", model)
+    assert result.stdout_bytes == Path("b.png").read_bytes()
+
+
+@pytest.mark.parametrize("name", ["out", "out.png"])
+def test_results_go_into_named_pipes(name: str) -> None:
+    Path("a.png").write_bytes(encode_image(noise(9, 8, 0)))
+    os.mkfifo(name)
+    found = list[bytes]()
+    reader = threading.Thread(target=lambda: found.append(Path(name).read_bytes()))
+    reader.start()
+    assert run("pad", "a.png", "-o", name).exit_code == 0
+    reader.join(10)
+    assert read_rgba(found[0]).shape == (9, 8, 4)
+
+
 def test_standard_input_is_one_image() -> None:
     result = run("composite", "-", "-", "-o", "x.png", given=encode_image(noise(9, 8, 0)))
     assert isinstance(result.exception, FileError)

@@ -60,7 +60,10 @@ class LazyGroup(click.Group):
 )
 @click.version_option(__version__)
 def cli() -> None:
-    """Make images with true transparency from a prompt: glass and smoke included."""
+    """Make images with true transparency from a prompt: glass and smoke included.
+
+    For a path of an image, - is standard input, and with -o standard output.
+    """
     # read when these libraries are imported, which any command may do before it asks for a model
     for name in ("TRANSFORMERS_VERBOSITY", "DIFFUSERS_VERBOSITY"):
         os.environ.setdefault(name, "error")
