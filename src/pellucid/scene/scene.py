@@ -6,6 +6,7 @@ Layers are listed bottom first. Images are uint8 (h, w, 4), straight, sRGB; size
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 
@@ -15,9 +16,13 @@ from pellucid.files.metadata import GenerationMetadata
 from pellucid.rgba.compositing import Colour, parse_colour
 from pellucid.rgba.types import RGBA8, AnyArray
 from pellucid.scene.flatten import flatten_layers
-from pellucid.scene.layer import Group, Layer
+from pellucid.scene.layer import Group, Layer, Mask
 
-__all__ = ["Group", "Layer", "Scene"]
+__all__ = ["Group", "Layer", "Mask", "Scene"]
+
+Unsupported = Literal["refuse", "flatten", "skip"]
+"""What becomes of a document with a layer that cannot be shown as its author sees it: it is refused; the
+flattened image that it holds is taken instead of its layers; or what cannot be shown is left out."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -98,18 +103,24 @@ references in a hidden group |
         return _formats[-1].write(self, Path(path), background)
 
     @classmethod
-    def open(cls, path: str | Path, *, max_pixels: int = MAX_PIXELS) -> "Scene":
+    def open(
+        cls, path: str | Path, *, max_pixels: int = MAX_PIXELS, unsupported: Unsupported = "refuse"
+    ) -> "Scene":
         """Reads what `save` writes and other programs' PSD, PSB, OpenRaster and TIFF; an image is one layer.
 
         Args:
             path: where from; the content tells the format.
             max_pixels: refuse a larger canvas, and layers of more than four times as many pixels in all.
+            unsupported: what becomes of a document with something that layers here cannot show, such as an
+                effect: "refuse" it; "flatten" takes the flattened image in it; "skip" leaves that out.
 
         Raises:
-            FileError: absent, damaged, too large, no image, or with something that layers here cannot
-                show, such as another blend mode.
+            FileError: absent, damaged, too large, no image, or with something that cannot be shown.
+
+        Warns:
+            FileWarning: what was left out, or that the flattened image was taken.
         """
-        return _formats[-1].read(Path(path), max_pixels)
+        return _formats[-1].read(Path(path), max_pixels, unsupported)
 
     def _background(self, background: Colour | AnyArray) -> RGBA8:
         if not isinstance(background, np.ndarray):
@@ -135,7 +146,7 @@ class Formats:
     """How scenes become files, and files scenes: functions of modules that import the scene."""
 
     write: Callable[[Scene, Path, Colour | AnyArray | None], Path]
-    read: Callable[[Path, int], Scene]
+    read: Callable[[Path, int, Unsupported], Scene]
 
 
 _formats: list[Formats] = []

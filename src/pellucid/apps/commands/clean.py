@@ -76,7 +76,7 @@ def clean_command(
     scene.save(target)
     facts = {"path": str(target), "height": scene.height, "width": scene.width}
     facts |= {"layers": [score.as_dict() for score in scores]}
-    click.echo(json.dumps(facts, ensure_ascii=False) if as_json else target)
+    click.echo(json.dumps({**facts, **inputs.said()}, ensure_ascii=False) if as_json else target)
 
 
 def default_path(image: Path) -> Path:

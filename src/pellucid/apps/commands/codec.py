@@ -53,7 +53,7 @@ def encode_command(
     # safetensors takes tensors in one piece of memory, and notes that are texts
     write_atomically(target, save({TENSOR: latent.cpu().contiguous()}, metadata=size))
     facts = {"path": str(target), "shape": list(latent.shape)}
-    click.echo(json.dumps(facts, ensure_ascii=False) if as_json else target)
+    click.echo(json.dumps({**facts, **inputs.said()}, ensure_ascii=False) if as_json else target)
 
 
 @click.command(name="decode", cls=SectionedCommand)

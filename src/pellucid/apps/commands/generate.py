@@ -111,7 +111,7 @@ def generate_command(
         control_kind=control_kind,
         **sampling,
     )
-    save_and_report(scenes, target, clean=clean, as_json=as_json)
+    save_and_report(scenes, target, clean=clean, as_json=as_json, said=inputs.said())
 
 
 @click.command(name="vary", cls=SectionedCommand)
@@ -148,7 +148,7 @@ def vary_command(
     check_request(prompt, sampling, strength=strength)
     rgba = inputs.flat(image)
     scenes = choice.load().vary(rgba, [prompt], strength=strength, **sampling)
-    save_and_report(scenes, target, clean=clean, as_json=as_json)
+    save_and_report(scenes, target, clean=clean, as_json=as_json, said=inputs.said())
 
 
 @click.command(name="upscale", cls=SectionedCommand)
@@ -189,7 +189,7 @@ def upscale_command(
     rgba = inputs.flat(image)
     pipe = choice.load()
     scenes = pipe.upscale(rgba, [prompt], scale=scale, strength=strength, **sampling)
-    save_and_report(scenes, target, clean=clean, as_json=as_json)
+    save_and_report(scenes, target, clean=clean, as_json=as_json, said=inputs.said())
 
 
 @click.command(name="inpaint", cls=SectionedCommand)
@@ -233,7 +233,7 @@ def inpaint_command(
     to_mask(area, rgba)
     pipe = choice.load()
     scenes = pipe.inpaint(rgba, area, [prompt], strength=strength, **sampling)
-    save_and_report(scenes, target, clean=clean, as_json=as_json)
+    save_and_report(scenes, target, clean=clean, as_json=as_json, said=inputs.said())
 
 
 def default_path(prompt: str, extension: str = ".png") -> Path:
@@ -263,18 +263,30 @@ def write_all(scenes: "Sequence[Scene]", target: Path) -> list[tuple[Path, "Scen
     return [(scene.save(path), scene) for path, scene in zip(paths, scenes, strict=True)]
 
 
-def save_and_report(scenes: "Sequence[Scene]", target: Path, *, clean: bool, as_json: bool) -> None:
+def save_and_report(
+    scenes: "Sequence[Scene]", target: Path, *, clean: bool, as_json: bool, said: Mapping[str, object]
+) -> None:
     """Cleans the scenes if `clean` is set, saves them and prints their paths."""
     from pellucid.scene.cleanup import clean_scenes
 
     cleaned, scores = clean_scenes(scenes, wanted=clean)
-    report(write_all(cleaned, target), as_json, scores)
+    report(write_all(cleaned, target), as_json, said, scores)
 
 
 def report(
-    written: Sequence[tuple[Path, "Scene"]], as_json: bool, scores: Sequence[Mapping[str, object]] = ()
+    written: Sequence[tuple[Path, "Scene"]],
+    as_json: bool,
+    said: Mapping[str, object],
+    scores: Sequence[Mapping[str, object]] = (),
 ) -> None:
-    """Prints the paths, a line each, or one JSON object with the metadata and `scores` of each image."""
+    """Prints the paths, a line each, or one JSON object.
+
+    Args:
+        written: where each image is, and the image; its metadata goes into the JSON.
+        as_json: whether to print JSON.
+        said: of the inputs, for the JSON.
+        scores: of each image.
+    """
     if not as_json:
         for path, _ in written:
             click.echo(path)
@@ -287,4 +299,4 @@ def report(
         for (path, scene), cleaning in zip(written, cleanings, strict=True)
     ]
     # a key of the first release, which scripts read
-    click.echo(json.dumps({"pictures": rows}, ensure_ascii=False))
+    click.echo(json.dumps({"pictures": rows, **said}, ensure_ascii=False))

@@ -52,7 +52,7 @@ def show_command(image: Path, inputs: Inputs, as_json: bool) -> None:
     # top first, as the panels of layers in other programs list them
     layers = [_describe_layer(layer) for layer in reversed(scene.layers)]
     if as_json:
-        click.echo(json.dumps({**facts, "layers": layers}, ensure_ascii=False))
+        click.echo(json.dumps({**facts, "layers": layers, **inputs.said()}, ensure_ascii=False))
         return
     facts.pop("durations_ms", None)
     for name, value in facts.items():
@@ -149,7 +149,7 @@ def pad_command(image: Path, output: Path | None, truncate: bool, inputs: Inputs
     rgb = to_bytes(pad_rgb(source.composite()), truncate=truncate)
     opaque = np.dstack([rgb, np.full_like(rgb[..., 0], 255)])
     Scene.of(opaque, name=stem_of(image), provenance=source.provenance).save(target)
-    _report(as_json, target, height=rgb.shape[0], width=rgb.shape[1])
+    _report(as_json, target, height=rgb.shape[0], width=rgb.shape[1], **inputs.said())
 
 
 @click.command(name="composite", cls=SectionedCommand)
@@ -197,7 +197,7 @@ def composite_command(
         scene.save(target)
     else:
         write_image(scene.composite(background, linear=linear), target)
-    _report(as_json, target, height=height, width=width, layers=len(layers))
+    _report(as_json, target, height=height, width=width, layers=len(layers), **inputs.said())
 
 
 @click.command(name="convert", cls=SectionedCommand)
@@ -214,4 +214,5 @@ def convert_command(image: Path, target: Path, inputs: Inputs, as_json: bool) ->
     check_target(target)
     scene = inputs.open(image, target)
     scene.save(target)
-    _report(as_json, target, height=scene.height, width=scene.width, layers=len(scene.layers))
+    size = {"height": scene.height, "width": scene.width}
+    _report(as_json, target, **size, layers=len(scene.layers), **inputs.said())

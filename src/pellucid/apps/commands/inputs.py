@@ -1,6 +1,7 @@
 """Images that commands read: files of any format that is known, and pipes, up to a number of pixels."""
 
 import sys
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import wraps
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
     from pellucid.files.sources import NamedContent
     from pellucid.rgba.types import RGBA8
     from pellucid.scene.formats.registry import Document
-    from pellucid.scene.scene import Scene
+    from pellucid.scene.scene import Scene, Unsupported
 
 MAX_PIXELS = 100_000_000
 """As `pellucid.files.images.MAX_PIXELS`, which takes seconds to import; a test compares them."""
@@ -49,6 +50,10 @@ class Inputs:
     max_pixels: int
     frame: int | None = None
     """The one that is meant of animations, and of TIFFs of several pages, from 1."""
+    unsupported: "Unsupported" = "refuse"
+    """What becomes of layers that cannot be shown."""
+    notes: list[str] = field(default_factory=list[str], init=False)
+    """What was left out of the files, or could not be honoured."""
     _standard_input_is_read: bool = field(default=False, init=False)
 
     def open(self, path: Path, target: Path | None = None) -> "Scene":
@@ -102,6 +107,10 @@ class Inputs:
         source = read_source(path)
         return source._replace(stem=stem_of(path))
 
+    def said(self) -> dict[str, list[str]]:
+        """Returns what --json says of the notes; nothing if there are none."""
+        return {"warnings": self.notes} if self.notes else {}
+
     def _read_standard_input(self) -> bytes:
         if self._standard_input_is_read:
             raise FileError("Expected one image on standard input, found it asked for twice. Name a file.")
@@ -119,15 +128,33 @@ class Inputs:
     def _document(self, source: "NamedContent", frame: int | None, animated: bool) -> "Document":
         from pellucid.scene.formats.registry import open_document
 
-        return open_document(source, self.max_pixels, frame=frame, animated=animated)
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            document = open_document(
+                source, self.max_pixels, frame=frame, animated=animated, unsupported=self.unsupported
+            )
+        for each in caught:
+            self.notes.append(str(each.message))
+            warnings.warn(each.message, stacklevel=3)
+        return document
 
 
 def reads_images(command: Command) -> Command:
-    """Declares --max-pixels and --frame, and hands the reader of images to a command as `inputs`."""
+    """Declares how images are read, and hands the reader of images to a command as `inputs`."""
 
     @wraps(command)
-    def with_inputs(*arguments: object, max_pixels: int, frame: int | None, **named: object) -> object:
-        return command(*arguments, inputs=Inputs(max_pixels, frame), **named)
+    def with_inputs(
+        *arguments: object,
+        max_pixels: int,
+        frame: int | None,
+        flatten: bool,
+        skip_unsupported: bool,
+        **named: object,
+    ) -> object:
+        if flatten and skip_unsupported:
+            raise click.UsageError("Expected --flatten or --skip-unsupported, found both. Choose one.")
+        unsupported = "flatten" if flatten else "skip" if skip_unsupported else "refuse"
+        return command(*arguments, inputs=Inputs(max_pixels, frame, unsupported), **named)
 
     declared: tuple[Callable[[Command], Command], ...] = (
         option(
@@ -144,6 +171,19 @@ def reads_images(command: Command) -> Command:
             default=MAX_PIXELS,
             show_default=True,
             help="Refuse larger images; layers of a document may have four times as many in all.",
+        ),
+        option(
+            "Input",
+            "--flatten",
+            is_flag=True,
+            help="Of a document with a layer that cannot be shown, such as one with effects, take the "
+            "flattened image that it holds.",
+        ),
+        option(
+            "Input",
+            "--skip-unsupported",
+            is_flag=True,
+            help="Leave out what of a document cannot be shown, such as effects; what is left out is said.",
         ),
     )
     decorated: Command = with_inputs

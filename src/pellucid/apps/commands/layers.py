@@ -156,7 +156,7 @@ def layers_command(
         # both layers are made at one size, so that nothing has to be fitted
         size_arguments.pop("fit", None)
         scenes = _as_list(pipe.joint([texts.pop(0)], [str(background)], **size_arguments, **shared))
-    report(write_all(_add_layers(pipe, scenes, texts, regions, shared), target), as_json)
+    report(write_all(_add_layers(pipe, scenes, texts, regions, shared), target), as_json, inputs.said())
 
 
 @click.command(name="split", cls=SectionedCommand)
@@ -204,7 +204,7 @@ def split_command(
         **_size_arguments(size, fit),
         **sampling,
     )
-    report(write_all(_as_list(scenes), target), as_json)
+    report(write_all(_as_list(scenes), target), as_json, inputs.said())
 
 
 def _add_layers(

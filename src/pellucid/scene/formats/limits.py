@@ -21,6 +21,24 @@ class UnsupportedDocument(Exception):
     """Why a document is not read, and what to do: the end of "Cannot read x: …"."""
 
 
+WAYS_OUT = (
+    "Merge or rasterize it in the program that made it, or open the file with --flatten (the flattened image "
+    "that it holds) or --skip-unsupported (without what is not known)."
+)
+
+
+class UnsupportedLayer(UnsupportedDocument):
+    """Why a layer or group cannot be shown as its author sees it.
+
+    Args:
+        words: a sentence without its full stop, which begins with the layer's name.
+    """
+
+    def __init__(self, words: str) -> None:
+        super().__init__(f"{words}. {WAYS_OUT}")
+        self.words = words
+
+
 class PixelLimit:
     """The pixels that may still be unpacked; asked before anything is."""
 

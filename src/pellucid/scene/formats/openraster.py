@@ -28,6 +28,7 @@ from defusedxml.ElementTree import fromstring
 
 from pellucid.errors import InputError
 from pellucid.files.atomic import open_atomically
+from pellucid.files.image_decoding import warn_of
 from pellucid.files.images import encode_image, read_rgba
 from pellucid.files.metadata import GenerationMetadata
 from pellucid.rgba.blend_modes import BlendMode
@@ -36,10 +37,16 @@ from pellucid.rgba.quantization import to_bytes
 from pellucid.rgba.types import RGBA8
 from pellucid.scene.flatten import mask_values
 from pellucid.scene.formats.layer_metadata import LayerMetadata
-from pellucid.scene.formats.limits import PixelLimit, UnsupportedDocument, add_member, member
+from pellucid.scene.formats.limits import (
+    PixelLimit,
+    UnsupportedDocument,
+    UnsupportedLayer,
+    add_member,
+    member,
+)
 from pellucid.scene.formats.xmp import xml_text
 from pellucid.scene.layer import MAX_DEPTH, Group, GroupNode, Layer, Mask, clipping_runs, facts, layer_tree
-from pellucid.scene.scene import Scene
+from pellucid.scene.scene import Scene, Unsupported
 
 MIME = "image/openraster"
 VERSION = "0.0.6"
@@ -208,8 +215,13 @@ def _common(node: Layer | Group) -> dict[str, str]:
     }
 
 
-def read_ora(content: bytes, pixel_limit: PixelLimit) -> Scene:
+def read_ora(content: bytes, pixel_limit: PixelLimit, unsupported: Unsupported = "refuse") -> Scene:
     """Reads a document by any program, as long as its layers are images.
+
+    Args:
+        content: the file.
+        pixel_limit: of what is unpacked.
+        unsupported: what becomes of a layer that cannot be shown as its author sees it.
 
     Raises:
         UnsupportedDocument: something that layers here cannot show, or too large.
@@ -225,9 +237,17 @@ def read_ora(content: bytes, pixel_limit: PixelLimit) -> Scene:
         height, width = int(root.attrib["h"]), int(root.attrib["w"])
         pixel_limit.canvas(height, width)
         text = member(archive, METADATA_FILE, MAX_XML_BYTES) if METADATA_FILE in names else b""
-        reader = _Reader(archive, LayerMetadata.from_json(text), pixel_limit)
-        reader.read(stack, (), (0, 0))
-        return reader.metadata.scene(tuple(reversed(reader.layers)), height, width)
+        reader = _Reader(archive, LayerMetadata.from_json(text), pixel_limit, unsupported == "skip")
+        try:
+            reader.read(stack, (), (0, 0))
+        except UnsupportedLayer as refusal:
+            if unsupported != "flatten" or MERGED not in names:
+                raise
+            words = f"{refusal.words}; the file's flattened image is taken instead"
+            reader.notes, reader.layers = [words], [Layer(image=reader.image(MERGED), name="Background")]
+        scene = reader.metadata.scene(tuple(reversed(reader.layers)), height, width)
+    warn_of("This document", reader.notes)
+    return scene
 
 
 @dataclass
@@ -235,6 +255,8 @@ class _Reader:
     archive: zipfile.ZipFile
     metadata: LayerMetadata
     pixel_limit: PixelLimit
+    skips: bool
+    notes: list[str] = field(default_factory=list[str])
     layers: list[Layer] = field(default_factory=list[Layer])
     """Top first."""
 
@@ -252,22 +274,39 @@ class _Reader:
                 if not _is_mask(stack, element):
                     self.layers.append(self._layer(element, groups, place, clipped=element in clipped))
             else:
-                raise UnsupportedDocument(
-                    f"it has a {element.tag[:40]!r} in its stack. Turn it into a layer or remove it."
-                )
+                self._leave_out(f"{element.tag[:40]!r} in its stack is no layer")
+
+    def _leave_out(self, words: str) -> None:
+        """Notes what is left out, where it may be.
+
+        Raises:
+            UnsupportedLayer: it may not.
+        """
+        if not self.skips:
+            raise UnsupportedLayer(words)
+        self.notes.append(f"{words}; that is left out")
+
+    def _mode(self, element: ElementTree.Element, name: str) -> BlendMode:
+        operation = element.get("composite-op", NORMAL)
+        if operation not in MODES:
+            self._leave_out(f"{name[:40]!r} blends by {operation[:40]}, which is not known here")
+        return MODES.get(operation, "normal")
 
     def _group(self, element: ElementTree.Element, place: tuple[int, int], *, clipped: bool) -> Group:
         name = element.get("name", "group")
-        mode = _mode(element, name)
-        mask = next((child for child in element if _is_mask(element, child)), None)
+        mode = self._mode(element, name)
+        mask = next((self._mask(child, place) for child in element if _is_mask(element, child)), None)
         return Group(
             name=name,
             opacity=_opacity(element),
             visible=_is_visible(element),
             blend_mode="normal" if clipped else mode if _is_isolated(element) else "pass_through",
             clipped=clipped,
-            mask=None if mask is None else Mask(image=self._image(mask)[..., 3], offset=_place(mask, place)),
+            mask=mask,
         )
+
+    def _mask(self, element: ElementTree.Element, place: tuple[int, int]) -> Mask:
+        return Mask(image=self.image(element.attrib["src"])[..., 3], offset=_place(element, place))
 
     def _layer(
         self,
@@ -278,9 +317,9 @@ class _Reader:
         clipped: bool,
     ) -> Layer:
         stored_name, file = element.get("name", "layer"), element.attrib["src"]
-        mode = _mode(element, stored_name)
+        mode = self._mode(element, stored_name)
         return Layer(
-            image=self._image(element),
+            image=self.image(file),
             name=self.metadata.name(file, stored_name),
             offset=_place(element, place),
             opacity=_opacity(element),
@@ -291,11 +330,10 @@ class _Reader:
             clipped=clipped,
         )
 
-    def _image(self, element: ElementTree.Element) -> RGBA8:
+    def image(self, file: str) -> RGBA8:
+        """Reads an image of the archive; errors of `read_rgba`."""
         # the limit is what earlier layers have left
-        image = read_rgba(
-            member(self.archive, element.attrib["src"]), max_pixels=max(self.pixel_limit.left, 0)
-        )
+        image = read_rgba(member(self.archive, file), max_pixels=max(self.pixel_limit.left, 0))
         self.pixel_limit.spend(*image.shape[:2])
         return image
 
@@ -339,13 +377,3 @@ def _is_mask(stack: ElementTree.Element, element: ElementTree.Element) -> bool:
     """Says whether a layer is how a mask of its group is written here."""
     stands_for = all(element.get(key) == value for key, value in MASK.items())
     return element.tag == "layer" and stands_for and _is_isolated(stack) and element is stack[0]
-
-
-def _mode(element: ElementTree.Element, name: str) -> BlendMode:
-    operation = element.get("composite-op", NORMAL)
-    if operation not in MODES:
-        raise UnsupportedDocument(
-            f"{name[:40]!r} blends by {operation[:40]}, which is not known here. "
-            "Set it to another mode, or merge it with what is below."
-        )
-    return MODES[operation]

@@ -1,16 +1,46 @@
-"""What a layer of a PSD asks for that layers here cannot show: told by an allow-list of tags.
+"""What a layer of a PSD asks for that layers here cannot show: of its tags told by an allow-list.
 
 A layer carries tagged blocks. Those that are known to change nothing of what its stored pixels show are
 listed; whatever else a layer carries is refused by its name, since a feature that nobody looked for would
 vanish in silence. Source: "Adobe Photoshop File Formats Specification", "Additional Layer Information".
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import cast
 
+from psd_tools.api.layers import AdjustmentLayer, Artboard, FillLayer
+from psd_tools.api.layers import Group as Folder
 from psd_tools.api.layers import Layer as Entry
-from psd_tools.constants import EffectOSType, Tag
+from psd_tools.constants import BlendMode, EffectOSType, Tag
 from psd_tools.psd.descriptor import Descriptor
 from psd_tools.psd.effects_layer import EffectsLayer
+from psd_tools.psd.layer_and_mask import MaskParameters
+
+from pellucid.rgba.blend_modes import BLEND_FUNCTIONS
+from pellucid.rgba.blend_modes import BlendMode as PixelMode
+
+MODES: dict[BlendMode, PixelMode] = {
+    mode: cast(PixelMode, mode.name.lower())
+    for mode in BlendMode
+    if mode.name.lower() in (*BLEND_FUNCTIONS, "normal")
+}
+"""Those of psd-tools that are known here, by the same names."""
+FILL_COUNTS_OTHERWISE = (
+    BlendMode.COLOR_BURN,
+    BlendMode.LINEAR_BURN,
+    BlendMode.COLOR_DODGE,
+    BlendMode.LINEAR_DODGE,
+    BlendMode.VIVID_LIGHT,
+    BlendMode.LINEAR_LIGHT,
+    BlendMode.HARD_MIX,
+    BlendMode.DIFFERENCE,
+)
+"""Modes in which Photoshop's fill opacity is another thing than its opacity."""
+OPAQUE = 255
+WHOLE_RANGE = (0, 65535)
+"""Of a blending range: black and white ends of both sliders."""
+
 
 HARMLESS = {
     tag.value
@@ -39,7 +69,7 @@ HARMLESS = {
         Tag.BLEND_FILL_OPACITY,
         Tag.VECTOR_MASK_SETTING1,
         Tag.VECTOR_MASK_SETTING2,
-        # how effects, knockouts and clipped layers are drawn, all of which are refused themselves
+        # how effects, knockouts and clipped layers are drawn, which is looked at with these
         Tag.BLEND_CLIPPING_ELEMENTS,
         Tag.BLEND_INTERIOR_ELEMENTS,
         Tag.TRANSPARENCY_SHAPES_LAYER,
@@ -95,25 +125,111 @@ ADJUSTMENTS = {
 """Blocks that make an adjustment of a layer, also of one that stores pixels besides."""
 
 
-def feature_obstacle(entry: Entry) -> str:
-    """Says what of a layer's tagged blocks cannot be shown, as the end of a sentence; empty where all can."""
+@dataclass(frozen=True, slots=True)
+class Obstacle:
+    """What of a layer or group cannot be shown."""
+
+    words: str
+    """The end of a sentence that begins with the layer's name."""
+    whole: bool
+    """Whether nothing of it can be, as of an adjustment; else it can without what the words say."""
+
+
+def is_clipped(entry: Entry) -> bool:
+    """Says whether a layer or group is clipped to what is below it."""
+    # the record's own flag: psd-tools has none for groups
+    return bool(entry._record.clipping)  # pyright: ignore[reportPrivateUsage]
+
+
+def find_obstacle(entry: Entry, base: Entry | None) -> Obstacle | None:
+    """Finds what of a layer or group cannot be shown.
+
+    Args:
+        entry: it.
+        base: the nearest one below that is not clipped, in the same group.
+    """
+    if isinstance(entry, AdjustmentLayer | FillLayer | Artboard):
+        return Obstacle("is an adjustment, a fill or an artboard, no image", whole=True)
+    if is_clipped(entry) and (words := _clipping_obstacle(base)):
+        return Obstacle(words, whole=True)
     blocks = {bytes(tag): block.data for tag, block in entry.tagged_blocks.items()}
+    adjustment = next((ADJUSTMENTS[key] for key in blocks if key in ADJUSTMENTS), None)
+    if adjustment is not None:
+        return Obstacle(f"is an adjustment, {adjustment}", whole=True)
+    words = (
+        _mode_obstacle(entry) or _block_obstacle(blocks) or _mask_obstacle(entry) or _range_obstacle(entry)
+    )
+    return Obstacle(words, whole=False) if words else None
+
+
+def _mode_obstacle(entry: Entry) -> str:
+    mode = entry.blend_mode
+    if mode not in MODES and not (mode is BlendMode.PASS_THROUGH and entry.is_group()):
+        return f"blends by {mode.name.lower()}, which is not known here"
+    if mode in FILL_COUNTS_OTHERWISE and entry.fill_opacity < OPAQUE:
+        return f"blends by {mode.name.lower()} with a fill opacity, which is not known here"
+    return ""
+
+
+def _block_obstacle(blocks: Mapping[bytes, object]) -> str:
     if _has_effects(blocks):
         return "has effects"
-    return next((obstacle for key, data in blocks.items() if (obstacle := _obstacle(key, data))), "")
+    return next((words for key, data in blocks.items() if (words := _key_obstacle(key, data))), "")
 
 
-def _obstacle(key: bytes, data: object) -> str:
+def _key_obstacle(key: bytes, data: object) -> str:
     if key in HARMLESS or key in EFFECT_KEYS:
         return ""
-    if key in ADJUSTMENTS:
-        return f"is an adjustment, {ADJUSTMENTS[key]}"
     if key in SWITCHES:
         return SWITCHES[key] if data else ""
     return f"has a feature that is not known here ({key.decode('latin-1')!r})"
 
 
-def _has_effects(blocks: dict[bytes, object]) -> bool:
+def _clipping_obstacle(base: Entry | None) -> str:
+    """Says why nothing can be clipped to a layer or group."""
+    if base is None:
+        return "is clipped, with nothing below it in its group"
+    if not base.tagged_blocks.get_data(Tag.BLEND_CLIPPING_ELEMENTS, True):
+        return "is clipped, and blended not with the layer below but with all"
+    if base.fill_opacity < OPAQUE:
+        return "is clipped to a layer with a fill opacity"
+    if isinstance(base, Folder) and base.blend_mode is BlendMode.PASS_THROUGH and not _all_normal(base):
+        return "is clipped to a group that lets its blend modes through"
+    return ""
+
+
+def _all_normal(folder: Folder) -> bool:
+    normal = (BlendMode.NORMAL, BlendMode.PASS_THROUGH)
+    return all(entry.blend_mode in normal for entry in folder.descendants())
+
+
+def _mask_obstacle(entry: Entry) -> str:
+    mask = entry.mask
+    if mask is not None and mask.disabled:
+        mask = None
+    if mask is not None and (mask.flags.invert_mask or _is_softened(mask.parameters)):
+        return "has a mask that is inverted, thinned or feathered"
+    vector = entry.vector_mask
+    if vector is not None and not vector.disabled and not (mask is not None and mask.has_real()):
+        return "has a vector mask"
+    return ""
+
+
+def _is_softened(parameters: MaskParameters | None) -> bool:
+    if parameters is None:
+        return False
+    densities = (parameters.user_mask_density, parameters.vector_mask_density)
+    feathers = (parameters.user_mask_feather, parameters.vector_mask_feather)
+    return any(value not in (None, 255) for value in densities) or any(feathers)
+
+
+def _range_obstacle(entry: Entry) -> str:
+    ranges = entry._record.blending_ranges  # pyright: ignore[reportPrivateUsage]
+    pairs = [*(ranges.composite_ranges or []), *(pair for row in ranges.channel_ranges or [] for pair in row)]
+    return "" if all(tuple(pair) == WHOLE_RANGE for pair in pairs) else "blends only some levels"
+
+
+def _has_effects(blocks: Mapping[bytes, object]) -> bool:
     """Tells whether a layer draws an effect, or may: a block that cannot be read counts as one that does.
 
     Photoshop leaves the blocks behind when the last effect is gone, switched off or empty.

@@ -27,7 +27,7 @@ class StoredPixels:
         self.pixel_limit, self.profile, self.notes = pixel_limit, profile, notes
 
     def flattened(self, document: PSDImage) -> RGBA8:
-        """Returns the flattened image.
+        """Returns the flattened image; white that is laid under its colour, as Photoshop does, is off again.
 
         Raises:
             ValueError: the file is truncated.

@@ -13,7 +13,7 @@ from pellucid.files.sources import NamedContent, read_source
 from pellucid.rgba.compositing import Colour
 from pellucid.rgba.types import AnyArray
 from pellucid.scene.formats.limits import DAMAGE, PixelLimit, UnsupportedDocument
-from pellucid.scene.scene import Scene
+from pellucid.scene.scene import Scene, Unsupported
 
 PSD_SIGNATURE = b"8BPS"
 ZIP_SIGNATURES = (b"PK\x03\x04", b"PK\x05\x06")
@@ -79,9 +79,9 @@ class Document(NamedTuple):
     """Frames or pages that the file holds, of which the scene may show one."""
 
 
-def read_document(path: Path, max_pixels: int) -> Scene:
-    """Reads a scene from a file of any known format; errors of `Scene.open`."""
-    return open_document(read_source(path), max_pixels).scene
+def read_document(path: Path, max_pixels: int, unsupported: Unsupported) -> Scene:
+    """Reads a scene from a file of any known format; arguments and errors of `Scene.open`."""
+    return open_document(read_source(path), max_pixels, unsupported=unsupported).scene
 
 
 def open_document(
@@ -90,6 +90,7 @@ def open_document(
     *,
     frame: int | None = None,
     animated: bool = True,
+    unsupported: Unsupported = "refuse",
 ) -> Document:
     """Reads a document or image out of a file's content.
 
@@ -98,6 +99,7 @@ def open_document(
         max_pixels: of the canvas.
         frame: the one of an animation, or page of a TIFF, that is the image, from 1.
         animated: without a frame, read all of an animation, and do not refuse it.
+        unsupported: what becomes of a document with a layer that cannot be shown.
 
     Raises:
         FileError: as of `Scene.open`; or no such frame, or an animation that is not wanted.
@@ -105,7 +107,14 @@ def open_document(
     # by content first, since endings lie; the ending decides only where a file's start is damaged
     kind, name = detect_kind(source.content, source.ending), source.name
     try:
-        return _read(kind, source, max_pixels, frame, animated)
+        if kind in ("psd", "ora", "zip"):
+            if frame is not None:
+                raise UnsupportedDocument(
+                    f"it is a document ({kind.upper()}), whose layers are no frames. Leave --frame out."
+                )
+            scene = _read_layers(kind, source.content, PixelLimit(max_pixels), unsupported)
+            return Document(kind.upper(), scene)
+        return _read_images(kind, source, max_pixels, frame, animated)
     except UnsupportedDocument as refusal:
         raise FileError(f"Cannot read {name}: {refusal}") from refusal
     except FileError as error:
@@ -147,28 +156,28 @@ def _holds_a_stack(content: bytes) -> bool:
         return False
 
 
-def _read(kind: str, source: NamedContent, max_pixels: int, frame: int | None, animated: bool) -> Document:
-    pixel_limit, content = PixelLimit(max_pixels), source.content
-    if frame is not None and kind in ("psd", "ora", "zip"):
-        raise UnsupportedDocument(
-            f"it is a document ({kind.upper()}), whose layers are no frames. Leave --frame out."
-        )
+def _read_layers(kind: str, content: bytes, pixel_limit: PixelLimit, unsupported: Unsupported) -> Scene:
     if kind == "psd":
         from pellucid.scene.formats.psd_reader import read_psd
 
-        return Document("PSD", read_psd(content, pixel_limit))
+        return read_psd(content, pixel_limit, unsupported)
     if kind == "ora":
         from pellucid.scene.formats.openraster import read_ora
 
-        return Document("ORA", read_ora(content, pixel_limit))
-    if kind == "zip":
-        from pellucid.scene.formats.zip_archive import read_archive
+        return read_ora(content, pixel_limit, unsupported)
+    from pellucid.scene.formats.zip_archive import read_archive
 
-        return Document("ZIP", read_archive(content, pixel_limit))
+    return read_archive(content, pixel_limit)
+
+
+def _read_images(
+    kind: str, source: NamedContent, max_pixels: int, frame: int | None, animated: bool
+) -> Document:
+    pixel_limit = PixelLimit(max_pixels)
     if kind == "tiff" and frame is None:
         from pellucid.scene.formats.tiff import read_tiff
 
-        scene = read_tiff(content, source.name, pixel_limit)
+        scene = read_tiff(source.content, source.name, pixel_limit)
         # a TIFF of one page is an image like others
         if scene is not None:
             return Document("TIFF", scene)
