@@ -19,6 +19,7 @@ from psd_tools.psd.layer_and_mask import MaskParameters
 
 from pellucid.rgba.blend_modes import BLEND_FUNCTIONS
 from pellucid.rgba.blend_modes import BlendMode as PixelMode
+from pellucid.scene.formats.psd_fills import fill_obstacle
 
 MODES: dict[BlendMode, PixelMode] = {
     mode: cast(PixelMode, mode.name.lower())
@@ -75,7 +76,10 @@ HARMLESS = {
         Tag.TRANSPARENCY_SHAPES_LAYER,
         Tag.LAYER_MASK_AS_GLOBAL_MASK,
         Tag.VECTOR_MASK_AS_GLOBAL_MASK,
-        # what the stored pixels were drawn from
+        # what the stored pixels were drawn from; a fill without any is looked at elsewhere
+        Tag.SOLID_COLOR_SHEET_SETTING,
+        Tag.GRADIENT_FILL_SETTING,
+        Tag.PATTERN_FILL_SETTING,
         Tag.TYPE_TOOL_INFO,
         Tag.TYPE_TOOL_OBJECT_SETTING,
         Tag.PLACED_LAYER1,
@@ -148,8 +152,10 @@ def find_obstacle(entry: Entry, base: Entry | None) -> Obstacle | None:
         entry: it.
         base: the nearest one below that is not clipped, in the same group.
     """
-    if isinstance(entry, AdjustmentLayer | FillLayer | Artboard):
+    if isinstance(entry, AdjustmentLayer | Artboard):
         return Obstacle("is an adjustment, a fill or an artboard, no image", whole=True)
+    if isinstance(entry, FillLayer) and (words := fill_obstacle(entry)):
+        return Obstacle(words, whole=True)
     if is_clipped(entry) and (words := _clipping_obstacle(base)):
         return Obstacle(words, whole=True)
     blocks = {bytes(tag): block.data for tag, block in entry.tagged_blocks.items()}

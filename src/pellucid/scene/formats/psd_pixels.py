@@ -1,16 +1,18 @@
 """The stored channels of a PSD, of a layer or of its flattened image, as straight sRGB bytes."""
 
 import zlib
+from typing import Literal
 
 import numpy as np
-from psd_tools import PSDImage
+from psd_tools import PSDDecompressionWarning, PSDImage
 from psd_tools.api.layers import Layer as Entry
-from psd_tools.constants import Compression
+from psd_tools.constants import ColorMode, Compression, Resource
 
-from pellucid.files.colour_profiles import to_srgb
-from pellucid.rgba.quantization import to_bytes
+from pellucid.rgba.quantization import to_bytes, to_float
 from pellucid.rgba.types import RGBA8, AnyArray
-from pellucid.scene.formats.limits import PixelLimit
+from pellucid.scene.formats.limits import PixelLimit, UnsupportedDocument
+from pellucid.scene.formats.psd_colours import Colours
+from pellucid.scene.formats.psd_fills import is_painted, paint
 from pellucid.scene.layer import Mask
 
 
@@ -19,23 +21,34 @@ class StoredPixels:
 
     Args:
         pixel_limit: is told of each image and mask before it is unpacked.
-        profile: ICC, of the whole document; empty if it has none.
-        notes: gets a sentence for what could not be honoured.
+        colours: what its levels mean.
     """
 
-    def __init__(self, pixel_limit: PixelLimit, profile: bytes, notes: list[str]) -> None:
-        self.pixel_limit, self.profile, self.notes = pixel_limit, profile, notes
+    def __init__(self, pixel_limit: PixelLimit, colours: Colours) -> None:
+        self.pixel_limit, self.colours = pixel_limit, colours
 
     def flattened(self, document: PSDImage) -> RGBA8:
         """Returns the flattened image; white that is laid under its colour, as Photoshop does, is off again.
 
         Raises:
+            UnsupportedDocument: its colours may be laid on white, in a mode of which that is not known.
             ValueError: the file is truncated.
         """
         _check_whole(document)
         self.pixel_limit.spend(document.height, document.width)
-        colour, alpha = document.numpy("color"), document.numpy("shape")  # ones if it has none
-        return self._in_srgb(_rgba(np.concatenate([colour, alpha], axis=-1)))
+        if document.color_mode is ColorMode.INDEXED:
+            return self.colours.to_srgb(*_indexed(document))
+        colour, alpha = _unpacked(document, "color"), _unpacked(document, "shape")  # ones if it has none
+        if colour is None or alpha is None:
+            raise ValueError("a document without colour")
+        # psd-tools takes the white off in these two; of others nobody knows whether it is there
+        known = document.color_mode in (ColorMode.RGB, ColorMode.GRAYSCALE) or not len(document)
+        if not known and (alpha < 1).any():
+            raise UnsupportedDocument(
+                f"its flattened image is partly clear, in {document.color_mode.name}. Convert it to RGB in "
+                "the program that made it."
+            )
+        return self.colours.to_srgb(colour, alpha)
 
     def layer(self, entry: Entry) -> RGBA8:
         """Returns the image of a layer; a clear pixel if it is empty.
@@ -43,6 +56,10 @@ class StoredPixels:
         Raises:
             ValueError: the file is damaged.
         """
+        if is_painted(entry):
+            document = entry._psd  # pyright: ignore[reportPrivateUsage]
+            self.pixel_limit.spend(document.height, document.width)
+            return paint(entry, self.colours, document.height, document.width)
         height, width = entry.bottom - entry.top, entry.right - entry.left
         if height == 0 or width == 0:  # an empty layer has no place either
             self.pixel_limit.spend(1, 1)
@@ -50,12 +67,16 @@ class StoredPixels:
         if height < 0 or width < 0:
             raise ValueError("a layer ends before it begins")
         self.pixel_limit.spend(height, width)
-        colour, alpha = entry.numpy("color"), entry.numpy("shape")
+        colour, alpha = _unpacked(entry, "color"), _unpacked(entry, "shape")
         if colour is None:
             raise ValueError("a layer without colour")
         if alpha is None:
             alpha = np.ones_like(colour[..., :1])
-        return self._in_srgb(_rgba(np.concatenate([colour, alpha], axis=-1)))
+        return self.colours.to_srgb(colour, alpha)
+
+    def place(self, entry: Entry) -> tuple[int, int]:
+        """Returns top and left of the image of a layer."""
+        return (0, 0) if is_painted(entry) else (entry.top, entry.left)
 
     def mask(self, entry: Entry) -> Mask | None:
         """Returns the pixel mask of a layer or group, if it has one.
@@ -71,19 +92,40 @@ class StoredPixels:
             whole = np.full((1, 1), outside, np.uint8)
             return Mask(image=whole, offset=offset, outside=outside, enabled=not stored.disabled)
         self.pixel_limit.spend(stored.height, stored.width)
-        values = entry.numpy("mask")
+        values = _unpacked(entry, "mask")
         if values is None:
             raise ValueError("a mask without pixels")
         levels = to_bytes(values[..., 0])
         return Mask(image=levels, offset=offset, outside=outside, enabled=not stored.disabled)
 
-    def _in_srgb(self, rgba: RGBA8) -> RGBA8:
-        return to_srgb(rgba, self.profile, self.notes) if self.profile else rgba
+
+def _unpacked(source: PSDImage | Entry, channel: Literal["color", "shape", "mask"]) -> AnyArray | None:
+    """Returns channels, floats (h, w, n); None if there are none.
+
+    Raises:
+        ValueError: they are damaged.
+    """
+    try:
+        return source.numpy(channel)
+    except PSDDecompressionWarning as warning:  # the reader makes errors of them
+        raise ValueError("channels that cannot be unpacked") from warning
 
 
-def _rgba(levels: AnyArray) -> RGBA8:
-    """Converts grey or RGB, with alpha, floats in [0, 1], to bytes."""
-    return to_bytes(levels[..., [0, 0, 0, 1]] if levels.shape[2] == 2 else levels)
+def _indexed(document: PSDImage) -> tuple[AnyArray, AnyArray]:
+    """Returns levels (h, w, 3) and alpha (h, w, 1) of a document whose only plane is places in a table."""
+    record = document._record  # pyright: ignore[reportPrivateUsage]
+    planes = record.image_data.get_data(record.header, split=True)
+    places, *others = (np.frombuffer(plane, np.uint8) for plane in planes if isinstance(plane, bytes))
+    table = np.frombuffer(record.color_mode_data.value, np.uint8)
+    if len(table) != 768:
+        raise ValueError("a table of another length")
+    shape = (document.height, document.width, -1)
+    colour = table.reshape(3, 256).T[places].reshape(shape)
+    alpha = others[0] if others else np.full_like(places, 255)
+    clear = document.image_resources.get_data(Resource.TRANSPARENCY_INDEX)
+    if isinstance(clear, int):
+        alpha = np.where(places == clear, 0, alpha)
+    return to_float(colour), to_float(alpha.reshape(shape))
 
 
 def _check_whole(document: PSDImage) -> None:
@@ -95,7 +137,7 @@ def _check_whole(document: PSDImage) -> None:
     data, header = document._record.image_data, document._record.header  # pyright: ignore[reportPrivateUsage]
     rows = header.height * header.channels
     if data.compression is Compression.RAW:
-        wanted = rows * header.width * header.depth // 8
+        wanted = rows * ((header.width * header.depth + 7) // 8)
     elif data.compression is Compression.RLE:
         # before the rows stand their lengths
         size = 2 if header.version == 1 else 4

@@ -1,8 +1,8 @@
 """A PSD or PSB by any program to a scene, as long as layers here can show it.
 
-RGB and grey of 8 and 16 bits, layers and groups with their blend modes, clipping and pixel masks, text,
-shapes and smart objects by their stored pixels, embedded colour profiles (converted to sRGB). Everything else
-is refused: another image than the author's would be worse than none.
+Every colour mode that can be shown right (see `psd_colours`), layers and groups with their blend modes,
+clipping and pixel masks, text, shapes and smart objects by their stored pixels. Everything else is refused:
+another image than the author's would be worse than none.
 """
 
 import io
@@ -11,7 +11,7 @@ import warnings
 from psd_tools import ParseLimits, PSDDecompressionWarning, PSDImage
 from psd_tools.api.layers import Group as Folder
 from psd_tools.api.layers import Layer as Entry
-from psd_tools.constants import BlendMode, ColorMode, Resource
+from psd_tools.constants import BlendMode, Resource
 
 from pellucid.files.image_decoding import warn_of
 from pellucid.scene.formats.layer_metadata import LayerMetadata
@@ -20,6 +20,7 @@ from pellucid.scene.formats.limits import (
     UnsupportedDocument,
     UnsupportedLayer,
 )
+from pellucid.scene.formats.psd_colours import Colours
 from pellucid.scene.formats.psd_features import MODES, find_obstacle, is_clipped
 from pellucid.scene.formats.psd_pixels import StoredPixels
 from pellucid.scene.formats.xmp import parse_xmp
@@ -45,20 +46,21 @@ def read_psd(content: bytes, pixel_limit: PixelLimit, unsupported: Unsupported =
         warnings.simplefilter("error", PSDDecompressionWarning)  # it would go on with black
         document = PSDImage.open(io.BytesIO(content), parse_limits=limits)
         pixel_limit.canvas(document.height, document.width)
-        _check_document(document)
         resources = document.image_resources
         profile = resources.get_data(Resource.ICC_PROFILE)
         metadata = parse_xmp(resources.get_data(Resource.XMP_METADATA))
-        icc = profile if isinstance(profile, bytes) else b""
-        reader = _Reader(pixel_limit, metadata, icc, skips=unsupported == "skip")
+        icc, notes = profile if isinstance(profile, bytes) else b"", list[str]()
+        colours = Colours(document.color_mode, document.depth, icc, notes)
+        reader = _Reader(StoredPixels(pixel_limit, colours), metadata, notes, skips=unsupported == "skip")
         try:
             reader.read(document, ())
             layers = reader.layers if len(document) else [reader.flattened(document)]
+            colours.check_blending(layers, skips=reader.skips)
         except UnsupportedLayer as refusal:
             if unsupported != "flatten":
                 raise
             layers = [reader.flattened_instead(document, refusal)]
-    warn_of("This document", reader.notes)
+    warn_of("This document", notes)
     return metadata.scene(layers, document.height, document.width)
 
 
@@ -66,12 +68,10 @@ class _Reader:
     """Gathers the layers of a document, bottom first."""
 
     def __init__(
-        self, pixel_limit: PixelLimit, metadata: LayerMetadata, profile: bytes, *, skips: bool
+        self, pixels: StoredPixels, metadata: LayerMetadata, notes: list[str], *, skips: bool
     ) -> None:
-        self.metadata, self.skips = metadata, skips
+        self.pixels, self.metadata, self.notes, self.skips = pixels, metadata, notes, skips
         self.layers: list[Layer] = []
-        self.notes: list[str] = []
-        self.pixels = StoredPixels(pixel_limit, profile, self.notes)
 
     def read(self, parent: PSDImage | Folder, groups: tuple[Group, ...]) -> None:
         if len(groups) > MAX_DEPTH:
@@ -117,7 +117,7 @@ class _Reader:
         return Layer(
             image=self.pixels.layer(entry),
             name=self.metadata.name(key, stored_name),
-            offset=(entry.top, entry.left),
+            offset=self.pixels.place(entry),
             opacity=_opacity(entry),
             visible=entry.visible,
             provenance=self.metadata.of(key, stored_name),
@@ -142,12 +142,3 @@ class _Reader:
 def _opacity(entry: Entry) -> float:
     # where fill opacity is something else than opacity, the layer is refused
     return entry.opacity / 255 * (entry.fill_opacity / 255)
-
-
-def _check_document(document: PSDImage) -> None:
-    mode, depth = document.color_mode, document.depth
-    if mode not in (ColorMode.RGB, ColorMode.GRAYSCALE) or depth not in (8, 16):
-        raise UnsupportedDocument(
-            f"it is {mode.name} of {depth} bits, expected RGB or grey of 8 or 16. "
-            "Convert it in the program that made it."
-        )
