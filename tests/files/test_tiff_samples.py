@@ -70,7 +70,7 @@ def test_strips_and_tiles_of_any_packing(
         assert np.abs(found[..., 3] - shares[..., 3] * 255).max() <= 0.501
 
 
-@pytest.mark.parametrize("bits", [*range(9, 17), 3, 5])
+@pytest.mark.parametrize("bits", [*range(8, 17), 3, 5])
 @pytest.mark.parametrize("order", ["<", ">"])
 def test_premultiplied_colours_are_divided_with_all_bits(bits: int, order: str) -> None:
     levels = levels_of(bits, 4)

@@ -134,8 +134,14 @@ class Layout:
             return False
         if bits in (1, 2, 4, 8) and self.first(SAMPLES, 1) == 1:
             return False
-        # of bytes Pillow misreads grey with more alone
-        return bits != 8 or (CHANNELS[colour] == 1 and (self.planar or colour == WHITE_IS_ZERO))
+        if bits != 8 or not more:
+            return bits != 8
+        # of bytes Pillow misreads or refuses grey with more, and does not round what it divides by alpha
+        if colour == RGB:
+            return self.extra == ASSOCIATED
+        return CHANNELS[colour] == 1 and (
+            self.planar or colour == WHITE_IS_ZERO or self.extra != UNASSOCIATED
+        )
 
     @property
     def lossless(self) -> bool:
@@ -254,16 +260,6 @@ def _values(content: bytes, position: int, kind: int, order: str, offset_form: s
 def mend_tiff(image: Image.Image, layout: Layout) -> None:
     """Corrects what Pillow has set up for the opened page, before it is unpacked."""
     assert isinstance(image, TiffImageFile)
-    if layout.planar and layout.raw:
-        # Pillow's own reader takes each plane for one of 8 bits; libtiff, which it has for others, does not
-        right, bottom = (max(tile.extents[side] for tile in image.tile if tile.extents) for side in (2, 3))
-        arguments = (image.mode, False, image.tag_v2.offset)
-        image.tile = [
-            image.tile[0]._replace(
-                codec_name="libtiff", extents=(0, 0, right, bottom), offset=0, args=arguments
-            )
-        ]
-        image.use_load_libtiff = True
     palette = layout.tags.get(PALETTE, ())
     # entries have 16 bits; programs that wrote 8 are so many that libtiff's own tools look for them
     if image.palette is not None and palette and max(palette) < 256:
