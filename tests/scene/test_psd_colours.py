@@ -9,7 +9,7 @@ import pytest
 
 from colour_truth import lab_of_inks, press_profile, srgb_of_lab, srgb_of_light
 from pellucid.errors import FileError, FileWarning
-from pellucid.files.colour_profiles import SRGB_PRIMARIES, build_profile
+from pellucid.files.colour_profiles import PRIMARIES, SRGB_CURVE, SRGB_PRIMARIES, build_profile
 from pellucid.rgba.types import AnyArray
 from pellucid.scene.scene import Scene
 from scene import psd_files
@@ -150,20 +150,24 @@ def test_levels_above_white_are_refused_where_they_are_seen(tmp_path: Path) -> N
 
 @pytest.mark.parametrize("sheer", [False, True])
 def test_blending_in_other_spaces(sheer: bool, tmp_path: Path) -> None:
-    def layered(mode: int, channels: int, depth: int) -> bytes:
+    def layered(mode: int, channels: int, depth: int, profile: bytes = b"") -> bytes:
         flat = levels(channels, depth)
         top = 1 if depth == 32 else 255
         alpha = np.full(SIZE, top * (0.5 if sheer else 1))
         layers = [Stored({**dict(enumerate(flat)), CLEAR: alpha}) for _ in range(2)]
-        return psd_file(mode, depth, flat, layers, {PROFILE: press_profile()} if mode == 4 else {})
+        return psd_file(mode, depth, flat, layers, {PROFILE: profile} if profile else {})
 
-    for mode, channels in ((psd_files.CMYK, 4), (psd_files.LAB, 3)):
-        content = layered(mode, channels, 8)
+    wide = build_profile(PRIMARIES[12], SRGB_CURVE)
+    others = [(psd_files.CMYK, 4, press_profile()), (psd_files.LAB, 3, b"")]
+    for mode, channels, profile in (*others, (psd_files.RGB, 3, wide), (psd_files.GREY, 1, LINEAR)):
+        content = layered(mode, channels, 8, profile)
         if sheer:
             with pytest.warns(FileWarning, match="made to blend in"):
                 opened(content, tmp_path)
         else:
             opened(content, tmp_path)
+    for profile in (b"", build_profile(SRGB_PRIMARIES, SRGB_CURVE)):
+        assert len(opened(layered(psd_files.RGB, 3, 8, profile), tmp_path).layers) == 2
     content = layered(psd_files.RGB, 3, 32)
     if sheer:
         with pytest.raises(FileError, match="blended as light"):

@@ -172,6 +172,16 @@ def to_srgb(rgba: RGBA8, profile: bytes, notes: list[str], *, cmyk: Image.Image 
     return np.dstack([np.asarray(converted), rgba[..., 3]])
 
 
+def is_other_space(profile: bytes) -> bool:
+    """Says whether a profile of RGB or grey shows other colours than sRGB; what cannot be read does not."""
+    try:
+        source = ImageCms.ImageCmsProfile(io.BytesIO(profile))
+        mode = {"RGB": "RGB", "GRAY": "L"}.get(colour_space(source))
+        return mode is not None and not is_srgb(source, mode)
+    except (ImageCms.PyCMSError, OSError):
+        return False
+
+
 def is_srgb(source: ImageCms.ImageCmsProfile, mode: str) -> bool:
     """Says whether a profile shows each colour within a level of what sRGB shows, whatever its name."""
     if mode == "L":

@@ -20,7 +20,7 @@ from dataclasses import dataclass
 import numpy as np
 from psd_tools.constants import ColorMode
 
-from pellucid.files.colour_profiles import to_srgb
+from pellucid.files.colour_profiles import is_other_space, to_srgb
 from pellucid.files.deep_colours import convert_strips, deep_to_srgb, linear_srgb
 from pellucid.files.matrix_profiles import lab_to_srgb
 from pellucid.rgba.quantization import to_bytes
@@ -117,12 +117,20 @@ class Colours:
             return
         if self.depth == LIGHT and not skips:
             raise UnsupportedLayer("it has 32 bits, and layers that show others through, blended as light")
-        if self.depth == LIGHT or self.mode in (ColorMode.CMYK, ColorMode.LAB):
-            space = "light" if self.depth == LIGHT else self.mode.name
+        space = self._other_space()
+        if space:
             self.notes.append(
                 f"its layers were made to blend in {space}, and are blended in sRGB, which differs where one "
                 "shows another through"
             )
+
+    def _other_space(self) -> str:
+        """Returns the name of the space in which its program blends; nothing if that is sRGB."""
+        if self.depth == LIGHT:
+            return "light"
+        if self.mode in (ColorMode.CMYK, ColorMode.LAB):
+            return self.mode.name
+        return "its profile's colours" if self.profile and is_other_space(self.profile) else ""
 
 
 def _is_mixed(layer: Layer) -> bool:
