@@ -28,8 +28,13 @@ def pytest_collection_finish() -> None:
 
 
 @pytest.fixture(autouse=True)
-def seeded() -> None:
+def seeded(request: pytest.FixtureRequest) -> None:
     import torch
+
+    # a test module's own dice start anew with each test, so that none hangs on which ran before it
+    dice = getattr(request.module, "RANDOM", None)
+    if isinstance(dice, np.random.Generator):
+        dice.bit_generator.state = np.random.default_rng(7).bit_generator.state
 
     torch.set_num_threads(1)  # libraries and `train --threads` change it for the whole process
     torch.manual_seed(0)

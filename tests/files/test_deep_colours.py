@@ -75,7 +75,10 @@ def test_bytes_of_inks_are_within_a_level_of_the_press() -> None:
 
 def test_lab_is_that_of_the_formula() -> None:
     lab = RANDOM.random((2000, 3)) * (100, 255, 255) - (0, 128, 128)
-    assert np.abs(lab_to_srgb(lab) * 255 - srgb_of_lab(lab)).max() <= 0.5
+    away = np.abs(lab_to_srgb(lab) * 255 - srgb_of_lab(lab))
+    # far outside the gamut the last digits of a matrix count
+    assert away.max() <= 1.5
+    assert np.percentile(away, 99) <= 0.2
 
 
 @pytest.mark.parametrize("cut", range(0, 400, 7))

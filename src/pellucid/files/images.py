@@ -50,6 +50,11 @@ READ_ONLY = ("JPEG", "GIF", "BMP", "ICO", "TGA")
 MAX_PIXELS = 100_000_000
 """Largest image read by default, some 400 MB in memory."""
 
+MANY_PIXELS = 1 << 21
+"""From here on PNGs are packed by runs of filtered bytes: four to seven times as fast as by Pillow's usual
+level, and 3 to 7 % larger (photographs, drawings; a screenshot 40 %)."""
+QUICK_PNG = MappingProxyType({"compress_level": 1, "compress_type": 3})  # zlib's Z_RLE
+
 MAX_SIDES = {"WEBP": 16383, "AVIF": 65535}
 
 
@@ -186,15 +191,17 @@ def encode_image(
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            Image.fromarray(rgba).save(file, format, **_options(format, GenerationMetadata.of(metadata)))
+            options = _options(format, GenerationMetadata.of(metadata), rgba.shape[0] * rgba.shape[1])
+            Image.fromarray(rgba).save(file, format, **options)
     except (OSError, RuntimeError, MemoryError) as error:
         raise FileError(f"Cannot make a {format} of this image: {error}. Use PNG.") from error
     return file.getvalue()
 
 
-def _options(format: str, provenance: GenerationMetadata | None) -> dict[str, object]:
+def _options(format: str, provenance: GenerationMetadata | None, pixels: int) -> dict[str, object]:
     if format == "PNG":
-        return {"pnginfo": _png_texts(provenance)}
+        quick = QUICK_PNG if pixels >= MANY_PIXELS else {}
+        return {"pnginfo": _png_texts(provenance), **quick}
     tags = build_tags(provenance)
     if format == "TIFF":
         return {"compression": "tiff_adobe_deflate", "tiffinfo": tags}

@@ -17,7 +17,7 @@ from jaxtyping import Float
 
 Colour = Float[np.ndarray, "*pixels 3"]
 Number = Float[np.ndarray, "*pixels 1"]
-Premultiplied = Float[np.ndarray, "*pixels 4"]
+Premultiplied = Float[np.ndarray, "*pixels channels"]
 
 BlendMode = Literal[
     "normal",
@@ -180,15 +180,15 @@ BLEND_FUNCTIONS: Mapping[BlendMode, Callable[[Colour, Colour], Colour]] = Mappin
 
 OPERATORS: Mapping[BlendMode, Callable[[Premultiplied, Premultiplied], Premultiplied]] = MappingProxyType(
     {
-        "normal": lambda below, above: below * (1 - above[..., 3:]) + above,
+        "normal": lambda below, above: below * (1 - above[..., -1:]) + above,
         "plus": lambda below, above: np.minimum(below + above, 1),
-        "source_atop": lambda below, above: above * below[..., 3:] + below * (1 - above[..., 3:]),
-        "destination_in": lambda below, above: below * above[..., 3:],
-        "destination_out": lambda below, above: below * (1 - above[..., 3:]),
-        "destination_atop": lambda below, above: below * above[..., 3:] + above * (1 - below[..., 3:]),
+        "source_atop": lambda below, above: above * below[..., -1:] + below * (1 - above[..., -1:]),
+        "destination_in": lambda below, above: below * above[..., -1:],
+        "destination_out": lambda below, above: below * (1 - above[..., -1:]),
+        "destination_atop": lambda below, above: below * above[..., -1:] + above * (1 - below[..., -1:]),
     }
 )
-"""Mode to what backdrop and layer make together, all premultiplied. Source: Porter & Duff 1984."""
+"""Mode to what backdrop and layer make together, premultiplied, alpha last. Source: Porter & Duff 1984."""
 
 EVERYWHERE = frozenset({"destination_in", "destination_atop"})
 """Modes that also change pixels which the layer does not cover: they clear them."""

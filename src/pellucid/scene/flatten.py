@@ -1,9 +1,10 @@
 """A stack of layers to one image: in float64, rounded once at the end, a strip of rows at a time."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from jaxtyping import Int64
 
 from pellucid.rgba.blend_modes import EVERYWHERE, OPERATORS, BlendMode, blend_colours
 from pellucid.rgba.quantization import to_bytes, to_float
@@ -21,8 +22,8 @@ from pellucid.scene.layer import (
     lies_over,
 )
 
-STRIP_PIXELS = 1 << 19
-"""Of a strip: at some 160 bytes a pixel in double precision, 80 MB whatever the canvas."""
+STRIP_PIXELS = 1 << 16
+"""Of a strip: at some 160 bytes a pixel in double precision 10 MB, whatever the canvas."""
 
 
 @dataclass(slots=True)
@@ -32,7 +33,7 @@ class _Paint:
     rows: slice
     columns: slice
     premultiplied: AnyArray
-    """float64 (h, w, 4)."""
+    """float64 (h, w, 4), or (h, w, 1) of alpha alone."""
 
 
 def flatten_layers(
@@ -60,23 +61,43 @@ def flatten_layers(
     if background is not None:
         nodes = (Layer(image=background), GroupNode(Group(), nodes))
     result = np.zeros((height, width, 4), np.uint8)
-    rows = max(1, STRIP_PIXELS // width)
-    compositor = _Compositor(linear)
-    for top in range(0, height, rows):
-        # premultiplied and in double precision until the end: rounding after each layer would add up
-        canvas = np.zeros((min(rows, height - top), width, 4))
-        if compositor.lay_all(canvas, nodes, top):
-            result[top : top + rows] = compositor.to_bytes(canvas)
+    compositor = _Compositor(linear=linear)
+    for top, canvas in compositor.strips(nodes, height, width):
+        if canvas is not None:
+            result[top : top + len(canvas)] = compositor.to_bytes(canvas)
     return result
 
 
-@dataclass(frozen=True, slots=True)
-class _Compositor:
-    linear: bool
+def alpha_histogram(layers: Sequence[Layer], height: int, width: int) -> Int64[np.ndarray, "256"]:
+    """Counts the pixels of each alpha level in what `flatten_layers` returns, without its colours."""
+    compositor, counts = _Compositor(alpha_only=True), np.zeros(256, np.int64)
+    for _, canvas in compositor.strips(layer_tree(layers), height, width):
+        if canvas is not None:
+            counts += np.bincount(compositor.to_bytes(canvas).reshape(-1), minlength=256)
+    counts[0] += height * width - counts.sum()
+    return counts
 
-    def to_bytes(self, canvas: AnyArray) -> RGBA8:
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Compositor:
+    """Works on arrays whose last channel is alpha; the others are colour, of which `alpha_only` has none."""
+
+    linear: bool = False
+    alpha_only: bool = False
+
+    def strips(
+        self, nodes: Sequence[Layer | GroupNode], height: int, width: int
+    ) -> Iterator[tuple[int, AnyArray | None]]:
+        """Yields the first row of each strip, and the strip, premultiplied; None where nothing lies."""
+        rows = max(1, STRIP_PIXELS // width)
+        for top in range(0, height, rows):
+            # in double precision until the end: rounding after each layer would add up
+            canvas = np.zeros((min(rows, height - top), width, 1 if self.alpha_only else 4))
+            yield top, canvas if self.lay_all(canvas, nodes, top) else None
+
+    def to_bytes(self, canvas: AnyArray) -> AnyArray:
         """Rounds a premultiplied strip to straight bytes."""
-        straight = np.concatenate([self._encoded(_straight(canvas)), canvas[..., 3:]], axis=-1)
+        straight = np.concatenate([self._encoded(_straight(canvas)), canvas[..., -1:]], axis=-1)
         # halves up, so that two layers give to the bit what `over` gives in whole numbers
         return to_bytes(straight, ties_up=True)
 
@@ -123,16 +144,17 @@ class _Compositor:
     def _layer_paint(self, layer: Layer, shape: tuple[int, ...], first: int) -> _Paint | None:
         image, (top, left) = layer.image, (layer.offset[0] - first, layer.offset[1])
         rows, columns = _meet(top, image.shape[0], shape[0]), _meet(left, image.shape[1], shape[1])
-        met = rows.start < rows.stop and columns.start < columns.stop
-        if not met and layer.blend_mode not in EVERYWHERE:
+        met = image[rows.start - top : rows.stop - top, columns.start - left : columns.stop - left]
+        seen = _seen_part(met[..., 3])
+        if seen is None and layer.blend_mode not in EVERYWHERE:
             return None
-        part = to_float(
-            image[rows.start - top : rows.stop - top, columns.start - left : columns.stop - left], np.float64
-        )
-        part[..., 3:] *= _shares(layer, rows, columns, first)
+        if seen is not None:
+            met, rows, columns = met[seen], _within(rows, seen[0]), _within(columns, seen[1])
+        part = to_float(met[..., 3:] if self.alpha_only else met, np.float64)
+        part[..., -1:] *= _shares(layer, rows, columns, first)
         if self.linear:
-            part[..., :3] = decode_srgb(part[..., :3])
-        part[..., :3] *= part[..., 3:]
+            part[..., :-1] = decode_srgb(part[..., :-1])
+        part[..., :-1] *= part[..., -1:]
         if layer.blend_mode not in EVERYWHERE:
             return _Paint(rows, columns, part)
         whole = np.zeros(shape)
@@ -148,30 +170,30 @@ class _Compositor:
             return
         # as if the base were opaque: its alpha says where the result is, not how it is mixed
         opaque = np.ones(shape)
-        opaque[base.rows, base.columns, :3] = _straight(base.premultiplied)
+        opaque[base.rows, base.columns, :-1] = _straight(base.premultiplied)
         for node in shown:
             paint = self._paint(node, shape, first)
             if paint is not None:
                 self._mix(
                     opaque[paint.rows, paint.columns], paint.premultiplied, _mode(facts(node)), atop=True
                 )
-        colour = opaque[base.rows, base.columns, :3]
-        base.premultiplied[..., :3] = colour * base.premultiplied[..., 3:]
+        colour = opaque[base.rows, base.columns, :-1]
+        base.premultiplied[..., :-1] = colour * base.premultiplied[..., -1:]
 
     def _mix(self, below: AnyArray, above: AnyArray, mode: BlendMode, *, atop: bool = False) -> None:
         """Lays a premultiplied part over another, in place; `atop` keeps the alpha below, which is 1."""
-        if mode in OPERATORS:
-            mixed = OPERATORS[mode](below, above)
+        if mode in OPERATORS or self.alpha_only:  # what blends by its colour covers as normal does
+            mixed = OPERATORS.get(mode, OPERATORS["normal"])(below, above)
         else:
-            alpha, backdrop = above[..., 3:], below[..., 3:]
+            alpha, backdrop = above[..., -1:], below[..., -1:]
             colours = self._encoded(_straight(below)), self._encoded(_straight(above))
             blended = self._decoded(blend_colours(mode, *colours))
             mixed = below * (1 - alpha) + above
             # where both are, the layer's own colour gives way to what the two make
-            mixed[..., :3] += alpha * backdrop * blended - backdrop * above[..., :3]
+            mixed[..., :-1] += alpha * backdrop * blended - backdrop * above[..., :-1]
         below[...] = mixed
         if atop:
-            below[..., 3] = 1
+            below[..., -1] = 1
 
     def _encoded(self, colour: AnyArray) -> AnyArray:
         return encode_srgb(colour) if self.linear else colour
@@ -196,8 +218,8 @@ def _mode(shown: Layer | Group) -> BlendMode:
 
 
 def _straight(premultiplied: AnyArray) -> AnyArray:
-    alpha = premultiplied[..., 3:]
-    return premultiplied[..., :3] / np.where(alpha > 0, alpha, 1)
+    alpha = premultiplied[..., -1:]
+    return premultiplied[..., :-1] / np.where(alpha > 0, alpha, 1)
 
 
 def _meet(start: int, size: int, length: int) -> slice:
@@ -208,6 +230,18 @@ def _meet(start: int, size: int, length: int) -> slice:
 
 def _masks(shown: Layer | Group) -> bool:
     return shown.mask is not None and shown.mask.enabled
+
+
+def _seen_part(alpha: AnyArray) -> tuple[slice, slice] | None:
+    """Returns the rows and columns in which some alpha is above 0; None if there are none."""
+    rows, columns = (np.flatnonzero(alpha.any(axis=axis)) for axis in (1, 0))
+    if not len(rows):
+        return None
+    return slice(int(rows[0]), int(rows[-1]) + 1), slice(int(columns[0]), int(columns[-1]) + 1)
+
+
+def _within(whole: slice, part: slice) -> slice:
+    return slice(whole.start + part.start, whole.start + part.stop)
 
 
 def mask_values(mask: Mask, top: int, left: int, height: int, width: int) -> AnyArray:

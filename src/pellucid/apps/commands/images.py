@@ -34,17 +34,20 @@ def _report(as_json: bool, path: Path, **facts: object) -> None:
 @JSON
 def show_command(image: Path, inputs: Inputs, as_json: bool) -> None:
     """Show what is inside IMAGE: size, alpha, prompt, seed, model, and its layers, top first."""
+    from pellucid.scene.flatten import alpha_histogram
+
     document = inputs.document(image)
     kind, scene = document.format, document.scene
-    alpha = scene.composite()[..., 3]
+    counts = alpha_histogram(scene.layers, scene.height, scene.width)
+    clear, opaque = float(counts[0]) / counts.sum(), float(counts[-1]) / counts.sum()
     facts: dict[str, object] = {
         "path": str(image),
         "format": kind,
         "height": scene.height,
         "width": scene.width,
-        "transparent": round(float((alpha == 0).mean()), 4),
-        "partial": round(float(((alpha > 0) & (alpha < 255)).mean()), 4),
-        "opaque": round(float((alpha == 255).mean()), 4),
+        "transparent": round(clear, 4),
+        "partial": round(1 - clear - opaque, 4),
+        "opaque": round(opaque, 4),
     }
     facts |= _frame_facts(document, inputs.frame)
     if scene.provenance is not None:

@@ -1,9 +1,13 @@
 """What all readers of documents share: a limit on pixels, a refusal with a reason, bounded zip members."""
 
+import os
 import zipfile
 from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
 
 from pellucid.files import image_decoding as decoding
+from pellucid.files.images import encode_image
+from pellucid.files.metadata import GenerationMetadata
 from pellucid.rgba.types import AnyArray
 from pellucid.scene.layer import Layer
 
@@ -12,6 +16,7 @@ MAX_LAYERS = 8000
 LAYERS_FOR_CANVAS = 4
 """Pixels of all layers over the limit of a canvas: ten layers of 12 megapixels are everyday work."""
 MAX_MEMBER_BYTES = 1 << 30
+MAX_PACKERS = 8
 
 DAMAGE = (*decoding.DAMAGE, zipfile.BadZipFile)
 """Everything that the parsers are known to raise on a damaged file."""
@@ -89,6 +94,19 @@ def member(archive: zipfile.ZipFile, name: str, limit: int = MAX_MEMBER_BYTES) -
             f"{name[:80]!r} is packed in an unusual way. Pack it with deflate, or not at all."
         )
     return archive.read(entry)
+
+
+def add_images(
+    archive: zipfile.ZipFile, images: Iterable[tuple[str, AnyArray, GenerationMetadata | None]]
+) -> None:
+    """Adds images as PNG, packed by several threads at once: the packers let others run meanwhile."""
+
+    def packed(name: str, image: AnyArray, provenance: GenerationMetadata | None) -> tuple[str, bytes]:
+        return name, encode_image(image, "PNG", metadata=provenance)
+
+    with ThreadPoolExecutor(max_workers=min(os.cpu_count() or 1, MAX_PACKERS)) as pool:
+        for name, content in pool.map(packed, *zip(*images, strict=True)):
+            add_member(archive, name, content)
 
 
 EPOCH = (1980, 1, 1, 0, 0, 0)  # the earliest that zip knows

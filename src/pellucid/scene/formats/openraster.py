@@ -29,7 +29,7 @@ from defusedxml.ElementTree import fromstring
 from pellucid.errors import InputError
 from pellucid.files.atomic import open_atomically
 from pellucid.files.image_decoding import warn_of
-from pellucid.files.images import encode_image, read_rgba
+from pellucid.files.images import read_rgba
 from pellucid.files.metadata import GenerationMetadata
 from pellucid.rgba.blend_modes import BlendMode
 from pellucid.rgba.preview import thumbnail
@@ -41,6 +41,7 @@ from pellucid.scene.formats.limits import (
     PixelLimit,
     UnsupportedDocument,
     UnsupportedLayer,
+    add_images,
     add_member,
     member,
 )
@@ -118,10 +119,9 @@ def write_ora(scene: Scene, path: Path) -> None:
     with open_atomically(path) as file, zipfile.ZipFile(file, "w") as archive:
         add_member(archive, "mimetype", MIME.encode())  # first and not packed, so that programs find it
         add_member(archive, STACK, ElementTree.tostring(root, encoding="UTF-8", xml_declaration=True))
-        for name, (image, provenance) in writer.files.items():
-            add_member(archive, name, encode_image(image, "PNG", metadata=provenance))
-        add_member(archive, MERGED, encode_image(merged, "PNG", metadata=scene.provenance))
-        add_member(archive, THUMBNAIL, encode_image(thumbnail(merged, THUMBNAIL_SIDE), "PNG"))
+        writer.files[MERGED] = merged, scene.provenance
+        writer.files[THUMBNAIL] = thumbnail(merged, THUMBNAIL_SIDE), None
+        add_images(archive, ((name, *image) for name, image in writer.files.items()))
         add_member(archive, METADATA_FILE, metadata.to_json().encode() or b"{}")
 
 

@@ -71,6 +71,15 @@ class Colours:
             return
         raise UnsupportedDocument(f"it is {what}. Convert it to RGB in the program that made it.")
 
+    @property
+    def are_bytes(self) -> bool:
+        """Whether `bytes_to_srgb` takes them: 8 bits, grey or RGB."""
+        return self.depth == 8 and self.mode in (ColorMode.GRAYSCALE, ColorMode.RGB)
+
+    def bytes_to_srgb(self, rgba: RGBA8) -> RGBA8:
+        """Converts an image of 8 bits, (h, w, 4); grey is repeated in red, green and blue."""
+        return to_srgb(rgba, self.profile, self.notes) if self.profile else rgba
+
     def to_srgb(self, levels: AnyArray, alpha: AnyArray) -> RGBA8:
         """Converts an image.
 
@@ -80,8 +89,7 @@ class Colours:
         """
         if self.depth == 8 and self.mode not in (ColorMode.CMYK, ColorMode.LAB):
             rgb = levels if levels.shape[2] == 3 else np.repeat(levels, 3, axis=2)
-            rgba = to_bytes(np.concatenate([rgb, alpha], axis=-1))
-            return to_srgb(rgba, self.profile, self.notes) if self.profile else rgba
+            return self.bytes_to_srgb(to_bytes(np.concatenate([rgb, alpha], axis=-1)))
         return np.dstack([self._rgb(levels, alpha), to_bytes(alpha)])
 
     def _rgb(self, levels: AnyArray, alpha: AnyArray) -> RGB8:

@@ -6,7 +6,7 @@ from typing import Literal
 import numpy as np
 from psd_tools import PSDDecompressionWarning, PSDImage
 from psd_tools.api.layers import Layer as Entry
-from psd_tools.constants import ColorMode, Compression, Resource
+from psd_tools.constants import ChannelID, ColorMode, Compression, Resource
 
 from pellucid.rgba.quantization import to_bytes, to_float
 from pellucid.rgba.types import RGBA8, AnyArray
@@ -67,6 +67,8 @@ class StoredPixels:
         if height < 0 or width < 0:
             raise ValueError("a layer ends before it begins")
         self.pixel_limit.spend(height, width)
+        if self.colours.are_bytes:
+            return self.colours.bytes_to_srgb(_bytes_of(entry, height, width))
         colour, alpha = _unpacked(entry, "color"), _unpacked(entry, "shape")
         if colour is None:
             raise ValueError("a layer without colour")
@@ -97,6 +99,35 @@ class StoredPixels:
             raise ValueError("a mask without pixels")
         levels = to_bytes(values[..., 0])
         return Mask(image=levels, offset=offset, outside=outside, enabled=not stored.disabled)
+
+
+def _bytes_of(entry: Entry, height: int, width: int) -> RGBA8:
+    """Returns the image of a layer of 8 bits, grey or RGB, without floats in between.
+
+    Raises:
+        ValueError: a channel is absent or damaged.
+    """
+    document = entry._psd  # pyright: ignore[reportPrivateUsage]
+    grey = document.color_mode is ColorMode.GRAYSCALE
+    rgba, found = np.full((height, width, 4), 255, np.uint8), set[int]()
+    channels = zip(entry._record.channel_info, entry._channels, strict=False)  # pyright: ignore[reportPrivateUsage]
+    for information, channel in channels:
+        place = 3 if information.id == ChannelID.TRANSPARENCY_MASK else int(information.id)
+        if not 0 <= place <= (0 if grey else 2) and information.id != ChannelID.TRANSPARENCY_MASK:
+            continue
+        if not channel.data:
+            continue
+        try:
+            plane = channel.get_data(width, height, 8, document.version)
+        except PSDDecompressionWarning as warning:  # the reader makes errors of them
+            raise ValueError("channels that cannot be unpacked") from warning
+        rgba[..., place] = np.frombuffer(plane, np.uint8).reshape(height, width)
+        found.add(place)
+    if not found.issuperset({0} if grey else {0, 1, 2}):
+        raise ValueError("a layer without colour")
+    if grey:
+        rgba[..., 1:3] = rgba[..., :1]
+    return rgba
 
 
 def _unpacked(source: PSDImage | Entry, channel: Literal["color", "shape", "mask"]) -> AnyArray | None:

@@ -14,12 +14,12 @@ from typing import NotRequired, TypedDict, cast
 import numpy as np
 
 from pellucid.files.atomic import open_atomically
-from pellucid.files.images import encode_image, read_rgba
+from pellucid.files.images import read_rgba
 from pellucid.files.metadata import GenerationMetadata
 from pellucid.rgba.blend_modes import BlendMode
-from pellucid.rgba.types import RGBA8
+from pellucid.rgba.types import RGBA8, AnyArray
 from pellucid.scene.formats.layer_metadata import LayerMetadata
-from pellucid.scene.formats.limits import PixelLimit, add_member, member
+from pellucid.scene.formats.limits import PixelLimit, add_images, add_member, member
 from pellucid.scene.layer import Group, Layer, Mask
 from pellucid.scene.scene import Scene
 
@@ -86,9 +86,8 @@ def write_archive(scene: Scene, path: Path) -> None:
     groups = list(dict.fromkeys(group for layer in scene.layers for group in layer.groups))
     numbers = {group: number for number, group in enumerate(groups)}
     masks: dict[str, Mask] = {}
-    rows = [
-        _row(layer, f"layers/{number:03}.png", numbers, masks) for number, layer in enumerate(scene.layers)
-    ]
+    files = [f"layers/{number:03}.png" for number in range(len(scene.layers))]
+    rows = [_row(layer, file, numbers, masks) for file, layer in zip(files, scene.layers, strict=True)]
     grouped = [_common(group, masks) for group in groups]
     new = any({"blend_mode", "clipped", "mask"} & row.keys() for row in (*rows, *grouped))
     index: _Index = {
@@ -106,11 +105,13 @@ def write_archive(scene: Scene, path: Path) -> None:
     # members are stored, not deflated: a PNG is packed already
     with open_atomically(path) as file, zipfile.ZipFile(file, "w") as archive:
         add_member(archive, INDEX, json.dumps(index, ensure_ascii=False, indent=1).encode())
-        for row, layer in zip(rows, scene.layers, strict=True):
-            add_member(archive, row["file"], encode_image(layer.image, "PNG", metadata=layer.provenance))
-        for name, mask in masks.items():
-            levels = np.dstack([mask.image] * 3 + [np.full_like(mask.image, 255)])
-            add_member(archive, name, encode_image(levels, "PNG"))
+        layers = zip(files, scene.layers, strict=True)
+        images = [(file, layer.image, layer.provenance) for file, layer in layers]
+        add_images(archive, [*images, *((name, _opaque(mask.image), None) for name, mask in masks.items())])
+
+
+def _opaque(grey: AnyArray) -> RGBA8:
+    return np.dstack([grey] * 3 + [np.full_like(grey, 255)])
 
 
 def read_archive(content: bytes, pixel_limit: PixelLimit) -> Scene:
