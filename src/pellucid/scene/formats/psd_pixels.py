@@ -69,9 +69,10 @@ class StoredPixels:
         self.pixel_limit.spend(height, width)
         if self.colours.are_bytes:
             return self.colours.bytes_to_srgb(_bytes_of(entry, height, width))
-        colour, alpha = _unpacked(entry, "color"), _unpacked(entry, "shape")
-        if colour is None:
+        stored, alpha = _unpacked(entry, "color"), _unpacked(entry, "shape")
+        if stored is None:
             raise ValueError("a layer without colour")
+        colour = _in_order(entry, stored)
         if alpha is None:
             alpha = np.ones_like(colour[..., :1])
         return self.colours.to_srgb(colour, alpha)
@@ -157,6 +158,19 @@ def _indexed(document: PSDImage) -> tuple[AnyArray, AnyArray]:
     if isinstance(clear, int):
         alpha = np.where(places == clear, 0, alpha)
     return to_float(colour), to_float(alpha.reshape(shape))
+
+
+def _in_order(entry: Entry, colour: AnyArray) -> AnyArray:
+    """Puts red before green before blue: psd-tools stacks them as the file lists them, which is up to the file.
+
+    Raises:
+        ValueError: one is missing, or there twice.
+    """
+    information = entry._record.channel_info  # pyright: ignore[reportPrivateUsage]
+    numbers = [int(channel.id) for channel in information if channel.id >= 0][: colour.shape[2]]
+    if sorted(numbers) != list(range(colour.shape[2])):
+        raise ValueError("a layer without red, green or blue")
+    return colour[..., np.argsort(numbers)]
 
 
 def _check_whole(document: PSDImage) -> None:
