@@ -2,10 +2,10 @@
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from itertools import combinations
 
 import numpy as np
-from psd_tools.constants import BlendMode
 
 from corpus.model import HEIGHT, WIDTH, Document, Mask, Node, noise, plain
 from corpus.ora import OPERATIONS, ora_bytes
@@ -13,9 +13,10 @@ from corpus.psd import KEYS, psd_bytes
 from corpus.render import OPERATORS
 
 WRITERS: dict[str, Callable[[Document], bytes]] = {"psd": psd_bytes, "ora": ora_bytes}
-SPECIAL = frozenset(
-    ("color_burn", "linear_burn", "color_dodge", "linear_dodge", "vivid_light", "linear_light", "hard_mix", "difference")
-)
+SPECIAL = {
+    "color_burn", "linear_burn", "color_dodge", "linear_dodge", "vivid_light", "linear_light", "hard_mix",
+    "difference",
+}  # fmt: skip
 """Modes in which Photoshop counts fill opacity otherwise than opacity."""
 
 
@@ -51,6 +52,11 @@ class Case:
         document = plain()
         for feature in sorted(self.features, key=lambda feature: feature.last):
             feature.change(document)
+        for node in document.walk():
+            # by the specification of OpenRaster, whatever is not opaque is isolated
+            if self.ending == "ora" and node.mode == "pass_through" and node.opacity < 255:
+                node.mode = "normal"
+                document.options.add("auto isolation")
         return document
 
     def content(self) -> bytes:
@@ -72,18 +78,20 @@ def _refuses_clipping(nodes: list[Node]) -> bool:
     for node in nodes:
         if not node.clipped:
             base = node
-        elif base is None or base.fill != 255:
-            return True
-        elif base.mode == "pass_through" and any(inner.mode not in PLAIN for inner in base.walk()):
+        elif base is None or base.fill != 255 or _lets_modes_through(base):
             return True
     return False
+
+
+def _lets_modes_through(node: Node) -> bool:
+    return node.mode == "pass_through" and any(inner.mode not in PLAIN for inner in node.walk())
 
 
 def _levels(height: int, width: int, seed: int) -> np.ndarray:
     return (noise(height, width, seed)[..., 0] >> 8).astype(np.uint8)
 
 
-def _on(holder: str, **values: object) -> Callable[[Document], None]:
+def on(holder: str, **values: object) -> Callable[[Document], None]:
     """Sets what is said of the subject or of the group around it."""
 
     def change(document: Document) -> None:
@@ -94,7 +102,7 @@ def _on(holder: str, **values: object) -> Callable[[Document], None]:
     return change
 
 
-def _document(**values: object) -> Callable[[Document], None]:
+def whole(**values: object) -> Callable[[Document], None]:
     def change(document: Document) -> None:
         for name, value in values.items():
             if name == "options":
@@ -128,7 +136,7 @@ def _clipped(seed: int, **values: object) -> Node:
     return node
 
 
-def _one_clipped(document: Document) -> None:
+def one_clipped(document: Document) -> None:
     _above(document, _clipped(21))
 
 
@@ -145,7 +153,10 @@ def _masked_clipped(document: Document) -> None:
 
 
 def _clipped_group(document: Document) -> None:
-    inside = [Node(name="in 1", image=noise(9, 9, 23), top=4, left=6), Node(name="in 2", image=noise(5, 15, 24), top=7, left=4)]
+    inside = [
+        Node(name="in 1", image=noise(9, 9, 23), top=4, left=6),
+        Node(name="in 2", image=noise(5, 15, 24), top=7, left=4),
+    ]
     inside[1].mode = "screen"
     _above(document, Node(name="clipped group", children=inside, clipped=True, opacity=190))
 
@@ -156,7 +167,7 @@ def _clipped_to_group(document: Document) -> None:
 
 def _hidden_base(document: Document) -> None:
     document.subject().visible = False
-    _one_clipped(document)
+    one_clipped(document)
 
 
 def _at_the_bottom(document: Document) -> None:
@@ -193,22 +204,20 @@ def _masks(holder: str, formats: tuple[str, ...]) -> Iterator[Feature]:
         "without pixels, shows": Mask(levels=np.zeros((0, 0), np.uint8), outside=255),
     }
     for name, mask in kinds.items():
-        yield Feature(f"{holder} mask {name}", f"{holder} mask", _on(holder, mask=mask), formats)
+        yield Feature(f"{holder} mask {name}", f"{holder} mask", on(holder, mask=mask), formats)
 
 
 def _modes() -> Iterator[Feature]:
-    names = [*KEYS, *OPERATORS]
-    for name in names:
-        formats = tuple(
-            ending for ending, known in (("psd", KEYS), ("ora", OPERATIONS)) if name in known and name != "dissolve"
-        )
-        if name == "pass_through":
-            formats = ("psd", "ora")
+    for name in [*KEYS, *OPERATORS]:
+        if name == "dissolve":
+            continue
+        known = {"psd": name in KEYS, "ora": name in OPERATIONS or name == "pass_through"}
+        formats = tuple(ending for ending, has in known.items() if has)
         if not formats:
             continue
         if name != "pass_through":
-            yield Feature(f"layer {name}", "subject mode", _on("subject", mode=name), formats)
-        yield Feature(f"group {name}", "folder mode", _on("folder", mode=name), formats)
+            yield Feature(f"layer {name}", "subject mode", on("subject", mode=name), formats)
+        yield Feature(f"group {name}", "folder mode", on("folder", mode=name), formats)
 
 
 def _places() -> Iterator[Feature]:
@@ -217,9 +226,9 @@ def _places() -> Iterator[Feature]:
         ("beyond the canvas", HEIGHT - 5, WIDTH - 7),
         ("off the canvas", -40, 90),
     ):
-        yield Feature(f"layer {name}", "place", _on("subject", top=top, left=left))
+        yield Feature(f"layer {name}", "place", on("subject", top=top, left=left))
     large = noise(HEIGHT + 9, WIDTH + 12, 40)
-    yield Feature("layer larger than the canvas", "place", _on("subject", image=large, top=-5, left=-4))
+    yield Feature("layer larger than the canvas", "place", on("subject", image=large, top=-5, left=-4))
 
 
 def _names() -> Iterator[Feature]:
@@ -228,26 +237,26 @@ def _names() -> Iterator[Feature]:
         ("as markup", "subject <&\"'> ]]>"),
         ("long", "subject " + "x" * 240),
     ):
-        yield Feature(f"name {title}", "name", _on("subject", name=name))
-    yield Feature("name in Mac Roman only", "unicode", _document(options="no unicode names"), ("psd",))
+        yield Feature(f"name {title}", "name", on("subject", name=name))
+    yield Feature("name in Mac Roman only", "unicode", whole(options="no unicode names"), ("psd",))
 
 
 def _layouts() -> Iterator[Feature]:
     psd = ("psd",)
-    yield Feature("grey", "colours", _document(grey=True))
-    yield Feature("16 bits", "depth", _document(bits=16))
-    yield Feature("PSB", "size", _document(large=True), psd)
+    yield Feature("grey", "colours", whole(grey=True))
+    yield Feature("16 bits", "depth", whole(bits=16))
+    yield Feature("PSB", "size", whole(large=True), psd)
     for number, name in ((0, "not packed"), (2, "zip"), (3, "zip with prediction")):
-        yield Feature(name, "compression", _document(compression=number), psd)
+        yield Feature(name, "compression", whole(compression=number), psd)
     for name in (
         "positive count", "closed folders", "short dividers", "channels in another order", "unlinked masks",
-        "no blending ranges", "blocks that show nothing",
+        "no blending ranges", "blocks that show nothing", "mask parameters",
     ):  # fmt: skip
-        yield Feature(name, name, _document(options=name), psd)
+        yield Feature(name, name, whole(options=name), psd)
     yield Feature("16 bits in the old section", "depth", _sixteen_bits_short, psd)
     yield Feature("opaque layer without alpha", "image", _opaque, psd, last=True)
     for name in ("bare root", "all attributes", "comments"):
-        yield Feature(name, name, _document(options=name), ("ora",))
+        yield Feature(name, name, whole(options=name), ("ora",))
 
 
 def _sixteen_bits_short(document: Document) -> None:
@@ -259,15 +268,15 @@ def _structures() -> Iterator[Feature]:
     psd = ("psd",)
     for holder in ("subject", "folder"):
         for opacity in (128, 1, 0):
-            yield Feature(f"{holder} opacity {opacity}", f"{holder} opacity", _on(holder, opacity=opacity))
-        yield Feature(f"{holder} fill 100", f"{holder} fill", _on(holder, fill=100), psd)
-        yield Feature(f"{holder} hidden", f"{holder} visible", _on(holder, visible=False))
+            yield Feature(f"{holder} opacity {opacity}", f"{holder} opacity", on(holder, opacity=opacity))
+        yield Feature(f"{holder} fill 100", f"{holder} fill", on(holder, fill=100), psd)
+        yield Feature(f"{holder} hidden", f"{holder} visible", on(holder, visible=False))
         yield from _masks(holder, psd)
     yield Feature("nested groups", "nested", _nested, last=True)
     yield Feature("layer without pixels", "image", _empty)
     yield Feature("group without layers", "empty group", _empty_group)
     for name, change in (
-        ("one clipped", _one_clipped),
+        ("one clipped", one_clipped),
         ("two clipped", _two_clipped),
         ("hidden among clipped", _hidden_among_clipped),
         ("masked clipped", _masked_clipped),
@@ -279,9 +288,35 @@ def _structures() -> Iterator[Feature]:
         yield Feature(name, "clipping", change, psd, last=True)
 
 
+def _masking(document: Document, *, visible: bool) -> None:
+    """A layer that cuts the group around the subject, which some programs write for a mask."""
+    folder = document.folder()
+    assert folder.children is not None
+    image = noise(13, 17, 50)
+    cut = Node(name="mask", image=image, top=3, left=4, mode="destination_in", visible=visible)
+    folder.children.append(cut)
+
+
+def _faded_passing(document: Document) -> None:
+    """A stack that is not opaque is isolated by the specification, whatever it says of isolation."""
+    folder = document.folder()
+    folder.opacity = 128
+    document.subject().mode = "multiply"
+    document.options.add("auto isolation")
+
+
+def _open_raster() -> Iterator[Feature]:
+    ora = ("ora",)
+    for visible in (True, False):
+        name = f"{'masking' if visible else 'hidden masking'} layer in a stack"
+        yield Feature(name, "masking", partial(_masking, visible=visible), ora, last=True)
+    yield Feature("half transparent stack of auto isolation", "folder mode", _faded_passing, ora)
+    yield Feature("no word on isolation", "isolation", whole(options="no isolation"), ora)
+
+
 def features() -> list[Feature]:
     """Returns all of them."""
-    return [*_structures(), *_modes(), *_places(), *_names(), *_layouts()]
+    return [*_structures(), *_modes(), *_places(), *_names(), *_layouts(), *_open_raster()]
 
 
 def singles() -> list[Case]:
@@ -297,6 +332,3 @@ def pairs() -> list[Case]:
         for ending in first.formats
         if ending in second.formats and first.slot != second.slot
     ]
-
-
-assert all(name.upper() in BlendMode.__members__ for name in KEYS)

@@ -17,6 +17,8 @@ class Mask:
     left: int = 0
     outside: int = 0
     disabled: bool = False
+    density: int = 255
+    feather: float = 0
 
 
 @dataclass(kw_only=True)
@@ -38,6 +40,8 @@ class Node:
     """As psd-tools calls it, "pass_through" (groups only), or an operator of Porter and Duff."""
     clipped: bool = False
     mask: Mask | None = None
+    blocks: dict[bytes, bytes] = field(default_factory=dict[bytes, bytes])
+    """More tagged blocks of a PSD."""
 
     def walk(self) -> Iterator["Node"]:
         """Yields the node and all in it."""
@@ -56,7 +60,7 @@ class Document:
     large: bool = False
     """A PSB, whose lengths have 8 bytes."""
     compression: int = 1
-    options: set[str] = field(default_factory=set)
+    options: set[str] = field(default_factory=set[str])
     """Liberties of the format that change nothing to be seen."""
 
     def walk(self) -> Iterator[Node]:
@@ -73,7 +77,7 @@ class Document:
         return wide if self.bits == 16 else (wide >> 8).astype(np.uint8)
 
     def shown(self, node: Node, *, narrow: bool) -> np.ndarray:
-        """Returns a layer's levels in [0, 1]: of the file, or rounded to 8 bits, which is what readers keep."""
+        """Returns a layer's levels in [0, 1]: of the file, or rounded to 8 bits, as readers keep them."""
         samples = self.samples(node)
         levels = samples / np.iinfo(samples.dtype).max
         return np.floor(levels * 255 + 0.5) / 255 if narrow else levels
@@ -90,7 +94,7 @@ class Document:
         raise LookupError(wanted.name)
 
     def folder(self) -> Node:
-        """Returns the group around the subject, and makes it if there is none: isolated, with one layer more."""
+        """Returns the group around the subject, made if there is none: isolated, with one layer more."""
         for node in self.walk():
             if node.children is not None and any(child is self.subject() for child in node.children):
                 return node
@@ -102,7 +106,7 @@ class Document:
 
 
 def noise(height: int, width: int, seed: int) -> np.ndarray:
-    """Returns samples of 16 bits (h, w, 4), a quarter of them clear and a quarter opaque, extremes among them."""
+    """Returns samples of 16 bits (h, w, 4), some clear, some opaque, extremes among them."""
     dice = np.random.default_rng([41, seed])
     image = dice.integers(0, 65536, (height, width, 4))
     extreme = dice.integers(0, 12, image.shape)

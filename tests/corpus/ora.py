@@ -56,7 +56,7 @@ def _element(document: Document, node: Node, members: dict[str, bytes]) -> str:
         words += f' composite-op="{OPERATIONS[mode]}"'
     comment = "<!-- seen -->" if "comments" in document.options else ""
     if node.children is not None:
-        words += f' isolation="{"auto" if node.mode == "pass_through" else "isolate"}"'
+        words += _isolation(document, node)
         return f"{comment}<stack {words}>{_stack(document, node.children, members)}</stack>"
     source = f"data/{len(members):03}.png"
     samples = document.samples(node)
@@ -65,3 +65,11 @@ def _element(document: Document, node: Node, members: dict[str, bytes]) -> str:
     members[source] = png_bytes(samples[..., (0, 3)] if document.grey else samples)
     return f'{comment}<layer {words} src="{source}" x="{node.left}" y="{node.top}"/>'
 
+
+def _isolation(document: Document, node: Node) -> str:
+    """What is said of a stack: "auto" is the default, and isolates what has an opacity or a mode."""
+    passes = node.mode == "pass_through"
+    if "no isolation" in document.options and passes:
+        return ""
+    auto = passes or ("auto isolation" in document.options and node.opacity < 255)
+    return f' isolation="{"auto" if auto else "isolate"}"'

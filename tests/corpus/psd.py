@@ -9,13 +9,26 @@ from corpus.model import HEIGHT, WIDTH, Document, Mask, Node
 
 KEYS = {
     "pass_through": b"pass", "normal": b"norm", "darken": b"dark", "multiply": b"mul ", "color_burn": b"idiv",
-    "linear_burn": b"lbrn", "darker_color": b"dkCl", "lighten": b"lite", "screen": b"scrn", "color_dodge": b"div ",
+    "linear_burn": b"lbrn", "darker_color": b"dkCl", "lighten": b"lite", "screen": b"scrn",
+    "color_dodge": b"div ",
     "linear_dodge": b"lddg", "lighter_color": b"lgCl", "overlay": b"over", "soft_light": b"sLit",
     "hard_light": b"hLit", "vivid_light": b"vLit", "linear_light": b"lLit", "pin_light": b"pLit",
     "hard_mix": b"hMix", "difference": b"diff", "exclusion": b"smud", "subtract": b"fsub", "divide": b"fdiv",
     "hue": b"hue ", "saturation": b"sat ", "color": b"colr", "luminosity": b"lum ", "dissolve": b"diss",
 }  # fmt: skip
-LONG_BLOCKS = {b"LMsk", b"Lr16", b"Lr32", b"Layr", b"Mt16", b"Mt32", b"Mtrn", b"Alph", b"FMsk", b"lnk2", b"FEid"}
+LONG_BLOCKS = {
+    b"LMsk",
+    b"Lr16",
+    b"Lr32",
+    b"Layr",
+    b"Mt16",
+    b"Mt32",
+    b"Mtrn",
+    b"Alph",
+    b"FMsk",
+    b"lnk2",
+    b"FEid",
+}
 """Blocks whose length has 8 bytes in a PSB."""
 
 
@@ -57,7 +70,8 @@ def _block(document: Document, key: bytes, data: bytes) -> bytes:
 
 
 def _layer_info(document: Document) -> bytes:
-    records, data = [], []
+    records: list[bytes] = []
+    data: list[bytes] = []
     for record, pixels in _flat(document, document.nodes):
         records.append(record)
         data.append(pixels)
@@ -119,15 +133,23 @@ def _mask_data(document: Document, mask: Mask | None) -> bytes:
         return struct.pack(">I", 0)
     height, width = mask.levels.shape
     place = struct.pack(">4i", mask.top, mask.left, mask.top + height, mask.left + width)
-    relative = 1 if "unlinked masks" in document.options else 0  # moves apart from its layer; no other meaning
-    data = place + struct.pack(">BBxx", mask.outside, (2 if mask.disabled else 0) | relative)
+    relative = (
+        1 if "unlinked masks" in document.options else 0
+    )  # moves apart from its layer; no other meaning
+    told = "mask parameters" in document.options or mask.density != 255 or mask.feather != 0
+    flags = (2 if mask.disabled else 0) | relative | (16 if told else 0)
+    data = place + struct.pack(">BB", mask.outside, flags)
+    data += struct.pack(">BBd", 3, mask.density, mask.feather) if told else b""
+    data += bytes(-len(data) % 4)
     return struct.pack(">I", len(data)) + data
 
 
 def _ranges(document: Document) -> bytes:
     if "no blending ranges" in document.options:
         return struct.pack(">I", 0)
-    data = struct.pack(">4B", 0, 0, 255, 255) * 2 * ((1 if document.grey else 3) + 2)
+    start = 10 if "some levels" in document.options else 0
+    data = struct.pack(">4B", start, start, 255, 255) + struct.pack(">4B", 0, 0, 255, 255)
+    data += struct.pack(">4B", 0, 0, 255, 255) * 2 * ((1 if document.grey else 3) + 1)
     return struct.pack(">I", len(data)) + data
 
 
@@ -138,14 +160,19 @@ def _pascal(name: str) -> bytes:
 
 
 def _blocks(document: Document, node: Node) -> bytes:
-    blocks = b""
+    blocks = b"".join(_block(document, key, data) for key, data in node.blocks.items())
     if "no unicode names" not in document.options:
         text = node.name.encode("utf-16-be")
         blocks += _block(document, b"luni", struct.pack(">I", len(text) // 2) + text)
     if node.fill != 255:
         blocks += _block(document, b"iOpa", struct.pack(">Bxxx", node.fill))
     if "blocks that show nothing" in document.options:
-        for key, data in ((b"lyid", b"\0\0\0\7"), (b"clbl", b"\1\0\0\0"), (b"infx", bytes(4)), (b"knko", bytes(4))):
+        for key, data in (
+            (b"lyid", b"\0\0\0\7"),
+            (b"clbl", b"\1\0\0\0"),
+            (b"infx", bytes(4)),
+            (b"knko", bytes(4)),
+        ):
             blocks += _block(document, key, data)
         for key, data in ((b"lspf", bytes(4)), (b"lclr", bytes(8)), (b"fxrp", bytes(16)), (b"lnsr", b"layr")):
             blocks += _block(document, key, data)

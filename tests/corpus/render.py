@@ -1,7 +1,7 @@
 """What a document shows: whole images in float64, one after the other, nothing clever.
 
-Sources: W3C, "Compositing and Blending Level 1", 5 (simple alpha compositing), 9 (operators), 10.1 (mixing of a
-blend function); ISO 32000-1, 11.4 (groups). Blend functions are psd-tools', which its authors pinned to
+Sources: W3C, "Compositing and Blending Level 1", 5 (simple alpha compositing), 9 (operators), 10.1 (mixing of
+a blend function); ISO 32000-1, 11.4 (groups). Blend functions are psd-tools', which its authors pinned to
 Photoshop's own pictures.
 """
 
@@ -17,8 +17,11 @@ from corpus.model import HEIGHT, WIDTH, Document, Mask, Node
 Picture = tuple[np.ndarray, np.ndarray]
 """Straight colour (h, w, 3) and alpha (h, w, 1) in [0, 1]."""
 
-STEPPED = {"hard_mix", "darker_color", "lighter_color"}
-"""Modes with a step, where the last bit of a sum decides; they are drawn with their step moved both ways."""
+STEPPED = {
+    "hard_mix", "darker_color", "lighter_color", "vivid_light", "color_dodge", "color_burn", "divide",
+    "hue", "saturation",
+}  # fmt: skip
+"""Modes with a step: at a threshold, at white, black or grey."""
 
 OPERATORS: dict[str, Callable[[np.ndarray, np.ndarray], Picture]] = {
     # what stays of the source and of the backdrop, from their alphas
@@ -30,29 +33,36 @@ OPERATORS: dict[str, Callable[[np.ndarray, np.ndarray], Picture]] = {
 }
 
 
-def render(document: Document, *, narrow: bool = False) -> tuple[np.ndarray, np.ndarray]:
-    """Returns the least and the greatest picture, premultiplied (h, w, 4) in [0, 1]; they differ at steps only.
+def render(document: Document, *, narrow: bool = False) -> np.ndarray:
+    """Returns the picture, premultiplied (h, w, 4) in [0, 1].
 
     Args:
         document: what to draw.
         narrow: round layers of 16 bits to 8 before.
     """
-    moves = (0.0, -1e-6, 1e-6) if any(node.mode in STEPPED for node in document.walk()) else (0.0,)
-    drawn: list[np.ndarray] = []
-    for move in moves:
-        colour, alpha = _Drawing(document, move, narrow).lay(document.nodes, _empty())
-        drawn.append(np.dstack([colour * alpha, alpha]))
-    return np.min(drawn, axis=0), np.max(drawn, axis=0)
+    colour, alpha = _Drawing(document, narrow).lay(document.nodes, _empty())
+    return np.dstack([colour * alpha, alpha])
+
+
+def differences(found: np.ndarray, document: Document, *, narrow: bool = True) -> np.ndarray:
+    """Returns how far an image, uint8 (h, w, 4), is off at each pixel (h, w): levels, premultiplied."""
+    levels = found / 255
+    levels[..., :3] *= levels[..., 3:]
+    return np.abs(levels - render(document, narrow=narrow)).max(axis=2) * 255
+
+
+def has_steps(document: Document) -> bool:
+    """Says whether the last bit of a sum may decide about a whole pixel."""
+    return any(node.mode in STEPPED for node in document.walk())
 
 
 @dataclass(frozen=True)
 class _Drawing:
     document: Document
-    move: float
     narrow: bool
 
     def lay(self, nodes: list[Node], below: Picture) -> Picture:
-        """Lays nodes over a backdrop, bottom first; what is clipped goes with the node that it is clipped to."""
+        """Lays nodes over a backdrop, bottom first; what is clipped goes with its base."""
         place = 0
         while place < len(nodes):
             base, place = nodes[place], place + 1
@@ -89,7 +99,7 @@ class _Drawing:
         if mode in ("normal", "pass_through"):
             return above
         function = blend.BLEND_FUNC[BlendMode[mode.upper()]]
-        return np.clip(function(below + (self.move if mode in STEPPED else 0), above), 0, 1)
+        return np.clip(function(below, above), 0, 1)
 
     def _over(self, below: Picture, above: Picture, mode: str) -> Picture:
         (colour_below, alpha_below), (colour, alpha) = below, above

@@ -205,9 +205,18 @@ def test_what_a_format_cannot_hold_is_refused_and_nothing_written(tmp_path: Path
     with pytest.raises(InputError, match="'layer 2', which blends by color_burn"):
         burnt.save(tmp_path / "x.ora")
     passing = Group(blend_mode="pass_through", mask=mask(0))
-    with pytest.raises(InputError, match="no mask of a group that passes through"):
+    with pytest.raises(InputError, match="a mask of 'group'"):
         scene(layer(0, groups=(passing,))).save(tmp_path / "x.ora")
+    faded = Group(blend_mode="pass_through", opacity=0.5)
+    with pytest.raises(InputError, match="an opacity of 'group'"):
+        scene(layer(0), layer(1, groups=(faded,), blend_mode="multiply")).save(tmp_path / "x.ora")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_faded_group_that_passes_through_is_kept_where_that_makes_no_difference(tmp_path: Path) -> None:
+    faded = Group(blend_mode="pass_through", opacity=0.5)
+    before = scene(layer(0), layer(1, groups=(faded,)), layer(2, groups=(faded,)))
+    assert furthest(before, Scene.open(before.save(tmp_path / "x.ora"))) == 0
 
 
 def test_an_older_reader_is_told_of_what_it_does_not_know(tmp_path: Path) -> None:

@@ -10,7 +10,9 @@ texts and modes that are not known here are refused, since they would look diffe
 | clipped layers | by `svg:src-atop`, with their base in a stack; only normal ones have such a form |
 | masks | a layer's is multiplied into its alpha; a group's is a layer with `svg:dst-in` on top in it |
 
-Source: OpenRaster specification, freedesktop.org; places of nested stacks add up, as in MyPaint.
+A stack with a mode or an opacity below 1 is isolated, whatever its `isolation` says.
+
+Source: OpenRaster specification, openraster.org; places of nested stacks add up, as in MyPaint.
 """
 
 import io
@@ -46,7 +48,17 @@ from pellucid.scene.formats.limits import (
     member,
 )
 from pellucid.scene.formats.xmp import xml_text
-from pellucid.scene.layer import MAX_DEPTH, Group, GroupNode, Layer, Mask, clipping_runs, facts, layer_tree
+from pellucid.scene.layer import (
+    MAX_DEPTH,
+    Group,
+    GroupNode,
+    Layer,
+    Mask,
+    all_lie_over,
+    clipping_runs,
+    facts,
+    layer_tree,
+)
 from pellucid.scene.scene import Scene, Unsupported
 
 MIME = "image/openraster"
@@ -173,11 +185,10 @@ class _Writer:
             _insert(parent, "layer", {**attributes, "src": name, "x": str(left), "y": str(top)})
             return
         isolated = isolated or node.group.blend_mode != "pass_through"
-        if mask is not None and not isolated:
-            raise InputError(
-                f"Expected no mask of a group that passes through for .ora, found one of "
-                f"{node.group.name[:40]!r}. Save it as .psd, or flatten it."
-            )
+        if not isolated:
+            _check_passing(node, mask)
+            # the format isolates what is not opaque; of layers that lie over one another it is the same
+            isolated = node.group.opacity < 1
         stack = _insert(parent, "stack", {**attributes, "isolation": ISOLATED if isolated else PASSES})
         self.add_all(stack, node.children, isolated=isolated)
         if mask is not None:
@@ -189,6 +200,16 @@ class _Writer:
         name = f"data/layer{len(self.files):03}.png"
         self.files[name] = image, provenance
         return name
+
+
+def _check_passing(node: GroupNode, mask: Mask | None) -> None:
+    """Refuses a group that passes through in part, if its layers blend with what is below it."""
+    found = "a mask" if mask is not None else "an opacity" if node.group.opacity < 1 else ""
+    if found and (mask is not None or not all_lie_over(node.children)):
+        raise InputError(
+            f"Expected no mask or opacity of a group that passes through for .ora, found {found} of "
+            f"{node.group.name[:40]!r}. Save it as .psd, or flatten it."
+        )
 
 
 def _check_clipped(shown: Layer | Group) -> None:
@@ -363,7 +384,9 @@ def _is_visible(element: ElementTree.Element) -> bool:
 
 
 def _is_isolated(stack: ElementTree.Element) -> bool:
-    return stack.get("isolation", PASSES) != PASSES or stack.get("composite-op", NORMAL) != NORMAL
+    # "auto" is isolated by whatever makes it one image, as in CSS
+    told = stack.get("isolation", PASSES) != PASSES or stack.get("composite-op", NORMAL) != NORMAL
+    return told or _opacity(stack) < 1
 
 
 def _clipped(stack: ElementTree.Element) -> list[ElementTree.Element]:
@@ -375,5 +398,5 @@ def _clipped(stack: ElementTree.Element) -> list[ElementTree.Element]:
 
 def _is_mask(stack: ElementTree.Element, element: ElementTree.Element) -> bool:
     """Says whether a layer is how a mask of its group is written here."""
-    stands_for = all(element.get(key) == value for key, value in MASK.items())
+    stands_for = all(element.get(key) == value for key, value in MASK.items()) and _is_visible(element)
     return element.tag == "layer" and stands_for and _is_isolated(stack) and element is stack[0]

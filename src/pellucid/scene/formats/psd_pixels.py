@@ -161,7 +161,7 @@ def _indexed(document: PSDImage) -> tuple[AnyArray, AnyArray]:
 
 
 def _in_order(entry: Entry, colour: AnyArray) -> AnyArray:
-    """Puts red before green before blue: psd-tools stacks them as the file lists them, which is up to the file.
+    """Puts red, green and blue in this order: psd-tools leaves them in the file's, which is any.
 
     Raises:
         ValueError: one is missing, or there twice.
