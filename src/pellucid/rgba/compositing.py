@@ -16,6 +16,8 @@ from pellucid.rgba.srgb import array_module, decode_srgb, encode_srgb
 from pellucid.rgba.types import P, is_tensor
 
 Colour = str | Sequence[int]
+STRIP_PIXELS = 1 << 16
+"""Of a strip of an image in memory, some 100 bytes a pixel while it is worked on."""
 
 
 def over(front: P, back: P, *, linear: bool = False) -> P:
@@ -34,8 +36,19 @@ def over(front: P, back: P, *, linear: bool = False) -> P:
     first, axis = _channels_last(front, "front")
     second, _ = _channels_last(back, "back")
     _check_pair(first, second)
+    if isinstance(first, np.ndarray) and first.ndim == 3 and second.ndim == 3:
+        # pixels know nothing of one another, and a strip's wide numbers stay near the caches
+        laid, rows = np.empty_like(first), max(1, STRIP_PIXELS // max(first.shape[1], 1))
+        for top in range(0, len(first), rows):
+            part = slice(top, top + rows)
+            laid[part] = _over(first[part], second[part], linear)
+        return laid
+    return _restore(_over(first, second, linear), axis)
+
+
+def _over(first: P, second: P, linear: bool) -> P:
     if linear or not _is_bytes(first):
-        return _restore(_over_float(first, second, linear), axis)
+        return _over_float(first, second, linear)
     # whole numbers below 2^31: a result is exact, and rounded once
     wide_front, wide_back = _cast(first, "int32"), _cast(second, "int32")
     front_share = 255 * wide_front[..., 3:]
@@ -45,7 +58,7 @@ def over(front: P, back: P, *, linear: bool = False) -> P:
     # (2 a + b) // 2 b is a / b with halves rounded up
     rgb = (2 * weighted + total) // (2 * total + (total == 0))  # 0 / 1 where there is nothing
     alpha = (2 * total + 255) // 510
-    return _restore(_cast(array_module(rgb).concat([rgb, alpha], -1), "uint8"), axis)
+    return _cast(array_module(rgb).concat([rgb, alpha], -1), "uint8")
 
 
 def _over_float(front: P, back: P, linear: bool) -> P:
