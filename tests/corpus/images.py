@@ -10,6 +10,7 @@ from PIL import Image
 
 from corpus.model import noise
 from corpus.pngs import chunk, png_bytes
+from corpus.psd import flat_bytes
 from corpus.tiffs import BLACK_IS_ZERO, PALETTE, RGB, SHORT, WHITE_IS_ZERO, Layout, tiff_bytes
 
 HEIGHT, WIDTH = 13, 19
@@ -40,7 +41,42 @@ class ImageCase:
 
 def image_cases() -> list[ImageCase]:
     """Returns all of them."""
-    return [*_pngs(), *_tiffs(), *_turned(), *_coded()]
+    return [*_pngs(), *_tiffs(), *_turned(), *_coded(), *_flat_documents()]
+
+
+def _flat_documents() -> Iterator[ImageCase]:
+    """PSDs without layers."""
+    for kind, channels in CHANNELS.items():
+        for bits in (8, 16):
+            stored = samples(channels, bits)
+            shown = picture(stored / (2**bits - 1))
+            for number, packing in enumerate(("not packed", "packed", "zip", "zip with prediction")):
+                if channels in (1, 3):
+                    for large in (False, True):
+                        name = f"flat, {kind}, {bits} bits, {packing}{', PSB' * large}"
+                        content = flat_bytes(stored, compression=number, large=large)
+                        yield ImageCase(name, "psd", content, shown)
+            if channels in (2, 4):
+                opaque = shown.copy()
+                opaque[..., 3] = 1
+                yield ImageCase(
+                    f"flat, {kind[:4].strip(',A')}, {bits} bits, a selection",
+                    "psd",
+                    flat_bytes(stored),
+                    opaque,
+                )
+                yield _on_white(kind, stored, bits)
+
+
+def _on_white(kind: str, stored: np.ndarray, bits: int) -> ImageCase:
+    """Transparency of a flat document: its colour is stored as it looks on white."""
+    most = 2**bits - 1
+    alpha = stored[..., -1:] / most
+    held = np.concatenate([np.rint(stored[..., :-1] * alpha + most * (1 - alpha)), stored[..., -1:]], axis=2)
+    levels = held / most
+    levels[..., :-1] = np.where(alpha > 0, (levels[..., :-1] - 1) / np.where(alpha > 0, alpha, 1) + 1, 0)
+    content = flat_bytes(held.astype(stored.dtype), merged=True)
+    return ImageCase(f"flat, {kind}, {bits} bits", "psd", content, picture(np.clip(levels, 0, 1)))
 
 
 def samples(channels: int, bits: int, seed: int = 60) -> np.ndarray:

@@ -43,6 +43,29 @@ def psd_bytes(document: Document) -> bytes:
     return head + sections + _layers_and_masks(document) + _merged(document, channels)
 
 
+def flat_bytes(
+    samples: np.ndarray, *, compression: int = 1, large: bool = False, merged: bool = False
+) -> bytes:
+    """Returns a document without layers.
+
+    Args:
+        samples: uint8 or uint16 (h, w, channels): grey or RGB, and one channel more or none.
+        compression: 0 to 3.
+        large: a PSB.
+        merged: the last channel is the transparency of the whole, not a selection that somebody kept.
+    """
+    height, width, channels = samples.shape
+    frame = Document(nodes=[], large=large, compression=compression)
+    mode, bits = (1 if channels < 3 else 3), samples.dtype.itemsize * 8
+    head = struct.pack(">4sH6xHIIHH", b"8BPS", 2 if large else 1, channels, height, width, bits, mode)
+    # identifiers of the channels beyond colour: 0 is transparency, those of selections count from 1
+    kept = b"" if merged or channels in (1, 3) else _resource(1053, struct.pack(">I", 1))
+    blocks = _length(frame, 0) + struct.pack(">I", 0) + _block(frame, b"Mtrn", b"") if merged else b""
+    planes = np.concatenate([samples[..., number] for number in range(channels)])
+    resources = struct.pack(">II", 0, len(kept)) + kept
+    return head + resources + _length(frame, len(blocks)) + blocks + _packed(frame, planes)
+
+
 def _resource(number: int, data: bytes) -> bytes:
     return struct.pack(">4sHHI", b"8BIM", number, 0, len(data)) + data + bytes(len(data) % 2)
 
@@ -217,5 +240,5 @@ def _pack_bits(row: bytes) -> bytes:
 
 def _merged(document: Document, channels: int) -> bytes:
     """A flattened image that is wrong on purpose, so that a reader that takes it is found out."""
-    plane = np.full((HEIGHT, WIDTH), 99, np.uint8 if document.bits == 8 else np.uint16)
-    return struct.pack(">H", 0) + plane.astype(plane.dtype.newbyteorder(">")).tobytes() * channels
+    plane = np.full((HEIGHT * channels, WIDTH), 99, np.uint8 if document.bits == 8 else np.uint16)
+    return _packed(document, plane)

@@ -233,6 +233,8 @@ def unpack(
     tile = image.tile[0] if isinstance(image, ImageFile.ImageFile) and image.tile else None
     # apart from opening, which reads the header alone: damage shows here
     guarded(name, image.load)
+    if content.startswith(png_chunks.SIGNATURE) and _ends_clear(image):
+        png_chunks.check_rows(name, content)
     if is_deep_png(content):
         return guarded(name, lambda: read_deep_png(content, profile, notes))
     rgba = guarded(name, lambda: _decode_pixels(image, content))
@@ -240,6 +242,15 @@ def unpack(
         area = tile.extents
         rgba = guarded(name, lambda: stills.with_alpha(image, content, area, tile.offset, rgba))
     return _in_srgb(name, image, rgba, notes)
+
+
+def _ends_clear(image: Image.Image) -> bool:
+    """Says whether one of the last two rows is all 0, as those are that the decoder did not get.
+
+    Of interlaced ones, the last odd row comes at the very end.
+    """
+    rows = range(max(0, image.height - 2), image.height)
+    return not all(any(image.crop((0, row, image.width, row + 1)).tobytes()) for row in rows)
 
 
 def _in_srgb(name: str, image: Image.Image, rgba: RGBA8, notes: list[str]) -> RGBA8:

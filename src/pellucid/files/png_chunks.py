@@ -21,6 +21,17 @@ SRGB_GAMMA = 45455
 """gAMA of files in sRGB, in units of 1/100000: the nearest power, which stands for the true curve."""
 
 
+CHANNELS = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}
+"""Of each colour type."""
+WHOLE, ADAM7 = (
+    ((0, 0, 1, 1),),
+    ((0, 0, 8, 8), (0, 4, 8, 8), (4, 0, 8, 4), (0, 2, 4, 4), (2, 0, 4, 2), (0, 1, 2, 2), (1, 0, 2, 1)),
+)
+"""Passes, without interlacing and with it: first row and column, and the steps from there."""
+PIECE = 1 << 20
+"""Bytes that are unpacked at once to count them."""
+
+
 class Chunk(NamedTuple):
     """One chunk."""
 
@@ -62,6 +73,33 @@ def split_chunks(name: str, content: bytes) -> list[Chunk]:
             return chunks
         position = end + 4
     raise FileError(f"Cannot read {name}: it is truncated. Fetch or save it again.")
+
+
+def check_rows(name: str, content: bytes) -> None:
+    """Counts what the image data unpack to.
+
+    Pillow leaves the rest clear where they end early, and says nothing if their own checksum is right.
+
+    Raises:
+        FileError: there is less than the header says.
+    """
+    chunks = split_chunks(name, content)
+    width, height, bits, kind, _, _, interlaced = struct.unpack(">IIBBBBB", chunks[0].body)
+    left = 0
+    for row, column, down, right in ADAM7 if interlaced else WHOLE:
+        rows, columns = -(-(height - row) // down), -(-(width - column) // right)
+        if rows > 0 and columns > 0:
+            left += rows * (1 + -(-columns * CHANNELS[kind] * bits // 8))
+    stream = zlib.decompressobj()
+    for chunk in chunks:
+        packed = chunk.body if chunk.kind == b"IDAT" else b""
+        while packed and left > 0 and not stream.eof:
+            left -= len(stream.decompress(packed, PIECE))
+            packed = stream.unconsumed_tail
+    while left > 0 and not stream.eof and (rest := stream.decompress(b"", PIECE)):
+        left -= len(rest)
+    if left > 0:
+        raise FileError(f"Cannot read {name}: it is truncated. Fetch or save it again.")
 
 
 def shown_content(chunks: Sequence[Chunk], notes: list[str]) -> bytes:
