@@ -10,12 +10,13 @@ if TYPE_CHECKING:
     from pellucid.pipelines.attach import attach
     from pellucid.pipelines.loading import load
     from pellucid.pipelines.pipeline import TransparentPipeline
-    from pellucid.scene.layer import Group, Layer
+    from pellucid.scene.layer import Group, Layer, Mask
     from pellucid.scene.scene import Scene
 
 _HOMES = {
     "Group": "pellucid.scene.layer",
     "Layer": "pellucid.scene.layer",
+    "Mask": "pellucid.scene.layer",
     "PellucidError": "pellucid.errors",
     "Scene": "pellucid.scene.scene",
     "TransparentPipeline": "pellucid.pipelines.pipeline",
@@ -23,7 +24,7 @@ _HOMES = {
     "load": "pellucid.pipelines.loading",
 }
 
-__all__ = ["Group", "Layer", "PellucidError", "Scene", "TransparentPipeline", "__version__", "attach", "load"]
+__all__ = ["Group", "Layer", "Mask", "PellucidError", "Scene", "TransparentPipeline", "__version__", "attach", "load"]
 
 
 def __getattr__(name: str) -> object:
