@@ -7,6 +7,7 @@ difference over all pixels, levels, premultiplied.
 """
 
 import argparse
+import contextlib
 import json
 import os
 import shutil
@@ -32,6 +33,8 @@ from pellucid.scene.scene import Scene
 
 RIGHT = 1.01
 """Levels that rounding alone explains."""
+PATIENCE = 120
+"""Seconds for a program: one that asks a question waits for ever."""
 CHUNK = 25
 """Files that GIMP opens before it starts anew: one that it fails on ends the rest."""
 
@@ -82,7 +85,8 @@ def measure_images(folder: Path) -> dict[str, float]:
 def run(folder: Path, *words: str) -> None:
     """Runs a program at home in `folder`, whatever becomes of it."""
     home = {**os.environ, "HOME": str(folder), "XDG_RUNTIME_DIR": str(folder)}
-    subprocess.run(words, cwd=folder, env=home, capture_output=True, timeout=600, check=False)
+    with contextlib.suppress(subprocess.TimeoutExpired):
+        subprocess.run(words, cwd=folder, env=home, capture_output=True, timeout=PATIENCE, check=False)
 
 
 def by_krita(paths: list[Path], folder: Path) -> None:

@@ -1,7 +1,7 @@
 """Damages files of every format and opens them: `python benchmarks/fuzz_files.py --count 100000 --seed 0`.
 
-Each must give a scene or a FileError that names the file, within 2 s of processor time and 1 GB. Files are
-numbered: the same number gives the same damage, whatever was opened before, so that `--only NUMBER` shows one
+Each must give a scene or a FileError that names the file, within 2 s of processor time and 1 GB, or in
+proportion to the pixels that it truly holds, as a small file may hold many alike. Files are numbered: the same number gives the same damage, whatever was opened before, so that `--only NUMBER` shows one
 again. What is done is noted in the output after every hundred files, and a second start goes on there.
 """
 
@@ -29,6 +29,8 @@ from pellucid.scene.scene import Scene
 from scene.scenes import stack
 
 SECONDS, MEGABYTES = 2.0, 1024
+SECONDS_PER_MILLION, MEGABYTES_PER_MILLION = 0.1, 12.0
+"""Of pixels of all layers."""
 CHUNK = 100
 HUNG_SECONDS = 30
 SMALL = 1 << 20
@@ -66,27 +68,29 @@ def forget_peak() -> float:
     return peak_megabytes()
 
 
-def open_one(path: Path) -> str:
-    """Opens a file; returns what came of it, which is a fault unless it is "opened" or "refused"."""
+def open_one(path: Path) -> tuple[str, float]:
+    """Opens a file; returns what came of it, a fault unless "opened" or "refused", and million pixels."""
+    pixels = 0.0
     try:
         scene = Scene.open(path)
+        pixels = sum(layer.image.shape[0] * layer.image.shape[1] for layer in scene.layers) / 1e6
         if scene.height * scene.width < SMALL:
             scene.composite()
     except FileError as error:
-        return "refused" if str(path) in str(error) else f"no name in {error}"
+        return ("refused" if str(path) in str(error) else f"no name in {error}"), pixels
     except Exception as error:  # noqa: BLE001 - that is what is looked for
-        return f"{type(error).__name__}: {str(error)[:200]}"
-    return "opened"
+        return f"{type(error).__name__}: {str(error)[:200]}", pixels
+    return "opened", pixels
 
 
 def measured(path: Path) -> str:
     """Opens a file within limits; returns what came of it."""
     before, start = forget_peak(), time.process_time()
-    found = open_one(path)
+    found, pixels = open_one(path)
     seconds, megabytes = time.process_time() - start, peak_megabytes() - before
-    if seconds > SECONDS and found in ("opened", "refused"):
+    if seconds > max(SECONDS, SECONDS_PER_MILLION * pixels) and found in ("opened", "refused"):
         return f"{found} after {seconds:.1f} s"
-    if megabytes > MEGABYTES and found in ("opened", "refused"):
+    if megabytes > max(MEGABYTES, MEGABYTES_PER_MILLION * pixels) and found in ("opened", "refused"):
         return f"{found} with {megabytes:.0f} MB"
     return found
 

@@ -1,5 +1,6 @@
 """Images by the specifications of their formats show what they should, whatever opens them."""
 
+import struct
 import zlib
 from pathlib import Path
 
@@ -54,3 +55,14 @@ def with_data(content: bytes, rows: bytes) -> bytes:
     """Packs other rows into a PNG of one data chunk; its checksums are right."""
     start = content.index(b"IDAT") - 4
     return content[:start] + chunk(b"IDAT", zlib.compress(rows)) + chunk(b"IEND", b"")
+
+
+def test_the_default_image_of_an_animation_is_as_large_as_its_canvas(tmp_path: Path) -> None:
+    frame = struct.pack(">5I2H2B", 0, WIDTH, HEIGHT, 0, 0, 1, 10, 0, 0)
+    pixels = png_bytes(samples(4, 8), chunks=chunk(b"acTL", struct.pack(">2I", 1, 0)) + chunk(b"fcTL", frame))
+    (tmp_path / "x.png").write_bytes(pixels)
+    assert read_image(tmp_path / "x.png").rgba.shape == (HEIGHT, WIDTH, 4)
+    larger = chunk(b"IHDR", struct.pack(">2I5B", WIDTH + 5, HEIGHT, 8, 6, 0, 0, 0))
+    (tmp_path / "x.png").write_bytes(pixels[:8] + larger + pixels[33:])
+    with pytest.raises(FileError, match="a frame of another size"):
+        read_image(tmp_path / "x.png")

@@ -123,6 +123,8 @@ def _split(chunks: Sequence[Chunk]) -> Iterator[PngFrame]:
             head, data = chunk.body, []
         # pixels before the first fcTL are an image that is not shown
         elif chunk.kind in (b"IDAT", b"fdAT") and head is not None:
+            if chunk.kind == b"IDAT" and struct.unpack_from(">4I", head, 4) != (*canvas, 0, 0):
+                raise ValueError("its default image is a frame of another size")
             data.append(chunk.body[4 if chunk.kind == b"fdAT" else 0 :])
 
 
