@@ -24,7 +24,17 @@ _HOMES = {
     "load": "pellucid.pipelines.loading",
 }
 
-__all__ = ["Group", "Layer", "Mask", "PellucidError", "Scene", "TransparentPipeline", "__version__", "attach", "load"]
+__all__ = [
+    "Group",
+    "Layer",
+    "Mask",
+    "PellucidError",
+    "Scene",
+    "TransparentPipeline",
+    "__version__",
+    "attach",
+    "load",
+]
 
 
 def __getattr__(name: str) -> object:

@@ -22,6 +22,10 @@ class Stored:
     offset: tuple[int, int] = (0, 0)
     opacity: int = 255
     tags: Mapping[bytes, bytes] | None = None
+    mask: bytes = b""
+    """The record of its masks."""
+    sizes: Mapping[int, AnyArray] | None = None
+    """Channels of another size than the layer, after the others."""
 
 
 def stored(levels: AnyArray, depth: int) -> bytes:
@@ -59,13 +63,14 @@ def _layers(layers: Sequence[Stored], depth: int) -> bytes:
     for layer in layers:
         height, width = next(iter(layer.channels.values())).shape if layer.channels else (0, 0)
         top, left = layer.offset
-        records += struct.pack(">4iH", top, left, top + height, left + width, len(layer.channels))
-        for number, levels in layer.channels.items():
+        channels = {**layer.channels, **(layer.sizes or {})}
+        records += struct.pack(">4iH", top, left, top + height, left + width, len(channels))
+        for number, levels in channels.items():
             body = bytes(2) + stored(levels, depth)
             records += struct.pack(">hI", number, len(body))
             pixels += body
         tags = b"".join(b"8BIM" + key + _block(body) for key, body in (layer.tags or {}).items())
-        extra = bytes(8) + b"\1a\0\0" + tags
+        extra = _block(layer.mask) + bytes(4) + b"\1a\0\0" + tags
         records += b"8BIMnorm" + bytes([layer.opacity, 0, 8, 0]) + _block(extra)
     body = struct.pack(">h", len(layers)) + records + pixels
     body += bytes(-len(body) % 4)

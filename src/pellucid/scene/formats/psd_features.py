@@ -12,7 +12,7 @@ from typing import cast
 from psd_tools.api.layers import AdjustmentLayer, Artboard, FillLayer
 from psd_tools.api.layers import Group as Folder
 from psd_tools.api.layers import Layer as Entry
-from psd_tools.constants import BlendMode, EffectOSType, Tag
+from psd_tools.constants import BlendMode, ChannelID, EffectOSType, Tag
 from psd_tools.psd.descriptor import Descriptor
 from psd_tools.psd.effects_layer import EffectsLayer
 from psd_tools.psd.layer_and_mask import MaskParameters
@@ -107,6 +107,12 @@ SWITCHES = {
 }
 """Blocks that change nothing while they hold nothing."""
 MASTER_SWITCH, ENABLED, PRESENT = b"masterFXSwitch", b"enab", b"present"
+FILLS = {
+    Tag.SOLID_COLOR_SHEET_SETTING.value,
+    Tag.GRADIENT_FILL_SETTING.value,
+    Tag.PATTERN_FILL_SETTING.value,
+}
+"""Blocks that make a fill, or a shape, of a layer."""
 ADJUSTMENTS = {
     b"brit": "brightness and contrast",
     b"levl": "levels",
@@ -216,9 +222,23 @@ def _mask_obstacle(entry: Entry) -> str:
     if mask is not None and (mask.flags.invert_mask or _is_softened(mask.parameters)):
         return "has a mask that is inverted, thinned or feathered"
     vector = entry.vector_mask
-    if vector is not None and not vector.disabled and not (mask is not None and mask.has_real()):
-        return "has a vector mask"
-    return ""
+    if vector is None or vector.disabled or is_drawn_shape(entry) or (mask is not None and mask.has_real()):
+        return ""
+    return "has a vector mask, of which no pixels are stored"
+
+
+def is_drawn_shape(entry: Entry) -> bool:
+    """Says whether a layer is a shape whose stored alpha is its vector mask, drawn.
+
+    Of a fill with a vector mask Photoshop stores the pixels of both together. Of a layer of pixels it does
+    not, and of no layer some other programs do.
+    """
+    record = entry._record  # pyright: ignore[reportPrivateUsage]
+    stored = zip(record.channel_info, entry._channels, strict=False)  # pyright: ignore[reportPrivateUsage]
+    drawn = any(
+        information.id == ChannelID.TRANSPARENCY_MASK and channel.data for information, channel in stored
+    )
+    return drawn and any(bytes(tag) in FILLS for tag in entry.tagged_blocks)
 
 
 def _is_softened(parameters: MaskParameters | None) -> bool:

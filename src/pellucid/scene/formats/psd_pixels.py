@@ -1,7 +1,7 @@
 """The stored channels of a PSD, of a layer or of its flattened image, as straight sRGB bytes."""
 
 import zlib
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import numpy as np
 from psd_tools import PSDDecompressionWarning, PSDImage
@@ -12,6 +12,7 @@ from pellucid.rgba.quantization import to_bytes, to_float
 from pellucid.rgba.types import RGBA8, AnyArray
 from pellucid.scene.formats.limits import PixelLimit, UnsupportedDocument
 from pellucid.scene.formats.psd_colours import Colours
+from pellucid.scene.formats.psd_features import is_drawn_shape
 from pellucid.scene.formats.psd_fills import is_painted, paint
 from pellucid.scene.layer import Mask
 
@@ -87,19 +88,75 @@ class StoredPixels:
         Raises:
             ValueError: the file is damaged.
         """
-        stored = entry.mask
+        if entry.mask is None:
+            return None
+        stored = _stored_mask(entry)
         if stored is None:
             return None
-        outside, offset = stored.background_color, (stored.top, stored.left)
-        if stored.width < 1 or stored.height < 1:
-            whole = np.full((1, 1), outside, np.uint8)
-            return Mask(image=whole, offset=offset, outside=outside, enabled=not stored.disabled)
-        self.pixel_limit.spend(stored.height, stored.width)
-        values = _unpacked(entry, "mask")
-        if values is None:
-            raise ValueError("a mask without pixels")
-        levels = to_bytes(values[..., 0])
-        return Mask(image=levels, offset=offset, outside=outside, enabled=not stored.disabled)
+        top, left, bottom, right = stored.box
+        if right <= left or bottom <= top:
+            image = np.full((1, 1), stored.outside, np.uint8)
+        else:
+            self.pixel_limit.spend(bottom - top, right - left)
+            image = _mask_levels(entry, stored.channel, bottom - top, right - left)
+        return Mask(image=image, offset=(top, left), outside=stored.outside, enabled=stored.enabled)
+
+
+class _StoredMask(NamedTuple):
+    """Which of a layer's masks counts, and where it lies."""
+
+    channel: ChannelID
+    box: tuple[int, int, int, int]
+    """(top, left, bottom, right)."""
+    outside: int
+    enabled: bool
+
+
+def _stored_mask(entry: Entry) -> _StoredMask | None:
+    """Finds the mask that is not in the layer's alpha already; there may be none."""
+    data = entry._record.mask_data  # pyright: ignore[reportPrivateUsage]
+    assert data is not None
+    own = _StoredMask(
+        ChannelID.USER_LAYER_MASK,
+        (data.top, data.left, data.bottom, data.right),
+        data.background_color,
+        not data.flags.mask_disabled,
+    )
+    real = data.real_flags
+    if real is not None and (real.parameters_applied or is_drawn_shape(entry)):
+        # beside a vector mask the first channel has both together, this one what was painted
+        box = (
+            int(data.real_top or 0),
+            int(data.real_left or 0),
+            int(data.real_bottom or 0),
+            int(data.real_right or 0),
+        )
+        outside, enabled = int(data.real_background_color or 0), not real.mask_disabled
+        return _StoredMask(ChannelID.REAL_USER_LAYER_MASK, box, outside, enabled)
+    # of a shape it may be the vector mask once more
+    return None if is_drawn_shape(entry) and data.flags.user_mask_from_render else own
+
+
+def _mask_levels(entry: Entry, wanted: ChannelID, height: int, width: int) -> AnyArray:
+    """Returns a mask's levels, uint8 (height, width).
+
+    Raises:
+        ValueError: it is absent or damaged.
+    """
+    document = entry._psd  # pyright: ignore[reportPrivateUsage]
+    channels = zip(entry._record.channel_info, entry._channels, strict=False)  # pyright: ignore[reportPrivateUsage]
+    data = next((channel for information, channel in channels if information.id == wanted), None)
+    if data is None or not data.data:
+        raise ValueError("a mask without pixels")
+    try:
+        plane = data.get_data(width, height, document.depth, document.version)
+    except PSDDecompressionWarning as warning:  # the reader makes errors of them
+        raise ValueError("a mask that cannot be unpacked") from warning
+    if document.depth == 1:
+        bits = np.unpackbits(np.frombuffer(plane, np.uint8).reshape(height, -1), axis=1)[:, :width]
+        return (1 - bits) * np.uint8(255)  # set bits are ink
+    levels = np.frombuffer(plane, {8: "u1", 16: ">u2", 32: ">f4"}[document.depth]).reshape(height, width)
+    return levels.copy() if document.depth == 8 else to_bytes(levels / {16: 65535, 32: 1}[document.depth])
 
 
 def _bytes_of(entry: Entry, height: int, width: int) -> RGBA8:
