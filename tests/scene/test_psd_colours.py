@@ -160,15 +160,17 @@ def test_blending_in_other_spaces(sheer: bool, tmp_path: Path) -> None:
 
     wide = build_profile(PRIMARIES[12], SRGB_CURVE)
     others = [(psd_files.CMYK, 4, press_profile()), (psd_files.LAB, 3, b"")]
-    for mode, channels, profile in (*others, (psd_files.RGB, 3, wide), (psd_files.GREY, 1, LINEAR)):
+    for mode, channels, profile in others:
         content = layered(mode, channels, 8, profile)
         if sheer:
             with pytest.warns(FileWarning, match="made to blend in"):
                 opened(content, tmp_path)
         else:
             opened(content, tmp_path)
-    for profile in (b"", build_profile(SRGB_PRIMARIES, SRGB_CURVE)):
-        assert len(opened(layered(psd_files.RGB, 3, 8, profile), tmp_path).layers) == 2
+    for profile in (b"", build_profile(SRGB_PRIMARIES, SRGB_CURVE), wide):
+        scene = opened(layered(psd_files.RGB, 3, 8, profile), tmp_path)
+        assert scene.blend_profile == (wide if profile is wide else None)
+    assert opened(layered(psd_files.GREY, 1, 8, LINEAR), tmp_path).blend_profile == LINEAR
     content = layered(psd_files.RGB, 3, 32)
     if sheer:
         with pytest.raises(FileError, match="blended as light"):

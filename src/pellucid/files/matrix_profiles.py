@@ -55,7 +55,7 @@ class MatrixProfile:
         """Converts levels (…, 3), of grey (…, 1), in [0, 1], to sRGB (…, 3) in [0, 1], cut to its gamut."""
         light = np.stack([curve(levels[..., i]) for i, curve in enumerate(self.curves)], axis=-1)
         if self.primaries is not None:
-            light = light @ (_from_d50() @ self.primaries).T
+            light = light @ (d50_to_srgb() @ self.primaries).T
         encoded = encode_srgb(np.clip(light, 0, 1))
         return encoded if self.primaries is not None else np.repeat(encoded, 3, axis=-1)
 
@@ -65,7 +65,7 @@ def lab_to_srgb(lab: AnyArray) -> AnyArray:
     y = (lab[..., 0] + 16) / 116
     roots = np.stack([y + lab[..., 1] / 500, y, y - lab[..., 2] / 200], axis=-1)
     xyz = np.where(roots**3 > EPSILON, roots**3, (116 * roots - 16) / KAPPA) * D50
-    return encode_srgb(np.clip(xyz @ _from_d50().T, 0, 1))
+    return encode_srgb(np.clip(xyz @ d50_to_srgb().T, 0, 1))
 
 
 def parse_matrix_profile(profile: bytes) -> MatrixProfile | None:
@@ -87,7 +87,7 @@ def parse_matrix_profile(profile: bytes) -> MatrixProfile | None:
 
 
 @lru_cache(maxsize=1)
-def _from_d50() -> AnyArray:
+def d50_to_srgb() -> AnyArray:
     """Returns the matrix from XYZ of D50 to light of sRGB."""
     # of the very profile to which bytes are converted
     srgb = ImageCms.createProfile("sRGB")

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Int64
 
+from pellucid.files.blend_space import BlendSpace
 from pellucid.rgba.blend_modes import EVERYWHERE, OPERATORS, BlendMode, blend_colours
 from pellucid.rgba.quantization import to_bytes, to_float
 from pellucid.rgba.srgb import decode_srgb, encode_srgb
@@ -37,7 +38,13 @@ class _Paint:
 
 
 def flatten_layers(
-    layers: Sequence[Layer], height: int, width: int, *, background: RGBA8 | None = None, linear: bool = False
+    layers: Sequence[Layer],
+    height: int,
+    width: int,
+    *,
+    background: RGBA8 | None = None,
+    linear: bool = False,
+    space: BlendSpace | None = None,
 ) -> RGBA8:
     """Composites the visible layers, bottom first: uint8 (height, width, 4).
 
@@ -51,6 +58,7 @@ def flatten_layers(
         background: uint8 (height, width, 4), straight; None is clear.
         linear: mix in linear light instead of on sRGB-encoded values; what a blend mode makes of two colours
             is still computed on encoded values.
+        space: whose levels are mixed instead of sRGB's; not with `linear`.
 
     Source: Porter & Duff 1984, section 4.3; W3C, "Compositing and Blending Level 1"; for clipping and groups
         that pass through, Photoshop.
@@ -61,7 +69,7 @@ def flatten_layers(
     if background is not None:
         nodes = (Layer(image=background), GroupNode(Group(), nodes))
     result = np.zeros((height, width, 4), np.uint8)
-    compositor = _Compositor(linear=linear)
+    compositor = _Compositor(linear=linear, space=space)
     for top, canvas in compositor.strips(nodes, height, width):
         if canvas is not None:
             result[top : top + len(canvas)] = compositor.to_bytes(canvas)
@@ -84,6 +92,7 @@ class _Compositor:
 
     linear: bool = False
     alpha_only: bool = False
+    space: BlendSpace | None = None
 
     def strips(
         self, nodes: Sequence[Layer | GroupNode], height: int, width: int
@@ -97,7 +106,10 @@ class _Compositor:
 
     def to_bytes(self, canvas: AnyArray) -> AnyArray:
         """Rounds a premultiplied strip to straight bytes."""
-        straight = np.concatenate([self._encoded(_straight(canvas)), canvas[..., -1:]], axis=-1)
+        colour = self._encoded(_straight(canvas))
+        if self.space is not None and not self.alpha_only:
+            colour = self.space.to_srgb(colour)
+        straight = np.concatenate([colour, canvas[..., -1:]], axis=-1)
         # halves up, so that two layers give to the bit what `over` gives in whole numbers
         return to_bytes(straight, ties_up=True)
 
@@ -154,6 +166,8 @@ class _Compositor:
         part[..., -1:] *= _shares(layer, rows, columns, first)
         if self.linear:
             part[..., :-1] = decode_srgb(part[..., :-1])
+        elif self.space is not None and not self.alpha_only:
+            part[..., :-1] = self.space.from_srgb(part[..., :-1])
         part[..., :-1] *= part[..., -1:]
         if layer.blend_mode not in EVERYWHERE:
             return _Paint(rows, columns, part)

@@ -11,6 +11,7 @@ from typing import Literal
 import numpy as np
 
 from pellucid.errors import InputError
+from pellucid.files.blend_space import blend_space
 from pellucid.files.images import MAX_PIXELS
 from pellucid.files.metadata import GenerationMetadata
 from pellucid.rgba.compositing import Colour, parse_colour
@@ -33,6 +34,9 @@ class Scene:
     height: int
     width: int
     provenance: GenerationMetadata | None = None
+    blend_profile: bytes | None = None
+    """ICC profile of RGB or grey in whose levels the layers are mixed, as by their program; None is sRGB's.
+    Images are sRGB all the same."""
     references: tuple[Layer, ...] = ()
     """Images kept beside the stack, such as a model's own idea of the whole; never in `composite()`."""
 
@@ -41,6 +45,11 @@ class Scene:
             raise InputError(
                 f"Expected a canvas of 1 pixel or more a side, found {self.height} x {self.width}. Pass "
                 f"positive sizes."
+            )
+        if self.blend_profile is not None and blend_space(self.blend_profile) is None:
+            raise InputError(
+                "Expected an ICC profile of curves and primaries to blend in, found another kind. Leave "
+                "blend_profile out."
             )
 
     @classmethod
@@ -74,13 +83,16 @@ class Scene:
 
         Args:
             background: None keeps transparency; "#rrggbb", or an RGB or RGBA image of the canvas's size.
-            linear: mix in linear light instead of on sRGB-encoded values.
+            linear: mix in linear light instead of on encoded values, which are sRGB's or `blend_profile`'s.
 
         Raises:
             InputError: a background that is no colour, or does not fit.
         """
         below = None if background is None else self._background(background)
-        return flatten_layers(self.layers, self.height, self.width, background=below, linear=linear)
+        space = blend_space(self.blend_profile) if self.blend_profile and not linear else None
+        return flatten_layers(
+            self.layers, self.height, self.width, background=below, linear=linear, space=space
+        )
 
     def save(self, path: str | Path, *, background: Colour | AnyArray | None = None) -> Path:
         """Writes the scene, whole or not at all; the path's ending chooses the format.

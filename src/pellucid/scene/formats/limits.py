@@ -18,6 +18,12 @@ LAYERS_FOR_CANVAS = 4
 MAX_MEMBER_BYTES = 1 << 30
 MAX_PACKERS = 8
 
+MIXED_IN_SRGB = (
+    "its layers are mixed in sRGB in this file and in another space in the scene, which differs where one "
+    "shows another through"
+)
+"""What a warning says of a file that has no place for `Scene.blend_profile`."""
+
 DAMAGE = (*decoding.DAMAGE, zipfile.BadZipFile)
 """Everything that the parsers are known to raise on a damaged file."""
 

@@ -40,6 +40,7 @@ from pellucid.rgba.types import RGBA8
 from pellucid.scene.flatten import mask_values
 from pellucid.scene.formats.layer_metadata import LayerMetadata
 from pellucid.scene.formats.limits import (
+    MIXED_IN_SRGB,
     PixelLimit,
     UnsupportedDocument,
     UnsupportedLayer,
@@ -128,6 +129,8 @@ def write_ora(scene: Scene, path: Path) -> None:
     writer = _Writer(metadata, scene.height, scene.width)
     writer.add_all(ElementTree.SubElement(root, "stack"), layer_tree(scene.layers), isolated=True)
     merged = scene.composite()
+    if scene.blend_profile and len(scene.layers) > 1:
+        warn_of(path.name, [MIXED_IN_SRGB])
     with open_atomically(path) as file, zipfile.ZipFile(file, "w") as archive:
         add_member(archive, "mimetype", MIME.encode())  # first and not packed, so that programs find it
         add_member(archive, STACK, ElementTree.tostring(root, encoding="UTF-8", xml_declaration=True))

@@ -20,6 +20,7 @@ from dataclasses import dataclass
 import numpy as np
 from psd_tools.constants import ColorMode
 
+from pellucid.files.blend_space import blend_space
 from pellucid.files.colour_profiles import is_other_space, to_srgb
 from pellucid.files.deep_colours import convert_strips, deep_to_srgb, linear_srgb
 from pellucid.files.matrix_profiles import lab_to_srgb
@@ -138,7 +139,16 @@ class Colours:
             return "light"
         if self.mode in (ColorMode.CMYK, ColorMode.LAB):
             return self.mode.name
-        return "its profile's colours" if self.profile and is_other_space(self.profile) else ""
+        other = self.profile and self.blend_profile is None and is_other_space(self.profile)
+        return "its profile's colours" if other else ""
+
+    @property
+    def blend_profile(self) -> bytes | None:
+        """The profile in whose levels layers are mixed; None for sRGB, and where that is not known here."""
+        known = self.mode in (ColorMode.RGB, ColorMode.GRAYSCALE) and self.depth != LIGHT and self.profile
+        if not known or blend_space(self.profile) is None or not is_other_space(self.profile):
+            return None
+        return self.profile
 
 
 def _is_mixed(layer: Layer) -> bool:

@@ -7,6 +7,7 @@ another image than the author's would be worse than none.
 
 import io
 import warnings
+from dataclasses import replace
 
 from psd_tools import ParseLimits, PSDDecompressionWarning, PSDImage
 from psd_tools.api.layers import Group as Folder
@@ -61,7 +62,8 @@ def read_psd(content: bytes, pixel_limit: PixelLimit, unsupported: Unsupported =
                 raise
             layers = [reader.flattened_instead(document, refusal)]
     warn_of("This document", notes)
-    return metadata.scene(layers, document.height, document.width)
+    scene = metadata.scene(layers, document.height, document.width)
+    return replace(scene, blend_profile=colours.blend_profile) if len(layers) > 1 else scene
 
 
 class _Reader:

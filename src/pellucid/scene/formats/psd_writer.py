@@ -5,6 +5,7 @@
 | pixels | 8 bits, every byte, colour under alpha 0 included |
 | opacity | to the nearest 255th |
 | blend modes, clipping, masks | as they are; the operators of OpenRaster are refused |
+| blend profile | embedded, and colours in its levels, to the nearest one; of grey there is no place |
 | names | 255 UTF-16 units; longer ones whole in the XMP |
 | provenance | XMP, and the prompt as `dc:description` |
 | preview | the flattened image, its colour laid on white as Photoshop does, and a JPEG thumbnail |
@@ -31,10 +32,13 @@ from psd_tools.psd.layer_and_mask import ChannelDataList
 
 from pellucid.errors import InputError
 from pellucid.files.atomic import open_atomically
+from pellucid.files.blend_space import BlendSpace, blend_space, in_levels
+from pellucid.files.image_decoding import warn_of
 from pellucid.rgba.compositing import flatten
 from pellucid.rgba.preview import pil_image, thumbnail_jpeg
 from pellucid.rgba.types import RGBA8
 from pellucid.scene.formats.layer_metadata import LayerMetadata
+from pellucid.scene.formats.limits import MIXED_IN_SRGB
 from pellucid.scene.formats.xmp import build_xmp
 from pellucid.scene.layer import Group, GroupNode, Layer, Mask, clipping_runs, facts, layer_tree
 from pellucid.scene.scene import Scene
@@ -63,16 +67,23 @@ def write_psd(scene: Scene, path: Path) -> None:
     header = FileHeader(
         version=1, channels=4, height=scene.height, width=scene.width, depth=8, color_mode=ColorMode.RGB
     )
-    merged = scene.composite()
+    merged, space = scene.composite(), _space(scene, path)
     preview = ImageData(compression=Compression.RLE)
-    planes = np.dstack([flatten(merged, MATTE), merged[..., 3]])  # readers take the white off again
+    stored = merged if space is None else in_levels(merged, space)
+    planes = np.dstack([flatten(stored, MATTE), stored[..., 3]])  # readers take the white off again
     preview.set_data([planes[..., channel].tobytes() for channel in range(4)], header)
     record = PSD(header=header, image_data=preview)
-    _fill(PSDImage(record), layer_tree(scene.layers), count(1), metadata)
-    record.image_resources = _resources(merged, build_xmp(metadata, scene.provenance))
-    layers = record.layer_and_mask_information.layer_info
-    if layers is not None:
-        layers.layer_count = -abs(layers.layer_count)  # the preview's fourth channel is its transparency
+    layers = (
+        [replace(layer, image=in_levels(layer.image, space)) for layer in scene.layers]
+        if space
+        else scene.layers
+    )
+    _fill(PSDImage(record), layer_tree(layers), count(1), metadata)
+    profile = scene.blend_profile if space else None
+    record.image_resources = _resources(merged, build_xmp(metadata, scene.provenance), profile)
+    information = record.layer_and_mask_information.layer_info
+    if information is not None:
+        information.layer_count = -abs(information.layer_count)  # the preview has transparency
     with open_atomically(path) as file:
         record.write(file)
 
@@ -142,7 +153,16 @@ def _short(name: str) -> str:
     return units[:MAX_NAME_BYTES].decode("utf-16-le", "ignore")  # half a pair at the end goes
 
 
-def _resources(merged: RGBA8, xmp: bytes) -> ImageResources:
+def _space(scene: Scene, path: Path) -> BlendSpace | None:
+    """Returns the space whose levels the file holds; None for sRGB's."""
+    space = blend_space(scene.blend_profile) if scene.blend_profile else None
+    if space is not None and space.profile.primaries is None:
+        warn_of(path.name, [MIXED_IN_SRGB])  # an RGB file has no place for a profile of grey
+        return None
+    return space
+
+
+def _resources(merged: RGBA8, xmp: bytes, profile: bytes | None) -> ImageResources:
     resources = ImageResources.new()
     jpeg, height, width = thumbnail_jpeg(merged, THUMBNAIL_SIDE, background=MATTE)
     row = (24 * width + 31) // 32 * 4  # bytes, padded to 4
@@ -150,6 +170,8 @@ def _resources(merged: RGBA8, xmp: bytes) -> ImageResources:
         fmt=1, width=width, height=height, row=row, total_size=row * height, bits=24, planes=1, data=jpeg
     )
     entries = {Resource.THUMBNAIL_RESOURCE: small.tobytes(padding=1), Resource.XMP_METADATA: xmp}
+    if profile:
+        entries[Resource.ICC_PROFILE] = profile
     for key, data in entries.items():
         resources[key] = ImageResource(key=key, data=data)
     return resources

@@ -8,13 +8,13 @@ what `Scene.composite` gives.
 """
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from pellucid.errors import FileError
 from pellucid.files.atomic import write_atomically
 from pellucid.files.metadata import GenerationMetadata
 from pellucid.files.tiff_pages import XMP, Page, count_pages, decode_pages, encode_pages
-from pellucid.scene.flatten import flatten_layers
 from pellucid.scene.formats.layer_metadata import LayerMetadata
 from pellucid.scene.formats.limits import MAX_LAYERS, PixelLimit, UnsupportedDocument, canvas_around
 from pellucid.scene.formats.xmp import build_xmp, parse_xmp
@@ -41,6 +41,8 @@ def write_tiff(scene: Scene, path: Path) -> None:
         FileError: the file cannot be written.
     """
     pages = list(_split_pages(layer_tree(scene.layers))) or [("layer", None, [])]
+    if scene.blend_profile:  # pages are laid over one another in sRGB
+        pages = [(pages[-1][0], None, list(scene.layers))]
     metadata = LayerMetadata(provenance=scene.provenance)
     for number, (name, provenance, _) in enumerate(pages):
         metadata.add(str(number), name, name.replace("\0", " "), provenance)
@@ -102,7 +104,7 @@ def _layers(runs: Sequence[tuple[Layer | GroupNode, Sequence[Layer | GroupNode]]
 def _render_pages(scene: Scene, pages: Sequence[PageLayers], xmp: bytes) -> Iterator[Page]:
     for number, (name, provenance, layers) in enumerate(pages):
         yield Page(
-            rgba=flatten_layers(layers, scene.height, scene.width),
+            rgba=replace(scene, layers=tuple(layers)).composite(),
             name=name,
             provenance=provenance or (None if number else scene.provenance),
             tags={XMP: xmp} if number == 0 else {},

@@ -7,7 +7,7 @@ import io
 import json
 import zipfile
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import NotRequired, TypedDict, cast
 
@@ -23,10 +23,10 @@ from pellucid.scene.formats.limits import PixelLimit, add_images, add_member, me
 from pellucid.scene.layer import Group, Layer, Mask
 from pellucid.scene.scene import Scene
 
-INDEX = "scene.json"
+INDEX, PROFILE = "scene.json", "blend-profile.icc"
 FORMAT = "pellucid-scene"
 PLAIN_VERSION, VERSION = 1, 2
-"""The second has blend modes, clipping and masks; a scene without them is written as the first."""
+"""The second has blend modes, clipping, masks and a blend profile; without them the first is written."""
 MAX_INDEX_BYTES = 1 << 24
 
 
@@ -73,6 +73,8 @@ class _Index(TypedDict):
     layers: list[_Row]
     references: NotRequired[int]
     groups: NotRequired[list[_Facts]]
+    blend_profile: NotRequired[str]
+    """Name of its file."""
 
 
 def write_archive(scene: Scene, path: Path) -> None:
@@ -90,6 +92,7 @@ def write_archive(scene: Scene, path: Path) -> None:
     rows = [_row(layer, file, numbers, masks) for file, layer in zip(files, scene.layers, strict=True)]
     grouped = [_common(group, masks) for group in groups]
     new = any({"blend_mode", "clipped", "mask"} & row.keys() for row in (*rows, *grouped))
+    new = new or scene.blend_profile is not None
     index: _Index = {
         "format": FORMAT,
         "version": VERSION if new else PLAIN_VERSION,
@@ -102,9 +105,13 @@ def write_archive(scene: Scene, path: Path) -> None:
         index["references"] = metadata.references
     if groups:
         index["groups"] = grouped
+    if scene.blend_profile is not None:
+        index["blend_profile"] = PROFILE
     # members are stored, not deflated: a PNG is packed already
     with open_atomically(path) as file, zipfile.ZipFile(file, "w") as archive:
         add_member(archive, INDEX, json.dumps(index, ensure_ascii=False, indent=1).encode())
+        if scene.blend_profile is not None:
+            add_member(archive, PROFILE, scene.blend_profile)
         layers = zip(files, scene.layers, strict=True)
         images = [(file, layer.image, layer.provenance) for file, layer in layers]
         add_images(archive, [*images, *((name, _opaque(mask.image), None) for name, mask in masks.items())])
@@ -132,7 +139,11 @@ def read_archive(content: bytes, pixel_limit: PixelLimit) -> Scene:
         groups = [reader.group(row) for row in index.get("groups", [])]
         layers = tuple(reader.layer(row, groups) for row in index["layers"])
         provenance, references = GenerationMetadata.of(index["provenance"]), int(index.get("references", 0))
-        return LayerMetadata(provenance=provenance, references=references).scene(layers, height, width)
+        profile = (
+            member(archive, index["blend_profile"], MAX_INDEX_BYTES) if "blend_profile" in index else None
+        )
+        scene = LayerMetadata(provenance=provenance, references=references).scene(layers, height, width)
+        return replace(scene, blend_profile=profile)
 
 
 def _row(layer: Layer, file: str, numbers: Mapping[Group, int], masks: dict[str, Mask]) -> _Row:
