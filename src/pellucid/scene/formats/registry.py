@@ -58,7 +58,7 @@ def _write_layered(scene: Scene, path: Path, ending: str) -> None:
 
         write_psd(scene, path)
     elif ending == ".ora":
-        from pellucid.scene.formats.openraster import write_ora
+        from pellucid.scene.formats.openraster_writer import write_ora
 
         write_ora(scene, path)
     else:
@@ -162,7 +162,7 @@ def _read_layers(kind: str, content: bytes, pixel_limit: PixelLimit, unsupported
 
         return read_psd(content, pixel_limit, unsupported)
     if kind == "ora":
-        from pellucid.scene.formats.openraster import read_ora
+        from pellucid.scene.formats.openraster_reader import read_ora
 
         return read_ora(content, pixel_limit, unsupported)
     from pellucid.scene.formats.zip_archive import read_archive
