@@ -1,8 +1,9 @@
 """Damages files of every format and opens them: `python benchmarks/fuzz_files.py --count 100000 --seed 0`.
 
 Each must give a scene or a FileError that names the file, within 2 s of processor time and 1 GB, or in
-proportion to the pixels that it truly holds, as a small file may hold many alike. Files are numbered: the same number gives the same damage, whatever was opened before, so that `--only NUMBER` shows one
-again. What is done is noted in the output after every hundred files, and a second start goes on there.
+proportion to the pixels that it truly holds, as a small file may hold many alike. Files are numbered: the
+same number gives the same damage, whatever was opened before, so that `--only NUMBER` shows one again. What
+is done is noted in the output after every thousand files, and a second start goes on there.
 """
 
 import argparse
@@ -31,7 +32,7 @@ from scene.scenes import stack
 SECONDS, MEGABYTES = 2.0, 1024
 SECONDS_PER_MILLION, MEGABYTES_PER_MILLION = 0.1, 12.0
 """Of pixels of all layers."""
-CHUNK = 100
+CHUNK = 1000
 HUNG_SECONDS = 30
 SMALL = 1 << 20
 """Pixels of a canvas that is flattened as well."""
@@ -152,8 +153,8 @@ def main() -> None:
         state = json.loads(options.output.read_text())
     outcomes: dict[str, Counter[str]] = {name: Counter(each) for name, each in state["outcomes"].items()}
     with tempfile.TemporaryDirectory() as folder:
-        for start in range(state["done"], options.count, CHUNK * 10):
-            numbers = range(start, min(start + CHUNK * 10, options.count))
+        for start in range(state["done"], options.count, CHUNK):
+            numbers = range(start, min(start + CHUNK, options.count))
             for number, ending, words in run(options.seed, numbers, Path(folder)):
                 right = words in ("opened", "refused")
                 outcomes.setdefault(ending, Counter())[words if right else "fault"] += 1
