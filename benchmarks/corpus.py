@@ -7,10 +7,10 @@ difference over all pixels, levels, premultiplied.
 """
 
 import argparse
-import contextlib
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -33,7 +33,7 @@ from pellucid.scene.scene import Scene
 
 RIGHT = 1.01
 """Levels that rounding alone explains."""
-PATIENCE = 120
+PATIENCE = 45
 """Seconds for a program: one that asks a question waits for ever."""
 CHUNK = 25
 """Files that GIMP opens before it starts anew: one that it fails on ends the rest."""
@@ -85,8 +85,15 @@ def measure_images(folder: Path) -> dict[str, float]:
 def run(folder: Path, *words: str) -> None:
     """Runs a program at home in `folder`, whatever becomes of it."""
     home = {**os.environ, "HOME": str(folder), "XDG_RUNTIME_DIR": str(folder)}
-    with contextlib.suppress(subprocess.TimeoutExpired):
-        subprocess.run(words, cwd=folder, env=home, capture_output=True, timeout=PATIENCE, check=False)
+    silent = subprocess.DEVNULL
+    # a group of its own, so that what it started ends with it
+    with subprocess.Popen(
+        words, cwd=folder, env=home, stdout=silent, stderr=silent, start_new_session=True
+    ) as program:
+        try:
+            program.wait(PATIENCE)
+        except subprocess.TimeoutExpired:
+            os.killpg(program.pid, signal.SIGKILL)
 
 
 def by_krita(paths: list[Path], folder: Path) -> None:
