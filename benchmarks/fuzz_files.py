@@ -33,7 +33,7 @@ SECONDS, MEGABYTES = 2.0, 1024
 SECONDS_PER_MILLION, MEGABYTES_PER_MILLION = 0.1, 12.0
 """Of pixels of all layers."""
 CHUNK = 1000
-HUNG_SECONDS = 30
+HUNG_SECONDS = 120
 SMALL = 1 << 20
 """Pixels of a canvas that is flattened as well."""
 

@@ -1,6 +1,7 @@
 """Documents by the specifications show what they should, each feature alone and with every other one."""
 
 import struct
+import tracemalloc
 from collections import Counter
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -9,7 +10,7 @@ import numpy as np
 import pytest
 
 from corpus.features import Case, pairs, singles
-from corpus.model import Document, plain
+from corpus.model import HEIGHT, WIDTH, Document, plain
 from corpus.psd import psd_bytes
 from corpus.refusals import refusals
 from corpus.render import differences, has_steps
@@ -85,3 +86,17 @@ def test_colours_that_nobody_knows_are_refused_by_name(number: int, name: str, t
     (tmp_path / "x.psd").write_bytes(content[:24] + struct.pack(">H", number) + content[26:])
     with pytest.raises(FileError, match=f"it is {name}"):
         Scene.open(tmp_path / "x.psd")
+
+
+@pytest.mark.parametrize("compression", range(4))
+def test_a_layer_that_declares_more_than_it_holds_takes_no_memory(compression: int, tmp_path: Path) -> None:
+    document = plain()
+    document.compression = compression
+    declared, held = struct.pack(">4i", 0, 0, 9000, 9000), struct.pack(">4i", 0, 0, HEIGHT, WIDTH)
+    (tmp_path / "x.psd").write_bytes(psd_bytes(document).replace(held, declared, 1))
+    tracemalloc.start()
+    with pytest.raises(FileError, match="damaged"):
+        Scene.open(tmp_path / "x.psd")
+    most = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert most < 9000 * 9000

@@ -167,7 +167,8 @@ def _bytes_of(entry: Entry, height: int, width: int) -> RGBA8:
     """
     document = entry._psd  # pyright: ignore[reportPrivateUsage]
     grey = document.color_mode is ColorMode.GRAYSCALE
-    rgba, found = np.full((height, width, 4), 255, np.uint8), set[int]()
+    rgba: RGBA8 | None = None
+    found = set[int]()
     channels = zip(entry._record.channel_info, entry._channels, strict=False)  # pyright: ignore[reportPrivateUsage]
     for information, channel in channels:
         place = 3 if information.id == ChannelID.TRANSPARENCY_MASK else int(information.id)
@@ -179,9 +180,12 @@ def _bytes_of(entry: Entry, height: int, width: int) -> RGBA8:
             plane = channel.get_data(width, height, 8, document.version)
         except PSDDecompressionWarning as warning:  # the reader makes errors of them
             raise ValueError("channels that cannot be unpacked") from warning
-        rgba[..., place] = np.frombuffer(plane, np.uint8).reshape(height, width)
+        levels = np.frombuffer(plane, np.uint8).reshape(height, width)
+        if rgba is None:  # not before one is whole: a small file may declare a large layer
+            rgba = np.full((height, width, 4), 255, np.uint8)
+        rgba[..., place] = levels
         found.add(place)
-    if not found.issuperset({0} if grey else {0, 1, 2}):
+    if rgba is None or not found.issuperset({0} if grey else {0, 1, 2}):
         raise ValueError("a layer without colour")
     if grey:
         rgba[..., 1:3] = rgba[..., :1]
