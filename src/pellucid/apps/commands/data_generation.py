@@ -8,13 +8,12 @@ import click
 
 from pellucid.apps.commands.data_sets import (
     SET_FOLDER,
-    build_engine,
     echo_manifest,
-    engine_options,
     read_overrides,
     rule_options,
 )
 from pellucid.apps.commands.data_synthesis import model_source
+from pellucid.apps.commands.engines import build_engine, engine_options
 from pellucid.apps.commands.options import (
     CLEAN_FIRST,
     FILE,

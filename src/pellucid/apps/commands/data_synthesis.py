@@ -8,12 +8,11 @@ from typing import TYPE_CHECKING
 import click
 
 from pellucid.apps.commands.data_sets import (
-    build_engine,
     chat_deadline,
     echo_manifest,
-    engine_options,
     read_overrides,
 )
+from pellucid.apps.commands.engines import build_engine, engine_options
 from pellucid.apps.commands.options import (
     CLEAN_FIRST,
     FILE,

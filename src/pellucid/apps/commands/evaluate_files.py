@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from pellucid.apps.commands.data_sets import build_engine, engine_options
+from pellucid.apps.commands.engines import build_engine, engine_options
 from pellucid.apps.commands.options import FILE, FOLDER, JSON, PATH, check_target
 from pellucid.apps.sections import SectionedCommand, option
 
