@@ -235,5 +235,19 @@ def test_an_adapter_is_worn_over_the_one_that_it_says(folder: Path, tmp_path: Pa
         pellucid.load(model, adapter=upper)
 
 
+def test_a_folders_single_layer_may_go_over_the_adapter_of_its_layers(folder: Path, tmp_path: Path) -> None:
+    bias = pellucid.load(folder).pipeline.unet.conv_out.bias.detach()
+    model = shutil.copytree(folder, tmp_path / "model") / "adapter"
+    write_adapter({"conv_out.bias": torch.full_like(bias, 0.5)}, model / "transparent.safetensors")
+    plain = tiny_pipeline_bias(model.parent, None)
+    about = {"frames": ["foreground"], "hint": "", "over": "transparent"}
+    write_adapter(
+        {"conv_out.bias": torch.full_like(bias, 0.25)}, model / "single-layer.safetensors", about=about
+    )
+    assert torch.allclose(tiny_pipeline_bias(model.parent, None) - plain, torch.full_like(bias, 0.25))
+    below = tiny_pipeline_bias(model.parent, model / "transparent.safetensors")
+    assert torch.allclose(below, plain)
+
+
 def tiny_pipeline_bias(model: Path, adapter: Path | None) -> torch.Tensor:
     return pellucid.load(model, adapter=adapter).pipeline.unet.conv_out.bias.detach().clone()

@@ -39,7 +39,9 @@ M = TypeVar("M", bound=ModelMixin)
 MINI = "mini"
 DTYPES = {"float32": torch.float32, "float16": torch.float16, "bfloat16": torch.bfloat16}
 ADAPTER_FOLDER = "adapter"
-SINGLE_LAYER_FILE = "transparent.safetensors"
+SINGLE_LAYER_FILES = ("single-layer.safetensors", "transparent.safetensors")
+"""Adapters of a folder that make its single layer: the first that is there. One that goes over the other
+leaves that for the layer adapters, which were trained over it alone."""
 CODEC_FOLDER = "rgba"
 DAMAGED = (
     OSError, RuntimeError, ValueError, KeyError, TypeError, AttributeError, IndexError, ImportError,
@@ -111,9 +113,9 @@ def _make_transparent(
     if folder is None or codec is None or is_mode:
         return attach(pipeline, adapter or AUTO, strength=strength, autoencoder=codec, model=name)
     adapters_folder = folder / ADAPTER_FOLDER
-    file = adapters_folder / SINGLE_LAYER_FILE if adapter is None else Path(adapter)
-    has_file = adapter is not None or file.is_file()
-    mode = single_layer_mode(stock, adapters_of(file, adapters_folder) if has_file else None, codec)
+    own = (adapters_folder / name for name in SINGLE_LAYER_FILES)
+    file = next(filter(Path.is_file, own), None) if adapter is None else Path(adapter)
+    mode = single_layer_mode(stock, None if file is None else adapters_of(file, adapters_folder), codec)
     layers = discover_tasks(adapters_folder, mode)
     check_modes_fit(stock.family, None, layers)
     adapters = AdapterManager(stock.denoiser, strength)
