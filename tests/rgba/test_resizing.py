@@ -5,7 +5,7 @@ import pytest
 
 from goldens.loading import Golden
 from pellucid.errors import InputError
-from pellucid.rgba.resizing import FITS, fit_pixels, fit_rgba, on_grey
+from pellucid.rgba.resizing import FITS, fit_pixels, fit_rgba, on_grey, shrunk
 
 GOLDEN = Golden("cond_image")
 RELEASED = {"resize": "stretch", "crop_and_resize": "crop", "resize_and_fill": "fit"}
@@ -63,3 +63,12 @@ def test_an_image_of_the_canvas_size_keeps_its_bytes() -> None:
 def test_another_fit_is_refused() -> None:
     with pytest.raises(InputError, match="No way of fitting is called 'cover'"):
         fit_rgba(np.zeros((2, 2, 4), np.uint8), 3, 3, "cover")
+
+
+def test_shrinking_by_a_factor_undoes_repeated_pixels_and_covers_odd_sides() -> None:
+    rgba = np.random.default_rng(0).integers(0, 256, (6, 5, 4), np.uint8)
+    rgba[..., 3] |= 128
+    twice = rgba.repeat(2, axis=0).repeat(2, axis=1)
+    assert np.abs(shrunk(twice, 2).astype(int) - rgba).max() <= 1
+    assert shrunk(rgba, 1) is rgba
+    assert np.abs(shrunk(twice[:-1, :-1], 2).astype(int) - rgba).max() <= 1

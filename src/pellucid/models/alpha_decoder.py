@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from pellucid.errors import InputError
 from pellucid.models.blocks import EPS, DownBlock, MidBlock, UpBlock, norm_silu_conv, use_row_tiles
+from pellucid.models.enlarging import Enlarger
 
 
 class AlphaDecoder(ModelMixin, ConfigMixin):
@@ -35,6 +36,9 @@ class AlphaDecoder(ModelMixin, ConfigMixin):
         fold: int = 1,
         background: float | None = None,
         detail_width: int = 0,
+        upscale: int = 1,
+        upscale_width: int = 96,
+        upscale_blocks: int = 2,
     ) -> None:
         """Builds the network.
 
@@ -52,9 +56,12 @@ class AlphaDecoder(ModelMixin, ConfigMixin):
                 what the image shows without that grey, and the network's own only where alpha is low.
             detail_width: channels of three more convolutions at twice the resolution of the folded pixels,
                 which correct edges that a wide fold blurs; 0 has none. Needs an even `fold`.
+            upscale: how many times larger each side of the result is than the VAE's image.
+            upscale_width: channels of the convolutions that enlarge, where `upscale` is above 1.
+            upscale_blocks: residual pairs of those convolutions.
         """
         super().__init__()
-        self.background = background
+        self.background, self.upscale = background, upscale
         if not 0 <= latent_level < len(widths):
             raise InputError(f"latent_level must be 0..{len(widths) - 1}, found {latent_level}. Add widths.")
         levels, groups = len(widths), norm_num_groups
@@ -95,11 +102,12 @@ class AlphaDecoder(ModelMixin, ConfigMixin):
         nn.init.zeros_(self.latent_conv_in.weight)
         nn.init.zeros_(self.latent_conv_in.bias)  # pyright: ignore[reportArgumentType]
         self.detail = _detail(inner, fold, detail_width) if detail_width else None
+        self.enlarger = _enlarger(inner, fold, upscale, upscale_width, upscale_blocks)
 
     def forward(
         self, rgb: Float[Tensor, "b 3 h w"], latent: Float[Tensor, "b c h2 w2"]
-    ) -> Float[Tensor, "b 4 h w"]:
-        """Predicts straight colour and alpha, not clipped.
+    ) -> Float[Tensor, "b 4 h3 w3"]:
+        """Predicts straight colour and alpha, not clipped, `upscale` times as large as the image.
 
         Args:
             rgb: decoded image in [0, 1]; height and width divide by `multiple`.
@@ -125,9 +133,13 @@ class AlphaDecoder(ModelMixin, ConfigMixin):
         x = self.mid_block(x)
         for block in self.up_blocks:
             x = block(x, skips)
-        x = self._read_out(x, rgb)
-        rgba = torch.cat([x[:, 1:], x[:, :1]], dim=1)  # released order is alpha first
-        return rgba if self.background is None else unmixed(rgba, rgb, self.background)
+        read = self._read_out(x, rgb)
+        rgba = torch.cat([read[:, 1:], read[:, :1]], dim=1)  # released order is alpha first
+        if self.background is not None:
+            rgba = unmixed(rgba, rgb, self.background)
+        if self.enlarger is None:
+            return rgba
+        return self.enlarger(rgba, rgb, F.silu(self.conv_norm_out(x)))
 
     def _read_out(self, x: Tensor, rgb: Tensor) -> Tensor:
         """Converts features to alpha, red, green, blue of every pixel."""
@@ -154,6 +166,13 @@ def _detail(inner: int, fold: int, width: int) -> nn.Sequential:
     nn.init.zeros_(last.bias)  # pyright: ignore[reportArgumentType]
     first = nn.Conv2d(7 * pixels + inner // 4, width, 3, padding=1)
     return nn.Sequential(first, nn.SiLU(), nn.Conv2d(width, width, 3, padding=1), nn.SiLU(), last)
+
+
+def _enlarger(inner: int, fold: int, upscale: int, width: int, blocks: int) -> Enlarger | None:
+    """Builds what makes the image larger; None where it stays as it is."""
+    if upscale < 1:
+        raise InputError(f"upscale must be 1 or more, found {upscale}. 2 doubles each side.")
+    return Enlarger(inner, fold, upscale, width, blocks) if upscale > 1 else None
 
 
 def unmixed(

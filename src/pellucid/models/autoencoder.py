@@ -117,6 +117,11 @@ class RGBAAutoencoder(nn.Module):
                 )
 
     @property
+    def upscale(self) -> int:
+        """Returns how many times larger decoded RGBA is, on each side, than the frozen VAE's image."""
+        return 1 if self.alpha_decoder is None else self.alpha_decoder.upscale
+
+    @property
     def device(self) -> torch.device:
         """Returns where the VAE computes: its parameters' device, or the one that offloading brings it to."""
         for module in self.vae.modules():
@@ -199,13 +204,14 @@ class RGBAAutoencoder(nn.Module):
         tile: int | None = None,
         overlap: int = 64,
     ) -> Float[Tensor, "b 4 h w"]:
-        """Decodes latents to straight RGBA in [0, 1], `pixels_per_latent` times as large as the latent.
+        """Decodes latents to straight RGBA in [0, 1], `pixels_per_latent * upscale` times as large.
 
         Args:
             latent: adjusted latent.
             scaled: whether it is in the units of diffusion models.
             passes: orientations of the median: 8 as released; 1, 2 or 4 are faster.
-            tile: side in pixels of the tiles that large images are cut into; None never cuts.
+            tile: side of the tiles that large images are cut into, in pixels of the frozen VAE's image; None
+                never cuts.
             overlap: pixels over which neighbouring tiles are blended.
         """
         raw = self.to_raw(latent) if scaled else latent
@@ -237,7 +243,7 @@ class RGBAAutoencoder(nn.Module):
         passes: int = 8,
         tile: int | None = None,
         overlap: int = 64,
-    ) -> Float[Tensor, "b 4 h w"]:
+    ) -> Float[Tensor, "b 4 h3 w3"]:
         """Decodes alpha and colour like `decode`, from an image in [0, 1] that the VAE has decoded."""
         if self.alpha_decoder is None:
             raise InputError("Decoding needs an alpha decoder, found none. Pass one to RGBAAutoencoder.")
@@ -248,16 +254,22 @@ class RGBAAutoencoder(nn.Module):
         _follow(decoder, device)
         predict = partial(decode_padded, decoder, multiple=decoder.multiple)
         if tile is not None:
-            predict = partial(decode_tiled, predict, tile=tile, overlap=overlap)
-        return decode_augmented(predict, rgb.to(device, dtype), latent.to(device, dtype), passes=passes)
+            predict = partial(decode_tiled, predict, tile=tile, overlap=overlap, upscale=self.upscale)
+        given = rgb.to(device, dtype), latent.to(device, dtype)
+        return decode_augmented(predict, *given, passes=passes, upscale=self.upscale)
 
     @torch.no_grad()
     def encode_image(
         self, rgba: UInt8[np.ndarray, "h w 4"], *, use_offset: bool = True
     ) -> Float[Tensor, "1 c h2 w2"]:
-        """Encodes one image to a scaled latent, colour padded under its transparent pixels."""
-        from pellucid.rgba.padding import extend_colour, pad_rgb
+        """Encodes one image to a scaled latent, colour padded under its transparent pixels.
 
+        The image has the size of decoded ones: with a decoder that enlarges it is made smaller first.
+        """
+        from pellucid.rgba.padding import extend_colour, pad_rgb
+        from pellucid.rgba.resizing import shrunk
+
+        rgba = shrunk(rgba, self.upscale)
         if self.convention.vae_colour == "padded":
             colour = extend_colour(rgba)[..., :3].astype(np.float32) / 255
         else:

@@ -64,6 +64,8 @@ class InflatedEncoder(nn.Module):
 class InflatedDecoder(nn.Module):
     """In the place of an alpha decoder: it reads the latent alone."""
 
+    upscale = 1
+
     def __init__(self, vae: VAE) -> None:
         super().__init__()
         self.vae, self.config = vae, vae.config

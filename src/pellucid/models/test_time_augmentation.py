@@ -62,8 +62,13 @@ def median_in_place(stack: Float[Tensor, "n b c h w"]) -> Float[Tensor, "b c h w
 
 @torch.no_grad()
 def decode_augmented(
-    predict: Predict, rgb: Float[Tensor, "b 3 h w"], latent: Float[Tensor, "b c h2 w2"], *, passes: int = 8
-) -> Float[Tensor, "b 4 h w"]:
+    predict: Predict,
+    rgb: Float[Tensor, "b 3 h w"],
+    latent: Float[Tensor, "b c h2 w2"],
+    *,
+    passes: int = 8,
+    upscale: int = 1,
+) -> Float[Tensor, "b 4 h3 w3"]:
     """Returns the median of `predict` over orientations, clipped to [0, 1].
 
     Args:
@@ -71,6 +76,7 @@ def decode_augmented(
         rgb: decoded image in [0, 1].
         latent: its latent.
         passes: orientations to average over: 1, 2, 4 or 8.
+        upscale: how many times larger each side is that `predict` returns.
 
     Source: docs/released-format.md b.3.3, one orientation at a time, which needs the least memory.
     """
@@ -78,7 +84,8 @@ def decode_augmented(
         raise InputError(
             f"passes must be one of {list(ORIENTATIONS)}, found {passes}. Use 8 for the released."
         )
-    stack = rgb.new_empty((passes, rgb.shape[0], 4, *rgb.shape[2:]))
+    size = [upscale * side for side in rgb.shape[2:]]
+    stack = rgb.new_empty((passes, rgb.shape[0], 4, *size))
     for i, (flip, turns) in enumerate(ORIENTATIONS[passes]):
         for row in range(rgb.shape[0]):  # an image's result must not depend on its batch
             one = slice(row, row + 1)
@@ -89,10 +96,11 @@ def decode_augmented(
 
 def decode_padded(
     predict: Predict, rgb: Float[Tensor, "b 3 h w"], latent: Float[Tensor, "b c h2 w2"], *, multiple: int
-) -> Float[Tensor, "b 4 h w"]:
+) -> Float[Tensor, "b 4 h3 w3"]:
     """Runs `predict` on an image extended by its edge to a `multiple`, and crops the result.
 
-    The latent must be the image's, smaller by a factor that divides both sides and `multiple`.
+    The latent must be the image's, smaller by a factor that divides both sides and `multiple`. The result
+    may be larger than the image by a whole factor.
     """
     height, width = rgb.shape[-2:]
     factor = height // latent.shape[-2]
@@ -100,7 +108,9 @@ def decode_padded(
     if below or right:
         rgb = F.pad(rgb, (0, right, 0, below), mode="replicate")
         latent = F.pad(latent, (0, right // factor, 0, below // factor), mode="replicate")
-    return predict(rgb, latent)[..., :height, :width]
+    predicted = predict(rgb, latent)
+    upscale = predicted.shape[-2] // rgb.shape[-2]
+    return predicted[..., : upscale * height, : upscale * width]
 
 
 def decode_tiled(
@@ -110,7 +120,8 @@ def decode_tiled(
     *,
     tile: int,
     overlap: int,
-) -> Float[Tensor, "b 4 h w"]:
+    upscale: int = 1,
+) -> Float[Tensor, "b 4 h3 w3"]:
     """Runs `predict` on overlapping tiles and blends them linearly across the overlap.
 
     Norms see one tile at a time, so the result differs a little from a whole prediction.
@@ -121,6 +132,7 @@ def decode_tiled(
         latent: its latent.
         tile: side of a tile in pixels; an image that fits in one tile is not cut.
         overlap: pixels that neighbours share. Both are multiples of the pixels of one latent.
+        upscale: how many times larger each side is that `predict` returns. Tiles are pixels of `rgb`.
     """
     height, width = rgb.shape[-2:]
     factor = height // latent.shape[-2]
@@ -128,7 +140,8 @@ def decode_tiled(
         raise InputError(
             f"tile {tile} and overlap {overlap} must be multiples of {factor}, tile the larger. Use 512, 64."
         )
-    total, weights = rgb.new_zeros((rgb.shape[0], 4, height, width)), rgb.new_zeros((1, 1, height, width))
+    size = upscale * height, upscale * width
+    total, weights = rgb.new_zeros((rgb.shape[0], 4, *size)), rgb.new_zeros((1, 1, *size))
     for top in _starts(height, tile, overlap):
         for left in _starts(width, tile, overlap):
             rows, columns = slice(top, top + tile), slice(left, left + tile)
@@ -136,10 +149,12 @@ def decode_tiled(
                 ..., top // factor : (top + tile) // factor, left // factor : (left + tile) // factor
             ]
             part = predict(rgb[..., rows, columns], tile_latent)
-            down = _ramp(part.shape[-2], top, height, overlap, rgb)
-            weight = down[:, None] * _ramp(part.shape[-1], left, width, overlap, rgb)
-            total[..., rows, columns] += part * weight
-            weights[..., rows, columns] += weight
+            high, wide = part.shape[-2:]
+            down = _ramp(high, upscale * top, size[0], upscale * overlap, rgb)
+            weight = down[:, None] * _ramp(wide, upscale * left, size[1], upscale * overlap, rgb)
+            there = (slice(upscale * top, upscale * top + high), slice(upscale * left, upscale * left + wide))
+            total[..., *there] += part * weight
+            weights[..., *there] += weight
     return total.div_(weights)
 
 

@@ -51,11 +51,11 @@ def centre_crop(rgba: Tensor, crop: tuple[int, int] | None) -> AnyArray:
 
 
 def size_multiple(stock: StockPipeline, autoencoder: RGBAAutoencoder) -> int:
-    """Returns what sides in pixels must divide by, for the denoiser and for the alpha decoder's halvings."""
+    """Returns what sides of results must divide by, px, for the denoiser and the alpha decoder's halvings."""
     decoder = autoencoder.alpha_decoder
     denoiser_multiple = stock.vae_scale_factor * stock.latents_multiple
     # each halves the image as often as it likes, and both must come out whole
-    return math.lcm(denoiser_multiple, decoder.multiple if decoder else 1)
+    return math.lcm(denoiser_multiple, decoder.multiple if decoder else 1) * autoencoder.upscale
 
 
 def check_autoencoder(stock: StockPipeline, autoencoder: RGBAAutoencoder) -> None:

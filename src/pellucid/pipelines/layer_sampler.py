@@ -9,8 +9,10 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 import torch
 from torch import Tensor
+from torch.nn import functional
 
 from pellucid.errors import InputError
+from pellucid.models.enlarging import enlarged
 from pellucid.pipelines.arguments import (
     MAX_SEED,
     LayerOptions,
@@ -120,8 +122,8 @@ class LayerSampler:
         options: LayerOptions,
     ) -> None:
         model = self.model
-        sampled = model.stock.native_size if settings.fixed_resolution else canvas
-        height, width = (round_up(side, model.size_multiple) for side in sampled)
+        sampled = model.native_size if settings.fixed_resolution else canvas
+        height, width = model.inner_canvas(sampled)
         concat, hint = self._conditions(mode, scenes, sampled)
         requests = [request for scene in scenes for request in scene.requests(mode)]
         inputs = {"height": height, "width": width, **options.inputs}
@@ -166,6 +168,8 @@ class LayerSampler:
                 _extend_edges(fit_pixels(pixels, *sampled, fit), height, width) for pixels in conditions
             ]
             images = torch.stack([torch.from_numpy(pixels).permute(2, 0, 1) for pixels in fitted])
+            if (upscale := self.model.autoencoder.upscale) > 1:  # the frozen VAE knows its own size alone
+                images = functional.avg_pool2d(images, upscale)
             images = images.to(self.model.stock.device)
             if condition.entry == "channel-concat":
                 # the posterior's mean: the same image should always be the same condition
@@ -180,6 +184,8 @@ class LayerSampler:
         if transparent:
             return centre_crop(self.model.autoencoder.decode(latent, passes=passes), crop)
         rgb = self.model.autoencoder.decode_opaque(latent)
+        if (upscale := self.model.autoencoder.upscale) > 1:  # the alpha decoder does not read opaque layers
+            rgb = enlarged(rgb, upscale).clamp(0, 1)
         return centre_crop(torch.cat([rgb, torch.ones_like(rgb[:, :1])], dim=1), crop)
 
     def assemble(self, scene: SceneState, canvas: tuple[int, int]) -> Scene:

@@ -17,7 +17,7 @@ from pellucid._version import __version__
 from pellucid.errors import InputError
 from pellucid.files.metadata import GenerationMetadata
 from pellucid.models.autoencoder import RGBAAutoencoder
-from pellucid.pipelines.arguments import Request, check_passes, check_size
+from pellucid.pipelines.arguments import Request, check_passes, check_size, round_up
 from pellucid.pipelines.latents import pad_to_multiple, size_multiple, to_image8
 from pellucid.pipelines.modes import Mode, Sampling, Task
 from pellucid.pipelines.schedulers import scheduler_name
@@ -48,6 +48,20 @@ class TransparentModel:
         return self.tasks["foreground"][0]
 
     @property
+    def native_size(self) -> tuple[int, int]:
+        """Returns the (height, width) of results, px, at the number of latents that the model learned."""
+        rows, columns = self.stock.native_size
+        return rows * self.autoencoder.upscale, columns * self.autoencoder.upscale
+
+    def inner_canvas(self, size: tuple[int, int]) -> tuple[int, int]:
+        """Returns the (height, width) that the stock pipeline is asked for, px, to cover a result of `size`.
+
+        Whole latents, and smaller than the result where the alpha decoder enlarges.
+        """
+        rows, columns = (round_up(side, self.size_multiple) // self.autoencoder.upscale for side in size)
+        return rows, columns
+
+    @property
     def size_multiple(self) -> int:
         """Returns what sides in pixels must divide by inside; canvases are padded to it and cropped."""
         return size_multiple(self.stock, self.autoencoder)
@@ -74,7 +88,7 @@ class TransparentModel:
         resolution makes squares that are resampled anyhow, so for it the canvas is `like` itself.
         """
         if like is None:
-            like = self.stock.native_size
+            like = self.native_size
         elif not self.single.sampling.fixed_resolution:
             like = self.in_proportion(like)
         canvas = like[0] if height is None else height, like[1] if width is None else width
@@ -84,7 +98,7 @@ class TransparentModel:
 
     def in_proportion(self, size: tuple[int, int]) -> tuple[int, int]:
         """Returns (height, width) in the proportions of `size`, with as many pixels as the native size."""
-        rows, columns = self.stock.native_size
+        rows, columns = self.native_size
         scale = (rows * columns / (size[0] * size[1])) ** 0.5
         # a side of an extremely long image would round to 0
         return max(round(size[0] * scale), 1), max(round(size[1] * scale), 1)
@@ -124,7 +138,8 @@ class TransparentModel:
 
     def encode_clear(self, latent: Tensor) -> Tensor:
         """Encodes a wholly transparent image of the size that `latent` (1, c, h, w) has."""
-        height, width = (side * self.autoencoder.pixels_per_latent for side in latent.shape[-2:])
+        pixels = self.autoencoder.pixels_per_latent * self.autoencoder.upscale
+        height, width = (side * pixels for side in latent.shape[-2:])
         return self.encode(np.zeros((height, width, 4), np.uint8))
 
     def metadata(

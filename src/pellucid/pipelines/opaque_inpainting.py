@@ -107,7 +107,9 @@ class LatentInpainter:
         """Paints on a canvas of whole latents, of which the image is the middle: float32 (h, w, 3)."""
         model = self.model
         size = free.shape[0], free.shape[1]
-        canvas = tuple(round_up(side, model.size_multiple) for side in size)
+        # the VAE's own pixels throughout: opaque images never meet the alpha decoder, which may enlarge
+        multiple = model.size_multiple // model.autoencoder.upscale
+        canvas = tuple(round_up(side, multiple) for side in size)
         (top, left), (rows, columns) = centre_offset(canvas, size), size
         known = model.autoencoder.encode_opaque(_to_tensor(_on_canvas(pixels, canvas)))
         known = known.to(model.stock.dtype)

@@ -120,8 +120,8 @@ class TransparentPipeline(SingleLayerMethods, LayerMethods):
 
     @property
     def native_size(self) -> tuple[int, int]:
-        """Returns the (height, width) that the model was trained at, px: what `generate` makes by default."""
-        return self.model.stock.native_size
+        """Returns the (height, width) that `generate` makes by default, px: the size the model learned."""
+        return self.model.native_size
 
     def to(self, *args: object, **kwargs: object) -> "TransparentPipeline":
         """Moves or casts the stock pipeline, its codec and its adapters; arguments of `DiffusionPipeline.to`.

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from pellucid.errors import InputError
-from pellucid.pipelines.arguments import CallKwargs, Prompt, Request, SamplingOptions, round_up
+from pellucid.pipelines.arguments import CallKwargs, Prompt, Request, SamplingOptions
 from pellucid.pipelines.background_check import THRESHOLD, background_distance, clear_start
 from pellucid.pipelines.inpainting import keep_outside, latent_mask, paste, step_end_callback, to_mask
 from pellucid.pipelines.model import TransparentModel
@@ -68,8 +68,8 @@ class SingleLayerSampler:
         # large canvases repeat the subject, so hires makes the model's own number of pixels first
         first = size if hires_strength is None else model.in_proportion(size)
         if settings.fixed_resolution:
-            first = model.stock.native_size
-        canvas_height, canvas_width = (round_up(side, model.size_multiple) for side in first)
+            first = model.native_size
+        canvas_height, canvas_width = model.inner_canvas(first)
         stock, inputs = self._controlled(control, first, options.inputs)
         batch = Batch(
             stock=stock,
@@ -110,7 +110,7 @@ class SingleLayerSampler:
         share = to_mask(mask, rgba)
         with self.model.one_call():
             original = self.model.encode(rgba)
-            pixels = self.model.autoencoder.pixels_per_latent
+            pixels = self.model.autoencoder.pixels_per_latent * self.model.autoencoder.upscale
             inside = latent_mask(share, *original.shape[-2:], pixels=pixels)
             kept = keep_outside(self.model.stock, original, inside, first=step_end_callback(options.inputs))
             inside_alone = replace(options, pipeline_inputs={**options.inputs, "callback_on_step_end": kept})
@@ -129,7 +129,10 @@ class SingleLayerSampler:
                 f"Expected a model with a control network, found {self.model.name} without. "
                 "Take mini, or attach a pipeline with a ControlNet and pass pipeline_inputs."
             )
-        image = to_control_image(control.image, control.kind, size)
+        # as large as what the stock pipeline makes, of which the decoder may make more pixels
+        upscale = self.model.autoencoder.upscale
+        inner = -(-size[0] // upscale), -(-size[1] // upscale)
+        image = to_control_image(control.image, control.kind, inner)
         network = load_control_network(self.model.control, stock.device, stock.dtype)
         return stock.with_t2i_adapter(network), {"image": image, **inputs}
 

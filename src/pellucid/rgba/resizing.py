@@ -94,6 +94,20 @@ def fit_rgba(rgba: AnyArray, height: int, width: int, fit: str) -> AnyArray:
     return to_bytes(unpremultiply(fitted))
 
 
+def shrunk(rgba: AnyArray, factor: int) -> AnyArray:
+    """Makes each side `factor` times shorter, premultiplied; sides are extended by their edge to whole ones.
+
+    Args:
+        rgba: straight, uint8 (h, w, 4).
+        factor: 1 returns the image itself.
+    """
+    if factor == 1:
+        return rgba
+    below, right = (-side % factor for side in rgba.shape[:2])
+    whole = np.pad(rgba, ((0, below), (0, right), (0, 0)), mode="edge")
+    return fit_rgba(whole, whole.shape[0] // factor, whole.shape[1] // factor, "stretch")
+
+
 def _edge_colour(pixels: Pixels) -> AnyArray:
     edge = [pixels[0], pixels[-1], pixels[:, 0], pixels[:, -1]]
     return np.median(np.concatenate(edge), axis=0)

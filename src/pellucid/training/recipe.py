@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Literal, TypeVar, cast, get_args
 from pellucid.errors import ConfigError
 from pellucid.files.tables import is_table
 from pellucid.files.toml_values import read_value
-from pellucid.training.stages.options import ModelOptions, Table, read_options
+from pellucid.training.stages.options import AutoencoderOptions, ModelOptions, Table, read_options
 from pellucid.training.validation import (
     check_choices,
     check_names,
@@ -143,6 +143,11 @@ class Recipe:
         if isinstance(self.model, Mapping):
             # the one change of a frozen recipe: a table becomes options once its stage is known
             object.__setattr__(self, "model", read_options(self.stage, self.model))
+        if self.stream and self.upscale > 1:
+            raise ConfigError(
+                f"Expected a stream without upscale, found {self.upscale}. Set stream to false: a decoder "
+                "that enlarges is trained on images in memory."
+            )
 
     @property
     def init_folder(self) -> str:
@@ -150,6 +155,11 @@ class Recipe:
         if self.init == EMBEDDED and not Path(EMBEDDED).is_dir():
             return str(files("pellucid") / EMBEDDED)
         return self.init
+
+    @property
+    def upscale(self) -> int:
+        """Returns how many times larger than `size_px` the images are that a decoder is to make."""
+        return self.model.upscale if isinstance(self.model, AutoencoderOptions) else 1
 
     def options(self, kind: type[Options]) -> Options:
         """Returns the stage's own options, which must be of the class `kind`."""

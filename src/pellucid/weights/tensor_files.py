@@ -128,14 +128,14 @@ class NoInit(TorchFunctionMode):
         return func(*args, **(kwargs or {}))
 
 
-def fill(module: M, path: Path, prefix: str = "", *, fresh: str | None = None) -> M:
+def fill(module: M, path: Path, prefix: str = "", *, fresh: str | tuple[str, ...] | None = None) -> M:
     """Loads a file into a module: every name and every shape must match.
 
     Args:
         module: keeps its dtype.
         path: safetensors file.
         prefix: what the file puts before the module's own names.
-        fresh: how names begin that the file may lack; what it lacks keeps its values.
+        fresh: how names begin that the file may lack, one or several; what it lacks keeps its values.
 
     Raises:
         WeightsError: names the first mismatches of each kind.

@@ -30,6 +30,8 @@ class InMemoryDataset:
     records: tuple[Record, ...]
     rgba: UInt8[Tensor, "n 4 h w"]
     """Straight alpha, colour as `extend_colour` leaves it."""
+    larger: UInt8[Tensor, "n 4 h2 w2"] | None = field(default=None, kw_only=True)
+    """The same images at a whole multiple of that size, for a decoder that enlarges."""
     weights: Float[Tensor, " n"] | None = field(init=False, repr=False)
     """`record_weights` of the records."""
 
@@ -43,27 +45,48 @@ class InMemoryDataset:
         return self.at([index for index, flag in enumerate(flags) if flag == held_out])
 
     @property
+    def targets(self) -> UInt8[Tensor, "n 4 h2 w2"]:
+        """Returns what a decoder is to make of the images' latents."""
+        return self.rgba if self.larger is None else self.larger
+
+    @property
     def count(self) -> int:
         """Returns how many there are to draw batches from."""
         return len(self.records)
 
     def at(self, index: Sequence[int]) -> "InMemoryDataset":
         """Returns the images at `index`."""
-        return InMemoryDataset(tuple(self.records[i] for i in index), self.rgba[list(index)])
+        larger = None if self.larger is None else self.larger[list(index)]
+        return InMemoryDataset(tuple(self.records[i] for i in index), self.rgba[list(index)], larger=larger)
 
     def to(self, device: torch.device) -> "InMemoryDataset":
         """Returns the same images on another device."""
-        return InMemoryDataset(self.records, self.rgba.to(device))
+        larger = None if self.larger is None else self.larger.to(device)
+        return InMemoryDataset(self.records, self.rgba.to(device), larger=larger)
 
     def batch(self, size: int, generator: torch.Generator, *, augment: bool) -> Float[Tensor, "b 4 h w"]:
         """Draws images by `Record.weight`: straight alpha in [0, 1]; changed by `augmented` on request."""
-        device = self.rgba.device
-        if self.weights is None:
-            drawn = torch.randint(len(self.records), (size,), generator=generator, device=device)
-        else:
-            drawn = torch.multinomial(self.weights, size, replacement=True, generator=generator)
-        rgba = self.rgba[drawn].float().div_(255)
+        rgba = self.rgba[self._drawn(size, generator)].float().div_(255)
         return augmented(rgba, generator) if augment else rgba
+
+    def batch_and_targets(
+        self, size: int, generator: torch.Generator
+    ) -> tuple[Float[Tensor, "b 4 h w"], Float[Tensor, "b 4 h2 w2"]]:
+        """Draws as `batch`, augmented, and returns beside the images what is to be decoded.
+
+        That is the images themselves, or their `larger` versions after the same changes.
+        """
+        if self.larger is None:
+            rgba = self.batch(size, generator, augment=True)
+            return rgba, rgba
+        drawn = self._drawn(size, generator)
+        rgba, larger = (images[drawn].float().div_(255) for images in (self.rgba, self.larger))
+        return augmented_together(rgba, larger, generator)
+
+    def _drawn(self, size: int, generator: torch.Generator) -> Tensor:
+        if self.weights is None:
+            return torch.randint(len(self.records), (size,), generator=generator, device=self.rgba.device)
+        return torch.multinomial(self.weights, size, replacement=True, generator=generator)
 
 
 def record_weights(records: Sequence[Record]) -> Float[Tensor, " n"] | None:
@@ -114,6 +137,20 @@ def augmented(rgba: Float[Tensor, "b 4 h w"], generator: torch.Generator) -> Flo
 
     By whole pixels only: what is resampled has softer edges than what the decoder will meet.
     """
+    return _changed(rgba, *_changes(rgba, generator))
+
+
+def augmented_together(
+    rgba: Float[Tensor, "b 4 h w"], larger: Float[Tensor, "b 4 h2 w2"], generator: torch.Generator
+) -> tuple[Float[Tensor, "b 4 h w"], Float[Tensor, "b 4 h2 w2"]]:
+    """Changes images and their larger versions alike, as `augmented`; whole pixels of the smaller ones."""
+    changes = _changes(rgba, generator)
+    # moves are shares of a side, so they are whole pixels of the larger images, too
+    return _changed(rgba, *changes), _changed(larger, *changes)
+
+
+def _changes(rgba: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+    """Draws an affine map (b, 2, 3) and an order of the channels (b, 3) for each image."""
     count, device = len(rgba), rgba.device
     draw = partial(_uniform, count, generator, device)
     # one draw for each kind of change, so that a batch's numbers do not depend on what is applied
@@ -124,17 +161,21 @@ def augmented(rgba: Float[Tensor, "b 4 h w"], generator: torch.Generator) -> Flo
     # whole pixels: the grid runs from -1 to 1, so a pixel is 2 / side of it
     x, y = (torch.where(moved, draw(-side / 8, side / 8).round() * 2 / side, zero) for side in sides)
     rows = [torch.stack([flip, zero, x], 1), torch.stack([zero, one, y], 1)]
-    grid = functional.affine_grid(torch.stack(rows, 1), list(rgba.shape), align_corners=False)
-    # nearest, since interpolated edges are softer than those of images that a user decodes
-    rgba = functional.grid_sample(rgba, grid, mode="nearest", align_corners=False)
     # ranks of random numbers are a permutation for each image, without waiting for the device
     order = torch.rand(count, 3, generator=generator, device=device).argsort(dim=1)
     order = torch.where((draw(0, 1) < 0.3)[:, None], order, torch.arange(3, device=device))
+    return torch.stack(rows, 1), order
+
+
+def _changed(rgba: Tensor, affine: Tensor, order: Tensor) -> Tensor:
+    grid = functional.affine_grid(affine, list(rgba.shape), align_corners=False)
+    # nearest, since interpolated edges are softer than those of images that a user decodes
+    rgba = functional.grid_sample(rgba, grid, mode="nearest", align_corners=False)
     colour = rgba[:, :3].gather(1, order[:, :, None, None].expand(-1, -1, *rgba.shape[2:]))
     return torch.cat([colour, rgba[:, 3:]], dim=1)
 
 
-# not within `augmented`: the tests' checks of types would be made anew at every batch
+# not within `_changes`: the tests' checks of types would be made anew at every batch
 def _uniform(
     count: int, generator: torch.Generator, device: torch.device, low: float, high: float
 ) -> Float[Tensor, " count"]:
@@ -165,9 +206,14 @@ def load_images(recipe: Recipe) -> InMemoryDataset:
         )
     # threads suffice, since OpenCV lets go of the interpreter while it resizes
     with ThreadPoolExecutor() as pool:
-        prepare = partial(prepared, size_px=recipe.size_px)
-        rgba = list(pool.map(prepare, (image for _, image in samples)))
-    return InMemoryDataset(tuple(record for record, _ in samples), torch.from_numpy(np.stack(rgba)))
+
+        def at(size_px: int) -> Tensor:
+            prepare = partial(prepared, size_px=size_px)
+            return torch.from_numpy(np.stack(list(pool.map(prepare, (image for _, image in samples)))))
+
+        rgba, upscale = at(recipe.size_px), recipe.upscale
+        larger = at(recipe.size_px * upscale) if upscale > 1 else None
+    return InMemoryDataset(tuple(record for record, _ in samples), rgba, larger=larger)
 
 
 def load_samples(recipe: Recipe) -> list[Sample]:

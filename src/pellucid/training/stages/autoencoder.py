@@ -124,9 +124,11 @@ class AutoencoderStage:
         return RGBAAutoencoder(self.vae, module.offset_encoder, module.alpha_decoder, **self.convention)
 
     def _start_from(self, folder: Path) -> None:
-        """Loads what an earlier run exported; a decoder may have got its `detail` since."""
+        """Loads what an earlier run exported; a decoder may have got its `detail` or `enlarger` since."""
         for name, module in self.parts.named_children():
-            fill(module, folder / name / "diffusion_pytorch_model.safetensors", fresh="detail.")
+            fill(
+                module, folder / name / "diffusion_pytorch_model.safetensors", fresh=("detail.", "enlarger.")
+            )
 
     def _freeze(self, trainable: str) -> None:
         """Leaves gradients to the parameters that match."""
@@ -144,18 +146,18 @@ class AutoencoderStage:
             # what the parts' loss of the same generator left, so that the decoder runs once a step
             real, fake = self._last.pop(generator.initial_seed())
             return {"hinge": discriminator_hinge(self.discriminator(real), self.discriminator(fake))}
-        rgba = self.images.batch(self.recipe.batch_size, generator, augment=True)
+        rgba, target = self.images.batch_and_targets(self.recipe.batch_size, generator)
         decoded, terms = self.forward(rgba, generator)
         colours = torch.rand(len(rgba), 3, 1, 1, generator=generator, device=generator.device)
-        terms["reconstruction"] = functional.l1_loss(decoded[:, :3], rgba[:, :3]) / 2
-        terms["reconstruction"] += functional.l1_loss(decoded[:, 3:], rgba[:, 3:])
-        mixed = blends(decoded, colours), blends(rgba, colours)
+        terms["reconstruction"] = functional.l1_loss(decoded[:, :3], target[:, :3]) / 2
+        terms["reconstruction"] += functional.l1_loss(decoded[:, 3:], target[:, 3:])
+        mixed = blends(decoded, colours), blends(target, colours)
         terms["blend"] = functional.l1_loss(*mixed)
         if self.weights["gradient"]:
-            terms["gradient"] = gradient_l1(*mixed) + gradient_l1(decoded[:, 3:], rgba[:, 3:])
+            terms["gradient"] = gradient_l1(*mixed) + gradient_l1(decoded[:, 3:], target[:, 3:])
         if self.weights["discriminator"]:
             terms["discriminator"] = -self.discriminator(decoded).mean()
-            self._last[generator.initial_seed()] = (rgba, decoded.detach())
+            self._last[generator.initial_seed()] = (target, decoded.detach())
         return {name: self.weights[name] * term for name, term in terms.items()}
 
     def forward(self, rgba: Tensor, generator: torch.Generator) -> tuple[Tensor, dict[str, Tensor]]:
@@ -165,12 +167,11 @@ class AutoencoderStage:
         offset = self.parts.offset_encoder(rgba).float()
         joined = self.convention.get("offset") == "channels"
         adjusted = torch.cat([plain, offset], dim=1) if joined else plain + offset
-        frozen_image = self.decode_frozen(adjusted)
         level = self.latent_noise * torch.rand(
             len(rgba), 1, 1, 1, generator=generator, device=generator.device
         )
         noisy = adjusted + level * torch.randn(adjusted.shape, generator=generator, device=generator.device)
-        noisy_image = frozen_image if not self.latent_noise else self.decode_frozen(noisy)
+        noisy_image = self.decode_frozen(noisy)
         # by the seed and not by a draw, which would shift the draws of all runs without augmentation
         flip, turns = ORIENTATIONS[8][
             generator.initial_seed() % 8 if self.options.orientation_augmentation else 0
@@ -181,6 +182,8 @@ class AutoencoderStage:
         if self.weights["identity"] and not joined:  # joined, the image is the same
             with torch.no_grad():
                 unadjusted = self.decode_frozen(plain)
+            # without noise it is the image that the decoder has read
+            frozen_image = self.decode_frozen(adjusted) if self.latent_noise else noisy_image
             terms["identity"] = identity(frozen_image, unadjusted)
         if joined:
             terms["spread"] = offset.square().mean()
@@ -212,15 +215,20 @@ class AutoencoderStage:
 
     def sample_grid(self, module: nn.Module, path: Path) -> None:
         """Draws held-out images above their reconstructions and the frozen decoder's two views."""
-        rgba = self.held_out.rgba[:16].float() / 255
-        write_sample_grid([rgba, *self._through(module, rgba)], path)
+        rgba, target = (images[:16].float() / 255 for images in (self.held_out.rgba, self.held_out.targets))
+        decoded, *frozen = self._through(module, rgba)
+        frozen = [functional.interpolate(view, list(target.shape[2:])) for view in frozen]
+        write_sample_grid([target, decoded, *frozen], path)
 
     def validation_metrics(self, module: nn.Module) -> dict[str, float]:
         """Measures held-out images in one pass: mean PSNR on nine colours, alpha error, identity."""
-        rgba = self.held_out.rgba[: self.recipe.score_count].float() / 255
+        count = self.recipe.score_count
+        rgba, target = (
+            images[:count].float() / 255 for images in (self.held_out.rgba, self.held_out.targets)
+        )
         decoded, plain, frozen_image = self._through(module, rgba)
         return {
-            "held_out_psnr_db": round(blended_metrics(decoded, rgba)["mean"], 3),
-            "alpha_mae": round(alpha_mae(decoded, rgba), 5),
+            "held_out_psnr_db": round(blended_metrics(decoded, target)["mean"], 3),
+            "alpha_mae": round(alpha_mae(decoded, target), 5),
             "identity_psnr_db": round(float(psnr(frozen_image, plain).mean()), 3),
         }

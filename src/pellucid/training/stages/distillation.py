@@ -58,7 +58,9 @@ class DistillationStage(AutoencoderStage):
 
         Mean PSNR on nine colours, dB, and mean absolute errors of alpha.
         """
-        rgba = self.held_out.rgba[: self.recipe.score_count].float() / 255
+        count = self.recipe.score_count
+        rgba = self.held_out.rgba[:count].float() / 255
+        truth = self.held_out.targets[:count].float() / 255
         adjusted = self.teacher.encode(rgba)
         opaque = self.teacher.decode_opaque(adjusted)
 
@@ -69,10 +71,10 @@ class DistillationStage(AutoencoderStage):
         # the teacher does not change, so it is measured once
         if not self._before:
             self._before = {
-                **_scores("before", decoded(self.teacher, 1), rgba, median),
-                **_scores("median", median, rgba, None),
+                **_scores("before", decoded(self.teacher, 1), truth, median),
+                **_scores("median", median, truth, None),
             }
-        return {**_scores("one_pass", decoded(self.codec(module), 1), rgba, median), **self._before}
+        return {**_scores("one_pass", decoded(self.codec(module), 1), truth, median), **self._before}
 
 
 def clipped_l1(output: Tensor, median: Tensor) -> Tensor:

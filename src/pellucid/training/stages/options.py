@@ -85,6 +85,16 @@ class AutoencoderOptions:
         check_range(self, ("latent_noise",), 0)
         check_range(self, ("extra_channels",), 1)
         _check_networks(self)
+        if self.upscale > 1 and self.alpha_encoding == "inflated":
+            raise ConfigError(
+                "Expected no upscale with alpha_encoding inflated, whose decoder is the VAE's. Remove one."
+            )
+
+    @property
+    def upscale(self) -> int:
+        """Returns how many times larger each side of a decoded image is than the VAE's."""
+        upscale = self.alpha_decoder.get("upscale", 1)
+        return upscale if isinstance(upscale, int) else 1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -147,7 +147,7 @@ class Datasets:
         if recipe.stage == "layers" or recipe.stream:
             return None
         # all that `load_images` reads of a recipe
-        key = (recipe.data, recipe.groups, recipe.size_px, recipe.low_detail_fraction)
+        key = (recipe.data, recipe.groups, recipe.size_px, recipe.upscale, recipe.low_detail_fraction)
         if self._images is None or self._key != key:
             self._images = None  # so that two sets are not in memory at once
             self._key, self._images = key, load_images(recipe)
