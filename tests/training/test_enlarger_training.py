@@ -49,8 +49,8 @@ def recipe(init: Path, steps: int = 20, **model: object) -> Recipe:
         **model,
     }  # fmt: skip
     return build(
-        Recipe, stage="autoencoder", data=(), init=str(init), steps=steps, batch_size=4, size_px=32, ema_decay=0.9,
-        warmup_steps=1, learning_rate=3e-3, sample_every=0, score_count=2, model=table,
+        Recipe, stage="autoencoder", data=(), init=str(init), steps=steps, batch_size=4, size_px=32,
+        ema_decay=0.9, warmup_steps=1, learning_rate=3e-3, sample_every=0, score_count=2, model=table,
     )  # fmt: skip
 
 
