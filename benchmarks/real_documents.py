@@ -4,8 +4,8 @@
     python benchmarks/real_documents.py pytoshop-1.2.1
 
 Each file below the folder is opened and composited; the image that its own program stored of the whole is
-the truth. Differences are in levels, premultiplied. Writes benchmarks/results/real_documents.json, with the reason
-of each refusal. The archive of pytoshop (BSD) holds 31 files by Photoshop and GIMP.
+the truth. Differences are in levels, premultiplied. Writes benchmarks/results/real_documents.json, with the
+reason of each refusal. The archive of pytoshop (BSD) holds 31 files by Photoshop and GIMP.
 """
 
 import argparse
