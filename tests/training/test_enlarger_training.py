@@ -2,8 +2,10 @@
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
+from PIL import Image
 from torch import Tensor
 
 from building import build
@@ -12,6 +14,7 @@ from pellucid.errors import ConfigError
 from pellucid.models.mini_vae import MiniVAE
 from pellucid.training.data.in_memory import InMemoryDataset, augmented, augmented_together
 from pellucid.training.recipe import Recipe
+from pellucid.training.sample_grids import write_sample_grid
 from pellucid.training.stages.autoencoder import AutoencoderStage
 from pellucid.training.stages.registry import make_stage
 from pellucid.training.trainer import Trainer
@@ -138,3 +141,10 @@ def test_what_cannot_be_trained_that_way_is_refused(
             model=table,
             **recipe_fields,
         )
+
+
+def test_rows_of_smaller_images_fill_a_sheet_as_the_others(tmp_path: Path) -> None:
+    small = torch.rand(3, 3, 8, 8)
+    write_sample_grid([twice(small), small], tmp_path / "sheet.png")
+    sheet = np.asarray(Image.open(tmp_path / "sheet.png"))
+    assert (sheet[: len(sheet) // 2] == sheet[len(sheet) // 2 :]).all()

@@ -216,9 +216,7 @@ class AutoencoderStage:
     def sample_grid(self, module: nn.Module, path: Path) -> None:
         """Draws held-out images above their reconstructions and the frozen decoder's two views."""
         rgba, target = (images[:16].float() / 255 for images in (self.held_out.rgba, self.held_out.targets))
-        decoded, *frozen = self._through(module, rgba)
-        frozen = [functional.interpolate(view, list(target.shape[2:])) for view in frozen]
-        write_sample_grid([target, decoded, *frozen], path)
+        write_sample_grid([target, *self._through(module, rgba)], path)
 
     def validation_metrics(self, module: nn.Module) -> dict[str, float]:
         """Measures held-out images in one pass: mean PSNR on nine colours, alpha error, identity."""
