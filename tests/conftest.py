@@ -6,6 +6,7 @@ stall one another: torch's threads spin while they wait.
 
 import gc
 import os
+import sys
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # before torch is imported, which reads it once
 os.environ.setdefault("HF_HUB_OFFLINE", "1")  # no test may reach a hub
@@ -32,7 +33,7 @@ def seeded(request: pytest.FixtureRequest) -> None:
     import torch
 
     # a test module's own dice start anew with each test, so that none hangs on which ran before it
-    dice = getattr(request.module, "RANDOM", None)
+    dice = vars(sys.modules[request.node.module.__name__]).get("RANDOM")  # pyright: ignore
     if isinstance(dice, np.random.Generator):
         dice.bit_generator.state = np.random.default_rng(7).bit_generator.state
 

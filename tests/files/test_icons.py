@@ -36,7 +36,8 @@ def bitmap(depth: int, rgba: AnyArray, hidden: AnyArray) -> tuple[bytes, AnyArra
         numbers = rgba[..., 0] & ((1 << depth) - 1)
         colours = np.frombuffer(PALETTE, np.uint8).reshape(-1, 3)
         table = b"".join(bytes([*colours[number][::-1], 0]) for number in range(1 << depth))
-        samples, shown = np.unpackbits(numbers[..., None], axis=2)[..., 8 - depth :], colours[numbers]
+        bits: AnyArray = np.unpackbits(numbers[..., None].astype(np.uint8), axis=2)
+        samples, shown = bits[..., 8 - depth :], colours[numbers]
     elif depth == 16:
         five = rgba[..., :3].astype(np.uint16) >> 3
         words = (five[..., 0] << 10 | five[..., 1] << 5 | five[..., 2]).astype("<u2")

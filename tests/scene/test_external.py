@@ -158,11 +158,15 @@ def test_krita_blends_as_we_do(ending: str, tmp_path: Path, display: str, krita_
     ]
     isolated = Group(name="isolated", blend_mode="multiply")
     passing = Group(name="passing", blend_mode="pass_through")
+    kinds: list[tuple[Group, BlendMode]] = [
+        (isolated, "normal"),
+        (isolated, "screen"),
+        (passing, "screen"),
+        (passing, "multiply"),
+    ]
     grouped = [
         Layer(image=noise(side, side, 90 + number), offset=(0, 50 * number), groups=(group,), blend_mode=mode)
-        for number, (group, mode) in enumerate(
-            [(isolated, "normal"), (isolated, "screen"), (passing, "screen"), (passing, "multiply")]
-        )
+        for number, (group, mode) in enumerate(kinds)
     ]
     wanted = Scene(layers=(Layer(image=low), *tiles, *grouped), height=side, width=low.shape[1])
     wanted.save(tmp_path / f"x.{ending}")
