@@ -107,7 +107,7 @@ class _Compositor:
     def to_bytes(self, canvas: AnyArray) -> AnyArray:
         """Rounds a premultiplied strip to straight bytes."""
         colour = self._encoded(_straight(canvas))
-        if self.space is not None and not self.alpha_only:
+        if self.space is not None:
             colour = self.space.to_srgb(colour)
         straight = np.concatenate([colour, canvas[..., -1:]], axis=-1)
         # halves up, so that two layers give to the bit what `over` gives in whole numbers
@@ -166,7 +166,7 @@ class _Compositor:
         part[..., -1:] *= _shares(layer, rows, columns, first)
         if self.linear:
             part[..., :-1] = decode_srgb(part[..., :-1])
-        elif self.space is not None and not self.alpha_only:
+        elif self.space is not None:
             part[..., :-1] = self.space.from_srgb(part[..., :-1])
         part[..., :-1] *= part[..., -1:]
         if layer.blend_mode not in EVERYWHERE:

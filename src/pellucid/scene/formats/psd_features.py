@@ -15,11 +15,11 @@ from psd_tools.api.layers import Layer as Entry
 from psd_tools.constants import BlendMode, ChannelID, EffectOSType, Tag
 from psd_tools.psd.descriptor import Descriptor
 from psd_tools.psd.effects_layer import EffectsLayer
-from psd_tools.psd.layer_and_mask import MaskParameters
+from psd_tools.psd.layer_and_mask import ChannelData, MaskParameters
 
 from pellucid.rgba.blend_modes import BLEND_FUNCTIONS
 from pellucid.rgba.blend_modes import BlendMode as PixelMode
-from pellucid.scene.formats.psd_fills import fill_obstacle
+from pellucid.scene.formats.psd_fills import KINDS, fill_obstacle
 
 MODES: dict[BlendMode, PixelMode] = {
     mode: cast(PixelMode, mode.name.lower())
@@ -107,12 +107,6 @@ SWITCHES = {
 }
 """Blocks that change nothing while they hold nothing."""
 MASTER_SWITCH, ENABLED, PRESENT = b"masterFXSwitch", b"enab", b"present"
-FILLS = {
-    Tag.SOLID_COLOR_SHEET_SETTING.value,
-    Tag.GRADIENT_FILL_SETTING.value,
-    Tag.PATTERN_FILL_SETTING.value,
-}
-"""Blocks that make a fill, or a shape, of a layer."""
 ADJUSTMENTS = {
     b"brit": "brightness and contrast",
     b"levl": "levels",
@@ -233,12 +227,16 @@ def is_drawn_shape(entry: Entry) -> bool:
     Of a fill with a vector mask Photoshop stores the pixels of both together. Of a layer of pixels it does
     not, and of no layer some other programs do.
     """
-    record = entry._record  # pyright: ignore[reportPrivateUsage]
-    stored = zip(record.channel_info, entry._channels, strict=False)  # pyright: ignore[reportPrivateUsage]
     drawn = any(
-        information.id == ChannelID.TRANSPARENCY_MASK and channel.data for information, channel in stored
+        number == ChannelID.TRANSPARENCY_MASK and channel.data for number, channel in channels_of(entry)
     )
-    return drawn and any(bytes(tag) in FILLS for tag in entry.tagged_blocks)
+    return drawn and any(bytes(tag) in KINDS for tag in entry.tagged_blocks)
+
+
+def channels_of(entry: Entry) -> Iterator[tuple[int, ChannelData]]:
+    """Yields the number and content of each channel of a layer or group, as they are stored."""
+    numbers = (int(information.id) for information in entry._record.channel_info)  # pyright: ignore[reportPrivateUsage]
+    yield from zip(numbers, entry._channels, strict=False)  # pyright: ignore[reportPrivateUsage]
 
 
 def _is_softened(parameters: MaskParameters | None) -> bool:

@@ -7,12 +7,13 @@ import numpy as np
 from psd_tools import PSDDecompressionWarning, PSDImage
 from psd_tools.api.layers import Layer as Entry
 from psd_tools.constants import ChannelID, ColorMode, Compression, Resource
+from psd_tools.psd.layer_and_mask import ChannelData
 
 from pellucid.rgba.quantization import to_bytes, to_float
 from pellucid.rgba.types import RGBA8, AnyArray
 from pellucid.scene.formats.limits import PixelLimit, UnsupportedDocument
 from pellucid.scene.formats.psd_colours import Colours
-from pellucid.scene.formats.psd_features import is_drawn_shape
+from pellucid.scene.formats.psd_features import channels_of, is_drawn_shape
 from pellucid.scene.formats.psd_fills import is_painted, paint
 from pellucid.scene.layer import Mask
 
@@ -144,19 +145,24 @@ def _mask_levels(entry: Entry, wanted: ChannelID, height: int, width: int) -> An
         ValueError: it is absent or damaged.
     """
     document = entry._psd  # pyright: ignore[reportPrivateUsage]
-    channels = zip(entry._record.channel_info, entry._channels, strict=False)  # pyright: ignore[reportPrivateUsage]
-    data = next((channel for information, channel in channels if information.id == wanted), None)
+    data = next((channel for number, channel in channels_of(entry) if number == wanted), None)
     if data is None or not data.data:
         raise ValueError("a mask without pixels")
-    try:
-        plane = data.get_data(width, height, document.depth, document.version)
-    except PSDDecompressionWarning as warning:  # the reader makes errors of them
-        raise ValueError("a mask that cannot be unpacked") from warning
+    plane = _plane(entry, data, height, width)
     if document.depth == 1:
         bits = np.unpackbits(np.frombuffer(plane, np.uint8).reshape(height, -1), axis=1)[:, :width]
         return (1 - bits) * np.uint8(255)  # set bits are ink
     levels = np.frombuffer(plane, {8: "u1", 16: ">u2", 32: ">f4"}[document.depth]).reshape(height, width)
     return levels.copy() if document.depth == 8 else to_bytes(levels / {16: 65535, 32: 1}[document.depth])
+
+
+def _plane(entry: Entry, channel: ChannelData, height: int, width: int) -> bytes:
+    """Unpacks a channel; one that is damaged is a ValueError."""
+    document = entry._psd  # pyright: ignore[reportPrivateUsage]
+    try:
+        return channel.get_data(width, height, document.depth, document.version)
+    except PSDDecompressionWarning as warning:  # the reader makes errors of them
+        raise ValueError("a channel that cannot be unpacked") from warning
 
 
 def _bytes_of(entry: Entry, height: int, width: int) -> RGBA8:
@@ -167,19 +173,14 @@ def _bytes_of(entry: Entry, height: int, width: int) -> RGBA8:
     """
     document = entry._psd  # pyright: ignore[reportPrivateUsage]
     grey = document.color_mode is ColorMode.GRAYSCALE
+    places = {number: number for number in range(1 if grey else 3)} | {int(ChannelID.TRANSPARENCY_MASK): 3}
     rgba: RGBA8 | None = None
     found = set[int]()
-    channels = zip(entry._record.channel_info, entry._channels, strict=False)  # pyright: ignore[reportPrivateUsage]
-    for information, channel in channels:
-        place = 3 if information.id == ChannelID.TRANSPARENCY_MASK else int(information.id)
-        if not 0 <= place <= (0 if grey else 2) and information.id != ChannelID.TRANSPARENCY_MASK:
+    for number, channel in channels_of(entry):
+        place = places.get(number)
+        if place is None or not channel.data:
             continue
-        if not channel.data:
-            continue
-        try:
-            plane = channel.get_data(width, height, 8, document.version)
-        except PSDDecompressionWarning as warning:  # the reader makes errors of them
-            raise ValueError("channels that cannot be unpacked") from warning
+        plane = _plane(entry, channel, height, width)
         levels = np.frombuffer(plane, np.uint8).reshape(height, width)
         if rgba is None:  # not before one is whole: a small file may declare a large layer
             rgba = np.full((height, width, 4), 255, np.uint8)
@@ -192,7 +193,7 @@ def _bytes_of(entry: Entry, height: int, width: int) -> RGBA8:
     return rgba
 
 
-def _unpacked(source: PSDImage | Entry, channel: Literal["color", "shape", "mask"]) -> AnyArray | None:
+def _unpacked(source: PSDImage | Entry, channel: Literal["color", "shape"]) -> AnyArray | None:
     """Returns channels, floats (h, w, n); None if there are none.
 
     Raises:
