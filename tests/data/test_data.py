@@ -90,6 +90,15 @@ def test_without_groups_every_image_counts() -> None:
     assert learned_images(kept, ("birds",), 0) == [2, 3]
 
 
+def test_all_images_of_one_sentence_of_their_own_are_meant() -> None:
+    two = [replace(record("two cats", group="animals"), style="", name=f"{number}") for number in range(3)]
+    records = [record("cat", group="animals"), record("cat", group="animals"), *two]
+    assert learned_images(records, ("animals",), 0) == [0, 2, 3, 4]
+    assert learned_images(records, ("food",), 0) == []
+    # a vocabulary of some subjects stays one
+    assert learned_images(records, ("animals",), 1) == [0]
+
+
 def test_an_unknown_set_and_a_wrong_file_are_refused(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="fluent-3d"):
         pull("nothing")
@@ -120,13 +129,13 @@ def test_a_folder_of_images_keeps_their_captions_and_alpha(tmp_path: Path) -> No
     write_shard(found, path)
     assert [record for record, _ in read_shard(path)] == [record for record, _ in found]
     packed = CliRunner().invoke(
-        cli, ["data", "pack", str(tmp_path), "--size-px", "16", "--each", "1", "-o", str(path)]
+        cli,
+        ["data", "pack", str(tmp_path), "--size-px", "16", "--each", "1", "--weight", "3", "-o", str(path)],
     )
     assert packed.exit_code == 0, packed.output
-    labels = [
-        record.label for part in range(2) for record, _ in read_shard(tmp_path / f"own-00000{part}.tar")
-    ]
-    assert labels == [record.label for record, _ in found]
+    written = [record for part in range(2) for record, _ in read_shard(tmp_path / f"own-00000{part}.tar")]
+    assert [record.label for record in written] == [record.label for record, _ in found]
+    assert {record.weight for record in written} == {3}
     (tmp_path / "empty").mkdir()
     with pytest.raises(InputError, match="Expected images"):
         list(folder_samples(tmp_path / "empty", 64))

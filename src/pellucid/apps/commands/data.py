@@ -99,23 +99,36 @@ def pull(name: str, archives: Path | None, output: Path | None, as_json: bool) -
     default="",
     help='Group of the images from folders; "background" for what layers lie on.',
 )
-def pack(sets: tuple[str, ...], size_px: int, shard_length: int | None, output: Path, group: str) -> None:
+@option(
+    "Images",
+    "--weight",
+    type=click.FloatRange(0, min_open=True),
+    default=1.0,
+    show_default=True,
+    help="How often training draws these images, relative to those of other shards.",
+)
+def pack(
+    sets: tuple[str, ...], size_px: int, shard_length: int | None, output: Path, group: str, weight: float
+) -> None:
     """Pack SETS into small shards, to carry to the training: names of `data pull`, shards, URLs, or folders.
 
     Folders hold images of any size, each captioned by a .txt of its name, or by its name.
     """
+    from dataclasses import replace
     from itertools import chain
 
     from pellucid.data.datasets import shards_of
     from pellucid.data.image_folder import folder_samples
     from pellucid.data.shards import resized, write_parts, write_shard
 
-    samples = chain.from_iterable(
+    every = chain.from_iterable(
         folder_samples(Path(name), size_px, group=group)
         if Path(name).is_dir()
         else resized(shards_of(name), size_px)
         for name in sets
     )
+    # times, since what was packed with a weight before keeps its share among its own
+    samples = ((replace(record, weight=record.weight * weight), rgba) for record, rgba in every)
     if shard_length:
         paths, count = write_parts(samples, output, shard_length)
     else:

@@ -198,8 +198,10 @@ def load_images(recipe: Recipe) -> InMemoryDataset:
     Raises:
         ConfigError: nothing is left.
     """
-    everything = (sample for shard in shards(recipe) for sample in read_shard(shard))
-    samples = _calm([sample for sample in everything if wanted(recipe, sample[0].group)], recipe)
+    # threads suffice here too: Pillow lets go of the interpreter while it decodes
+    with ThreadPoolExecutor() as pool:
+        parts = list(pool.map(partial(_wanted_samples, recipe), shards(recipe)))
+    samples = _calm([sample for part in parts for sample in part], recipe)
     if not samples:
         raise ConfigError(
             f"No images in {recipe.data} match groups {recipe.groups}. Name other groups, or none for all."
@@ -214,6 +216,10 @@ def load_images(recipe: Recipe) -> InMemoryDataset:
         rgba, upscale = at(recipe.size_px), recipe.upscale
         larger = at(recipe.size_px * upscale) if upscale > 1 else None
     return InMemoryDataset(tuple(record for record, _ in samples), rgba, larger=larger)
+
+
+def _wanted_samples(recipe: Recipe, shard: str) -> list[Sample]:
+    return [sample for sample in read_shard(shard) if wanted(recipe, sample[0].group)]
 
 
 def load_samples(recipe: Recipe) -> list[Sample]:

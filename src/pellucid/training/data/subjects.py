@@ -44,9 +44,15 @@ def default_images(
 def learned_images(
     records: Sequence[Record], groups: Sequence[str], subjects: int, first: Sequence[str] = ()
 ) -> list[int]:
-    """Chooses as `default_images`, and after these all that people kept in rounds of screening.
+    """Chooses as `default_images`, and after these all with a sentence of their own, or that people kept.
 
-    What people kept is all meant, however many show one subject.
+    A sentence of its own, which a record without a style has, may stand under many images ("two cats"), and
+    all are meant by it. So is all that people kept in rounds of screening. Where subjects are counted
+    (`subjects`), sentences of their own count as subjects do.
     """
-    kept = [index for index, record in enumerate(records) if record.round > 0]
-    return list(dict.fromkeys([*default_images(records, groups, subjects, first), *kept]))
+    more = [
+        index
+        for index, record in enumerate(records)
+        if record.round > 0 or (not record.style and not subjects and (not groups or record.group in groups))
+    ]
+    return list(dict.fromkeys([*default_images(records, groups, subjects, first), *more]))

@@ -36,7 +36,10 @@ class TextImageDataset:
         placing = None if base else recipe.options(PlacedImageOptions)
         self.opaque = placing is None or placing.opaque
         self.placements = placing.placements if placing else 1
-        self.settings = list(BACKGROUNDS) if base else [""] * self.placements
+        # without a share, other backgrounds would be encoded for nothing
+        self.settings = [""] * self.placements
+        if base and self.options.opaque_share > 0:
+            self.settings = list(BACKGROUNDS)
         self.plain_count, self.images = self._chosen(images, all_of_them=self.opaque and not base)
         weights = self.images.weights
         self.weight_sums = None if weights is None else weights.double().cumsum(0)
