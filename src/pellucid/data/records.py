@@ -14,7 +14,7 @@ HELD_OUT_SHARE = 0.05
 """Share of images that no recipe may train on."""
 
 
-LATER_FIELDS = frozenset({"weight", "url", "prompt", "seed", "model", "round", "scores"})
+LATER_FIELDS = frozenset({"weight", "url", "prompt", "seed", "model", "round", "scores", "captions"})
 """Fields that the shards of version 0.1 do not have."""
 
 
@@ -48,6 +48,8 @@ class Record:
     """Round of screening in which people kept it; 0 for images of the base set."""
     scores: Mapping[str, float] = field(default_factory=dict, hash=False)
     """What filters and plug-ins measured, by name."""
+    captions: tuple[str, ...] = ()
+    """Sentences that ask for this image, all of them; none are made from label, keywords and style."""
 
     @property
     def held_out(self) -> bool:
@@ -71,7 +73,8 @@ class Record:
     @classmethod
     def from_json(cls, values: dict[str, object]) -> "Record":
         """Makes a record from what `to_json` gave."""
-        return cls(**{**values, "keywords": tuple(values.get("keywords", ()))})  # type: ignore[arg-type]
+        lists = {name: tuple(values.get(name, ())) for name in ("keywords", "captions")}  # type: ignore[arg-type]
+        return cls(**{**values, **lists})  # type: ignore[arg-type]
 
 
 def draw_weights(records: Sequence[Record]) -> list[float] | None:
@@ -94,7 +97,12 @@ def captions(record: Record, *, plain: bool) -> list[str]:
     Args:
         record: of the image.
         plain: whether this image is the one meant when nobody asks for a style.
+
+    Returns:
+        The record's own `captions` where it has some.
     """
+    if record.captions:
+        return list(record.captions)
     if not record.style:  # a caption of one's own
         return [record.label]
     styled = [f"a {record.style} of {record.label}", f"{record.label}, {record.style}"]

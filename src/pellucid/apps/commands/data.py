@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from pellucid.apps.commands import data_generation, data_sets, data_synthesis
+from pellucid.apps.commands import data_generation, data_programs, data_sets, data_synthesis
 from pellucid.apps.commands.options import JSON, Command
 from pellucid.apps.commands.rounds import rounds_command
 from pellucid.apps.sections import SectionedGroup, option
@@ -224,6 +224,12 @@ def stats(sets: tuple[str, ...], page: Path | None, as_json: bool) -> None:
         click.echo(counts["path"])
 
 
-COMMANDS = (*data_sets.COMMANDS, *data_generation.COMMANDS, *data_synthesis.COMMANDS, rounds_command)
+COMMANDS = (
+    *data_programs.COMMANDS,
+    *data_sets.COMMANDS,
+    *data_generation.COMMANDS,
+    *data_synthesis.COMMANDS,
+    rounds_command,
+)
 for command in COMMANDS:
     data_command.add_command(command)
