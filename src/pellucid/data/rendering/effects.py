@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 
-from pellucid.data.rendering import cloth, fire, glass, glow, vapour, water
+from pellucid.data.rendering import cloth, falling, fire, glass, glow, vapour, water
 from pellucid.data.rendering.cushions import moulded_shape
 from pellucid.data.rendering.kinds import ANY, BRIGHT, DIM, LIGHTS, NONE, THICK, THIN, Effect
 from pellucid.data.rendering.noise import Floats
@@ -276,6 +276,16 @@ EFFECTS: tuple[Effect, ...] = (
     ),
     _thing("ghost", cloth.ghost, "[a ]{}ghost|[a ]transparent {}ghost|[a ]{}spirit|[a ]{}phantom", share=1.2),
     _thing("jellyfish", cloth.jellyfish, "[a ]{}jellyfish|[a ]transparent {}jellyfish", share=1.2),
+    _vapour("rain", falling.rain, "{}rain|falling {}rain|{}raindrops", share=0.8),
+    _vapour("snow", falling.snow, "{}snow|falling {}snow|{}snowflakes falling", share=0.8),
+    _thing("confetti", falling.confetti, "{}confetti|falling {}confetti|bits of {}confetti", share=0.5),
+    _flame("fireflies", falling.fireflies, "{}fireflies|floating {}lights|glowing {}fireflies", share=0.6),
+    _thing(
+        "eyeglasses",
+        falling.spectacles,
+        "[a pair of ]eyeglasses|[a pair of ]glasses|spectacles|clear eyeglasses",
+        coloured="[a pair of ]{}eyeglasses|{}glasses|eyeglasses with a {}frame",
+    ),
     _thing(
         "shadow", cloth.shadow, "[a ]soft {}shadow|[a ]{}shadow", colours=("black", "grey", "blue"), share=0.5
     ),

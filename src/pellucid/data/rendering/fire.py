@@ -140,7 +140,7 @@ def sparks(sketch: Sketch) -> Floats:
         part = np.linspace(sketch.uniform(0, 0.6), 1, 7)[:, None]
         way = centre + reach * part * np.array([np.cos(angle), np.sin(angle)]) + part**2 * (0, fall)
         line = np.rint((way + 1) / sketch.pixel * 16 - 8).astype(np.int32)
-        thick = 1 if sketch.chance(0.7) else max(1, sketch.size_px // 64)
+        thick = 1 if sketch.chance(0.7) else max(1, sketch.size_px // 96)
         cv2.polylines(field, [line], False, sketch.uniform(0.5, 1), thick, cv2.LINE_AA, 4)
     near, far = sketch.blurred(field, 0.02), sketch.blurred(field, 0.08)
     away = np.hypot(sketch.x - centre[0], sketch.y - centre[1])

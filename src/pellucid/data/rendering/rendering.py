@@ -39,7 +39,7 @@ def held_out(subject: str, effect: str) -> bool:
     return recolouring.held_out(subject, effect)
 
 
-@dataclass(frozen=True)
+@dataclass(slots=True)
 class Renderer:
     """Renders images by their number: the same in every process, so that workers may share the range."""
 
@@ -156,7 +156,7 @@ def worded(rng: np.random.Generator, phrases: Sequence[str], adjectives: str, su
     article = articles[int(rng.integers(len(articles)))]
     phrase = phrase.replace("{s}", f"{article}{{l}}")
     kept = r"\1" if rng.random() < 0.7 else ""
-    phrase = re.sub(r"\[(\w+ )\]", kept, phrase)
+    phrase = re.sub(r"\[([\w ]+ )\]", kept, phrase)
     text = phrase.replace("{l}", subject).replace("{}", adjectives)
     # "an ice cube" may have become "an blue ice cube"; "a unicorn" sounds like "a you"
     text = re.sub(r"\ban?(?= (?:[^aeiou]|uni|use|eu|one|ufo))", "a", text, flags=re.IGNORECASE)

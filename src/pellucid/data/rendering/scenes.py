@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 import cv2
 import numpy as np
 
-from pellucid.data.rendering import cloth, fire, glass, glow, vapour, water
+from pellucid.data.rendering import cloth, falling, fire, glass, glow, vapour, water
 from pellucid.data.rendering.cushions import CLEAR
 from pellucid.data.rendering.noise import Floats
 from pellucid.data.rendering.sketch import BLACK, Sketch, layer, lit, over, ramp, smooth, stacked
@@ -80,7 +80,7 @@ def smoking(sketch: Sketch, subject: Floats) -> Floats:
 def in_smoke(sketch: Sketch, subject: Floats) -> Floats:
     """Puts a cloud of smoke behind the subject and a thinner one before its foot."""
     thing = placed(sketch, subject, sketch.uniform(0.58, 0.7))
-    back = vapour.puff(sketch)
+    back = vapour.puff(sketch, sketch.uniform(1.7, 2.0))
     front = vapour.dust(Sketch(sketch.rng, sketch.size_px, sketch.colour or "white", sketch.density * 0.6))
     return stacked([back, thing, front * np.float32(0.8)])
 
@@ -123,7 +123,7 @@ def on_fire(sketch: Sketch, subject: Floats) -> Floats:
     colours = sketch.shining(fire.HOT)
     back = fire.burning(sketch, fire.tongues(sketch, 0.86, 1.65, 0.68, 7, 1.0), colours)
     heat = fire.tongues(sketch, 0.9, sketch.uniform(0.6, 1.0), 0.62, 7, 1.0)
-    front = fire.burning(sketch, heat, colours, 0.2) * np.float32(0.85)
+    front = fire.burning(sketch, heat, colours, 0.2) * np.float32(0.75)
     fade = sketch.away_from_border(0.1)[..., None]
     return stacked([back * fade, thing, front * fade])
 
@@ -172,6 +172,18 @@ def with_halo(sketch: Sketch, subject: Floats) -> Floats:
     core = np.exp(-((away / 0.025) ** 2))
     light = np.clip(core + 0.7 * np.exp(-away / 0.08), 0, 1) * sketch.away_from_border(0.3)
     return lit(thing, layer(sketch.shining(glow.WARM), 0.3 + 0.65 * core, light.astype(np.float32)))
+
+
+def in_rain(sketch: Sketch, subject: Floats) -> Floats:
+    """Lets rain fall behind and before the subject."""
+    thing = placed(sketch, subject, sketch.uniform(0.72, 0.86))
+    return stacked([falling.rain(sketch), thing, falling.rain(sketch)])
+
+
+def in_snow(sketch: Sketch, subject: Floats) -> Floats:
+    """Lets snow fall behind and before the subject."""
+    thing = placed(sketch, subject, sketch.uniform(0.72, 0.86))
+    return stacked([falling.snow(sketch), thing, falling.snow(sketch)])
 
 
 def under_rainbow(sketch: Sketch, subject: Floats) -> Floats:
@@ -271,7 +283,7 @@ def wet(sketch: Sketch, subject: Floats) -> Floats:
     """Covers the subject with drops."""
     thing = placed(sketch, subject, sketch.uniform(0.82, 0.94))
     on_it = smooth(sketch.blurred(thing[..., 3], 0.02), 0.5, 0.9)
-    drops = stacked([water.drops(sketch), water.drops(sketch)])
+    drops = water.dewdrops(sketch, 90, 0.03, 0.13)
     return over(drops * on_it[..., None], thing)
 
 

@@ -73,12 +73,12 @@ def _torn(sketch: Sketch, thick: Floats, amount: float, pitch: float = 1.8) -> F
     return np.maximum(thick * (1 - amount + 1.6 * amount * holes) - 0.12 * amount * (1 - holes), 0)
 
 
-def puff(sketch: Sketch) -> Floats:
-    """Paints a round puff."""
+def puff(sketch: Sketch, size: float = 0.0) -> Floats:
+    """Paints a round puff; `size` 1.1 to 2, or drawn."""
     count = sketch.among(7, 16)
     angle = sketch.rng.uniform(0, 2 * np.pi, count)
     reach = sketch.rng.uniform(0, 0.42, count)
-    size = sketch.uniform(1.1, 1.55)
+    size = size or sketch.uniform(1.1, 1.6)
     width, height = size * sketch.uniform(0.85, 1.15), size * sketch.uniform(0.65, 1.0)
     centres = np.stack([reach * np.cos(angle) * width, reach * np.sin(angle) * height], axis=1)
     radii = size * sketch.rng.uniform(0.16, 0.36, count) * (1.1 - 0.7 * reach)
@@ -193,8 +193,8 @@ def cloud(sketch: Sketch) -> Floats:
 def dust(sketch: Sketch) -> Floats:
     """Paints a cloud of dust along the ground, with grains in it."""
     count = sketch.among(8, 15)
-    x = sketch.rng.uniform(-0.62, 0.62, count)
-    radii = sketch.rng.uniform(0.2, 0.42, count) * (1.1 - np.abs(x))
+    x = np.linspace(-0.6, 0.6, count) + sketch.rng.normal(0, 0.08, count)
+    radii = sketch.rng.uniform(0.24, 0.44, count) * (1.1 - np.abs(x)).clip(0.4)
     y = 0.5 - radii * sketch.rng.uniform(0.4, 1.1, count)
     thick = heap(sketch, np.stack([x, y], axis=1), radii, 0.16)
     thick = thick * smooth(0.68 - sketch.y, 0.0, 0.25)

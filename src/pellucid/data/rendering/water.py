@@ -53,14 +53,37 @@ def drop(sketch: Sketch) -> Floats:
 
 
 def drops(sketch: Sketch) -> Floats:
-    """Paints drops of water that lie on something that is not there, with a faint shadow."""
-    field = np.full((sketch.size_px, sketch.size_px), -1, np.float32)
-    for _ in range(sketch.among(6, 18)):
-        size = sketch.uniform(0.06, 0.3) * sketch.uniform(0.6, 1)
-        x, y = (sketch.uniform(-0.82 + size, 0.82 - size) for _ in range(2))
-        field = np.maximum(field, size - np.hypot(sketch.x - x, (sketch.y - y) * sketch.uniform(0.85, 1.1)))
-    cover = sketch.inside(field + sketch.noise("fractal", 1.5) * 0.02 - 0.01)
-    return cushion(sketch, cover, sketch.matte(WATER), 0.14)
+    """Paints drops of water that lie on something that is not there."""
+    return dewdrops(sketch, sketch.among(8, 22), 0.05, 0.24)
+
+
+def dewdrops(sketch: Sketch, count: int, least: float, most: float) -> Floats:
+    """Paints flat round drops that do not touch: bright where light gathers, dark at the side it comes from.
+
+    Args:
+        sketch: of the image.
+        count: of drops that are tried.
+        least: radius of the smallest in the plane.
+        most: radius of the largest.
+    """
+    made = np.zeros((sketch.size_px, sketch.size_px, 4), np.float32)
+    tint = sketch.matte(WATER)
+    placed: list[tuple[float, float, float]] = []
+    for _ in range(count):
+        size = least + (most - least) * sketch.rng.random() ** 2
+        x, y = (sketch.uniform(size - 0.88, 0.88 - size) for _ in range(2))
+        if all(np.hypot(x - a, y - b) > 1.08 * (size + c) for a, b, c in placed):
+            placed.append((x, y, size))
+            at = window(sketch, x, y, size)
+            cover, rim, u, v = sphere(sketch, x, y, size, at)
+            lower = 0.5 + 0.5 * (0.45 * u + 0.8 * v)
+            drop_of = layer(
+                tint, 0.15 + 0.75 * lower - 0.25 * rim, (0.3 + 0.4 * rim + 0.12 * (1 - lower)) * cover
+            )
+            gathered = np.exp(-(((u - 0.35) / 0.3) ** 2) - ((v - 0.45) / 0.25) ** 2) * 0.6
+            light = np.maximum(0.95 * window_light(u, v, size=0.2), gathered) * cover
+            made[at] = over(over(layer(WHITE, 1.0, light), drop_of), made[at])
+    return made
 
 
 def _jets(sketch: Sketch) -> Floats:
