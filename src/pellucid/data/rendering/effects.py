@@ -156,12 +156,8 @@ EFFECTS: tuple[Effect, ...] = (
         "[an ]{}ice cube|[a ]cube of {}ice|{}ice|[a ]block of {}ice|[a ]{}ice block",
         share=2,
     ),
-    _thing(
-        "crystals",
-        water.shards,
-        "{}crystals|[a ]{}crystal|[a ]shard of {}ice|{}ice crystals|{}ice shards",
-        share=1.3,
-    ),
+    _thing("crystals", water.shards, "{}crystals|{}ice crystals|{}ice shards|shards of {}ice"),
+    _thing("crystal", water.shard, "[a ]{}crystal|[a ]shard of {}ice|[an ]{}ice shard", share=0.7),
     _thing("icicles", water.icicles, "{}icicles|hanging {}icicles", share=0.6),
     _thing("snowflake", water.snowflake, "[a ]{}snowflake|[a ]snowflake of {}ice|[an ]{}ice crystal"),
     _thing(

@@ -15,7 +15,8 @@ ANY = tuple(COLOURS)
 NONE: tuple[str, ...] = ()
 LIGHTS = tuple(name for name in COLOURS if name not in ("black", "brown", "grey"))
 """Colours that light can have."""
-THIN, THICK = ("thin", "light", "faint"), ("thick", "dense", "heavy")
+THIN, THICK = ("thin", "faint", "wispy"), ("thick", "dense", "heavy")
+# not "light": before a colour it would be the colour's
 DIM, BRIGHT = ("faint", "dim", "soft"), ("bright", "strong")
 
 

@@ -137,10 +137,12 @@ class Sketch:
         colour = COLOURS[self.colour]
         light, chroma, hue = colour.lightness, colour.chroma, colour.hue
         heart = 0.55 if self.colour == "black" else 0.985
+        # what has no hue to tell its parts apart needs more shades
+        edge, middle = (0.86, 1.0) if chroma else (0.7, 0.92)
         return ramp(
             (
-                (0.0, light * 0.86, chroma, hue),
-                (0.45, light, chroma, hue),
+                (0.0, light * edge, chroma, hue),
+                (0.45, light * middle, chroma, hue),
                 (0.75, light + 0.5 * (heart - light), chroma * 0.7, hue),
                 (1.0, heart, chroma * 0.12, hue),
             )

@@ -287,9 +287,14 @@ def ice_cube(sketch: Sketch) -> Floats:
     return facets(sketch, [(a.astype(np.float32), float(b), c) for a, b, c in faces], sketch.matte(ICE), 2.2)
 
 
-def shards(sketch: Sketch) -> Floats:
-    """Paints pointed crystals that grow from one place; one alone is a shard."""
-    count = (1, 3, 4, 5)[sketch.among(0, 3)]
+def shard(sketch: Sketch) -> Floats:
+    """Paints one pointed crystal."""
+    return shards(sketch, 1)
+
+
+def shards(sketch: Sketch, count: int = 0) -> Floats:
+    """Paints pointed crystals that grow from one place; `count` of them, or 3 to 5."""
+    count = count or sketch.among(3, 5)
     faces: list[tuple[Floats, float, float]] = []
     lean = np.linspace(-0.75, 0.75, count) if count > 1 else np.array([sketch.uniform(-0.4, 0.4)])
     for angle in sorted(lean, key=lambda each: -abs(each)):
