@@ -21,7 +21,9 @@ from pellucid.data.shards import Sample, read_shard, write_shard
 from pellucid.rgba.types import RGBA8
 
 SIDE = 64
+# crystals: at this side their edges, which are a pixel wide at least, fill them
 MOSTLY_SOLID = {
+    "crystals",
     "cloud",
     "candle",
     "candle flame",
@@ -124,7 +126,7 @@ def test_the_same_number_gives_the_same_image_and_record() -> None:
 
 def test_records_say_whose_image_it_is() -> None:
     for record, _ in render_all(60, 16, 2, [subject("apple")]):
-        about_apple = "apple" in record.label
+        about_apple = "apple" in record.label  # no effect is called so
         assert record.group == ("things" if about_apple else "effects")
         assert record.licence == ("MIT" if about_apple else "CC0-1.0")
         assert record.attribution == ("A. Uthor" if about_apple else "")
@@ -158,6 +160,9 @@ def test_held_out_pairs_are_never_rendered(monkeypatch: pytest.MonkeyPatch) -> N
         ("{s} in {}fog", "thick ", "cat", {"a cat in thick fog", "cat in thick fog", "the cat in thick fog"}),
         ("{s} in {}fog", "", "unicorn", {"a unicorn in fog", "unicorn in fog", "the unicorn in fog"}),
         ("{s} in {}fog", "", "eyes", {"eyes in fog", "the eyes in fog"}),
+        ("[a ]burning {l}", "", "grapes", {"burning grapes"}),
+        ("[a ]burning {l}", "", "cup of coffee", {"a burning cup of coffee", "burning cup of coffee"}),
+        ("[a ]glowing {}orb", "orange ", "", {"a glowing orange orb", "glowing orange orb"}),
         ("{s} with a {}aura", "", "glass", {f"{a}glass with an aura" for a in ("", "a ", "the ")}),
     ],
 )

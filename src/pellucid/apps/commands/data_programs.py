@@ -1,4 +1,4 @@
-"""`pellucid data compose`: training images made by program from sets, with captions that say so."""
+"""`pellucid data compose` and `render`: training images made by program, with captions that say so."""
 
 from collections.abc import Callable
 from functools import partial
@@ -13,6 +13,7 @@ from pellucid.apps.sections import SectionedCommand, option
 if TYPE_CHECKING:
     from pellucid.data.composing.composer import Composer
     from pellucid.data.programs import Program
+    from pellucid.data.rendering.rendering import Renderer
 
 KINDS = ("plain", "colours", "materials", "counts", "pairs", "sizes")
 """As `pellucid.data.composing.composer.ALL_KINDS`, which loads too much for a --help."""
@@ -155,4 +156,46 @@ def start_composer(
     return Composer(samples, default, count, size_px, seed, kinds=kinds, wordnet=words)
 
 
-COMMANDS = (compose_command,)
+@click.command(
+    "render",
+    cls=SectionedCommand,
+    short_help="Make smoke, fire, glow, glass and the like by program, alone and around subjects.",
+)
+@click.argument("sets", nargs=-1)
+@program_options
+@option("Images", "--without", multiple=True, metavar="GROUP", help="Group to leave out, such as people.")
+def render_command(
+    sets: tuple[str, ...],
+    count: int,
+    without: tuple[str, ...],
+    size_px: int,
+    seed: int,
+    output: Path,
+    workers: int,
+) -> None:
+    """Render what sets do not show as true alpha: "a puff of grey smoke", "a glass vase", "blue fog".
+
+    Where SETS are named, half of the images show a subject of theirs in an effect: "a cat in fog". A tenth of
+    all pairs of subject and effect is never written, so that it can measure what was learned.
+    """
+    from pellucid.data.datasets import shards_of
+
+    shards = tuple(shard for name in sets for shard in shards_of(name))
+    write(partial(start_renderer, shards, count, size_px, seed, without), output, workers)
+
+
+def start_renderer(
+    shards: tuple[str, ...], count: int, size_px: int, seed: int, without: tuple[str, ...]
+) -> "Renderer":
+    """Reads shards for a `Renderer` of their default images."""
+    from pellucid.data.rendering.rendering import Renderer
+    from pellucid.data.shards import resized
+    from pellucid.training.data.subjects import default_images
+
+    samples = [sample for sample in resized(shards, size_px) if sample[0].group not in without]
+    records = [record for record, _ in samples]
+    default = default_images(records, tuple(sorted({record.group for record in records})), 0)
+    return Renderer(count, size_px, seed, tuple(samples[index] for index in default))
+
+
+COMMANDS = (compose_command, render_command)

@@ -7,7 +7,9 @@ from functools import cache
 
 import numpy as np
 
-from pellucid.data import recolouring
+from pellucid.data.composing import holding_out
+from pellucid.data.composing.subjects import noun_of
+from pellucid.data.composing.words import article, with_article
 from pellucid.data.records import Record, softness
 from pellucid.data.rendering.effects import EFFECTS
 from pellucid.data.rendering.kinds import Kind
@@ -33,10 +35,10 @@ def held_out(subject: str, effect: str) -> bool:
     """Tells whether a pair of subject and effect is kept for measuring: a tenth, the same in every set.
 
     Args:
-        subject: the subject's label.
+        subject: its label or its everyday noun; of a label both count, since one may ask by either.
         effect: a name of `SCENES`.
     """
-    return recolouring.held_out(subject, effect)
+    return holding_out.held_out(subject, effect)
 
 
 @dataclass(slots=True)
@@ -136,8 +138,9 @@ def _phrases(kind: Kind, sketch: Sketch, adjectives: str) -> tuple[str, ...]:
 def wordings(
     rng: np.random.Generator, phrases: Sequence[str], adjectives: str, subject: str = ""
 ) -> tuple[str, ...]:
-    """Makes up to `WORDINGS` captions that differ, as `worded` does."""
-    made = [worded(rng, phrases, adjectives, subject) for _ in range(WORDINGS)]
+    """Makes up to `WORDINGS` captions that differ, as `worded` does; of a subject's names, label and noun."""
+    names = (subject, noun_of(subject))
+    made = [worded(rng, phrases, adjectives, names[int(rng.integers(2))]) for _ in range(WORDINGS)]
     return tuple(dict.fromkeys(made))
 
 
@@ -148,16 +151,14 @@ def worded(rng: np.random.Generator, phrases: Sequence[str], adjectives: str, su
         rng: draws the phrase, and whether articles in brackets stay.
         phrases: as in `EFFECTS` and `SCENES`.
         adjectives: for the place `{}`, each with a space after it.
-        subject: label for `{s}`, with an article before it, and for `{l}`, without.
+        subject: name for `{s}`, with an article before it, and for `{l}`, without.
     """
     phrase = phrases[int(rng.integers(len(phrases)))]
-    plural = re.search(r"(?<![su])s$", subject) is not None
-    articles = ("", "[a ]", "[a ]", "[the ]") if not plural else ("", "[the ]")
-    article = articles[int(rng.integers(len(articles)))]
-    phrase = phrase.replace("{s}", f"{article}{{l}}")
-    kept = r"\1" if rng.random() < 0.7 else ""
+    asked = with_article(subject)
+    said = (subject, asked, asked, f"the {subject}")[int(rng.integers(4))]
+    bare = "{l}" in phrase and asked == subject  # "burning grapes"
+    kept = r"\1" if rng.random() < 0.7 and not bare else ""
     phrase = re.sub(r"\[([\w ]+ )\]", kept, phrase)
-    text = phrase.replace("{l}", subject).replace("{}", adjectives)
-    # "an ice cube" may have become "an blue ice cube"; "a unicorn" sounds like "a you"
-    text = re.sub(r"\ban?(?= (?:[^aeiou]|uni|use|eu|one|ufo))", "a", text, flags=re.IGNORECASE)
-    return re.sub(r"\ban?(?= [aeiou])(?! (?:uni|use|eu|one|ufo))", "an", text, flags=re.IGNORECASE)
+    text = phrase.replace("{s}", said).replace("{l}", subject).replace("{}", adjectives)
+    # "an ice cube" may have become "an blue ice cube"
+    return re.sub(r"\ban? (?=(.+))", lambda found: f"{article(found[1])} ", text)

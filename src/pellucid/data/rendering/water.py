@@ -320,10 +320,10 @@ def shards(sketch: Sketch, count: int = 0) -> Floats:
             1,
         )
         at = (turned + np.array([0.25 * angle, 0.78])).astype(np.float32)
-        faces.append((at[[0, 1, 3, 4]], 0.8, 0.42))
-        faces.append((at[[4, 3, 6, 5]], 0.4, 0.5))
-        faces.append((at[[1, 2, 3]], 1.0, 0.36))
-        faces.append((at[[3, 2, 6]], 0.6, 0.46))
+        faces.append((at[[0, 1, 3, 4]], 0.8, 0.34))
+        faces.append((at[[4, 3, 6, 5]], 0.4, 0.42))
+        faces.append((at[[1, 2, 3]], 1.0, 0.3))
+        faces.append((at[[3, 2, 6]], 0.6, 0.38))
     return facets(sketch, faces, sketch.matte(ICE), 1.2)
 
 
