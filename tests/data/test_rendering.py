@@ -151,6 +151,21 @@ def test_held_out_pairs_are_never_rendered(monkeypatch: pytest.MonkeyPatch) -> N
     assert 0.08 < np.mean([held_out(*pair) for pair in pairs]) < 0.12
 
 
+def test_things_burn_and_glow_in_plain_words() -> None:
+    made = [record for record, _ in render_all(400, 16, 0, [subject("lamp")])]
+    sentences = {words for record in made for words in record.captions}
+    assert sentences >= {"a glowing lamp", "a burning lamp", "a smoking lamp", "foggy"}
+
+
+def test_people_are_not_set_on_fire() -> None:
+    person = Record(name="person", label="person", group="people"), disc()
+    made = [record for record, _ in render_all(150, 16, 0, [person]) if record.group == "people"]
+    assert len(made) > 50
+    assert not any(
+        re.search(r"fire|flame|burning|smoke rising", words) for record in made for words in record.captions
+    )
+
+
 @pytest.mark.parametrize(
     ("phrase", "adjectives", "name", "expected"),
     [

@@ -17,6 +17,8 @@ LIGHTS = tuple(name for name in COLOURS if name not in ("black", "brown", "grey"
 """Colours that light can have."""
 THIN, THICK = ("thin", "faint", "wispy"), ("thick", "dense", "heavy")
 # not "light": before a colour it would be the colour's
+PEOPLE = ("people", "smileys")
+"""Groups that are not set on fire."""
 DIM, BRIGHT = ("faint", "dim", "soft"), ("bright", "strong")
 
 
@@ -52,3 +54,5 @@ class Scene(Kind):
 
     paint: Callable[[Sketch, Floats], Floats]
     """Gets the subject over the whole image and returns all, float32 (h, w, 4), premultiplied."""
+    never: tuple[str, ...] = ()
+    """Groups of subjects to which this does not happen."""

@@ -91,7 +91,7 @@ def _with_subject(rng: np.random.Generator, size_px: int, subjects: Sequence[Sam
     while True:
         known, image = subjects[int(rng.integers(len(subjects)))]
         scene = SCENES[int(rng.choice(len(SCENES), p=_shares(SCENES)))]
-        if not held_out(known.label, scene.name):
+        if known.group not in scene.never and not held_out(known.label, scene.name):
             break
     sketch, adjectives = _look(rng, size_px, scene)
     sentences = wordings(rng, _phrases(scene, sketch, adjectives), adjectives, known.label)

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 
 from pellucid.data.rendering import scenes
-from pellucid.data.rendering.kinds import ANY, BRIGHT, DIM, LIGHTS, NONE, THICK, THIN, Scene
+from pellucid.data.rendering.kinds import ANY, BRIGHT, DIM, LIGHTS, NONE, PEOPLE, THICK, THIN, Scene
 from pellucid.data.rendering.noise import Floats
 from pellucid.data.rendering.sketch import Sketch
 
@@ -24,6 +24,7 @@ def _scene(
     thin: tuple[str, ...] = (),
     thick: tuple[str, ...] = (),
     share: float = 1.0,
+    never: tuple[str, ...] = (),
 ) -> Scene:
     return Scene(
         name=name,
@@ -34,19 +35,36 @@ def _scene(
         thin=thin,
         thick=thick,
         share=share,
+        never=never,
     )
 
 
-def _vapour(name: str, paint: Painter, phrases: str, *, plain: str = "", share: float = 1.0) -> Scene:
-    return _scene(name, paint, phrases, thin=THIN, thick=THICK, plain=plain, share=share)
+def _vapour(
+    name: str,
+    paint: Painter,
+    phrases: str,
+    *,
+    plain: str = "",
+    share: float = 1.0,
+    never: tuple[str, ...] = (),
+) -> Scene:
+    return _scene(name, paint, phrases, thin=THIN, thick=THICK, plain=plain, share=share, never=never)
 
 
 def _light(name: str, paint: Painter, phrases: str, *, plain: str = "", share: float = 1.0) -> Scene:
     return _scene(name, paint, phrases, colours=LIGHTS, thin=DIM, thick=BRIGHT, plain=plain, share=share)
 
 
-def _shining(name: str, paint: Painter, phrases: str, *, plain: str = "", share: float = 1.0) -> Scene:
-    return _scene(name, paint, phrases, colours=LIGHTS, share=share)
+def _shining(
+    name: str,
+    paint: Painter,
+    phrases: str,
+    *,
+    plain: str = "",
+    share: float = 1.0,
+    never: tuple[str, ...] = (),
+) -> Scene:
+    return _scene(name, paint, phrases, colours=LIGHTS, plain=plain, share=share, never=never)
 
 
 SCENES: tuple[Scene, ...] = (
@@ -64,6 +82,7 @@ SCENES: tuple[Scene, ...] = (
         "{s} with {}smoke|{s} and {}smoke|{}smoke rising from {s}|{s} with rising {}smoke",
         plain="[a ]smoking {l}",
         share=2,
+        never=PEOPLE,
     ),
     _vapour(
         "smoke cloud", scenes.in_smoke, "{s} in {}smoke|{s} in a cloud of {}smoke|{s} surrounded by {}smoke"
@@ -74,6 +93,7 @@ SCENES: tuple[Scene, ...] = (
         "{s} with {}steam|{}steam rising from {s}|{s} with rising {}steam",
         plain="[a ]steaming {l}|[a ]steaming hot {l}",
         share=1.3,
+        never=PEOPLE,
     ),
     _vapour("dust", scenes.in_dust, "{s} in a cloud of {}dust|{s} in {}dust", share=0.6),
     _scene("cloud", scenes.on_cloud, "{s} on a {}cloud|{s} in the {}clouds|{s} on top of a {}cloud"),
@@ -83,6 +103,7 @@ SCENES: tuple[Scene, ...] = (
         "{s} in {}flames|{s} in {}fire|{s} with {}flames",
         plain="{s} on fire|[a ]burning {l}",
         share=2,
+        never=PEOPLE,
     ),
     _shining(
         "sparks",
@@ -103,7 +124,13 @@ SCENES: tuple[Scene, ...] = (
         share=1.2,
     ),
     _shining("rays", scenes.with_rays, "{s} with rays of {}light|{s} in front of {}light rays", share=0.8),
-    _shining("lightning", scenes.with_lightning, "{s} with {}lightning|{s} and {}lightning bolts", share=0.6),
+    _shining(
+        "lightning",
+        scenes.with_lightning,
+        "{s} with {}lightning|{s} and {}lightning bolts",
+        share=0.6,
+        never=PEOPLE,
+    ),
     _shining("halo", scenes.with_halo, "{s} with a {}halo|{s} under a {}halo", share=0.9),
     _scene(
         "rain",
@@ -148,7 +175,12 @@ SCENES: tuple[Scene, ...] = (
         "{s} in a {}glass ball|{s} inside a {}glass sphere|{s} in a {}crystal ball",
     ),
     _scene("glass dome", scenes.under_dome, "{s} under a {}glass dome|{s} under {}glass"),
-    _scene("glass jar", scenes.in_jar, "{s} in a {}glass jar|{s} in a {}jar|{s} inside a {}glass jar"),
+    _scene(
+        "glass jar",
+        scenes.in_jar,
+        "{s} in a {}glass jar|{s} in a {}jar|{s} inside a {}glass jar",
+        never=PEOPLE,
+    ),
     _scene(
         "ice",
         scenes.in_ice,
