@@ -129,6 +129,34 @@ def test_colours_are_obeyed(samples: list[Sample]) -> None:
         assert abs(np.median(lab[:, 0]) - COLOURS[name].lightness) < 0.1
 
 
+def test_things_lie_as_the_sentence_says() -> None:
+    # of this group, so that they keep their colours, by which they are told apart
+    pair = [
+        (Record(name="a", label="cat", style="icon", group="people"), shaded(1, (230, 20, 20))),
+        (Record(name="b", label="dog", style="icon", group="people"), shaded(2, (20, 20, 230))),
+    ]
+    assert not held_out_pair("cat", "dog")
+    seen: set[str] = set()
+    for each, rgba in compose_all(pair, 200, PX, 0, kinds=("pairs",)):
+        said = re.fullmatch(r"(?:an? )?(cat|dog) (.*?) (?:an? )?(cat|dog)", each.captions[0])
+        if not said or said[1] == said[3]:
+            continue
+        solid = rgba[..., 3] > 250
+        red, blue = (solid & (rgba[..., a].astype(int) - rgba[..., b] > 40) for a, b in ((0, 2), (2, 0)))
+        (y0, x0), (y1, x1) = (np.argwhere(part).mean(axis=0) for part in (red, blue))
+        right, down = (x1 - x0, y1 - y0) if said[1] == "cat" else (x0 - x1, y0 - y1)
+        seen.add(said[2])
+        if "left of" in said[2]:
+            assert right > PX / 4
+        if "right of" in said[2]:
+            assert right < -PX / 4
+        if said[2] in ("above", "on", "on top of", "standing on", "over"):
+            assert down > PX / 5
+        if said[2] in ("below", "under", "underneath"):
+            assert down < -PX / 5
+    assert {"and", "left of", "above", "behind"} <= seen
+
+
 @pytest.mark.parametrize("name", MATERIALS)
 def test_materials_keep_the_outline_and_only_some_are_translucent(name: str) -> None:
     before = shaded(1)
@@ -188,7 +216,8 @@ def test_a_tenth_of_pairs_is_held_out_in_either_order_and_by_either_name() -> No
     [
         ("cat", "cats"), ("polar bear", "polar bears"), ("cup of coffee", "cups of coffee"),
         ("mouse", "mice"), ("wolf", "wolves"), ("cherry", "cherries"), ("fox", "foxes"), ("fish", "fish"),
-        ("key", "keys"), ("kitchen knife", "kitchen knives"), ("policeman", "policemen"), ("bus", "buses"),
+        ("bus from the front", "buses from the front"), ("key", "keys"),
+        ("kitchen knife", "kitchen knives"), ("policeman", "policemen"), ("bus", "buses"),
         ("grapes", None), ("cloud with rain", None), ("person in suit", None), ("8 ball", None),
     ],
 )  # fmt: skip

@@ -29,6 +29,11 @@ from pellucid.data.composing.words import NUMBERS, article, with_article
 from pellucid.data.recolouring import COLOURS
 from pellucid.rgba.types import RGBA8, AnyArray
 
+TAKEN = {
+    *COLOURS,
+    *(word for row in MATERIALS.values() for words in row.adjectives for word in words.split()),
+}
+"""Words of colours and materials: a noun that has one of them is given no other."""
 GROUP_SHARES = {
     "animals": 0.28,
     "food": 0.20,
@@ -157,7 +162,7 @@ def coloured(rng: np.random.Generator, subject: Subject, view: View) -> Thing | 
     """Gives a thing one of 12 colours."""
     name = pick(rng, list(COLOURS))
     # "a blue red apple" would be no English
-    if held_out(subject.label, name) or set(subject.noun.lower().split()) & set(COLOURS):
+    if held_out(subject.label, name) or set(subject.noun.lower().split()) & TAKEN:
         return None
     return Thing(subject, view, painted(view.rgba, COLOURS[name]), name)
 
@@ -169,11 +174,10 @@ def of_material(rng: np.random.Generator, subject: Subject, view: View) -> Thing
     name = names[int(rng.choice(len(names), p=shares / shares.sum()))]
     material = MATERIALS[name]
     colour = pick(rng, material.tints) if material.tints and rng.random() < 0.35 else None
-    words = {word for adjective in material.adjectives for word in adjective.split()} | {name}
     if held_out(subject.label, name) or (colour and held_out(subject.label, colour)):
         return None
-    # neither "a glass glass of milk" nor "a blue glass green apple"
-    if words & set(subject.noun.lower().split()) or set(subject.noun.lower().split()) & set(COLOURS):
+    # neither "a glass glass of milk" nor "a gold bronze medal"
+    if set(subject.noun.lower().split()) & TAKEN:
         return None
     rgba = made_of(view.rgba, name, rng, colour)
     # nobody says "a red clear glass cat"
@@ -326,7 +330,11 @@ def pairs(rng: np.random.Generator, pool: Pool, size_px: int) -> Made | None:
     said = any_relation(rng)(rng, canvas, one.piece, two.piece)
     if not said:
         return None
-    sentences = [each.format(a=one.asked, b=two.asked, A=one.named, B=two.named) for each in said]
+    forms = {
+        "a": one.asked, "b": two.asked, "A": one.named, "B": two.named,
+        "small_a": with_article(f"small {one.named}"), "big_b": with_article(f"big {two.named}"),
+    }  # fmt: skip
+    sentences = [each.format(**forms) for each in said]
     return Made(say(rng, view, sentences[:2], sentences), finished(canvas), (view, other))
 
 

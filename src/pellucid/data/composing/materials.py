@@ -124,7 +124,7 @@ def ice(rng: np.random.Generator, surface: Surface, _: RGBA8, tint: Colour | Non
     frost = (0.75 * edge + 0.55 * crack + 0.30 * (cloudy - 0.62).clip(0, 1) / 0.38).clip(0, 1)
     shine = facing(surface, -0.7, -0.9, 24)
     white = (frost * 0.85 + shine).clip(0, 1)
-    alpha = 0.30 + 0.16 * cloudy + 0.30 * frost + 0.40 * surface.lines + 0.6 * shine + 0.16 * surface.rim
+    alpha = 0.25 + 0.16 * cloudy + 0.28 * frost + 0.40 * surface.lines + 0.6 * shine + 0.16 * surface.rim
     return mixed(base, np.ones(3, np.float32), white), surface.alpha * alpha.clip(0, 0.95)
 
 
@@ -205,12 +205,12 @@ def wood(rng: np.random.Generator, surface: Surface, _: RGBA8, __: Colour | None
     y, x = np.mgrid[:size, :size].astype(np.float32) / size
     if rng.random() < 0.5:
         slow, fine, x, y = slow.T, fine.T, y, x
-    rings = 0.5 + 0.5 * np.sin(2 * np.pi * (8.5 * y + 2.6 * slow + 0.6 * x))
+    rings = 0.5 + 0.5 * np.sin(2 * np.pi * (10.5 * y + 2.6 * slow + 0.6 * x))
     grain = 0.60 * rings**1.5 + 0.40 * fine
     lit = 0.5 + 0.5 * facing(surface, -0.5, -0.8, 2)
-    value = (0.12 + 0.68 * surface.light) * lit + 0.26 * (grain - 0.45) - 0.22 * surface.lines + 0.10
+    value = (0.22 + 0.62 * surface.light) * lit + 0.34 * (grain - 0.45) - 0.24 * surface.lines + 0.14
     edge = np.exp(-surface.depth * size / 1.5).astype(np.float32)
-    dark, light = ((62, 34, 16), (226, 176, 114)) if rng.random() < 0.7 else ((44, 24, 14), (178, 120, 74))
+    dark, light = ((66, 36, 18), (236, 190, 130)) if rng.random() < 0.7 else ((48, 26, 14), (196, 134, 84))
     middle = tuple(int(0.45 * a + 0.55 * b) for a, b in zip(dark, light, strict=True))
     return ramp(value - 0.16 * edge, dark, middle, light), surface.alpha  # type: ignore[arg-type]
 

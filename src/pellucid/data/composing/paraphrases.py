@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from pellucid.data.composing.subjects import Subject, View
+from pellucid.data.composing.subjects import UNCHANGED_GROUPS, Subject, View
 from pellucid.data.composing.wordnet import WordNet
 from pellucid.data.composing.words import JOINTS, head_of, with_article
 
@@ -44,8 +44,10 @@ class Paraphraser:
         self, subjects: Sequence[Subject], keyword_counts: Counter[str], wordnet: WordNet | None
     ) -> None:
         self._keyword_counts, self._wordnet = keyword_counts, wordnet
-        self._taken = {word.lower() for subject in subjects for word in (subject.label, subject.noun)}
+        named = (word for subject in subjects for word in (subject.label, subject.noun, *subject.names))
+        self._taken = {word.lower() for word in named}
         self._heads = Counter(head_of(subject.noun).lower() for subject in subjects)
+        self._cuts = Counter(_cut(subject.label) for subject in subjects)
 
     def captions(self, rng: np.random.Generator, subject: Subject, view: View) -> tuple[str, ...]:
         """Writes up to `MOST` captions, the label first and no two alike."""
@@ -61,10 +63,12 @@ class Paraphraser:
 
     def names(self, subject: Subject) -> list[str]:
         """Lists what else a subject is called, the surest first, without label and noun."""
-        found = [*subject.names, *self._shorter(subject)]
+        # of people and smileys all words but the label name one gesture of many: "beard", "face"
+        told_apart = subject.group not in UNCHANGED_GROUPS
+        found = [*subject.names, *(self._shorter(subject) if told_apart else ())]
         if self._wordnet and (meaning := self._wordnet.meaning(subject.noun, subject.group)):
             found += [word for word in meaning.words if self._free(word)]
-        found += [word for word in subject.keywords if self._names(word, subject)]
+        found += [word for word in subject.keywords if told_apart and self._names(word, subject)]
         said = {subject.label, subject.noun}
         return [name for name in dict.fromkeys(found) if name not in said]
 
@@ -84,11 +88,12 @@ class Paraphraser:
 
     def _shorter(self, subject: Subject) -> list[str]:
         """Cuts off what is said of a thing: "magnifying glass" of "magnifying glass tilted left"."""
-        cut = JOINTS.split(subject.label, maxsplit=1)[0]
-        last = head_of(subject.label)
-        shorter = [cut] if cut != subject.label and " of " not in subject.label else []
-        # "phone" of "mobile phone", unless it is another's name or half of all things' head
-        if self._heads[last.lower()] <= 2 and len(last) > 2 and subject.group not in ("people", "smileys"):
+        cut, last = _cut(subject.label), head_of(subject.label)
+        shorter = (
+            [cut] if cut != subject.label and self._cuts[cut] <= 2 and " of " not in subject.label else []
+        )
+        # "phone" of "mobile phone", unless many end so
+        if self._heads[last.lower()] <= 2 and len(last) > 2:
             shorter.append(last)
         return [word for word in shorter if word.lower() not in self._taken and word.isascii()]
 
@@ -115,3 +120,7 @@ class Paraphraser:
             form.format(n=names[place % len(names)], a=with_article(names[place % len(names)]))
             for place, form in enumerate(forms)
         ]
+
+
+def _cut(label: str) -> str:
+    return JOINTS.split(label, maxsplit=1)[0]

@@ -10,7 +10,8 @@ import numpy as np
 from pellucid.data.composing.placing import Box, Premultiplied, fitted, flat_top, lay, lay_in
 
 Lay = Callable[[np.random.Generator, Premultiplied, Premultiplied, Premultiplied], Sequence[str]]
-"""(draws, canvas, first, second) -> sentences; {a} and {b} are both with articles, {A} and {B} without."""
+"""(draws, canvas, first, second) -> sentences; {a} and {b} are both with articles, {A} and {B} without;
+{small_a} and {big_b} have the size."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +36,7 @@ def beside(
         fitted(right, (1 - split) * size * 0.94, 0.86 * size),
     ]
     # both on the ground, and none above the canvas
-    lift = min(ground, size - (size - max(len(piece) for piece in pieces)) / 2)
+    lift = max(ground, max(len(piece) for piece in pieces) + 0.03 * size)
     for piece, start, share in zip(pieces, (0, split), (split, 1 - split), strict=True):
         height, width = piece.shape[:2]
         lay(canvas, piece, start * size + (share * size - width) / 2, lift - height)
@@ -115,12 +116,41 @@ def behind(
     far = size - margin
     x = margin if on_left else far - back.shape[1]
     lay(canvas, back, x, max(0.05 * size, 0.80 * size - len(back)))
-    lay(canvas, front, far - front.shape[1] if on_left else margin, far - len(front))
+    left, top = far - front.shape[1] if on_left else margin, far - len(front)
+    only_front = np.zeros_like(canvas)
+    lay(only_front, front, left, top)
+    hidden = (only_front[..., 3] * canvas[..., 3]).sum()
+    # two things that only stand side by side would be called so, and what is hidden is not seen
+    if not 0.08 < hidden / back[..., 3].sum() < 0.5:
+        return ()
+    lay(canvas, front, left, top)
     return ("{a} behind {b}", "{b} in front of {a}", "{A} behind {B}", "{B} in front of {A}")
 
 
+def unequal(
+    rng: np.random.Generator, canvas: Premultiplied, one: Premultiplied, two: Premultiplied
+) -> Sequence[str]:
+    """A small one beside a big one, on one ground."""
+    size = len(canvas)
+    big = fitted(two, 0.62 * size, 0.9 * size)
+    small = fitted(one, 0.28 * size, rng.uniform(0.24, 0.32) * size)
+    ground, gap = (size + len(big)) / 2, 0.04 * size
+    whole = big.shape[1] + gap + small.shape[1]
+    left = (size - whole) / 2
+    small_first = rng.random() < 0.5
+    lay(canvas, small, left if small_first else left + big.shape[1] + gap, ground - len(small))
+    lay(canvas, big, left + small.shape[1] + gap if small_first else left, ground - len(big))
+    return (
+        "{small_a} and {big_b}",
+        "{small_a} next to {big_b}",
+        "{big_b} and {small_a}",
+        "{big_b} beside {small_a}",
+    )
+
+
 RELATIONS = (
-    Relation(beside, 0.56),
+    Relation(beside, 0.50),
+    Relation(unequal, 0.06),
     Relation(stacked, 0.12),
     Relation(standing, 0.20),
     Relation(behind, 0.12),

@@ -17,8 +17,13 @@ SQUARE = 0.86
 """From this share of visible pixels on, an image is a scene and no thing that stands free."""
 SOFT = 0.25
 """From this `Record.soft` on, a thing is translucent already, and takes no other material."""
-CUT_OFF = 0.2
+CUT_OFF = 0.15
 """From this share of solid pixels along one side of an image on, a thing is cut off there."""
+TOO_FINE = re.compile(
+    r"o’clock|-thirty|moon\b|\b(?:person|man|woman|men|women|people|family|hands?|index) .*"
+    r"|\b(?:hands?|palms|thumbs|fist|fingers|horns|salute|gesture)\b"
+)
+"""Clocks are told apart by their time, and people and hands by what they do: too fine among other things."""
 UNCHANGED_GROUPS = ("people", "smileys")
 """Groups that are never given another colour or material."""
 
@@ -123,12 +128,13 @@ def _subject(default: Sample, all_of_it: Sequence[Sample]) -> Subject:
 def _is_thing(record: Record, noun: str, rgba: RGBA8) -> bool:
     label = record.label
     plain_words = re.fullmatch(r"[A-Za-z][A-Za-z’'-]*(?: [a-z’'-]+){0,3}", noun)
-    # clocks are told apart by their time, and people by what they do: too fine for a thing among others
-    fine = re.search(
-        r"o’clock|-thirty|\b(?:person|man|woman|men|women|people|family|hand|index)\b .*|moon\b", label
-    )
     visible = float((rgba[..., 3] > 127).mean())
-    return bool(plain_words) and not fine and label not in vocabulary().scenes and 0.02 < visible < SQUARE
+    return (
+        bool(plain_words)
+        and not TOO_FINE.search(label)
+        and label not in vocabulary().scenes
+        and 0.02 < visible < SQUARE
+    )
 
 
 def shared_counts(records: Iterable[Record]) -> Counter[str]:

@@ -5,7 +5,7 @@ import re
 NUMBERS = {2: "two", 3: "three", 4: "four", 5: "five", 6: "six"}
 """Counts that anybody sees at once."""
 JOINTS = re.compile(
-    r" (?:made|carved|that|one|as|with|without|in|on|of|and|behind|tilted|showing|over|at|not|done)\b"
+    r" (?:made|carved|that|one|as|with|without|from|in|on|of|and|behind|tilted|showing|over|at|not|done)\b"
 )
 """Where what is said of a thing begins, after the thing itself."""
 
@@ -96,7 +96,7 @@ def plural(noun: str) -> str | None:
     joint = JOINTS.search(noun)
     before, after = (noun[: joint.start()], noun[joint.start() :]) if joint else (noun, "")
     # of "cloud with rain" nobody knows how many rains two of them have
-    if joint and not after.startswith(" of "):
+    if joint and not after.startswith((" of ", " from ")):
         return None
     *first, head = before.split(" ")
     return " ".join([*first, _plural_word(head)]) + after
