@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 
-from pellucid.data.rendering import cloth, falling, fire, glass, glow, vapour, water
+from pellucid.data.rendering import cloth, falling, fire, glass, glow, mixtures, vapour, water
 from pellucid.data.rendering.cushions import moulded_shape
 from pellucid.data.rendering.kinds import ANY, BRIGHT, DIM, LIGHTS, NONE, THICK, THIN, Effect
 from pellucid.data.rendering.noise import Floats
@@ -17,6 +17,11 @@ def _split(phrases: str) -> tuple[str, ...]:
 
 def _vapour(name: str, paint: Painter, phrases: str, *, plain: str = "", share: float = 1.0) -> Effect:
     return _thing(name, paint, phrases, thin=THIN, thick=THICK, plain=plain, share=share)
+
+
+def _smoking(name: str, paint: Painter, phrases: str, *, plain: str = "", share: float = 1.0) -> Effect:
+    """Makes the row of a thing whose smoke alone has the colour that is named."""
+    return _thing(name, paint, phrases, coloured=phrases, thin=THIN, thick=THICK, plain=plain, share=share)
 
 
 def _light(name: str, paint: Painter, phrases: str, *, plain: str = "", share: float = 1.0) -> Effect:
@@ -92,6 +97,24 @@ EFFECTS: tuple[Effect, ...] = (
         fire.campfire,
         "[a ]{}campfire|[a ]{}bonfire|[a ]{}fire on logs|[a ]{}camp fire",
         share=1.2,
+    ),
+    _smoking(
+        "smoky campfire",
+        mixtures.smoky(fire.campfire, 0.68, -0.2),
+        "[a ]campfire with {}smoke|[a ]bonfire with {}smoke|[a ]campfire and {}smoke",
+        plain="[a ]smoking campfire|[a ]smoky campfire",
+    ),
+    _smoking(
+        "smoky fire",
+        mixtures.smoky(fire.blaze, 0.68, -0.1),
+        "fire with {}smoke|{}smoke and fire|flames and {}smoke|fire and {}smoke",
+    ),
+    _smoking(
+        "smoking candle",
+        mixtures.smoky(fire.candle, 0.62, -0.05),
+        "[a ]candle with {}smoke",
+        plain="[a ]smoking candle",
+        share=0.4,
     ),
     _flame("candle flame", fire.candle_flame, "[a ]{}candle flame|the {}flame of a candle", share=0.7),
     _thing("candle", fire.candle, "[a ]{}candle|[a ]burning {}candle|[a ]lit {}candle|[a ]glowing {}candle"),
@@ -199,6 +222,13 @@ EFFECTS: tuple[Effect, ...] = (
             share=0.6,
         )
         for name in ("water", "milk", "orange juice", "cola", "beer")
+    ),
+    _thing(
+        "iced water",
+        mixtures.iced,
+        "[a ]glass of ice water|[a ]glass with ice cubes|[a ]glass of water with ice",
+        coloured="[a ]{}glass of ice water|[a ]{}glass with ice cubes|[a ]{}glass of water with ice",
+        share=0.7,
     ),
     _thing(
         "bottle",

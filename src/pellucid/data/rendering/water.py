@@ -251,9 +251,12 @@ def facets(
     made = np.zeros((sketch.size_px, sketch.size_px, 4), np.float32)
     edges = np.zeros((sketch.size_px, sketch.size_px), np.uint8)
     for corners, place, alpha in faces:
-        cover = outline_of(sketch, corners)
-        slope = 0.16 * (sketch.x * 0.5 + sketch.y)
-        made = over(layer(tint, place - slope, cover * alpha * sketch.density**0.5), made)
+        (low_x, low_y), (high_x, high_y) = corners.min(axis=0).tolist(), corners.max(axis=0).tolist()
+        reach = max(high_x - low_x, high_y - low_y) / 2
+        at = window(sketch, (low_x + high_x) / 2, (low_y + high_y) / 2, reach)
+        cover = outline_of(sketch, corners)[at]
+        slope = 0.16 * (sketch.x[at] * 0.5 + sketch.y[at])
+        made[at] = over(layer(tint, place - slope, cover * alpha * sketch.density**0.5), made[at])
         line = np.rint((corners + 1) / sketch.pixel * 16 - 8).astype(np.int32)
         cv2.polylines(edges, [line], True, 255, max(1, round(edge_px * sketch.size_px / 128)), cv2.LINE_AA, 4)
     seen = smooth(made[..., 3], 0.0, 0.1)
