@@ -23,6 +23,7 @@ NEEDED = (
     "pellucid/apps/review/static/review.js",
     "pellucid/apps/study/static/index.html",
     "pellucid/apps/study/static/study.js",
+    "pellucid/data/composing/subjects.toml",
     "pellucid/data/rounds/grammar.toml",
     "pellucid/data/rounds/migrations/versions/v0001_first.py",
     "pellucid/mini/model_index.json",

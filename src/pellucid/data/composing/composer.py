@@ -1,13 +1,14 @@
 """Composes training images by their number, each from a seed of its own: any worker can make any of them."""
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
 import numpy as np
 
 from pellucid.data.composing.kinds import KINDS, PLAIN, Made, Pool
 from pellucid.data.composing.paraphrases import Paraphraser
 from pellucid.data.composing.subjects import View, shared_counts, subjects_of
-from pellucid.data.composing.wordnet import WordNet
+from pellucid.data.composing.wordnet import ATTRIBUTION, WordNet
 from pellucid.data.records import Record, softness
 from pellucid.data.shards import Sample
 from pellucid.errors import InputError
@@ -15,6 +16,8 @@ from pellucid.rgba.resizing import resize_sample
 from pellucid.rgba.types import RGBA8
 
 ALL_KINDS = (PLAIN, *KINDS)
+PLAIN_MOST = 0.25
+"""Share of plain images beside others, since in a small set they would leave no room."""
 TRIES = 300
 """Draws for one image, of which most fail only if a set has a few subjects and most pairs are held out."""
 
@@ -58,10 +61,13 @@ class Composer:
         shares = np.array([KINDS[name].share for name in self._kinds])
         self._shares = shares / shares.sum()
         self._paraphraser = Paraphraser(subjects, shared_counts(record for record, _ in samples), wordnet)
+        self._thanks = [ATTRIBUTION] if wordnet else []
         plain = PLAIN in (kinds or ALL_KINDS)
         self._plain = [(subject, view) for subject in subjects for view in subject.views] if plain else []
         # default images first: if there is no room for all, these are the ones
         self._plain.sort(key=lambda pair: pair[1].ending != "")
+        if self._kinds:
+            self._plain = self._plain[: int(PLAIN_MOST * count)]
         self.count = count if self._kinds else min(count, len(self._plain))
         # plain ones stand anywhere among the others, so that shards are alike
         self._order = np.random.default_rng(seed).permutation(self.count)
@@ -78,7 +84,8 @@ class Composer:
             subject, view = self._plain[place]
             captions = self._paraphraser.captions(rng, subject, view)
             # labelled by its subject, so that what is held out for measuring stays so
-            return self._record(name, subject.label, Made(captions, view.rgba, (view,))), view.rgba
+            record = self._record(name, subject.label, Made(captions, view.rgba, (view,)))
+            return replace(record, attribution="; ".join([record.attribution, *self._thanks])), view.rgba
         kind = self._kinds[int(rng.choice(len(self._kinds), p=self._shares))]
         for _ in range(TRIES):
             made = KINDS[kind].draw(rng, self._pool, self._size_px)

@@ -118,7 +118,7 @@ def _subject(default: Sample, all_of_it: Sequence[Sample]) -> Subject:
     known = vocabulary()
     noun, *names = known.words.get(record.label, (record.label,))
     thing = _is_thing(record, noun, rgba)
-    counted = thing and not (set(noun.split(" ")) & known.uncounted and head_of(noun) in known.uncounted)
+    counted = thing and head_of(noun) not in known.uncounted
     several = (plural(noun) if counted else None) or ""
     return Subject(
         record.label, noun, tuple(names), record.keywords, record.group, tuple(views), several, thing

@@ -12,6 +12,7 @@ from pellucid.data.package_archives import Archive, fetch, read_archive
 WORDNET = Archive(
     "wordnet-base", "1:3.0-37", "61060d960f9ada8fa120872312eccd3ecebfbab8c4579e4f5a74e1cf67620752", "deb"
 )
+ATTRIBUTION = "words of WordNet 3.0, Princeton University"
 FOLDER = "./usr/share/wordnet/"
 # Numbers of files of lexicographers (lexnames(5WN)): animals, artefacts, bodies, food, objects, people,
 # phenomena, plants, substances.
