@@ -85,7 +85,7 @@ def test_stored_pixels_of_a_fill_are_its_image(tmp_path: Path) -> None:
         (psd_files.RGB, 8, b"GdFl", RGB, "filled with a gradient"),
         (psd_files.RGB, 8, b"PtFl", RGB, "filled with a pattern"),
         (psd_files.RGB, 8, b"SoCo", INKS, "another kind than the document's .RGB of 8 bits"),
-        (psd_files.RGB, 32, b"SoCo", RGB, "another kind than the document's .RGB of 32 bits"),
+        (psd_files.RGB, 32, b"SoCo", RGB, "light of unknown strength, and the file holds no image of the whole"),
         (psd_files.GREY, 8, b"SoCo", RGB, "another kind than the document's .GRAYSCALE"),
         (psd_files.RGB, 8, b"SoCo", ("RGBC", {"Rd  ": 1.0}), "damaged"),
         (psd_files.RGB, 8, b"SoCo", ("RGBC", {**RGB[1], "Rd  ": np.nan}), "damaged"),

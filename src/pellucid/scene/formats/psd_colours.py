@@ -26,7 +26,7 @@ from pellucid.files.deep_colours import convert_strips, deep_to_srgb, linear_srg
 from pellucid.files.matrix_profiles import lab_to_srgb
 from pellucid.rgba.quantization import to_bytes
 from pellucid.rgba.types import RGB8, RGBA8, AnyArray
-from pellucid.scene.formats.limits import UnsupportedDocument, UnsupportedLayer
+from pellucid.scene.formats.limits import UnsupportedDocument
 from pellucid.scene.layer import Layer
 
 DEPTHS = {
@@ -111,44 +111,41 @@ class Colours:
             )
         return deep_to_srgb(np.nan_to_num(levels), self.profile or linear_srgb(), self.notes)
 
-    def check_blending(self, layers: Sequence[Layer], *, skips: bool) -> None:
-        """Warns of layers that their program blends in another space, or refuses what would differ much.
+    def check_blending(self, layers: Sequence[Layer]) -> bool:
+        """Warns of layers that their program blends in a space not known here; says whether they mix light.
 
         Args:
             layers: bottom first.
-            skips: warn only.
-
-        Raises:
-            UnsupportedLayer: layers of light that are mixed with others.
         """
         # the lowest of all lies over nothing
         if not any(layer.visible and _is_mixed(layer) for layer in layers[1:]):
-            return
-        if self.depth == LIGHT and not skips:
-            raise UnsupportedLayer("it has 32 bits, and layers that show others through, blended as light")
+            return False
         space = self._other_space()
         if space:
             self.notes.append(
                 f"its layers were made to blend in {space}, and are blended in sRGB, which differs where one "
                 "shows another through"
             )
+        return self.depth == LIGHT
 
     def _other_space(self) -> str:
-        """Returns the name of the space in which its program blends; nothing if that is sRGB."""
+        """Returns the name of the space in which its program blends; empty if that is sRGB or known."""
+        if self.blend_profile is not None:
+            return ""
         if self.depth == LIGHT:
             return "light"
         if self.mode in (ColorMode.CMYK, ColorMode.LAB):
             return self.mode.name
-        other = self.profile and self.blend_profile is None and is_other_space(self.profile)
-        return "its profile's colours" if other else ""
+        return "its profile's colours" if self.profile and is_other_space(self.profile) else ""
 
     @property
     def blend_profile(self) -> bytes | None:
         """The profile in whose levels layers are mixed; None for sRGB, and where that is not known here."""
-        known = self.mode in (ColorMode.RGB, ColorMode.GRAYSCALE) and self.depth != LIGHT and self.profile
-        if not known or blend_space(self.profile) is None or not is_other_space(self.profile):
+        profile = self.profile or (linear_srgb() if self.depth == LIGHT else b"")
+        known = self.mode in (ColorMode.RGB, ColorMode.GRAYSCALE) and profile
+        if not known or blend_space(profile) is None or not is_other_space(profile):
             return None
-        return self.profile
+        return profile
 
 
 def _is_mixed(layer: Layer) -> bool:

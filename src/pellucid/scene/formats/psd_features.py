@@ -7,18 +7,18 @@ vanish in silence. Source: "Adobe Photoshop File Formats Specification", "Additi
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import cast
+from typing import Literal, cast
 
-from psd_tools.api.layers import AdjustmentLayer, Artboard, FillLayer
+from psd_tools.api.layers import AdjustmentLayer, Artboard
 from psd_tools.api.layers import Group as Folder
 from psd_tools.api.layers import Layer as Entry
-from psd_tools.constants import BlendMode, ChannelID, EffectOSType, Tag
-from psd_tools.psd.descriptor import Descriptor
-from psd_tools.psd.effects_layer import EffectsLayer
+from psd_tools.constants import BlendMode, ChannelID, Resource, Tag
 from psd_tools.psd.layer_and_mask import ChannelData, MaskParameters
 
 from pellucid.rgba.blend_modes import BLEND_FUNCTIONS
 from pellucid.rgba.blend_modes import BlendMode as PixelMode
+from pellucid.scene.formats.psd_descriptors import OWN
+from pellucid.scene.formats.psd_effects import EFFECT_KEYS, OUTER, Effect, has_effects, parse_effects
 from pellucid.scene.formats.psd_fills import KINDS, fill_obstacle
 
 MODES: dict[BlendMode, PixelMode] = {
@@ -95,18 +95,11 @@ HARMLESS = {
     )
 }
 """Keys of blocks that change nothing, or nothing that is not looked at elsewhere."""
-EFFECTS = (
-    Tag.OBJECT_BASED_EFFECTS_LAYER_INFO,
-    Tag.OBJECT_BASED_EFFECTS_LAYER_INFO_V0,
-    Tag.OBJECT_BASED_EFFECTS_LAYER_INFO_V1,
-)
-EFFECT_KEYS = {Tag.EFFECTS_LAYER.value, *(tag.value for tag in EFFECTS)}
 SWITCHES = {
     Tag.KNOCKOUT_SETTING.value: "knocks out the layers below",
     Tag.CHANNEL_BLENDING_RESTRICTIONS_SETTING.value: "leaves some channels alone",
 }
 """Blocks that change nothing while they hold nothing."""
-MASTER_SWITCH, ENABLED, PRESENT = b"masterFXSwitch", b"enab", b"present"
 ADJUSTMENTS = {
     b"brit": "brightness and contrast",
     b"levl": "levels",
@@ -129,14 +122,19 @@ ADJUSTMENTS = {
 """Blocks that make an adjustment of a layer, also of one that stores pixels besides."""
 
 
+Drawable = Literal["fill", "vector mask", "soft mask", "effects"]
+
+
 @dataclass(frozen=True, slots=True)
 class Obstacle:
-    """What of a layer or group cannot be shown."""
+    """What of a layer or group cannot be shown for certain."""
 
     words: str
     """The end of a sentence that begins with the layer's name."""
     whole: bool
     """Whether nothing of it can be, as of an adjustment; else it can without what the words say."""
+    drawable: Drawable | None = None
+    """What can be drawn all the same, if the result is compared with the file's own image."""
 
 
 def is_clipped(entry: Entry) -> bool:
@@ -145,27 +143,45 @@ def is_clipped(entry: Entry) -> bool:
     return bool(entry._record.clipping)  # pyright: ignore[reportPrivateUsage]
 
 
-def find_obstacle(entry: Entry, base: Entry | None) -> Obstacle | None:
-    """Finds what of a layer or group cannot be shown.
+def find_obstacles(entry: Entry, base: Entry | None, *, holds: bool = False) -> list[Obstacle]:
+    """Finds what of a layer or group cannot be shown for certain, first what cannot be shown at all.
 
     Args:
         entry: it.
         base: the nearest one below that is not clipped, in the same group.
+        holds: something is clipped to it.
     """
+    found = list(_obstacles(entry, base, holds))
+    return sorted(found, key=lambda obstacle: obstacle.drawable is not None)
+
+
+def _obstacles(entry: Entry, base: Entry | None, holds: bool) -> Iterator[Obstacle]:
+    blocks = blocks_of(entry)
+    if words := _no_image(entry, base, blocks):
+        yield Obstacle(words, whole=True)
+        return
+    if fill := fill_obstacle(entry):
+        yield Obstacle(fill.words, whole=True, drawable="fill" if fill.may_be_drawn else None)
+    if words := _mode_obstacle(entry) or _key_obstacles(blocks) or _range_obstacle(entry):
+        yield Obstacle(words, whole=False)
+    if has_effects(blocks):
+        drawable = effects_of(entry, holds=holds) is not None
+        yield Obstacle("has effects", whole=False, drawable="effects" if drawable else None)
+    yield from _mask_obstacles(entry)
+
+
+def _no_image(entry: Entry, base: Entry | None, blocks: Mapping[bytes, object]) -> str:
+    """Says why nothing of a layer or group can be shown; empty if that is not so."""
     if isinstance(entry, AdjustmentLayer | Artboard):
-        return Obstacle("is an adjustment, a fill or an artboard, no image", whole=True)
-    if isinstance(entry, FillLayer) and (words := fill_obstacle(entry)):
-        return Obstacle(words, whole=True)
+        return "is an adjustment, a fill or an artboard, no image"
     if is_clipped(entry) and (words := _clipping_obstacle(base)):
-        return Obstacle(words, whole=True)
-    blocks = {bytes(tag): block.data for tag, block in entry.tagged_blocks.items()}
-    adjustment = next((ADJUSTMENTS[key] for key in blocks if key in ADJUSTMENTS), None)
-    if adjustment is not None:
-        return Obstacle(f"is an adjustment, {adjustment}", whole=True)
-    words = (
-        _mode_obstacle(entry) or _block_obstacle(blocks) or _mask_obstacle(entry) or _range_obstacle(entry)
-    )
-    return Obstacle(words, whole=False) if words else None
+        return words
+    return next((f"is an adjustment, {ADJUSTMENTS[key]}" for key in blocks if key in ADJUSTMENTS), "")
+
+
+def blocks_of(entry: Entry) -> dict[bytes, object]:
+    """Returns the tagged blocks of a layer or group by their keys."""
+    return {bytes(tag): block.data for tag, block in entry.tagged_blocks.items()}
 
 
 def _mode_obstacle(entry: Entry) -> str:
@@ -177,9 +193,7 @@ def _mode_obstacle(entry: Entry) -> str:
     return ""
 
 
-def _block_obstacle(blocks: Mapping[bytes, object]) -> str:
-    if _has_effects(blocks):
-        return "has effects"
+def _key_obstacles(blocks: Mapping[bytes, object]) -> str:
     return next((words for key, data in blocks.items() if (words := _key_obstacle(key, data))), "")
 
 
@@ -209,16 +223,41 @@ def _all_normal(folder: Folder) -> bool:
     return all(entry.blend_mode in normal for entry in folder.descendants())
 
 
-def _mask_obstacle(entry: Entry) -> str:
+def _mask_obstacles(entry: Entry) -> Iterator[Obstacle]:
     mask = entry.mask
     if mask is not None and mask.disabled:
         mask = None
-    if mask is not None and (mask.flags.invert_mask or _is_softened(mask.parameters)):
-        return "has a mask that is inverted, thinned or feathered"
+    if mask is not None and (mask.flags.invert_mask or is_softened(mask.parameters)):
+        words = "has a mask that is inverted, thinned or feathered"
+        yield Obstacle(words, whole=False, drawable=None if mask.flags.invert_mask else "soft mask")
     vector = entry.vector_mask
     if vector is None or vector.disabled or is_drawn_shape(entry) or (mask is not None and mask.has_real()):
-        return ""
-    return "has a vector mask, of which no pixels are stored"
+        return
+    words = "has a vector mask, of which no pixels are stored"
+    yield Obstacle(words, whole=False, drawable=None if vector.inverted else "vector mask")
+
+
+def effects_of(entry: Entry, *, holds: bool) -> list[Effect] | None:
+    """Reads the effects of a layer as they are drawn, bottom first; None if they are not all known here.
+
+    Args:
+        entry: a layer or group.
+        holds: something is clipped to it, which effects inside its edge would have to go over.
+    """
+    document, blocks = entry._psd, entry.tagged_blocks  # pyright: ignore[reportPrivateUsage]
+    light = document.image_resources.get_data(Resource.GLOBAL_ANGLE)
+    angle = 120.0 if light is None else float(light)  # Photoshop's default
+    found = parse_effects(blocks_of(entry), OWN.get(document.color_mode, ()), angle)
+    # settings of what effects are measured from, as they are by default
+    plain = blocks.get_data(Tag.TRANSPARENCY_SHAPES_LAYER, True) and not any(
+        blocks.get_data(tag, False) for tag in (Tag.LAYER_MASK_AS_GLOBAL_MASK, Tag.VECTOR_MASK_AS_GLOBAL_MASK)
+    )
+    if found is None or not plain or isinstance(entry, Folder):
+        return None
+    inside = [effect for effect in found if effect.kind not in OUTER]
+    faded = entry.fill_opacity < OPAQUE and any(effect.mode != "normal" for effect in inside)
+    outside = len(inside) < len(found) or any(effect.band[1] > 0 for effect in found)
+    return None if faded or (holds and inside) or (is_clipped(entry) and outside) else found
 
 
 def is_drawn_shape(entry: Entry) -> bool:
@@ -239,7 +278,8 @@ def channels_of(entry: Entry) -> Iterator[tuple[int, ChannelData]]:
     yield from zip(numbers, entry._channels, strict=False)  # pyright: ignore[reportPrivateUsage]
 
 
-def _is_softened(parameters: MaskParameters | None) -> bool:
+def is_softened(parameters: MaskParameters | None) -> bool:
+    """Says whether a mask is thinned or feathered."""
     if parameters is None:
         return False
     densities = (parameters.user_mask_density, parameters.vector_mask_density)
@@ -251,44 +291,3 @@ def _range_obstacle(entry: Entry) -> str:
     ranges = entry._record.blending_ranges  # pyright: ignore[reportPrivateUsage]
     pairs = [*(ranges.composite_ranges or []), *(pair for row in ranges.channel_ranges or [] for pair in row)]
     return "" if all(tuple(pair) == WHOLE_RANGE for pair in pairs) else "blends only some levels"
-
-
-def _has_effects(blocks: Mapping[bytes, object]) -> bool:
-    """Tells whether a layer draws an effect, or may: a block that cannot be read counts as one that does.
-
-    Photoshop leaves the blocks behind when the last effect is gone, switched off or empty.
-    """
-    described = [blocks[tag.value] for tag in EFFECTS if tag.value in blocks]
-    if described:
-        # older programs write "lrFX" beside, for those that are older still
-        return not all(isinstance(data, Descriptor) and not _is_drawn(data) for data in described)
-    old = blocks.get(Tag.EFFECTS_LAYER.value)
-    if old is None:
-        return False
-    if not isinstance(old, EffectsLayer) or old.version != 0:
-        return True
-    state = old.get(EffectOSType.COMMON_STATE)
-    if state is not None and not state.visible:
-        return False
-    return any(getattr(effect, "enabled", 0) for effect in old.values())
-
-
-def _is_drawn(effects: Descriptor) -> bool:
-    if MASTER_SWITCH in effects and not bool(effects[MASTER_SWITCH]):
-        return False
-    return any(_is_enabled(item) for item in _items(effects))
-
-
-def _items(effects: Descriptor) -> Iterator[Descriptor]:
-    """Yields the effects of a layer; there may be several of a kind, in lists."""
-    for value in effects.values():
-        if isinstance(value, Descriptor):
-            yield value
-        elif hasattr(value, "__iter__") and not isinstance(value, str | bytes):
-            yield from (item for item in value if isinstance(item, Descriptor))
-
-
-def _is_enabled(effect: Descriptor) -> bool:
-    # files of older programs have no "present"; one that says False was taken away and kept its settings
-    present = PRESENT not in effect or bool(effect[PRESENT])
-    return present and ENABLED in effect and bool(effect[ENABLED])

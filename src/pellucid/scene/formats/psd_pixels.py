@@ -15,6 +15,7 @@ from pellucid.scene.formats.limits import PixelLimit, UnsupportedDocument
 from pellucid.scene.formats.psd_colours import Colours
 from pellucid.scene.formats.psd_features import channels_of, is_drawn_shape
 from pellucid.scene.formats.psd_fills import is_painted, paint
+from pellucid.scene.formats.psd_gradients import Box
 from pellucid.scene.layer import Mask
 
 
@@ -52,8 +53,12 @@ class StoredPixels:
             )
         return self.colours.to_srgb(colour, alpha)
 
-    def layer(self, entry: Entry) -> RGBA8:
+    def layer(self, entry: Entry, box: Box | None = None) -> RGBA8:
         """Returns the image of a layer; a clear pixel if it is empty.
+
+        Args:
+            entry: the layer.
+            box: where a fill is seen; the canvas by default.
 
         Raises:
             ValueError: the file is damaged.
@@ -61,7 +66,8 @@ class StoredPixels:
         if is_painted(entry):
             document = entry._psd  # pyright: ignore[reportPrivateUsage]
             self.pixel_limit.spend(document.height, document.width)
-            return paint(entry, self.colours, document.height, document.width)
+            height, width = document.height, document.width
+            return paint(entry, self.colours, height, width, box or (0, 0, height, width))
         height, width = entry.bottom - entry.top, entry.right - entry.left
         if height == 0 or width == 0:  # an empty layer has no place either
             self.pixel_limit.spend(1, 1)

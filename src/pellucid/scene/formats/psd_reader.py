@@ -1,32 +1,44 @@
 """A PSD or PSB by any program to a scene, as long as layers here can show it.
 
 Every colour mode that can be shown right (see `psd_colours`), layers and groups with their blend modes,
-clipping and pixel masks, text, shapes and smart objects by their stored pixels. Everything else is refused:
+clipping and pixel masks, text, shapes and smart objects by their stored pixels. What is stored without pixels
+is drawn (`psd_drawing`) where the file's own image proves the drawing right. Everything else is refused:
 another image than the author's would be worse than none.
 """
 
 import io
 import warnings
+from collections.abc import Iterable
 from dataclasses import replace
 
+import numpy as np
 from psd_tools import ParseLimits, PSDDecompressionWarning, PSDImage
 from psd_tools.api.layers import Group as Folder
 from psd_tools.api.layers import Layer as Entry
 from psd_tools.constants import BlendMode, Resource
 
 from pellucid.files.image_decoding import warn_of
+from pellucid.rgba.types import RGBA8
 from pellucid.scene.formats.layer_metadata import LayerMetadata
 from pellucid.scene.formats.limits import (
     PixelLimit,
     UnsupportedDocument,
     UnsupportedLayer,
 )
-from pellucid.scene.formats.psd_colours import Colours
-from pellucid.scene.formats.psd_features import MODES, find_obstacle, is_clipped
+from pellucid.scene.formats.psd_agreement import CLOSE, Agreement, compare
+from pellucid.scene.formats.psd_colours import LIGHT, Colours
+from pellucid.scene.formats.psd_drawing import Drawing
+from pellucid.scene.formats.psd_features import MODES, Drawable, Obstacle, find_obstacles, is_clipped
+from pellucid.scene.formats.psd_paths import Edges
 from pellucid.scene.formats.psd_pixels import StoredPixels
 from pellucid.scene.formats.xmp import parse_xmp
 from pellucid.scene.layer import MAX_DEPTH, Group, Layer
 from pellucid.scene.scene import Scene, Unsupported
+
+EMPTY = np.zeros((1, 1, 4), np.uint8)
+LIGHT_MIXED = "it has 32 bits, and layers that show others through, blended as light"
+WAYS: tuple[Edges, ...] = ("samples", "coarse samples", "areas")
+"""In which edges of paths are smoothed."""
 
 
 def read_psd(content: bytes, pixel_limit: PixelLimit, unsupported: Unsupported = "refuse") -> Scene:
@@ -47,54 +59,152 @@ def read_psd(content: bytes, pixel_limit: PixelLimit, unsupported: Unsupported =
         warnings.simplefilter("error", PSDDecompressionWarning)  # it would go on with black
         document = PSDImage.open(io.BytesIO(content), parse_limits=limits)
         pixel_limit.canvas(document.height, document.width)
+        scene, notes = _Document(document, pixel_limit.limit).read(unsupported)
+    warn_of("This document", notes)
+    return scene
+
+
+class _Document:
+    """A parsed document, which may be gone through more than once."""
+
+    def __init__(self, document: PSDImage, max_pixels: int) -> None:
+        self.document, self.max_pixels = document, max_pixels
         resources = document.image_resources
         profile = resources.get_data(Resource.ICC_PROFILE)
-        metadata = parse_xmp(resources.get_data(Resource.XMP_METADATA))
-        icc, notes = profile if isinstance(profile, bytes) else b"", list[str]()
-        colours = Colours(document.color_mode, document.depth, icc, notes)
-        reader = _Reader(StoredPixels(pixel_limit, colours), metadata, notes, skips=unsupported == "skip")
+        self.metadata = parse_xmp(resources.get_data(Resource.XMP_METADATA))
+        self.icc = profile if isinstance(profile, bytes) else b""
+
+    def read(self, unsupported: Unsupported) -> tuple[Scene, list[str]]:
+        """Returns the scene, and what to warn of."""
         try:
-            reader.read(document, ())
-            layers = reader.layers if len(document) else [reader.flattened(document)]
-            colours.check_blending(layers, skips=reader.skips)
+            return self._drawn()
         except UnsupportedLayer as refusal:
-            if unsupported != "flatten":
+            if unsupported == "refuse":
                 raise
-            layers = [reader.flattened_instead(document, refusal)]
-    warn_of("This document", notes)
-    scene = metadata.scene(layers, document.height, document.width)
-    return replace(scene, blend_profile=colours.blend_profile) if len(layers) > 1 else scene
+            reader = self._reader(skips=True)
+            if unsupported == "flatten":
+                return self._scene([reader.flattened_instead(self.document, refusal)], reader), reader.notes
+        reader.read(self.document, ())
+        return self._scene(reader.layers, reader), reader.notes
+
+    def _drawn(self) -> tuple[Scene, list[str]]:
+        """Reads it whole, drawing what has to be; refuses it if that is not as the file's own image.
+
+        Raises:
+            UnsupportedLayer: something that cannot be shown for certain.
+        """
+        truth: RGBA8 | None = None
+        best: tuple[Agreement, Scene, _Reader] | None = None
+        for edges in WAYS:
+            reader = self._reader(edges=edges)
+            scene = self._read_with(reader)
+            drawn = reader.drawing.drawn
+            if not drawn:
+                return scene, reader.notes
+            truth = self._truth(drawn[0]) if truth is None else truth
+            found = compare(scene.composite(), truth, reader.drawing.smoothed)
+            if best is None or found.mean < best[0].mean:
+                best = found, scene, reader
+            if not reader.drawing.vectors or found.furthest <= CLOSE:
+                break
+        assert best is not None
+        agreement, scene, reader = best
+        drawn = reader.drawing.drawn
+        if not agreement.is_right:
+            raise UnsupportedLayer(
+                f"{drawn[0]}, and drawn here it is off the file's own image {agreement.words}"
+            )
+        return scene, [*reader.notes, *_told(drawn)]
+
+    def _read_with(self, reader: "_Reader") -> Scene:
+        """Returns the scene that a reader finds, and lets it note what of it has to be compared."""
+        reader.read(self.document, ())
+        layers = reader.layers if len(self.document) else [reader.flattened(self.document)]
+        scene = self._scene(layers, reader)
+        if reader.mixes_light:
+            reader.drawing.drawn.append(LIGHT_MIXED)
+        return scene
+
+    def _truth(self, drawn: str) -> RGBA8:
+        """Returns the file's own image of the whole.
+
+        Raises:
+            UnsupportedLayer: it has none, or does not say so.
+        """
+        version = self.document.image_resources.get_data(Resource.VERSION_INFO)
+        nothing = f"{drawn}, and the file holds no image of the whole to compare a drawing with"
+        if version is None or not version.has_composite:
+            raise UnsupportedLayer(nothing)
+        try:
+            return self._reader().flattened(self.document).image
+        except UnsupportedDocument as refusal:
+            raise UnsupportedLayer(nothing) from refusal
+
+    def _reader(self, *, edges: Edges = "samples", skips: bool = False) -> "_Reader":
+        notes = list[str]()
+        colours = Colours(self.document.color_mode, self.document.depth, self.icc, notes)
+        pixels = StoredPixels(PixelLimit(self.max_pixels), colours)
+        drawing = Drawing(pixels, self.document.height, self.document.width, edges)
+        return _Reader(drawing, self.metadata, notes, skips=skips)
+
+    def _scene(self, layers: list[Layer], reader: "_Reader") -> Scene:
+        colours = reader.pixels.colours
+        scene = self.metadata.scene(layers, self.document.height, self.document.width)
+        reader.mixes_light = colours.check_blending(layers)
+        # light is told of only where it makes a difference: few formats have a place for it
+        told = len(layers) > 1 and (reader.mixes_light or colours.depth != LIGHT)
+        return replace(scene, blend_profile=colours.blend_profile) if told else scene
 
 
 class _Reader:
     """Gathers the layers of a document, bottom first."""
 
-    def __init__(
-        self, pixels: StoredPixels, metadata: LayerMetadata, notes: list[str], *, skips: bool
-    ) -> None:
-        self.pixels, self.metadata, self.notes, self.skips = pixels, metadata, notes, skips
+    def __init__(self, drawing: Drawing, metadata: LayerMetadata, notes: list[str], *, skips: bool) -> None:
+        self.drawing, self.metadata, self.notes, self.skips = drawing, metadata, notes, skips
+        self.pixels, self.mixes_light = drawing.pixels, False
         self.layers: list[Layer] = []
 
     def read(self, parent: PSDImage | Folder, groups: tuple[Group, ...]) -> None:
         if len(groups) > MAX_DEPTH:
             raise UnsupportedDocument(f"its groups are nested more than {MAX_DEPTH} deep. Nest them less.")
         base: Entry | None = None
-        for entry in parent:
-            clipped, name = is_clipped(entry), str(entry.name)[:40]
-            obstacle = find_obstacle(entry, base)
+        entries = list(parent)
+        for entry, above in zip(entries, [*entries[1:], None], strict=False):
+            clipped = is_clipped(entry)
+            holds = not clipped and above is not None and is_clipped(above)
+            obstacles = find_obstacles(entry, base, holds=holds)
             base = base if clipped else entry
-            if obstacle is not None and not self.skips:
-                raise UnsupportedLayer(f"{name!r} {obstacle.words}")
-            if obstacle is not None:
-                left_out = "it" if obstacle.whole else "that"
-                self.notes.append(f"{name!r} {obstacle.words}; {left_out} is left out")
-            if obstacle is not None and obstacle.whole:
+            if self._leaves_out(str(entry.name)[:40], obstacles):
                 continue
+            # a layer is shown with all that can be drawn of it, or without
+            kinds: set[Drawable] = {each.drawable for each in obstacles if each.drawable and not self.skips}
             key, stored_name = str(entry.layer_id), str(entry.name)
             if isinstance(entry, Folder):
-                self.read(entry, (*groups, self._group(entry, self.metadata.name(key, stored_name))))
+                group = self._group(entry, self.metadata.name(key, stored_name), kinds)
+                self.read(entry, (*groups, group))
             else:
-                self.layers.append(self._layer(entry, key, stored_name, groups))
+                plain = self._plain(entry, key, stored_name, groups, kinds)
+                self.layers += self.drawing.layer(entry, plain, kinds, holds=holds)
+
+    def _leaves_out(self, name: str, obstacles: Iterable[Obstacle]) -> bool:
+        """Says whether a layer or group is passed over; refuses it if it cannot be shown or drawn.
+
+        Raises:
+            UnsupportedLayer: naming it.
+        """
+        left_out, words = False, list[str]()
+        for obstacle in obstacles:
+            if self.skips:
+                what = "it" if obstacle.whole else "that"
+                self.notes.append(f"{name!r} {obstacle.words}; {what} is left out")
+                left_out |= obstacle.whole
+            elif obstacle.drawable is None:
+                raise UnsupportedLayer(f"{name!r} {obstacle.words}")
+            else:
+                words.append(obstacle.words)
+        if words:
+            self.drawing.drawn.append(f"{name!r} {' and '.join(words)}")
+        return left_out
 
     def flattened_instead(self, document: PSDImage, refusal: UnsupportedLayer) -> Layer:
         """Returns the flattened image that the file holds beside layers of which one cannot be shown.
@@ -115,21 +225,23 @@ class _Reader:
         """Returns the flattened image of a document as its only layer."""
         return Layer(image=self.pixels.flattened(document), name="Background")
 
-    def _layer(self, entry: Entry, key: str, stored_name: str, groups: tuple[Group, ...]) -> Layer:
+    def _plain(
+        self, entry: Entry, key: str, stored_name: str, groups: tuple[Group, ...], kinds: set[Drawable]
+    ) -> Layer:
+        """Returns a layer without its image and place."""
         return Layer(
-            image=self.pixels.layer(entry),
+            image=EMPTY,
             name=self.metadata.name(key, stored_name),
-            offset=self.pixels.place(entry),
             opacity=_opacity(entry),
             visible=entry.visible,
             provenance=self.metadata.of(key, stored_name),
             groups=groups,
             blend_mode=MODES.get(entry.blend_mode, "normal"),
             clipped=is_clipped(entry),
-            mask=self.pixels.mask(entry),
+            mask=self.drawing.mask(entry, kinds),
         )
 
-    def _group(self, entry: Folder, name: str) -> Group:
+    def _group(self, entry: Folder, name: str, kinds: set[Drawable]) -> Group:
         passes = entry.blend_mode is BlendMode.PASS_THROUGH
         return Group(
             name=name,
@@ -137,10 +249,17 @@ class _Reader:
             visible=entry.visible,
             blend_mode="pass_through" if passes else MODES.get(entry.blend_mode, "normal"),
             clipped=is_clipped(entry),
-            mask=self.pixels.mask(entry),
+            mask=self.drawing.mask(entry, kinds),
         )
 
 
 def _opacity(entry: Entry) -> float:
     # where fill opacity is something else than opacity, the layer is refused
     return entry.opacity / 255 * (entry.fill_opacity / 255)
+
+
+def _told(drawn: Iterable[str]) -> list[str]:
+    """Says what was drawn, as warnings."""
+    return [
+        f"{each}; that was drawn as pixels, as the file's own image has it" for each in dict.fromkeys(drawn)
+    ]

@@ -46,6 +46,7 @@ from pellucid.scene.scene import Scene
 MAX_SIDE = 30000
 MAX_NAME_BYTES = 2 * 255  # of UTF-16
 OPAQUE = 255
+DARKEST = 6
 THUMBNAIL_SIDE = 160
 # White, as Photoshop writes it, and as ImageMagick and GIMP expect when they take it off again.
 MATTE = "#ffffff"
@@ -156,10 +157,16 @@ def _short(name: str) -> str:
 def _space(scene: Scene, path: Path) -> BlendSpace | None:
     """Returns the space whose levels the file holds; None for sRGB's."""
     space = blend_space(scene.blend_profile) if scene.blend_profile else None
-    if space is not None and space.profile.primaries is None:
-        warn_of(path.name, [MIXED_IN_SRGB])  # an RGB file has no place for a profile of grey
+    # an RGB file has no place for a profile of grey, and 8 bits of light have none for dark colours
+    if space is not None and (space.profile.primaries is None or _is_coarse(space)):
+        warn_of(path.name, [MIXED_IN_SRGB])
         return None
     return space
+
+
+def _is_coarse(space: BlendSpace) -> bool:
+    """Says whether the first of 255 levels is more than `DARKEST` of sRGB's."""
+    return float(space.to_srgb(np.full((1, 3), 1 / OPAQUE)).max()) * OPAQUE > DARKEST
 
 
 def _resources(merged: RGBA8, xmp: bytes, profile: bytes | None) -> ImageResources:
