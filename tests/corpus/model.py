@@ -62,6 +62,10 @@ class Document:
     compression: int = 1
     options: set[str] = field(default_factory=set[str])
     """Liberties of the format that change nothing to be seen."""
+    blocks: dict[bytes, bytes] = field(default_factory=dict[bytes, bytes])
+    """Tagged blocks of the whole, of a PSD."""
+    merged: np.ndarray | None = None
+    """The image of the whole that the file says it holds, uint8 (h, w, 4); without it a wrong one."""
 
     def walk(self) -> Iterator[Node]:
         """Yields every node."""

@@ -38,7 +38,8 @@ def psd_bytes(document: Document) -> bytes:
     mode = 1 if document.grey else 3
     version = 2 if document.large else 1
     head = struct.pack(">4sH6xHIIHH", b"8BPS", version, channels, HEIGHT, WIDTH, document.bits, mode)
-    resources = _resource(1057, struct.pack(">IB", 1, 0) + 2 * struct.pack(">I", 0) + struct.pack(">I", 1))
+    real = document.merged is not None
+    resources = _resource(1057, struct.pack(">IB", 1, real) + 2 * struct.pack(">I", 0) + struct.pack(">I", 1))
     sections = struct.pack(">I", 0) + struct.pack(">I", len(resources)) + resources
     return head + sections + _layers_and_masks(document) + _merged(document, channels)
 
@@ -83,6 +84,7 @@ def _layers_and_masks(document: Document) -> bytes:
         body = _length(document, 0) + masks + _block(document, b"Lr16", info)
     else:
         body = _length(document, len(info)) + info + masks
+    body += b"".join(_block(document, key, data) for key, data in document.blocks.items())
     return _length(document, len(body)) + body
 
 
@@ -239,6 +241,11 @@ def _pack_bits(row: bytes) -> bytes:
 
 
 def _merged(document: Document, channels: int) -> bytes:
-    """A flattened image that is wrong on purpose, so that a reader that takes it is found out."""
-    plane = np.full((HEIGHT * channels, WIDTH), 99, np.uint8 if document.bits == 8 else np.uint16)
-    return _packed(document, plane)
+    """The flattened image, or one that is wrong on purpose, so that a reader that takes it is found out."""
+    if document.merged is None:
+        plane = np.full((HEIGHT * channels, WIDTH), 99, np.uint8 if document.bits == 8 else np.uint16)
+        return _packed(document, plane)
+    alpha = document.merged[..., 3:] / 255
+    on_white = np.rint(document.merged[..., :3] * alpha + 255 * (1 - alpha)).astype(np.uint8)
+    planes = np.dstack([on_white, document.merged[..., 3]])
+    return _packed(document, np.concatenate([planes[..., number] for number in range(4)]))

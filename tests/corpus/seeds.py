@@ -6,6 +6,7 @@ from itertools import groupby
 import numpy as np
 from PIL import Image
 
+from corpus.drawn import drawn_cases
 from corpus.features import singles
 from corpus.images import image_cases, samples
 from corpus.model import noise
@@ -26,6 +27,7 @@ def seed_files(documents: int = 40, images: int = 40) -> list[tuple[str, bytes]]
     for ending, group in groupby(stills, lambda case: case.ending):
         members = list(group)
         found += [(ending, case.content) for case in members[:: max(1, len(members) // images)]]
+    found += [("psd", case.content()) for case in drawn_cases()[::3]]
     return [*found, *_encoded(), *_animated()]
 
 

@@ -20,6 +20,8 @@ FURTHEST = 128
 """Levels that one of them may be off: half of what lies between black and white."""
 SHARE_CLOSE = 0.995
 MEAN = 0.2
+ROUNDING = 1
+"""Levels that rounding, or dither in a gradient, may move a pixel."""
 STRIP_PIXELS = 1 << 18
 
 
@@ -34,6 +36,7 @@ class Agreement(NamedTuple):
     """The mean of pixels at smoothed edges."""
     share_close: float
     mean: float
+    """Of all pixels, beyond what rounding may move them."""
 
     @property
     def is_right(self) -> bool:
@@ -68,7 +71,10 @@ def compare(image: RGBA8, truth: RGBA8, smoothed: AnyArray | None) -> Agreement:
         part = slice(first, first + rows)
         away = np.abs(_premultiplied(image[part]) - _premultiplied(truth[part])).max(axis=-1)
         far = away > CLOSE
-        furthest, total = max(furthest, float(away.max())), total + float(away.sum())
+        furthest, total = (
+            max(furthest, float(away.max())),
+            total + float(np.maximum(away - ROUNDING, 0).sum()),
+        )
         close += int(far.size - np.count_nonzero(far))
         near = np.zeros_like(far) if smoothed is None else smoothed[part]
         edge += float(away[near].sum())

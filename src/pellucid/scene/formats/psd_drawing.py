@@ -15,7 +15,7 @@ from psd_tools.terminology import Key
 from pellucid.rgba.quantization import to_bytes, to_float
 from pellucid.rgba.types import RGBA8, AnyArray
 from pellucid.scene.flatten import mask_values
-from pellucid.scene.formats.psd_effect_pixels import draw_below, draw_overlays, knocked_out
+from pellucid.scene.formats.psd_effect_pixels import Shape, draw_below, draw_overlays, knocked_out
 from pellucid.scene.formats.psd_effects import OUTER, Effect
 from pellucid.scene.formats.psd_features import Drawable, effects_of
 from pellucid.scene.formats.psd_fills import is_painted, paint_colour, paint_gradient
@@ -149,18 +149,20 @@ class Drawing:
             return self._paint(effect, part, box)
 
         self._smooth(to_bytes(alpha), region[0], region[1])
-        shape = knocked_out(alpha, effects)
+        shape = Shape.of(alpha, effects)
+        remaining = knocked_out(shape, effects)
         image = np.zeros((tall, wide, 4), np.uint8)
         inner = np.s_[reach : reach + height, reach : reach + width]
         image[inner] = layer.image
-        image = draw_overlays(image, shape, fill, effects, paint, region)
+        image = draw_overlays(image, remaining, fill, effects, paint, region)
         kept = to_float(image[..., 3], np.float32) * opacity
         below: list[Layer] = []
-        for found in draw_below(alpha, kept, effects, paint, region):
+        for found in draw_below(shape, kept, effects, paint, region):
+            place = (region[0] + found.shift[0], region[1] + found.shift[1])
             if found.kind == "stroke":
-                self._smooth(found.image[..., 3], region[0], region[1])
+                self._smooth(found.image[..., 3], *place)
             # what fades the layer's own paint fades no effect
-            own = replace(layer, image=found.image, offset=region[:2], mask=None, opacity=opacity)
+            own = replace(layer, image=found.image, offset=place, mask=None, opacity=opacity)
             below.append(
                 replace(own, name=f"{layer.name}: {found.kind}", blend_mode=found.mode, provenance=None)
             )

@@ -85,9 +85,14 @@ class Effect:
     """From where to where a stroke lies, outward from the edge, pixels."""
 
     @property
+    def grown(self) -> float:
+        """How far a shadow or glow is whole beyond the layer, pixels."""
+        return self.size * self.spread
+
+    @property
     def reach(self) -> int:
-        """How far it can be seen beyond the layer, pixels."""
-        return int(np.ceil(max(self.size, 0))) + max(abs(self.shift[0]), abs(self.shift[1])) + 2
+        """How far it can be seen beyond the layer, pixels, before it is moved."""
+        return int(np.ceil(self.size)) + 2
 
 
 def has_effects(blocks: Mapping[bytes, object]) -> bool:

@@ -39,6 +39,7 @@ FILL_COUNTS_OTHERWISE = (
 )
 """Modes in which Photoshop's fill opacity is another thing than its opacity."""
 OPAQUE = 255
+VECTOR_MASKS = (Tag.VECTOR_MASK_SETTING1, Tag.VECTOR_MASK_SETTING2)
 WHOLE_RANGE = (0, 65535)
 """Of a blending range: black and white ends of both sliders."""
 
@@ -68,8 +69,7 @@ HARMLESS = {
         Tag.SECTION_DIVIDER_SETTING,
         Tag.NESTED_SECTION_DIVIDER_SETTING,
         Tag.BLEND_FILL_OPACITY,
-        Tag.VECTOR_MASK_SETTING1,
-        Tag.VECTOR_MASK_SETTING2,
+        *VECTOR_MASKS,
         # how effects, knockouts and clipped layers are drawn, which is looked at with these
         Tag.BLEND_CLIPPING_ELEMENTS,
         Tag.BLEND_INTERIOR_ELEMENTS,
@@ -230,8 +230,14 @@ def _mask_obstacles(entry: Entry) -> Iterator[Obstacle]:
     if mask is not None and (mask.flags.invert_mask or is_softened(mask.parameters)):
         words = "has a mask that is inverted, thinned or feathered"
         yield Obstacle(words, whole=False, drawable=None if mask.flags.invert_mask else "soft mask")
+    if is_drawn_shape(entry) or (mask is not None and mask.has_real()):
+        return
+    blocks = blocks_of(entry)
+    if any(isinstance(blocks.get(tag.value), bytes) for tag in VECTOR_MASKS):
+        yield Obstacle("has a vector mask that cannot be read", whole=False)
+        return
     vector = entry.vector_mask
-    if vector is None or vector.disabled or is_drawn_shape(entry) or (mask is not None and mask.has_real()):
+    if vector is None or vector.disabled:
         return
     words = "has a vector mask, of which no pixels are stored"
     yield Obstacle(words, whole=False, drawable=None if vector.inverted else "vector mask")

@@ -143,7 +143,8 @@ def _pattern(entry: Entry, fill: Descriptor) -> Pattern | None:
     """Finds the pattern of a fill; None where it is absent, turned, scaled or of other colours."""
     document = entry._psd  # pyright: ignore[reportPrivateUsage]
     said = fill.get(Enum.Pattern)
-    name = str(said[Key.ID]).rstrip("\0") if isinstance(said, Descriptor) and Key.ID in said else ""
+    identity = getattr(said.get(Key.ID), "value", "") if isinstance(said, Descriptor) else ""
+    name = str(identity).rstrip("\0")
     found = cast(PSDImage, document)._get_pattern(name)  # pyright: ignore[reportPrivateUsage]
     straight = number(fill, Key.Scale, 100) == 100 and number(fill, Key.Angle, 0) == 0
     if not isinstance(found, Pattern) or not straight:

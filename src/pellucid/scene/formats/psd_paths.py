@@ -214,22 +214,23 @@ def _crossings(lines: Iterable[AnyArray], first: int, last: int) -> tuple[AnyArr
 
 def _steps(operations: Sequence[int], part: AnyArray) -> tuple[AnyArray, bool]:
     """Returns what each crossing adds to being inside, -1, 0 or 1, and whether a row begins inside."""
-    whole = operations[0] in (SUBTRACT, INTERSECT)
-    inside = np.full(len(part), whole)
+    # the first stands for where a row begins; the others for what is behind each crossing
+    inside = np.full(len(part) + 1, operations[0] in (SUBTRACT, INTERSECT))
     for number, operation in enumerate(operations):
         # every row crosses a polygon an even number of times, so one sum serves all rows
-        own = np.cumsum(part == number) % 2 == 1
-        inside, whole = _combined(operation, inside, own), bool(_combined(operation, whole, False))
-    before = np.concatenate([[whole], inside[:-1]])
-    return inside.astype(np.int8) - before.astype(np.int8), whole
+        own = np.concatenate([[False], np.cumsum(part == number) % 2 == 1])
+        inside = _combined(operation, inside, own)
+    begin = bool(inside[0])
+    before = np.concatenate([[begin], inside[1:-1]]) if len(part) else inside[1:]
+    return inside[1:].astype(np.int8) - before.astype(np.int8), begin
 
 
-def _combined(operation: int, below: AnyArray | bool, own: AnyArray | bool) -> AnyArray:
+def _combined(operation: int, below: AnyArray, own: AnyArray) -> AnyArray:
     if operation == EXCLUDE:
-        return np.logical_xor(below, own)
+        return below ^ own
     if operation == SUBTRACT:
-        return np.logical_and(below, np.logical_not(own))
-    return np.logical_and(below, own) if operation == INTERSECT else np.logical_or(below, own)
+        return below & ~own
+    return below & own if operation == INTERSECT else below | own
 
 
 def _summed(
