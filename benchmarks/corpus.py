@@ -14,6 +14,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+import warnings
 from collections import defaultdict
 from collections.abc import Callable, Sequence
 from importlib.metadata import version
@@ -24,6 +25,7 @@ from PIL import Image
 
 sys.path.insert(0, str(Path(__file__).parent.parent / "tests"))
 
+from corpus.drawn import drawn_cases
 from corpus.features import Case, pairs, singles
 from corpus.images import image_cases
 from corpus.render import differences
@@ -72,13 +74,33 @@ def far_pair(image: np.ndarray, case: Case) -> float:
     return round(float(every[-2] if every[-1] > RIGHT else every[-1]), 2)
 
 
+def measure_drawn(folder: Path) -> dict[str, float | None]:
+    """Compares every document of a layer that is told and not stored with what it should show."""
+    found: dict[str, float | None] = {}
+    for case in drawn_cases():
+        (folder / "x.psd").write_bytes(case.content())
+        _, truth = case.document()
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # each says what was drawn
+            try:
+                levels = Scene.open(folder / "x.psd").composite() / 255
+            except FileError:
+                found[case.name] = None
+                continue
+        levels[..., :3] *= levels[..., 3:]
+        found[case.name] = round(float(np.abs(levels - truth).max() * 255), 2)
+    return found
+
+
 def measure_images(folder: Path) -> dict[str, float]:
     """Compares every still image with what it should show."""
     found: dict[str, float] = {}
     for case in image_cases():
         path = folder / f"x.{case.ending}"
         path.write_bytes(case.content)
-        found[f"{case.ending}: {case.name}"] = round(case.off(read_image(path).rgba), 2)
+        document = case.ending in ("psd", "psb")
+        image = Scene.open(path).composite() if document else read_image(path).rgba
+        found[f"{case.ending}: {case.name}"] = round(case.off(image), 2)
     return found
 
 
@@ -228,7 +250,11 @@ def main() -> None:
             found["off"] = measured
             print(table(measured, ["Pellucid", *names]))
         else:
-            found = {**measure_documents(Path(folder)), "images": measure_images(Path(folder))}
+            found = {
+                **measure_documents(Path(folder)),
+                "drawn": measure_drawn(Path(folder)),
+                "images": measure_images(Path(folder)),
+            }
     options.output.write_text(json.dumps(found, separators=(",", ":")) + "\n")
 
 

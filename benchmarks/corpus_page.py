@@ -92,7 +92,11 @@ def main() -> None:
         lines += [*rows(ending, ours, programs), ""]
     images = [far for name, far in ours["images"].items() if not name.startswith("avif")]
     lossy = [far for name, far in ours["images"].items() if name.startswith("avif")]
+    drawn = list(ours["drawn"].values())
     lines += [
+        f"Of {len(drawn)} documents with a layer that is told and not stored "
+        f"{sum(far is None for far in drawn)} are refused, and the furthest is {most(drawn)} levels off.",
+        "",
         f"Of {len(images)} images (PNG, TIFF, lossless WebP, flat PSD) the furthest is "
         f"{max(images):.2f} levels off, "
         f"of {len(lossy)} AVIFs at the best quality {max(lossy):.1f}.",

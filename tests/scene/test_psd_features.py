@@ -13,7 +13,8 @@ from psd_tools.psd.tagged_blocks import TaggedBlock
 
 from pellucid.apps.cli import cli
 from pellucid.errors import FileError
-from pellucid.scene.formats.psd_features import ADJUSTMENTS, EFFECT_KEYS, HARMLESS, SWITCHES
+from pellucid.scene.formats.psd_effects import EFFECT_KEYS
+from pellucid.scene.formats.psd_features import ADJUSTMENTS, HARMLESS, SWITCHES
 from pellucid.scene.scene import Scene
 from scene.scenes import noise
 
