@@ -65,6 +65,8 @@ def _flat_documents() -> Iterator[ImageCase]:
                     flat_bytes(stored),
                     opaque,
                 )
+                name = f"flat, {kind[:4].strip(',A')}, {bits} bits, a channel without a name"
+                yield ImageCase(name, "psd", flat_bytes(stored, named=False), opaque)
                 yield _on_white(kind, stored, bits)
 
 

@@ -45,7 +45,12 @@ def psd_bytes(document: Document) -> bytes:
 
 
 def flat_bytes(
-    samples: np.ndarray, *, compression: int = 1, large: bool = False, merged: bool = False
+    samples: np.ndarray,
+    *,
+    compression: int = 1,
+    large: bool = False,
+    merged: bool = False,
+    named: bool = True,
 ) -> bytes:
     """Returns a document without layers.
 
@@ -54,13 +59,14 @@ def flat_bytes(
         compression: 0 to 3.
         large: a PSB.
         merged: the last channel is the transparency of the whole, not a selection that somebody kept.
+        named: say that it is a selection.
     """
     height, width, channels = samples.shape
     frame = Document(nodes=[], large=large, compression=compression)
     mode, bits = (1 if channels < 3 else 3), samples.dtype.itemsize * 8
     head = struct.pack(">4sH6xHIIHH", b"8BPS", 2 if large else 1, channels, height, width, bits, mode)
     # identifiers of the channels beyond colour: 0 is transparency, those of selections count from 1
-    kept = b"" if merged or channels in (1, 3) else _resource(1053, struct.pack(">I", 1))
+    kept = b"" if merged or not named or channels in (1, 3) else _resource(1053, struct.pack(">I", 1))
     blocks = _length(frame, 0) + struct.pack(">I", 0) + _block(frame, b"Mtrn", b"") if merged else b""
     planes = np.concatenate([samples[..., number] for number in range(channels)])
     resources = struct.pack(">II", 0, len(kept)) + kept

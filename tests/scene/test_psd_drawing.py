@@ -24,12 +24,12 @@ from corpus.descriptors import (
     vector_mask,
 )
 from corpus.drawn import DrawnCase, drawn_cases
-from corpus.features import one_clipped
+from corpus.features import one_clipped, singles
 from corpus.model import HEIGHT, WIDTH, Document, Mask, Node, plain
 from corpus.psd import psd_bytes
 from corpus.render import render
 from pellucid.errors import FileError, FileWarning
-from pellucid.scene.formats.psd_agreement import Agreement, compare
+from pellucid.scene.formats.psd_agreement import Agreement, compare, rows_of
 from pellucid.scene.scene import Scene
 from scene.psd_files import RGB, Stored, psd_file
 
@@ -246,3 +246,64 @@ def test_fills_of_light_are_compared(tmp_path: Path) -> None:
         scene = Scene.open(tmp_path / "x.psd")
     assert scene.composite()[0, 0].tolist() == [137, 0, 0, 255]
     assert scene.blend_profile is None  # nothing shows another through
+
+
+def text_on(backdrop: tuple[int, int, int], colour: tuple[int, int, int], gamma: float) -> Document:
+    """Text on a plain ground, whose edges were mixed on light to the power of 1 / gamma."""
+    from pellucid.rgba.srgb import decode_srgb, encode_srgb
+
+    ground = np.full((HEIGHT, WIDTH, 4), 65535)
+    ground[..., :3] = np.array(backdrop) * 257
+    letters = np.zeros((HEIGHT, WIDTH, 4), np.int64)
+    letters[..., :3] = np.array(colour) * 257
+    letters[4:16, 3:25, 3] = np.random.default_rng(5).integers(0, 256, (12, 22)) * 257
+    share = letters[..., 3:] / 65535
+    below, own = (decode_srgb(np.array(each) / 255) ** (1 / gamma) for each in (backdrop, colour))
+    mixed = encode_srgb(((1 - share) * below + share * own) ** gamma)
+    text = Node(name="text", image=letters, blocks={b"TySh": bytes(8)})
+    document = Document(nodes=[Node(name="ground", image=ground), text])
+    document.merged = np.dstack([np.rint(mixed * 255), np.full((HEIGHT, WIDTH), 255)]).astype(np.uint8)
+    return document
+
+
+@pytest.mark.parametrize("colour", [(0, 0, 0), (255, 255, 255), (227, 0, 0), (30, 200, 90)])
+@pytest.mark.parametrize("backdrop", [(255, 255, 255), (0, 0, 0), (90, 120, 200)])
+def test_edges_of_text_are_mixed_with_the_programs_gamma(
+    backdrop: tuple[int, int, int], colour: tuple[int, int, int], tmp_path: Path
+) -> None:
+    if backdrop == colour:
+        return
+    document = text_on(backdrop, colour, 1.45)
+    assert document.merged is not None
+    path = saved(document, tmp_path)
+    with pytest.warns(FileWarning, match="edges of its text"):
+        scene = Scene.open(path)
+    assert compare(scene.composite(), document.merged, None).furthest <= 1.5
+    again = Scene.open(scene.save(tmp_path / "y.psd"))
+    assert compare(again.composite(), document.merged, None).furthest <= 1.5
+
+
+@pytest.mark.parametrize("change", ["another gamma", "none", "no image", "half seen"])
+def test_text_stays_as_it_is_stored_where_that_proves_nothing(change: str, tmp_path: Path) -> None:
+    document = text_on((255, 255, 255), (227, 0, 0), 3 if change == "another gamma" else 1.45)
+    text = document.nodes[1]
+    if change == "none":
+        alpha = document.samples(text)[..., 3:] / 255
+        plain = 255 * (1 - alpha) + np.array((227, 0, 0)) * alpha
+        document.merged = np.dstack([np.rint(plain), np.full((HEIGHT, WIDTH), 255)]).astype(np.uint8)
+    elif change == "no image":
+        document.merged = None
+    elif change == "half seen":
+        text.opacity = 128
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        scene = Scene.open(saved(document, tmp_path))
+    assert np.array_equal(scene.layers[1].image, document.samples(text))
+
+
+def test_rows_of_a_scene_are_those_of_the_whole(tmp_path: Path) -> None:
+    cases = [case for case in singles() if case.ending == "psd" and not case.refused()][::9]
+    for case in cases:
+        (tmp_path / "x.psd").write_bytes(case.content())
+        scene = Scene.open(tmp_path / "x.psd")
+        assert np.array_equal(rows_of(scene, slice(5, 17)).composite(), scene.composite()[5:17]), case.name

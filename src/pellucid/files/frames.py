@@ -51,7 +51,8 @@ class Frames:
         if frame is None and self.count > 1:
             raise FileError(
                 f"Cannot read {name}: it holds {self.count} {self.noun}, and one image is meant. "
-                "Choose one with --frame (in Python frame=1, or Scene.open for all)."
+                "Choose one with --frame, or save one with pellucid convert --frame if a command has no such "
+                "option (in Python frame=1, or Scene.open for all)."
             )
         if frame is not None and frame < 1:
             raise InputError(f"Expected a frame of 1 or more, found {frame}. Frames count from 1.")

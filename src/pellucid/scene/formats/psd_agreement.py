@@ -6,11 +6,14 @@ rounding goes in a stack. At edges programs take other samples, of which one mov
 more where dark light is mixed: there the mean counts, so that nothing hides in a large canvas.
 """
 
+from dataclasses import replace
 from typing import NamedTuple
 
 import numpy as np
 
 from pellucid.rgba.types import RGBA8, AnyArray
+from pellucid.scene.layer import Group, Mask
+from pellucid.scene.scene import Scene
 
 CLOSE = 2
 """Levels within which an image is right."""
@@ -53,7 +56,8 @@ class Agreement(NamedTuple):
     def words(self) -> str:
         """Says how far, as the end of a sentence."""
         share = 100 * (1 - self.share_close)
-        return f"by up to {self.furthest:.0f} levels, by more than {CLOSE} in {share:.2f} % of the pixels"
+        off = f"by up to {self.furthest:.0f} levels, by more than {CLOSE} in {share:.2f} % of the pixels"
+        return f"off the file's own image {off}"
 
 
 def compare(image: RGBA8, truth: RGBA8, smoothed: AnyArray | None) -> Agreement:
@@ -81,6 +85,28 @@ def compare(image: RGBA8, truth: RGBA8, smoothed: AnyArray | None) -> Agreement:
         beyond += int(np.count_nonzero(far & ~near))
     count, edges = height * width, 0 if smoothed is None else int(np.count_nonzero(smoothed))
     return Agreement(furthest, beyond, edge / max(edges, 1), close / count, total / count)
+
+
+def rows_of(scene: Scene, rows: slice) -> Scene:
+    """Returns some rows of a scene as a scene by itself."""
+    groups: dict[Group, Group] = {}
+    for layer in scene.layers:
+        for group in layer.groups:
+            groups.setdefault(group, replace(group, mask=_raised(group.mask, rows.start)))
+    layers = tuple(
+        replace(
+            layer,
+            offset=(layer.offset[0] - rows.start, layer.offset[1]),
+            mask=_raised(layer.mask, rows.start),
+            groups=tuple(groups[group] for group in layer.groups),
+        )
+        for layer in scene.layers
+    )
+    return replace(scene, layers=layers, height=rows.stop - rows.start, references=())
+
+
+def _raised(mask: Mask | None, by: int) -> Mask | None:
+    return None if mask is None else replace(mask, offset=(mask.offset[0] - by, mask.offset[1]))
 
 
 def _premultiplied(rgba: RGBA8) -> AnyArray:

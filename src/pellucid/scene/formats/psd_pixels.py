@@ -6,7 +6,9 @@ from typing import Literal, NamedTuple
 import numpy as np
 from psd_tools import PSDDecompressionWarning, PSDImage
 from psd_tools.api.layers import Layer as Entry
-from psd_tools.constants import ChannelID, ColorMode, Compression, Resource
+from psd_tools.api.utils import get_transparency_index, has_transparency
+from psd_tools.constants import ChannelID, ColorMode, Compression, Resource, Tag
+from psd_tools.psd.image_resources import AlphaIdentifiers, ImageResource
 from psd_tools.psd.layer_and_mask import ChannelData
 
 from pellucid.rgba.quantization import to_bytes, to_float
@@ -17,6 +19,14 @@ from pellucid.scene.formats.psd_features import channels_of, is_drawn_shape
 from pellucid.scene.formats.psd_fills import is_painted, paint
 from pellucid.scene.formats.psd_gradients import Box
 from pellucid.scene.layer import Mask
+
+STRIP_PIXELS = 1 << 18
+MERGED_TRANSPARENCY = (
+    Tag.SAVING_MERGED_TRANSPARENCY,
+    Tag.SAVING_MERGED_TRANSPARENCY16,
+    Tag.SAVING_MERGED_TRANSPARENCY32,
+)
+"""Blocks that say that the flattened image has transparency."""
 
 
 class StoredPixels:
@@ -39,8 +49,11 @@ class StoredPixels:
         """
         _check_whole(document)
         self.pixel_limit.spend(document.height, document.width)
+        _name_selections(document)
         if document.color_mode is ColorMode.INDEXED:
             return self.colours.to_srgb(*_indexed(document))
+        if self.colours.are_bytes:
+            return self.colours.bytes_to_srgb(_flat_bytes(document))
         colour, alpha = _unpacked(document, "color"), _unpacked(document, "shape")  # ones if it has none
         if colour is None or alpha is None:
             raise ValueError("a document without colour")
@@ -199,6 +212,41 @@ def _bytes_of(entry: Entry, height: int, width: int) -> RGBA8:
     return rgba
 
 
+def _flat_bytes(document: PSDImage) -> RGBA8:
+    """Returns the flattened image of 8 bits, grey or RGB, without floats of the whole in between.
+
+    Raises:
+        ValueError: the file is damaged.
+    """
+    header = document._record.header  # pyright: ignore[reportPrivateUsage]
+    data = document._record.image_data.get_data(header, split=False)  # pyright: ignore[reportPrivateUsage]
+    assert isinstance(data, bytes)
+    planes = np.frombuffer(data, np.uint8).reshape(header.channels, header.height, header.width)
+    count = 1 if document.color_mode is ColorMode.GRAYSCALE else 3
+    colour = planes[np.arange(3) % count]
+    alpha, is_on_white = None, False
+    if has_transparency(document):
+        index = get_transparency_index(document)
+        alpha = planes[index]
+        # one that has no place of its own is on white only if nothing else is beside it
+        is_on_white = index >= count or (index < 0 and len(planes) == count + 1)
+    result = np.full((header.height, header.width, 4), 255, np.uint8)
+    rows = max(1, STRIP_PIXELS // header.width)
+    for first in range(0, header.height, rows):
+        part = slice(first, first + rows)
+        levels = np.moveaxis(colour[:, part], 0, -1)
+        if alpha is None:
+            result[part, :, :3] = levels
+            continue
+        share = to_float(alpha[part][..., None], np.float32)
+        straight = to_float(levels, np.float32)
+        if is_on_white:
+            straight = np.where(share > 0, (straight + share - 1) / np.where(share > 0, share, 1), straight)
+        result[part, :, :3] = to_bytes(straight)
+        result[part, :, 3] = alpha[part]
+    return result
+
+
 def _unpacked(source: PSDImage | Entry, channel: Literal["color", "shape"]) -> AnyArray | None:
     """Returns channels, floats (h, w, n); None if there are none.
 
@@ -226,6 +274,24 @@ def _indexed(document: PSDImage) -> tuple[AnyArray, AnyArray]:
     if isinstance(clear, int):
         alpha = np.where(places == clear, 0, alpha)
     return to_float(colour), to_float(alpha.reshape(shape))
+
+
+def _name_selections(document: PSDImage) -> None:
+    """Names channels beyond colour what they are by the specification where nothing else is said: selections.
+
+    Of a document without layers psd-tools takes the first for its transparency.
+    """
+    told = {tag.value for tag in MERGED_TRANSPARENCY} & {bytes(tag) for tag in document.tagged_blocks or ()}
+    information = document._record.layer_and_mask_information.layer_info  # pyright: ignore[reportPrivateUsage]
+    if told or (information is not None and information.layer_count):
+        return
+    names = document.image_resources.get_data(Resource.ALPHA_NAMES_UNICODE) or ()
+    numbers = document.image_resources.get_data(Resource.ALPHA_IDENTIFIERS) or ()
+    if 0 in numbers or "Transparency" in {str(name).strip("\0") for name in names}:
+        return
+    resource = ImageResource(key=Resource.ALPHA_IDENTIFIERS)
+    resource.data = AlphaIdentifiers([1])  # pyright: ignore[reportAttributeAccessIssue] - parsed, as read ones are
+    document.image_resources[Resource.ALPHA_IDENTIFIERS] = resource
 
 
 def _in_order(entry: Entry, colour: AnyArray) -> AnyArray:

@@ -10,13 +10,17 @@ import io
 import warnings
 from collections.abc import Iterable
 from dataclasses import replace
+from functools import cached_property
+from typing import NamedTuple
 
 import numpy as np
 from psd_tools import ParseLimits, PSDDecompressionWarning, PSDImage
 from psd_tools.api.layers import Group as Folder
 from psd_tools.api.layers import Layer as Entry
+from psd_tools.api.layers import TypeLayer
 from psd_tools.constants import BlendMode, Resource
 
+from pellucid.files.blend_space import blend_space
 from pellucid.files.image_decoding import warn_of
 from pellucid.rgba.types import RGBA8
 from pellucid.scene.formats.layer_metadata import LayerMetadata
@@ -25,18 +29,23 @@ from pellucid.scene.formats.limits import (
     UnsupportedDocument,
     UnsupportedLayer,
 )
-from pellucid.scene.formats.psd_agreement import CLOSE, Agreement, compare
+from pellucid.scene.formats.psd_agreement import CLOSE, Agreement, compare, rows_of
 from pellucid.scene.formats.psd_colours import LIGHT, Colours
 from pellucid.scene.formats.psd_drawing import Drawing
 from pellucid.scene.formats.psd_features import MODES, Drawable, Obstacle, find_obstacles, is_clipped
 from pellucid.scene.formats.psd_paths import Edges
 from pellucid.scene.formats.psd_pixels import StoredPixels
+from pellucid.scene.formats.psd_text import with_text_gamma
 from pellucid.scene.formats.xmp import parse_xmp
 from pellucid.scene.layer import MAX_DEPTH, Group, Layer
 from pellucid.scene.scene import Scene, Unsupported
 
 EMPTY = np.zeros((1, 1, 4), np.uint8)
 LIGHT_MIXED = "it has 32 bits, and layers that show others through, blended as light"
+NOTHING_TO_COMPARE = "and the file holds no image of the whole to compare a drawing with"
+TEXT_MIXED = (
+    "the edges of its text were mixed with a gamma by its program, and are drawn for what is below them"
+)
 WAYS: tuple[Edges, ...] = ("samples", "coarse samples", "areas")
 """In which edges of paths are smoothed."""
 
@@ -93,52 +102,66 @@ class _Document:
         Raises:
             UnsupportedLayer: something that cannot be shown for certain.
         """
-        truth: RGBA8 | None = None
-        best: tuple[Agreement, Scene, _Reader] | None = None
-        for edges in WAYS:
-            reader = self._reader(edges=edges)
-            scene = self._read_with(reader)
-            drawn = reader.drawing.drawn
-            if not drawn:
-                return scene, reader.notes
-            truth = self._truth(drawn[0]) if truth is None else truth
-            found = compare(scene.composite(), truth, reader.drawing.smoothed)
-            if best is None or found.mean < best[0].mean:
-                best = found, scene, reader
-            if not reader.drawing.vectors or found.furthest <= CLOSE:
-                break
-        assert best is not None
-        agreement, scene, reader = best
-        drawn = reader.drawing.drawn
-        if not agreement.is_right:
-            raise UnsupportedLayer(
-                f"{drawn[0]}, and drawn here it is off the file's own image {agreement.words}"
-            )
-        return scene, [*reader.notes, *_told(drawn)]
+        best = self._attempt(WAYS[0])
+        for edges in WAYS[1:] if best.drawing.vectors else ():
+            if best.agreement is not None and best.agreement.furthest > CLOSE:
+                best = min(best, self._attempt(edges), key=_mean)
+        drawn = best.drawing.drawn
+        if drawn and best.agreement is None:
+            raise UnsupportedLayer(f"{drawn[0]}, {NOTHING_TO_COMPARE}")
+        if drawn and best.agreement is not None and not best.agreement.is_right:
+            raise UnsupportedLayer(f"{drawn[0]}, and drawn here it is {best.agreement.words}")
+        return best.scene, [*best.notes, *_told(drawn)]
 
-    def _read_with(self, reader: "_Reader") -> Scene:
-        """Returns the scene that a reader finds, and lets it note what of it has to be compared."""
+    def _attempt(self, edges: Edges) -> "_Attempt":
+        """Reads it whole, and compares it with the file's own image where something was drawn or is text."""
+        reader = self._reader(edges=edges)
         reader.read(self.document, ())
         layers = reader.layers if len(self.document) else [reader.flattened(self.document)]
-        scene = self._scene(layers, reader)
+        scene, drawing = self._scene(layers, reader), reader.drawing
         if reader.mixes_light:
-            reader.drawing.drawn.append(LIGHT_MIXED)
-        return scene
+            drawing.drawn.append(LIGHT_MIXED)
+        agreement: Agreement | None = None
+        if drawing.drawn and self._truth is not None:
+            agreement = compare(scene.composite(), self._truth, drawing.smoothed)
+        if reader.texts and self._truth is not None and self._is_off_at_text(scene, reader, agreement):
+            agreement, scene = self._with_text(scene, reader, self._truth)
+        return _Attempt(scene, reader.notes, drawing, agreement)
 
-    def _truth(self, drawn: str) -> RGBA8:
-        """Returns the file's own image of the whole.
+    def _is_off_at_text(self, scene: Scene, reader: "_Reader", agreement: Agreement | None) -> bool:
+        """Says whether the rows that text is in differ from the file's own image."""
+        assert self._truth is not None
+        if agreement is not None:
+            return agreement.furthest > CLOSE
+        texts = [layer for layer in scene.layers if id(layer) in reader.texts and layer.visible]
+        first = max(min((layer.offset[0] for layer in texts), default=0), 0)
+        last = max((layer.offset[0] + len(layer.image) for layer in texts), default=0)
+        rows = slice(first, min(last, scene.height))
+        if rows.stop <= rows.start:
+            return False
+        return compare(rows_of(scene, rows).composite(), self._truth[rows], None).furthest > CLOSE
 
-        Raises:
-            UnsupportedLayer: it has none, or does not say so.
-        """
+    def _with_text(self, scene: Scene, reader: "_Reader", truth: RGBA8) -> tuple[Agreement | None, Scene]:
+        """Returns the scene with the edges of text mixed otherwise, if that makes it right; else as it is."""
+        texts = [place for place, layer in enumerate(scene.layers) if id(layer) in reader.texts]
+        space = blend_space(scene.blend_profile) if scene.blend_profile else None
+        mixed = with_text_gamma(scene, texts, space)
+        before, after = (compare(each.composite(), truth, reader.drawing.smoothed) for each in (scene, mixed))
+        if not after.is_right or after.mean >= before.mean:
+            return before, scene
+        reader.notes.append(TEXT_MIXED)
+        return after, mixed
+
+    @cached_property
+    def _truth(self) -> RGBA8 | None:
+        """Returns the file's own image of the whole; None if it has none, or does not say so."""
         version = self.document.image_resources.get_data(Resource.VERSION_INFO)
-        nothing = f"{drawn}, and the file holds no image of the whole to compare a drawing with"
         if version is None or not version.has_composite:
-            raise UnsupportedLayer(nothing)
+            return None
         try:
             return self._reader().flattened(self.document).image
-        except UnsupportedDocument as refusal:
-            raise UnsupportedLayer(nothing) from refusal
+        except UnsupportedDocument:
+            return None
 
     def _reader(self, *, edges: Edges = "samples", skips: bool = False) -> "_Reader":
         notes = list[str]()
@@ -156,6 +179,20 @@ class _Document:
         return replace(scene, blend_profile=colours.blend_profile) if told else scene
 
 
+class _Attempt(NamedTuple):
+    """A document as it was read in one way."""
+
+    scene: Scene
+    notes: list[str]
+    drawing: Drawing
+    agreement: Agreement | None
+    """With the file's own image; None without one, and where nothing had to be compared."""
+
+
+def _mean(attempt: _Attempt) -> float:
+    return attempt.agreement.mean if attempt.agreement is not None else float("inf")
+
+
 class _Reader:
     """Gathers the layers of a document, bottom first."""
 
@@ -163,6 +200,8 @@ class _Reader:
         self.drawing, self.metadata, self.notes, self.skips = drawing, metadata, notes, skips
         self.pixels, self.mixes_light = drawing.pixels, False
         self.layers: list[Layer] = []
+        self.texts = set[int]()
+        """Identities of layers of text."""
 
     def read(self, parent: PSDImage | Folder, groups: tuple[Group, ...]) -> None:
         if len(groups) > MAX_DEPTH:
@@ -185,6 +224,8 @@ class _Reader:
             else:
                 plain = self._plain(entry, key, stored_name, groups, kinds)
                 self.layers += self.drawing.layer(entry, plain, kinds, holds=holds)
+                if isinstance(entry, TypeLayer):
+                    self.texts.add(id(self.layers[-1]))
 
     def _leaves_out(self, name: str, obstacles: Iterable[Obstacle]) -> bool:
         """Says whether a layer or group is passed over; refuses it if it cannot be shown or drawn.
