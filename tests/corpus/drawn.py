@@ -21,6 +21,7 @@ from corpus.descriptors import (
     double,
     effects,
     gradient,
+    many,
     object_of,
     pattern,
     percent,
@@ -91,6 +92,7 @@ def drawn_cases() -> list[DrawnCase]:
     for mode in ("normal", "multiply"):
         found.append(DrawnCase(f"a drop shadow, {mode}", partial(_shadow, mode)))
     found.append(DrawnCase("an outer glow", _glow))
+    found.append(DrawnCase("an outer glow with a contour", partial(_glow, (0.6, 0.3))))
     found.append(DrawnCase("a thin mask", partial(_soft, density=100)))
     found.append(DrawnCase("a feathered mask", partial(_soft, feather=1.5)))
     return found
@@ -275,7 +277,17 @@ def _shadow(mode: str) -> Stored:
     return stored, [_node("shadow", RED, moved * 0.75 * (shape == 0), mode), _node("subject", BLUE, shape)]
 
 
-def _glow() -> Stored:
+def _curve(through: tuple[float, float], places: np.ndarray) -> np.ndarray:
+    """Returns the natural cubic spline from (0, 0) through a point to (1, 1)."""
+    x, y = through
+    bend = 3 * ((1 - y) / (1 - x) - y / x)  # its second derivative there; at the ends it is 0
+    low = bend * places**3 / (6 * x) + (y / x - bend * x / 6) * places
+    rest = 1 - places
+    high = bend * rest**3 / (6 * (1 - x)) + (y / (1 - x) - bend * (1 - x) / 6) * rest + (places - x) / (1 - x)
+    return np.where(places < x, low, high)
+
+
+def _glow(through: tuple[float, float] | None = None) -> Stored:
     items = [
         (b"Clr ", colour(*RED)),
         (b"GlwT", choice(b"BETE", b"SfBL")),
@@ -284,8 +296,15 @@ def _glow() -> Stored:
         (b"Nose", percent(0)),
         (b"Inpr", percent(50)),
     ]
+    if through is not None:
+        points = [(0.0, 0.0), through, (1.0, 1.0)]
+        curve = [
+            object_of(b"CrPt", [(b"Hrzn", double(x * 255)), (b"Vrtc", double(y * 255))]) for x, y in points
+        ]
+        items.append((b"TrnS", object_of(b"ShpC", [(b"Nm  ", text("own")), (b"Crv ", many(curve))])))
     stored, shape = _plate(b"OrGl", items, 80, "screen")
     near = np.clip(_averaged(_averaged(shape, 5), 5) * 2, 0, 1)
+    near = near if through is None else np.clip(_curve(through, near), 0, 1)
     return stored, [_node("glow", RED, near * 0.8 * (shape == 0), "screen"), _node("subject", BLUE, shape)]
 
 

@@ -18,6 +18,7 @@ from psd_tools.psd.effects_layer import EffectsLayer
 from psd_tools.terminology import Enum, Key
 
 from pellucid.rgba.blend_modes import BLEND_FUNCTIONS, BlendMode
+from pellucid.rgba.types import AnyArray
 from pellucid.scene.formats.psd_descriptors import enumerated, number
 from pellucid.scene.formats.psd_gradients import parse_gradient
 
@@ -29,6 +30,9 @@ EFFECTS = (
 EFFECT_KEYS = {Tag.EFFECTS_LAYER.value, *(tag.value for tag in EFFECTS)}
 MASTER_SWITCH, ENABLED, PRESENT = b"masterFXSwitch", b"enab", b"present"
 CONCEALS, RANGE, OVERPRINT, CONTOUR = b"layerConceals", b"Inpr", b"overprint", b"TrnS"
+SMOOTH = b"Cnty"
+CONTOUR_STEPS = 1024
+MAX_POINTS = 64
 
 Kind = Literal["drop shadow", "outer glow", "gradient overlay", "colour overlay", "stroke"]
 KINDS: dict[bytes, Kind] = {
@@ -81,6 +85,8 @@ class Effect:
     """Whether the layer hides a shadow under what is transparent of it, too."""
     range: float = 1
     """The share of a glow's fall in which it is seen."""
+    contour: AnyArray | None = None
+    """What becomes of even strengths of a shadow or glow between 0 and 1; None for the same."""
     band: tuple[float, float] = (0, 0)
     """From where to where a stroke lies, outward from the edge, pixels."""
 
@@ -192,29 +198,58 @@ def _stroke(item: Descriptor, mode: BlendMode, opacity: float) -> Effect | None:
 
 def _soft(kind: Kind, item: Descriptor, mode: BlendMode, opacity: float, light: float) -> Effect | None:
     size, spread = number(item, Key.Blur, 0), number(item, Key.ChokeMatte, 0) / 100
-    plain = number(item, Key.Noise, 0) == 0 and _is_straight(item.get(CONTOUR))
-    if not plain or not (0 <= size <= MAX_SIZE and 0 <= spread <= 1):
+    contour = _contour(item.get(CONTOUR))
+    if contour is None or number(item, Key.Noise, 0) != 0 or not (0 <= size <= MAX_SIZE and 0 <= spread <= 1):
         return None
     if kind == "outer glow":
         share = number(item, RANGE, 50) / 100
         soft = enumerated(item, b"GlwT") in (b"", b"SfBL") and Key.Gradient not in item
         known = soft and 0 < share <= 1
-        return Effect(kind, item, mode, opacity, size, spread, range=share) if known else None
+        if not known:
+            return None
+        return Effect(kind, item, mode, opacity, size, spread, range=share, contour=contour)
     follows = bool(item.get(Key.UseGlobalAngle, False))
     angle = np.radians(light if follows else number(item, Key.LocalLightingAngle, 0))
     distance = number(item, Key.Distance, 0)
     if abs(distance) > 30000:
         return None
     shift = (round(float(np.sin(angle) * distance)), round(float(-np.cos(angle) * distance)))
-    return Effect(kind, item, mode, opacity, size, spread, shift, bool(item.get(CONCEALS, True)))
+    conceals = bool(item.get(CONCEALS, True))
+    return Effect(kind, item, mode, opacity, size, spread, shift, conceals, contour=contour)
 
 
-def _is_straight(contour: object) -> bool:
-    """Says whether a curve from strength to strength leaves it alone."""
+def _contour(contour: object) -> AnyArray | None:
+    """Returns what a curve makes of even strengths, (CONTOUR_STEPS + 1,); None if it is not known here.
+
+    Photoshop's curves are natural cubic splines through their points, as far as a real document shows.
+    """
+    even = np.linspace(0, 1, CONTOUR_STEPS + 1)
     if contour is None:
-        return True
+        return even
     if not isinstance(contour, Descriptor):
-        return False
+        return None
     points = [point for point in contour.get(Key.Curve, ()) if isinstance(point, Descriptor)]
     places = [(number(point, Key.Horizontal, -1), number(point, Key.Vertical, -1)) for point in points]
-    return places == [(0, 0), (255, 255)]
+    x, y = np.array(places, np.float64).reshape(-1, 2).T / 255
+    corners = any(not bool(point.get(SMOOTH, True)) for point in points)
+    if corners or len(x) < 2 or (np.diff(x) <= 0).any() or x[0] != 0 or x[-1] != 1 or len(x) > MAX_POINTS:
+        return None
+    return np.clip(_spline(x, y, even), 0, 1)
+
+
+def _spline(x: AnyArray, y: AnyArray, places: AnyArray) -> AnyArray:
+    """Returns the natural cubic spline through some points, at other places between them."""
+    gaps, rises = np.diff(x), np.diff(y) / np.diff(x)
+    matrix, right = np.eye(len(x)), np.zeros(len(x))
+    for place in range(1, len(x) - 1):
+        before, after = gaps[place - 1], gaps[place]
+        matrix[place, place - 1 : place + 2] = before, 2 * (before + after), after
+        right[place] = 6 * (rises[place] - rises[place - 1])
+    bends = np.linalg.solve(matrix, right)
+    part = np.clip(np.searchsorted(x, places, side="right") - 1, 0, len(x) - 2)
+    gap, low, high = gaps[part], places - x[part], x[part + 1] - places
+    curved = (bends[part] * high**3 + bends[part + 1] * low**3) / (6 * gap)
+    ends = (y[part] / gap - bends[part] * gap / 6) * high + (
+        y[part + 1] / gap - bends[part + 1] * gap / 6
+    ) * low
+    return curved + ends

@@ -35,10 +35,14 @@ class StoredPixels:
     Args:
         pixel_limit: is told of each image and mask before it is unpacked.
         colours: what its levels mean.
+        unpacked: gets images of layers, and has those of an earlier look at the document.
     """
 
-    def __init__(self, pixel_limit: PixelLimit, colours: Colours) -> None:
+    def __init__(
+        self, pixel_limit: PixelLimit, colours: Colours, unpacked: dict[int, RGBA8] | None = None
+    ) -> None:
         self.pixel_limit, self.colours = pixel_limit, colours
+        self.unpacked = dict[int, RGBA8]() if unpacked is None else unpacked
 
     def flattened(self, document: PSDImage) -> RGBA8:
         """Returns the flattened image; white that is laid under its colour, as Photoshop does, is off again.
@@ -88,6 +92,11 @@ class StoredPixels:
         if height < 0 or width < 0:
             raise ValueError("a layer ends before it begins")
         self.pixel_limit.spend(height, width)
+        if id(entry) not in self.unpacked:
+            self.unpacked[id(entry)] = self._unpack(entry, height, width)
+        return self.unpacked[id(entry)]
+
+    def _unpack(self, entry: Entry, height: int, width: int) -> RGBA8:
         if self.colours.are_bytes:
             return self.colours.bytes_to_srgb(_bytes_of(entry, height, width))
         stored, alpha = _unpacked(entry, "color"), _unpacked(entry, "shape")

@@ -78,6 +78,7 @@ class _Document:
 
     def __init__(self, document: PSDImage, max_pixels: int) -> None:
         self.document, self.max_pixels = document, max_pixels
+        self.unpacked = dict[int, RGBA8]()
         resources = document.image_resources
         profile = resources.get_data(Resource.ICC_PROFILE)
         self.metadata = parse_xmp(resources.get_data(Resource.XMP_METADATA))
@@ -103,6 +104,7 @@ class _Document:
             UnsupportedLayer: something that cannot be shown for certain.
         """
         best = self._attempt(WAYS[0])
+        notes = best.notes  # of what was unpacked, which is not done again
         for edges in WAYS[1:] if best.drawing.vectors else ():
             if best.agreement is not None and best.agreement.furthest > CLOSE:
                 best = min(best, self._attempt(edges), key=_mean)
@@ -111,7 +113,7 @@ class _Document:
             raise UnsupportedLayer(f"{drawn[0]}, {NOTHING_TO_COMPARE}")
         if drawn and best.agreement is not None and not best.agreement.is_right:
             raise UnsupportedLayer(f"{drawn[0]}, and drawn here it is {best.agreement.words}")
-        return best.scene, [*best.notes, *_told(drawn)]
+        return best.scene, [*dict.fromkeys([*notes, *best.notes]), *_told(drawn)]
 
     def _attempt(self, edges: Edges) -> "_Attempt":
         """Reads it whole, and compares it with the file's own image where something was drawn or is text."""
@@ -166,7 +168,7 @@ class _Document:
     def _reader(self, *, edges: Edges = "samples", skips: bool = False) -> "_Reader":
         notes = list[str]()
         colours = Colours(self.document.color_mode, self.document.depth, self.icc, notes)
-        pixels = StoredPixels(PixelLimit(self.max_pixels), colours)
+        pixels = StoredPixels(PixelLimit(self.max_pixels), colours, self.unpacked)
         drawing = Drawing(pixels, self.document.height, self.document.width, edges)
         return _Reader(drawing, self.metadata, notes, skips=skips)
 
