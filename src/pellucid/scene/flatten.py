@@ -63,17 +63,46 @@ def flatten_layers(
     Source: Porter & Duff 1984, section 4.3; W3C, "Compositing and Blending Level 1"; for clipping and groups
         that pass through, Photoshop.
     """
-    nodes = layer_tree(layers)
     if background is None and len(layers) == 1 and layers[0].fills(height, width):
         return layers[0].image.copy()  # to the byte, colour under alpha 0 included
+    result = np.zeros((height, width, 4), np.uint8)
+    for top, strip in flatten_strips(
+        layers, height, width, background=background, linear=linear, space=space
+    ):
+        if strip is not None:
+            result[top : top + len(strip)] = strip
+    return result
+
+
+def flatten_strips(
+    layers: Sequence[Layer],
+    height: int,
+    width: int,
+    *,
+    background: RGBA8 | None = None,
+    linear: bool = False,
+    space: BlendSpace | None = None,
+) -> Iterator[tuple[int, RGBA8 | None]]:
+    """Yields what `flatten_layers` returns by strips, so that the canvas need not fit into memory.
+
+    Yields:
+        The first row of a strip, and the strip, uint8 (rows, width, 4); None in place of clear ones.
+    """
+    if background is None and len(layers) == 1 and layers[0].fills(height, width):
+        rows = strip_rows(width)
+        yield from ((top, layers[0].image[top : top + rows]) for top in range(0, height, rows))
+        return
+    nodes = layer_tree(layers)
     if background is not None:
         nodes = (Layer(image=background), GroupNode(Group(), nodes))
-    result = np.zeros((height, width, 4), np.uint8)
     compositor = _Compositor(linear=linear, space=space)
     for top, canvas in compositor.strips(nodes, height, width):
-        if canvas is not None:
-            result[top : top + len(canvas)] = compositor.to_bytes(canvas)
-    return result
+        yield top, None if canvas is None else compositor.to_bytes(canvas)
+
+
+def strip_rows(width: int) -> int:
+    """Returns how many rows a strip has; the last one may have fewer."""
+    return max(1, STRIP_PIXELS // width)
 
 
 def alpha_histogram(layers: Sequence[Layer], height: int, width: int) -> Int64[np.ndarray, "256"]:
@@ -98,7 +127,7 @@ class _Compositor:
         self, nodes: Sequence[Layer | GroupNode], height: int, width: int
     ) -> Iterator[tuple[int, AnyArray | None]]:
         """Yields the first row of each strip, and the strip, premultiplied; None where nothing lies."""
-        rows = max(1, STRIP_PIXELS // width)
+        rows = strip_rows(width)
         for top in range(0, height, rows):
             # in double precision until the end: rounding after each layer would add up
             canvas = np.zeros((min(rows, height - top), width, 1 if self.alpha_only else 4))

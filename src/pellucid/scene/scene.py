@@ -3,20 +3,20 @@
 Layers are listed bottom first. Images are uint8 (h, w, 4), straight, sRGB; sizes are (height, width).
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Literal, TypedDict
 
 import numpy as np
 
 from pellucid.errors import InputError
-from pellucid.files.blend_space import blend_space
+from pellucid.files.blend_space import BlendSpace, blend_space
 from pellucid.files.images import MAX_PIXELS
 from pellucid.files.metadata import GenerationMetadata
 from pellucid.rgba.compositing import Colour, parse_colour
 from pellucid.rgba.types import RGBA8, AnyArray
-from pellucid.scene.flatten import flatten_layers
+from pellucid.scene.flatten import flatten_layers, flatten_strips
 from pellucid.scene.layer import Group, Layer, Mask
 
 __all__ = ["Group", "Layer", "Mask", "Scene"]
@@ -88,11 +88,26 @@ class Scene:
         Raises:
             InputError: a background that is no colour, or does not fit.
         """
-        below = None if background is None else self._background(background)
-        space = blend_space(self.blend_profile) if self.blend_profile and not linear else None
-        return flatten_layers(
-            self.layers, self.height, self.width, background=below, linear=linear, space=space
-        )
+        return flatten_layers(self.layers, self.height, self.width, **self._mixing(background, linear))
+
+    def composite_strips(
+        self, background: Colour | AnyArray | None = None, *, linear: bool = False
+    ) -> Iterator[tuple[int, RGBA8 | None]]:
+        """Yields what `composite` returns by strips of rows, for canvases that do not fit into memory.
+
+        Takes the arguments of `composite` and raises its errors.
+
+        Yields:
+            The first row of a strip, and the strip, uint8 (rows, width, 4); None in place of clear ones.
+        """
+        return flatten_strips(self.layers, self.height, self.width, **self._mixing(background, linear))
+
+    def _mixing(self, background: Colour | AnyArray | None, linear: bool) -> "_Mixing":
+        return {
+            "background": None if background is None else self._background(background),
+            "linear": linear,
+            "space": blend_space(self.blend_profile) if self.blend_profile and not linear else None,
+        }
 
     def save(self, path: str | Path, *, background: Colour | AnyArray | None = None) -> Path:
         """Writes the scene, whole or not at all; the path's ending chooses the format.
@@ -136,7 +151,9 @@ references in a hidden group |
 
     def _background(self, background: Colour | AnyArray) -> RGBA8:
         if not isinstance(background, np.ndarray):
-            return np.full((self.height, self.width, 4), (*parse_colour(background), 255), np.uint8)
+            pixel = np.array((*parse_colour(background), 255), np.uint8)
+            # one pixel that stands for all, so that a large canvas costs nothing
+            return np.broadcast_to(pixel, (self.height, self.width, 4))
         fits = background.dtype == np.uint8 and background.shape in (
             (self.height, self.width, 3),
             (self.height, self.width, 4),
@@ -151,6 +168,12 @@ references in a hidden group |
         if background.shape[2] == 4:
             return background
         return np.dstack([background, np.full(background.shape[:2], 255, np.uint8)])
+
+
+class _Mixing(TypedDict):
+    background: RGBA8 | None
+    linear: bool
+    space: BlendSpace | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

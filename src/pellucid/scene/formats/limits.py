@@ -1,9 +1,11 @@
 """What all readers of documents share: a limit on pixels, a refusal with a reason, bounded zip members."""
 
+import io
 import os
 import zipfile
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
+from typing import cast
 
 from pellucid.files import image_decoding as decoding
 from pellucid.files.images import encode_image
@@ -121,3 +123,11 @@ EPOCH = (1980, 1, 1, 0, 0, 0)  # the earliest that zip knows
 def add_member(archive: zipfile.ZipFile, name: str, content: bytes) -> None:
     """Adds a member as it is; the same content gives the same bytes."""
     archive.writestr(zipfile.ZipInfo(name, EPOCH), content)
+
+
+def open_member(archive: zipfile.ZipFile, name: str, most_bytes: int) -> io.BufferedIOBase:
+    """Opens a member of at most so many bytes, to be written piece by piece."""
+    # a larger form of entry, which not every program knows, only where it is needed
+    large = most_bytes >= zipfile.ZIP64_LIMIT
+    member = archive.open(zipfile.ZipInfo(name, EPOCH), "w", force_zip64=large)
+    return cast("io.BufferedIOBase", member)  # which it is, whatever the stubs say

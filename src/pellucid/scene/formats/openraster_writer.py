@@ -14,14 +14,12 @@ from pellucid.files.image_decoding import warn_of
 from pellucid.files.metadata import GenerationMetadata
 from pellucid.rgba.preview import thumbnail
 from pellucid.rgba.quantization import to_bytes
+from pellucid.rgba.strips import StripShrinker
 from pellucid.rgba.types import RGBA8
 from pellucid.scene.flatten import mask_values
 from pellucid.scene.formats.layer_metadata import LayerMetadata
-from pellucid.scene.formats.limits import (
-    MIXED_IN_SRGB,
-    add_images,
-    add_member,
-)
+from pellucid.scene.formats.limits import MIXED_IN_SRGB, add_images, add_member, open_member
+from pellucid.scene.formats.merged import write_merged
 from pellucid.scene.formats.openraster import (
     ISOLATED,
     MASK,
@@ -62,15 +60,18 @@ def write_ora(scene: Scene, path: Path) -> None:
     root = ElementTree.Element("image", version=VERSION, w=str(scene.width), h=str(scene.height))
     writer = _Writer(metadata, scene.height, scene.width)
     writer.add_all(ElementTree.SubElement(root, "stack"), layer_tree(scene.layers), isolated=True)
-    merged = scene.composite()
     if scene.blend_profile and len(scene.layers) > 1:
         warn_of(path.name, [MIXED_IN_SRGB])
     with open_atomically(path) as file, zipfile.ZipFile(file, "w") as archive:
         add_member(archive, "mimetype", MIME.encode())  # first and not packed, so that programs find it
         add_member(archive, STACK, ElementTree.tostring(root, encoding="UTF-8", xml_declaration=True))
-        writer.files[MERGED] = merged, scene.provenance
-        writer.files[THUMBNAIL] = thumbnail(merged, THUMBNAIL_SIDE), None
         add_images(archive, ((name, *image) for name, image in writer.files.items()))
+        small = StripShrinker(scene.height, scene.width)
+        # packed pixels are never much more than the pixels
+        most_bytes = 5 * scene.height * scene.width
+        with open_member(archive, MERGED, most_bytes) as member:
+            write_merged(scene, member, provenance=scene.provenance, small=small)
+        add_images(archive, [(THUMBNAIL, thumbnail(small.image, THUMBNAIL_SIDE), None)])
         add_member(archive, METADATA_FILE, metadata.to_json().encode() or b"{}")
 
 

@@ -23,10 +23,9 @@ from PIL import Image
 from psd_tools import PSDImage
 from psd_tools.api.layers import Group as Folder
 from psd_tools.api.layers import Layer as Entry
-from psd_tools.constants import BlendMode, Clipping, ColorMode, Compression, Resource, Tag
+from psd_tools.constants import BlendMode, Clipping, ColorMode, Resource, Tag
 from psd_tools.psd import PSD
 from psd_tools.psd.header import FileHeader
-from psd_tools.psd.image_data import ImageData
 from psd_tools.psd.image_resources import ImageResource, ImageResources, ThumbnailResource
 from psd_tools.psd.layer_and_mask import ChannelDataList
 
@@ -34,11 +33,11 @@ from pellucid.errors import InputError
 from pellucid.files.atomic import open_atomically
 from pellucid.files.blend_space import BlendSpace, blend_space, in_levels
 from pellucid.files.image_decoding import warn_of
-from pellucid.rgba.compositing import flatten
 from pellucid.rgba.preview import pil_image, thumbnail_jpeg
 from pellucid.rgba.types import RGBA8
 from pellucid.scene.formats.layer_metadata import LayerMetadata
 from pellucid.scene.formats.limits import MIXED_IN_SRGB
+from pellucid.scene.formats.psd_preview import MATTE, make_preview
 from pellucid.scene.formats.xmp import build_xmp
 from pellucid.scene.layer import Group, GroupNode, Layer, Mask, clipping_runs, facts, layer_tree
 from pellucid.scene.scene import Scene
@@ -48,8 +47,6 @@ MAX_NAME_BYTES = 2 * 255  # of UTF-16
 OPAQUE = 255
 DARKEST = 6
 THUMBNAIL_SIDE = 160
-# White, as Photoshop writes it, and as ImageMagick and GIMP expect when they take it off again.
-MATTE = "#ffffff"
 
 
 def write_psd(scene: Scene, path: Path) -> None:
@@ -68,11 +65,8 @@ def write_psd(scene: Scene, path: Path) -> None:
     header = FileHeader(
         version=1, channels=4, height=scene.height, width=scene.width, depth=8, color_mode=ColorMode.RGB
     )
-    merged, space = scene.composite(), _space(scene, path)
-    preview = ImageData(compression=Compression.RLE)
-    stored = merged if space is None else in_levels(merged, space)
-    planes = np.dstack([flatten(stored, MATTE), stored[..., 3]])  # readers take the white off again
-    preview.set_data([planes[..., channel].tobytes() for channel in range(4)], header)
+    space = _space(scene, path)
+    preview, small = make_preview(scene, space)
     record = PSD(header=header, image_data=preview)
     layers = (
         [replace(layer, image=in_levels(layer.image, space)) for layer in scene.layers]
@@ -81,7 +75,7 @@ def write_psd(scene: Scene, path: Path) -> None:
     )
     _fill(PSDImage(record), layer_tree(layers), count(1), metadata)
     profile = scene.blend_profile if space else None
-    record.image_resources = _resources(merged, build_xmp(metadata, scene.provenance), profile)
+    record.image_resources = _resources(small, build_xmp(metadata, scene.provenance), profile)
     information = record.layer_and_mask_information.layer_info
     if information is not None:
         information.layer_count = -abs(information.layer_count)  # the preview has transparency
@@ -169,14 +163,14 @@ def _is_coarse(space: BlendSpace) -> bool:
     return float(space.to_srgb(np.full((1, 3), 1 / OPAQUE)).max()) * OPAQUE > DARKEST
 
 
-def _resources(merged: RGBA8, xmp: bytes, profile: bytes | None) -> ImageResources:
+def _resources(small: RGBA8, xmp: bytes, profile: bytes | None) -> ImageResources:
     resources = ImageResources.new()
-    jpeg, height, width = thumbnail_jpeg(merged, THUMBNAIL_SIDE, background=MATTE)
+    jpeg, height, width = thumbnail_jpeg(small, THUMBNAIL_SIDE, background=MATTE)
     row = (24 * width + 31) // 32 * 4  # bytes, padded to 4
-    small = ThumbnailResource(
+    stored = ThumbnailResource(
         fmt=1, width=width, height=height, row=row, total_size=row * height, bits=24, planes=1, data=jpeg
     )
-    entries = {Resource.THUMBNAIL_RESOURCE: small.tobytes(padding=1), Resource.XMP_METADATA: xmp}
+    entries = {Resource.THUMBNAIL_RESOURCE: stored.tobytes(padding=1), Resource.XMP_METADATA: xmp}
     if profile:
         entries[Resource.ICC_PROFILE] = profile
     for key, data in entries.items():
