@@ -1,48 +1,15 @@
 """`pellucid data`: fetches, packs and counts training images."""
 
 import json
-from collections.abc import Callable
 from pathlib import Path
 
 import click
 
 from pellucid.apps.commands import data_generation, data_programs, data_sets, data_synthesis
-from pellucid.apps.commands.options import JSON, Command
+from pellucid.apps.commands.data_options import SHARD, seed_option, size_px_option
+from pellucid.apps.commands.options import JSON
 from pellucid.apps.commands.rounds import rounds_command
 from pellucid.apps.sections import SectionedGroup, option
-
-SHARD = option(
-    "Output",
-    "-o",
-    "--output",
-    type=click.Path(path_type=Path, dir_okay=False),
-    required=True,
-    help="Shard to write.",
-)
-
-
-def size_px_option(section: str, usual: int) -> Callable[[Command], Command]:
-    """Declares --size-px, the side of the square images that a command writes."""
-    return option(
-        section,
-        "--size-px",
-        type=click.IntRange(8),
-        default=usual,
-        show_default=True,
-        help="Height and width in pixels.",
-    )
-
-
-def seed_option(section: str, what: str) -> Callable[[Command], Command]:
-    """Declares --seed, of which a command makes the same `what` again."""
-    return option(
-        section,
-        "--seed",
-        type=click.IntRange(0),
-        default=0,
-        show_default=True,
-        help=f"The same seed gives the same {what}.",
-    )
 
 
 @click.group("data", cls=SectionedGroup)

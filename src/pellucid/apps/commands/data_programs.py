@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from pellucid.apps.commands.data_options import SHARD, seed_option, size_px_option
 from pellucid.apps.commands.options import Command
 from pellucid.apps.sections import SectionedCommand, option
 
@@ -31,30 +32,9 @@ def program_options(command: Command) -> Command:
             show_default=True,
             help="Processes; with several each writes a shard, NAME-000000.tar and so on.",
         ),
-        option(
-            "Output",
-            "-o",
-            "--output",
-            type=click.Path(path_type=Path, dir_okay=False),
-            required=True,
-            help="Shard to write.",
-        ),
-        option(
-            "Images",
-            "--seed",
-            type=click.IntRange(0),
-            default=0,
-            show_default=True,
-            help="The same seed gives the same images.",
-        ),
-        option(
-            "Images",
-            "--size-px",
-            type=click.IntRange(8),
-            default=128,
-            show_default=True,
-            help="Height and width in pixels.",
-        ),
+        SHARD,
+        seed_option("Images", "images"),
+        size_px_option("Images", 128),
         option(
             "Images",
             "--count",
