@@ -1,5 +1,6 @@
 """What a PSD tells and does not store is drawn where its own image proves the drawing, and else refused."""
 
+import contextlib
 import json
 import struct
 import subprocess
@@ -26,7 +27,7 @@ from corpus.descriptors import (
 from corpus.drawn import DrawnCase, drawn_cases
 from corpus.features import one_clipped, singles
 from corpus.model import HEIGHT, WIDTH, Document, Mask, Node, plain
-from corpus.psd import psd_bytes
+from corpus.psd import flat_bytes, psd_bytes
 from corpus.render import render
 from pellucid.errors import FileError, FileWarning
 from pellucid.scene.formats.psd_agreement import Agreement, compare, rows_of
@@ -299,6 +300,25 @@ def test_text_stays_as_it_is_stored_where_that_proves_nothing(change: str, tmp_p
         warnings.simplefilter("error")
         scene = Scene.open(saved(document, tmp_path))
     assert np.array_equal(scene.layers[1].image, document.samples(text))
+
+
+@pytest.mark.parametrize("end", [-1, -40])
+def test_text_opens_though_the_image_of_the_whole_is_cut_off(end: int, tmp_path: Path) -> None:
+    document = text_on((255, 255, 255), (227, 0, 0), 1.45)
+    (tmp_path / "x.psd").write_bytes(psd_bytes(document)[:end])
+    assert np.array_equal(Scene.open(tmp_path / "x.psd").layers[1].image, document.samples(document.nodes[1]))
+
+
+@pytest.mark.parametrize("compression", [1, 2])
+def test_a_flattened_image_that_cannot_be_unpacked_is_damaged(compression: int, tmp_path: Path) -> None:
+    dice = np.random.default_rng(0)
+    content = flat_bytes(dice.integers(0, 256, (20, 30, 3), np.uint8), compression=compression)
+    for _ in range(40):
+        damaged = bytearray(content)
+        damaged[-900 + int(dice.integers(880))] ^= 1 << int(dice.integers(8))
+        (tmp_path / "x.psd").write_bytes(damaged)
+        with contextlib.suppress(FileError):
+            Scene.open(tmp_path / "x.psd")
 
 
 def test_rows_of_a_scene_are_those_of_the_whole(tmp_path: Path) -> None:

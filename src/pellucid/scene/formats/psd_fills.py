@@ -8,7 +8,7 @@ of a document of 32 bits has: what is painted of them counts only if it agrees w
 from typing import NamedTuple, cast
 
 import numpy as np
-from psd_tools import PSDImage
+from psd_tools import PSDDecompressionWarning, PSDImage
 from psd_tools.api.layers import FillLayer, ShapeLayer
 from psd_tools.api.layers import Layer as Entry
 from psd_tools.api.numpy_io import get_pattern, get_pattern_color_channels
@@ -129,7 +129,10 @@ def _tiled(entry: Entry, fill: Descriptor, colours: Colours, height: int, width:
     found = _pattern(entry, fill)
     if found is None:
         raise ValueError("a pattern of another kind")
-    tile, channels = get_pattern(found), get_pattern_color_channels(found)
+    try:
+        tile, channels = get_pattern(found), get_pattern_color_channels(found)
+    except PSDDecompressionWarning as warning:  # the reader makes errors of them
+        raise ValueError("a pattern that cannot be unpacked") from warning
     alpha = tile[..., -1:] if tile.shape[2] > channels else np.ones_like(tile[..., :1])
     image = colours.to_srgb(tile[..., :channels], alpha)
     phase = fill.get(PHASE)

@@ -228,7 +228,10 @@ def _flat_bytes(document: PSDImage) -> RGBA8:
         ValueError: the file is damaged.
     """
     header = document._record.header  # pyright: ignore[reportPrivateUsage]
-    data = document._record.image_data.get_data(header, split=False)  # pyright: ignore[reportPrivateUsage]
+    try:
+        data = document._record.image_data.get_data(header, split=False)  # pyright: ignore[reportPrivateUsage]
+    except PSDDecompressionWarning as warning:  # the reader makes errors of them
+        raise ValueError("channels that cannot be unpacked") from warning
     assert isinstance(data, bytes)
     planes = np.frombuffer(data, np.uint8).reshape(header.channels, header.height, header.width)
     count = 1 if document.color_mode is ColorMode.GRAYSCALE else 3

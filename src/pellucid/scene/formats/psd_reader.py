@@ -162,7 +162,7 @@ class _Document:
             return None
         try:
             return self._reader().flattened(self.document).image
-        except UnsupportedDocument:
+        except (UnsupportedDocument, ValueError):  # damage behind the layers, which may be sound
             return None
 
     def _reader(self, *, edges: Edges = "samples", skips: bool = False) -> "_Reader":
