@@ -11,7 +11,7 @@ from typing import Protocol, runtime_checkable
 import numpy as np
 
 from pellucid.files.png_chunks import SIGNATURE
-from pellucid.rgba.types import RGBA8
+from pellucid.rgba.types import RGBA8, AnyArray
 
 BITS, RGBA = 8, 6
 LEFT = 1
@@ -32,7 +32,7 @@ def write_png(
     file: Writable,
     height: int,
     width: int,
-    strips: Iterable[RGBA8 | int],
+    strips: Iterable[AnyArray | int],  # not RGBA8, of which a type check wants one height
     texts: Mapping[str, str] | None = None,
 ) -> None:
     """Writes a PNG.
