@@ -13,6 +13,7 @@ from pellucid import Layer, Scene
 from pellucid.files.png_strips import write_png
 from pellucid.rgba.strips import StripShrinker
 from pellucid.rgba.types import RGBA8
+from pellucid.scene.formats import merged
 
 RANDOM = np.random.default_rng(7)
 
@@ -59,7 +60,10 @@ def sparse() -> Scene:
 
 
 @pytest.mark.parametrize("ending", ["png", "ora", "psd"])
-def test_a_sparse_canvas_is_saved_in_a_part_of_its_memory(sparse: Scene, ending: str, tmp_path: Path) -> None:
+def test_a_sparse_canvas_is_saved_in_a_part_of_its_memory(
+    sparse: Scene, ending: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(merged, "LARGE_CANVAS", 1 << 20)  # which the canvas has, in less time than 2^26
     path = tmp_path / f"large.{ending}"
     sparse.save(path)  # what is loaded at the first time is not counted
     tracemalloc.start()

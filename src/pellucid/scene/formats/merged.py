@@ -1,4 +1,4 @@
-"""The flattened image of a scene as a PNG: as a whole, or by strips where the canvas is large."""
+"""The flattened image of a scene with a large canvas as a PNG, written by strips."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -6,7 +6,6 @@ from pathlib import Path
 import numpy as np
 
 from pellucid.files.atomic import open_atomically
-from pellucid.files.images import MANY_PIXELS, encode_image
 from pellucid.files.metadata import KEY, GenerationMetadata
 from pellucid.files.png_strips import Writable, write_png
 from pellucid.rgba.compositing import Colour
@@ -14,6 +13,14 @@ from pellucid.rgba.strips import StripShrinker
 from pellucid.rgba.types import RGBA8, AnyArray
 from pellucid.scene.flatten import strip_rows
 from pellucid.scene.scene import Scene
+
+LARGE_CANVAS = 1 << 26
+"""Pixels from which on strips are worth it; Pillow packs a whole image in nine tenths of the time."""
+
+
+def is_large(scene: Scene) -> bool:
+    """Tells whether the canvas is better written by strips."""
+    return scene.height * scene.width >= LARGE_CANVAS
 
 
 def write_merged(
@@ -24,7 +31,7 @@ def write_merged(
     provenance: GenerationMetadata | None,
     small: StripShrinker | None = None,
 ) -> None:
-    """Writes what `Scene.composite` returns as a PNG.
+    """Writes by strips what `Scene.composite` returns as a PNG.
 
     Args:
         scene: to flatten.
@@ -33,17 +40,10 @@ def write_merged(
         provenance: goes into the file.
         small: takes the image for a small version of it.
     """
-    height, width = scene.height, scene.width
-    if height * width < MANY_PIXELS:
-        whole = scene.composite(background)
-        if small is not None:
-            small.add(0, whole)
-        file.write(encode_image(whole, metadata=provenance))
-        return
     texts: dict[str, str] = {}
     if provenance is not None:
         texts = {KEY: provenance.to_json(ascii_only=False), **provenance.readable()}
-    write_png(file, height, width, _strips(scene, background, small), texts)
+    write_png(file, scene.height, scene.width, _strips(scene, background, small), texts)
 
 
 def save_merged(

@@ -19,7 +19,7 @@ from pellucid.rgba.types import RGBA8
 from pellucid.scene.flatten import mask_values
 from pellucid.scene.formats.layer_metadata import LayerMetadata
 from pellucid.scene.formats.limits import MIXED_IN_SRGB, add_images, add_member, open_member
-from pellucid.scene.formats.merged import write_merged
+from pellucid.scene.formats.merged import is_large, write_merged
 from pellucid.scene.formats.openraster import (
     ISOLATED,
     MASK,
@@ -65,14 +65,24 @@ def write_ora(scene: Scene, path: Path) -> None:
     with open_atomically(path) as file, zipfile.ZipFile(file, "w") as archive:
         add_member(archive, "mimetype", MIME.encode())  # first and not packed, so that programs find it
         add_member(archive, STACK, ElementTree.tostring(root, encoding="UTF-8", xml_declaration=True))
+        large = is_large(scene)
+        if not large:
+            merged = scene.composite()
+            writer.files[MERGED] = merged, scene.provenance
+            writer.files[THUMBNAIL] = thumbnail(merged, THUMBNAIL_SIDE), None
         add_images(archive, ((name, *image) for name, image in writer.files.items()))
-        small = StripShrinker(scene.height, scene.width)
-        # packed pixels are never much more than the pixels
-        most_bytes = 5 * scene.height * scene.width
-        with open_member(archive, MERGED, most_bytes) as member:
-            write_merged(scene, member, provenance=scene.provenance, small=small)
-        add_images(archive, [(THUMBNAIL, thumbnail(small.image, THUMBNAIL_SIDE), None)])
+        if large:
+            _add_merged(archive, scene)
         add_member(archive, METADATA_FILE, metadata.to_json().encode() or b"{}")
+
+
+def _add_merged(archive: zipfile.ZipFile, scene: Scene) -> None:
+    """Adds the flattened image by strips, and its small version."""
+    small = StripShrinker(scene.height, scene.width)
+    # packed pixels are never much more than the pixels
+    with open_member(archive, MERGED, most_bytes=5 * scene.height * scene.width) as member:
+        write_merged(scene, member, provenance=scene.provenance, small=small)
+    add_images(archive, [(THUMBNAIL, thumbnail(small.image, THUMBNAIL_SIDE), None)])
 
 
 @dataclass

@@ -13,7 +13,7 @@ from pellucid.files.sources import NamedContent, read_source
 from pellucid.rgba.compositing import Colour
 from pellucid.rgba.types import AnyArray
 from pellucid.scene.formats.limits import DAMAGE, PixelLimit, UnsupportedDocument
-from pellucid.scene.formats.merged import save_merged
+from pellucid.scene.formats.merged import is_large, save_merged
 from pellucid.scene.scene import Scene, Unsupported
 
 PSD_SIGNATURE = b"8BPS"
@@ -51,7 +51,7 @@ def write_document(scene: Scene, path: Path, background: Colour | AnyArray | Non
         return path
     only = scene.layers[0].provenance if len(scene.layers) == 1 else None
     provenance = scene.provenance or only
-    if ending == ".png":
+    if ending == ".png" and is_large(scene):
         save_merged(scene, path, background, provenance)
         return path
     return write_image(scene.composite(background), path, metadata=provenance)
