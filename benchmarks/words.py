@@ -29,6 +29,7 @@ from PIL import Image
 import pellucid
 from pellucid.data.composing.holding_out import held_out, held_out_pair
 from pellucid.data.composing.materials import MATERIALS, made_of
+from pellucid.data.composing.subjects import noun_of
 from pellucid.data.datasets import shards_of
 from pellucid.data.recolouring import COLOURS, GREY_CHROMA, to_oklab
 from pellucid.data.records import Record, captions
@@ -45,8 +46,8 @@ SIZE_PX, AT_ONCE, SEED = 128, 16, 100
 COLOUR_SUBJECTS = (
     "apple", "automobile", "cat face", "teapot", "umbrella", "elephant", "guitar", "key", "dog",
     "balloon", "bicycle", "hot beverage", "backpack", "fish", "frog", "cow", "pig", "horse", "bird",
-    "butterfly", "mushroom", "rose", "tulip", "banana", "lemon", "pear", "grapes", "cupcake", "hat",
-    "jeans", "dress", "T-shirt", "running shoe", "crown", "gem stone", "bell", "telephone", "camera",
+    "butterfly", "mushroom", "rose", "tulip", "banana", "lemon", "pear", "grapes", "cupcake", "top hat",
+    "jeans", "dress", "t-shirt", "running shoe", "crown", "gem stone", "bell", "telephone", "camera",
     "chair", "sailboat",
 )  # fmt: skip
 MATERIAL_SUBJECTS = (
@@ -168,8 +169,13 @@ class Known:
         self._filled = torch.cat([rgba_tensor(filled(rgba)) for rgba in self.images])
 
     def image(self, label: str) -> np.ndarray:
-        """Returns a subject's plain image."""
-        return self.images[next(index for index in self.plain if self.labels[index] == label)]
+        """Returns the plain image of a subject, by its label or its everyday noun."""
+        names = ((index, {self.labels[index], noun_of(self.labels[index])}) for index in self.plain)
+        return self.images[next(index for index, known in names if label in known)]
+
+    def labels_of(self, word: str) -> list[str]:
+        """Returns the labels of all subjects of that label or everyday noun."""
+        return sorted({label for label in self.labels if word in (label, noun_of(label))})
 
     def shows(self, rgba: np.ndarray, labels: Sequence[str], *, cut_out: bool = False) -> bool:
         """Tells whether one of the labels is among the five nearest images."""
@@ -253,7 +259,7 @@ def _both(known: Known, rgba: np.ndarray, pair: tuple[str, str]) -> bool:
     found = parts(rgba)[:2]
     if len(found) < 2:
         return False
-    shown = [[known.shows(part, [label], cut_out=True) for label in pair] for part in found]
+    shown = [[known.shows(part, known.labels_of(word), cut_out=True) for word in pair] for part in found]
     return (shown[0][0] and shown[1][1]) or (shown[0][1] and shown[1][0])
 
 
