@@ -273,9 +273,8 @@ def answers(pipe: TransparentPipeline, questions: Sequence[Question]) -> list[np
     return images
 
 
-def scores(questions: Sequence[Question], images: Sequence[np.ndarray]) -> Mapping[str, object]:
+def scores(questions: Sequence[Question], found: Sequence[bool]) -> Mapping[str, object]:
     """Returns shares of what was obeyed, held-out pairs of words apart."""
-    found = [question.obeyed(image) for question, image in zip(questions, images, strict=True)]
     rows: dict[str, object] = {}
     for name, wanted in (("trained", False), ("held out", True)):
         kept = [ok for question, ok in zip(questions, found, strict=True) if question.held_out == wanted]
@@ -284,12 +283,18 @@ def scores(questions: Sequence[Question], images: Sequence[np.ndarray]) -> Mappi
     return rows
 
 
-def sheet(questions: Sequence[Question], images: Sequence[np.ndarray], path: Path, columns: int = 12) -> None:
+def sheet(
+    questions: Sequence[Question],
+    images: Sequence[np.ndarray],
+    found: Sequence[bool],
+    path: Path,
+    columns: int = 12,
+) -> None:
     """Writes the images over grey, each framed in green where it obeyed and in red where not."""
     tiles: list[np.ndarray] = []
-    for question, image in zip(questions, images, strict=True):
+    for question, image, obeyed in zip(questions, images, found, strict=True):
         small = cv2.resize(flatten(image, "#8c8c8c"), (SIZE_PX, SIZE_PX), interpolation=cv2.INTER_AREA)
-        small[:3] = small[-3:] = (40, 200, 60) if question.obeyed(image) else (220, 40, 40)
+        small[:3] = small[-3:] = (40, 200, 60) if obeyed else (220, 40, 40)
         cv2.putText(small, question.prompt[:26], (2, 124), cv2.FONT_HERSHEY_SIMPLEX, 0.3, (255, 255, 255), 1)
         tiles.append(small)
     tiles += [np.zeros_like(tiles[0])] * (-len(tiles) % columns)
@@ -312,11 +317,12 @@ def main() -> None:
         if options.kind and kind not in options.kind:
             continue
         images = answers(pipe, questions)
-        results[kind] = scores(questions, images)
+        found = [question.obeyed(image) for question, image in zip(questions, images, strict=True)]
+        results[kind] = scores(questions, found)
         print(kind, json.dumps({k: v for k, v in results[kind].items() if k != "failed"}), flush=True)  # type: ignore[attr-defined]
         if options.sheets:
             options.sheets.mkdir(parents=True, exist_ok=True)
-            sheet(questions, images, options.sheets / f"{kind}.png")
+            sheet(questions, images, found, options.sheets / f"{kind}.png")
     options.output.write_text(json.dumps(results, indent=1) + "\n")
 
 
