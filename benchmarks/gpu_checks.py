@@ -41,6 +41,7 @@ VARIANTS: dict[str, dict[str, object]] = {
 def attempt(name: str, measure: Callable[[], dict[str, object]]) -> dict[str, object]:
     """Returns what `measure` returns, or what went wrong, so that one fault does not lose the others."""
     started = time.monotonic()
+    result: dict[str, object]
     try:
         result = measure()
     except Exception as error:  # noqa: BLE001 - the next measurement is to run
@@ -60,6 +61,7 @@ def training_speed(recipe: Recipe) -> dict[str, object]:
             trainer.one_step()
         torch.cuda.synchronize()
         warm = time.monotonic()
+        terms: dict[str, torch.Tensor] = {}
         for _ in range(STEPS):
             terms = trainer.one_step()
         torch.cuda.synchronize()
@@ -145,7 +147,7 @@ def sampling(model: str) -> dict[str, object]:
 
 def main() -> None:
     """Runs the checks and writes what they found."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("what", choices=("training", "nccl", "sampling"))
     parser.add_argument("--model", required=True)
     parser.add_argument("--data", default="fluent-3d")

@@ -30,6 +30,7 @@ import pellucid
 from pellucid.data.composing.holding_out import held_out, held_out_pair
 from pellucid.data.composing.materials import MATERIALS, made_of
 from pellucid.data.composing.subjects import noun_of
+from pellucid.data.composing.words import with_article
 from pellucid.data.datasets import shards_of
 from pellucid.data.recolouring import COLOURS, GREY_CHROMA, to_oklab
 from pellucid.data.records import Record, captions
@@ -210,7 +211,7 @@ def make_questions(known: Known, n_paraphrases: int) -> dict[str, list[Question]
     return {
         "colours": [
             Question(
-                prompt=f"a {colour} {subject}" if colour[0] not in "aeiou" else f"an {colour} {subject}",
+                prompt=with_article(f"{colour} {subject}"),
                 obeyed=lambda rgba, colour=colour: has_colour(rgba, colour),
                 held_out=held_out(subject, colour),
             )
@@ -218,7 +219,7 @@ def make_questions(known: Known, n_paraphrases: int) -> dict[str, list[Question]
         ],
         "materials": [
             Question(
-                prompt=f"a {material.adjectives[0]} {subject}",
+                prompt=with_article(f"{material.adjectives[0]} {subject}"),
                 obeyed=is_clear if material.translucent else _like(known, subject, name),
                 held_out=held_out(subject, name),
             )
@@ -235,7 +236,7 @@ def make_questions(known: Known, n_paraphrases: int) -> dict[str, list[Question]
         ],
         "pairs": [
             Question(
-                prompt=f"a {first} and a {second}".replace("a apple", "an apple").replace("a u", "an u"),
+                prompt=f"{with_article(first)} and {with_article(second)}",
                 obeyed=lambda rgba, pair=(first, second): _both(known, rgba, pair),
                 held_out=held_out_pair(first, second),
             )
