@@ -24,6 +24,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import torch
+from colours import CHROMA, obeys
 from PIL import Image
 
 import pellucid
@@ -41,8 +42,7 @@ from pellucid.pipelines.pipeline import TransparentPipeline
 from pellucid.rgba.compositing import flatten
 from pellucid.training.data.subjects import default_images
 
-HUE_DEGREES, LIGHTNESS, CHROMA = 30, 0.2, 0.07
-OPAQUE, CLEAR = 230, 200
+CLEAR = 200
 SIZE_PX, AT_ONCE, SEED = 128, 16, 100
 COLOUR_SUBJECTS = (
     "apple", "automobile", "cat face", "teapot", "umbrella", "elephant", "guitar", "key", "dog",
@@ -84,31 +84,20 @@ class Question:
     held_out: bool = False
 
 
-def median_colour(rgba: np.ndarray, least: int = OPAQUE) -> tuple[float, float, float, float] | None:
-    """Returns lightness, chroma, hue in degrees of opaque pixels, and the share that is coloured."""
-    lab = to_oklab(rgba[rgba[..., 3] >= least][:, :3] / 255)
+def median_colour(rgba: np.ndarray) -> tuple[float, float, float] | None:
+    """Returns lightness, chroma and hue in degrees of the pixels that are not clear; None without any."""
+    lab = to_oklab(rgba[rgba[..., 3] >= CLEAR][:, :3] / 255)
     if len(lab) == 0:
         return None
     chroma = np.hypot(lab[:, 1], lab[:, 2])
     coloured = lab[chroma >= GREY_CHROMA]
     hue = np.degrees(np.arctan2(np.median(coloured[:, 2]), np.median(coloured[:, 1]))) if len(coloured) else 0
-    return float(np.median(lab[:, 0])), float(np.median(chroma)), float(hue), len(coloured) / len(lab)
+    return float(np.median(lab[:, 0])), float(np.median(chroma)), float(hue)
 
 
 def apart(first: float, second: float) -> float:
     """Returns the angle between two hues, 0 to 180 degrees."""
     return abs((first - second + 180) % 360 - 180)
-
-
-def has_colour(rgba: np.ndarray, name: str) -> bool:
-    """Tells whether an image has the colour of that name."""
-    found, colour = median_colour(rgba), COLOURS[name]
-    if found is None:
-        return False
-    lightness, chroma, hue, coloured = found
-    if name in ("black", "white", "grey", "brown"):
-        return abs(lightness - colour.lightness) < LIGHTNESS and (name == "brown" or chroma < CHROMA)
-    return coloured >= 0.3 and apart(hue, colour.hue) < HUE_DEGREES
 
 
 def clear_share(rgba: np.ndarray) -> float:
@@ -124,7 +113,7 @@ def is_clear(rgba: np.ndarray) -> bool:
 
 def looks_like(rgba: np.ndarray, wanted: np.ndarray) -> bool:
     """Tells whether an image is opaque and has the colours of another one, which shows the material."""
-    found, known = median_colour(rgba, CLEAR), median_colour(wanted, CLEAR)
+    found, known = median_colour(rgba), median_colour(wanted)
     if found is None or known is None or is_clear(rgba):
         return False
     # a hue says nothing where there is hardly any colour
@@ -212,7 +201,7 @@ def make_questions(known: Known, n_paraphrases: int) -> dict[str, list[Question]
         "colours": [
             Question(
                 prompt=with_article(f"{colour} {subject}"),
-                obeyed=lambda rgba, colour=colour: has_colour(rgba, colour),
+                obeyed=lambda rgba, colour=colour: obeys(rgba, colour),
                 held_out=held_out(subject, colour),
             )
             for subject, colour in product(COLOUR_SUBJECTS, COLOURS)

@@ -63,8 +63,6 @@ def flatten_layers(
     Source: Porter & Duff 1984, section 4.3; W3C, "Compositing and Blending Level 1"; for clipping and groups
         that pass through, Photoshop.
     """
-    if background is None and len(layers) == 1 and layers[0].fills(height, width):
-        return layers[0].image.copy()  # to the byte, colour under alpha 0 included
     result = np.zeros((height, width, 4), np.uint8)
     for top, strip in flatten_strips(
         layers, height, width, background=background, linear=linear, space=space
@@ -89,7 +87,7 @@ def flatten_strips(
         The first row of a strip, and the strip, uint8 (rows, width, 4); None in place of clear ones.
     """
     if background is None and len(layers) == 1 and layers[0].fills(height, width):
-        rows = strip_rows(width)
+        rows = strip_rows(width)  # to the byte, colour under alpha 0 included
         yield from ((top, layers[0].image[top : top + rows]) for top in range(0, height, rows))
         return
     nodes = layer_tree(layers)

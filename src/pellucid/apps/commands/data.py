@@ -6,7 +6,7 @@ from pathlib import Path
 import click
 
 from pellucid.apps.commands import data_generation, data_programs, data_sets, data_synthesis
-from pellucid.apps.commands.data_options import SHARD, seed_option, size_px_option
+from pellucid.apps.commands.data_options import SHARD, echo_shards, seed_option, size_px_option
 from pellucid.apps.commands.options import JSON
 from pellucid.apps.commands.rounds import rounds_command
 from pellucid.apps.sections import SectionedGroup, option
@@ -100,9 +100,7 @@ def pack(
         paths, count = write_parts(samples, output, shard_length)
     else:
         paths, count = [output], write_shard(samples, output, small=True)
-    size = sum(path.stat().st_size for path in paths)
-    names = f"{paths[0]} … {paths[-1].name}" if len(paths) > 1 else paths[0]
-    click.echo(f"{names}: {count} images, {size} bytes")
+    echo_shards(paths, count)
 
 
 @data_command.command("recolour", short_help="Give images other colours, with captions that say so.")
@@ -139,7 +137,7 @@ def recolour(
     groups = tuple(sorted({record.group for record in records} - set(without)))
     chosen = [samples[index] for index in default_images(records, groups, 0)]
     count = write_shard(recolour_all(chosen, n_colours, seed), output, small=True)
-    click.echo(f"{output}: {count} images, {output.stat().st_size} bytes")
+    echo_shards([output], count)
 
 
 @data_command.command("stats", short_help="Count what sets hold, or make a page of them.")

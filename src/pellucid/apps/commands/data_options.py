@@ -1,6 +1,6 @@
 """Options that commands of `pellucid data` share."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import click
@@ -40,3 +40,10 @@ def seed_option(section: str, what: str) -> Callable[[Command], Command]:
         show_default=True,
         help=f"The same seed gives the same {what}.",
     )
+
+
+def echo_shards(paths: Sequence[Path], count: int) -> None:
+    """Prints where shards are, how many images they hold in all, and how large they are."""
+    size = sum(path.stat().st_size for path in paths)
+    names = f"{paths[0]} … {paths[-1].name}" if len(paths) > 1 else paths[0]
+    click.echo(f"{names}: {count} images, {size} bytes")

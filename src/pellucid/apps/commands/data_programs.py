@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from pellucid.apps.commands.data_options import SHARD, seed_option, size_px_option
+from pellucid.apps.commands.data_options import SHARD, echo_shards, seed_option, size_px_option
 from pellucid.apps.commands.options import Command
 from pellucid.apps.sections import SectionedCommand, option
 
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from pellucid.data.composing.composer import Composer
     from pellucid.data.programs import Program
     from pellucid.data.rendering.rendering import Renderer
+    from pellucid.data.shards import Sample
 
 KINDS = ("plain", "colours", "materials", "counts", "pairs", "sizes")
 """As `pellucid.data.composing.composer.ALL_KINDS`, which loads too much for a --help."""
@@ -54,9 +55,19 @@ def write(start: "Callable[[], Program]", output: Path, workers: int) -> None:
     from pellucid.data.programs import write_program
 
     paths, count = write_program(start, output, workers)
-    size = sum(path.stat().st_size for path in paths)
-    names = f"{paths[0]} … {paths[-1].name}" if len(paths) > 1 else paths[0]
-    click.echo(f"{names}: {count} images, {size} bytes")
+    echo_shards(paths, count)
+
+
+def read_samples(
+    shards: tuple[str, ...], size_px: int, without: tuple[str, ...]
+) -> "tuple[list[Sample], list[int]]":
+    """Reads all but the groups `without`: samples, and indices of the default image of each subject."""
+    from pellucid.data.shards import resized
+    from pellucid.training.data.subjects import default_images
+
+    samples = [sample for sample in resized(shards, size_px) if sample[0].group not in without]
+    records = [record for record, _ in samples]
+    return samples, default_images(records, tuple(sorted({record.group for record in records})), 0)
 
 
 @click.command(
@@ -126,12 +137,8 @@ def start_composer(
     """Reads shards, and WordNet's package where one is named, for a `Composer` of their default images."""
     from pellucid.data.composing.composer import Composer
     from pellucid.data.composing.wordnet import read_wordnet
-    from pellucid.data.shards import resized
-    from pellucid.training.data.subjects import default_images
 
-    samples = [sample for sample in resized(shards, size_px) if sample[0].group not in without]
-    records = [record for record, _ in samples]
-    default = default_images(records, tuple(sorted({record.group for record in records})), 0)
+    samples, default = read_samples(shards, size_px, without)
     words = read_wordnet(wordnet) if wordnet else None
     return Composer(samples, default, count, size_px, seed, kinds=kinds, wordnet=words)
 
@@ -169,12 +176,8 @@ def start_renderer(
 ) -> "Renderer":
     """Reads shards for a `Renderer` of their default images."""
     from pellucid.data.rendering.rendering import Renderer
-    from pellucid.data.shards import resized
-    from pellucid.training.data.subjects import default_images
 
-    samples = [sample for sample in resized(shards, size_px) if sample[0].group not in without]
-    records = [record for record, _ in samples]
-    default = default_images(records, tuple(sorted({record.group for record in records})), 0)
+    samples, default = read_samples(shards, size_px, without)
     return Renderer(count, size_px, seed, tuple(samples[index] for index in default))
 
 

@@ -6,8 +6,9 @@ it changes patches. Here a thing that is mostly grey is tinted whole, and elsewh
 
 import numpy as np
 
+from pellucid.data.composing.surfaces import LINEAR
 from pellucid.data.recolouring import TO_LAB, TO_LMS, Colour
-from pellucid.rgba.srgb import decode_srgb, encode_srgb
+from pellucid.rgba.srgb import encode_srgb
 from pellucid.rgba.types import RGBA8, AnyArray
 
 GREY = 0.02, 0.06
@@ -18,7 +19,6 @@ DARK = 0.2, 0.6
 """Lightness over the median up to which a pixel is never made lighter, and from which on it is wholly."""
 PALE = 0.85
 """From this median lightness on, a thing is white."""
-DECODED = decode_srgb(np.arange(256) / 255).astype(np.float32)
 MATRICES = tuple(matrix.astype(np.float32) for matrix in (TO_LMS.T, TO_LAB.T))
 INVERSES = tuple(np.linalg.inv(matrix).astype(np.float32) for matrix in (TO_LAB.T, TO_LMS.T))
 
@@ -34,7 +34,7 @@ def painted(rgba: RGBA8, colour: Colour) -> RGBA8:
     if not visible.any():
         return rgba.copy()
     pixels = rgba[visible]
-    lab = np.cbrt(DECODED[pixels[:, :3]] @ MATRICES[0]) @ MATRICES[1]
+    lab = np.cbrt(LINEAR[pixels[:, :3]] @ MATRICES[0]) @ MATRICES[1]
     lightness, chroma = lab[:, 0].clip(1e-4, 1), np.hypot(lab[:, 1], lab[:, 2])
     weight = pixels[:, 3].astype(np.float32)
     share = ((chroma - GREY[0]) / (GREY[1] - GREY[0])).clip(0, 1)
