@@ -16,8 +16,10 @@ from pellucid.data.rendering.kinds import Effect, Scene
 from pellucid.data.rendering.noise import tables
 from pellucid.data.rendering.rendering import Renderer, held_out, render_all, worded
 from pellucid.data.rendering.scene_table import SCENES
-from pellucid.data.rendering.sketch import Sketch, finished, premultiplied
+from pellucid.data.rendering.sketch import Sketch, finished
 from pellucid.data.shards import Sample, read_shard, write_shard
+from pellucid.rgba.compositing import premultiply
+from pellucid.rgba.quantization import to_float
 from pellucid.rgba.types import RGBA8
 
 SIDE = 64
@@ -55,7 +57,7 @@ def subject(label: str) -> Sample:
 def painted(kind: Effect | Scene, index: int, colour: str = "") -> RGBA8:
     sketch = Sketch(np.random.default_rng([5, index]), SIDE, colour)
     if isinstance(kind, Scene):
-        return finished(kind.paint(sketch, premultiplied(disc())))
+        return finished(kind.paint(sketch, premultiply(to_float(disc()))))
     return finished(kind.paint(sketch))
 
 

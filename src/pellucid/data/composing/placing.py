@@ -5,6 +5,8 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
+from pellucid.rgba.compositing import premultiply
+from pellucid.rgba.quantization import to_float
 from pellucid.rgba.types import RGBA8, AnyArray
 
 Premultiplied = AnyArray
@@ -27,9 +29,7 @@ def cut_out(rgba: RGBA8) -> Premultiplied:
     rows, columns = np.flatnonzero(seen.any(axis=1)), np.flatnonzero(seen.any(axis=0))
     if len(rows):
         rgba = rgba[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
-    piece = rgba.astype(np.float32) / 255
-    piece[..., :3] *= piece[..., 3:]
-    return piece
+    return premultiply(to_float(rgba))
 
 
 def fitted(piece: Premultiplied, width: float, height: float) -> Premultiplied:

@@ -14,8 +14,10 @@ from pellucid.data.records import Record, softness
 from pellucid.data.rendering.effects import EFFECTS
 from pellucid.data.rendering.kinds import Kind
 from pellucid.data.rendering.scene_table import SCENES
-from pellucid.data.rendering.sketch import Sketch, finished, premultiplied
+from pellucid.data.rendering.sketch import Sketch, finished
 from pellucid.data.shards import Sample
+from pellucid.rgba.compositing import premultiply
+from pellucid.rgba.quantization import to_float
 from pellucid.rgba.types import RGBA8
 
 SUBJECT_SHARE = 0.5
@@ -96,7 +98,7 @@ def _with_subject(rng: np.random.Generator, size_px: int, subjects: Sequence[Sam
     sketch, adjectives = _look(rng, size_px, scene)
     sentences = wordings(rng, _phrases(scene, sketch, adjectives), adjectives, known.label)
     record = _record(sentences, group=known.group, licence=known.licence, attribution=known.attribution)
-    return record, finished(scene.paint(sketch, premultiplied(image)))
+    return record, finished(scene.paint(sketch, premultiply(to_float(image))))
 
 
 def _record(sentences: tuple[str, ...], *, group: str, licence: str, attribution: str = "") -> Record:

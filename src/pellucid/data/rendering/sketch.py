@@ -226,12 +226,5 @@ def finished(premultiplied: Floats) -> RGBA8:
     return result
 
 
-def premultiplied(rgba: RGBA8) -> Floats:
-    """Returns float32 (h, w, 4), premultiplied, of uint8 (h, w, 4), straight."""
-    made = rgba.astype(np.float32) / 255
-    made[..., :3] *= made[..., 3:]
-    return made
-
-
 WHITE = ramp(((0.0, 1.0, 0.0, 0.0), (1.0, 1.0, 0.0, 0.0)))
 BLACK = ramp(((0.0, 0.0, 0.0, 0.0), (1.0, 0.12, 0.0, 0.0)))
