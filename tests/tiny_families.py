@@ -131,6 +131,7 @@ def flux() -> DiffusionPipeline:
         tokenizer_2=tiny.tokenizer(),
         transformer=net.eval(),
     )
+    pipeline.default_sample_size = 8  # not in the configuration, but as small as the others
     return quiet(pipeline)
 
 

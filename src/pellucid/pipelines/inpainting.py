@@ -8,8 +8,8 @@ import torch
 from torch import Tensor
 
 from pellucid.errors import InputError
-from pellucid.files.conversion import to_rgba8
 from pellucid.pipelines.arguments import CallKwargs
+from pellucid.pipelines.given_images import to_image
 from pellucid.pipelines.latents import centre_offset
 from pellucid.pipelines.stock import StockPipeline
 from pellucid.rgba.compositing import premultiply, unpremultiply
@@ -47,7 +47,7 @@ def to_mask(mask: object, like: RGBA8) -> AnyArray:
     Raises:
         InputError: another size, or nothing to repaint.
     """
-    rgba = to_rgba8(mask)
+    rgba = to_image(mask)
     if rgba.shape[:2] != like.shape[:2]:
         raise InputError(
             f"Expected a mask of {like.shape[0]} x {like.shape[1]} like the image, found "

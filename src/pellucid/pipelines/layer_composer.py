@@ -10,8 +10,8 @@ from dataclasses import replace
 import numpy as np
 
 from pellucid.errors import InputError
-from pellucid.files.conversion import to_rgba8
 from pellucid.pipelines.arguments import LayerOptions, Prompt
+from pellucid.pipelines.given_images import to_image
 from pellucid.pipelines.layer_sampler import LayerSampler, Prompts, build_scene_states
 from pellucid.pipelines.model import TransparentModel
 from pellucid.pipelines.modes import Role, Task
@@ -66,7 +66,7 @@ class LayerComposer:
         """Makes a foreground for a part of an image; see `TransparentPipeline.foreground_on`."""
         if options.height is not None or options.width is not None:
             raise InputError("Expected no height or width with a box, found some. Resize the image first.")
-        whole = to_rgba8(background)
+        whole = to_image(background)
         scenes = self.beside("foreground_on", prompts, {"background": crop(whole, box)}, fit, options)
         return [paste_scene(scene, whole, box) for scene in scenes]
 
@@ -139,7 +139,7 @@ class LayerComposer:
 def _to_rgba8(images: Mapping[Role, object]) -> dict[Role, AnyArray]:
     converted: dict[Role, AnyArray] = {}
     for role, image in images.items():
-        converted[role] = to_rgba8(image)
+        converted[role] = to_image(image)
     return converted
 
 

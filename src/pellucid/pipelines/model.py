@@ -96,10 +96,10 @@ class TransparentModel:
         check_size(*canvas)
         return canvas
 
-    def in_proportion(self, size: tuple[int, int]) -> tuple[int, int]:
-        """Returns (height, width) in the proportions of `size`, with as many pixels as the native size."""
+    def in_proportion(self, size: tuple[int, int], pixels: float = 1.0) -> tuple[int, int]:
+        """Returns (height, width) in the proportions of `size`, with `pixels` times the native pixels."""
         rows, columns = self.native_size
-        scale = (rows * columns / (size[0] * size[1])) ** 0.5
+        scale = (pixels * rows * columns / (size[0] * size[1])) ** 0.5
         # a side of an extremely long image would round to 0
         return max(round(size[0] * scale), 1), max(round(size[1] * scale), 1)
 

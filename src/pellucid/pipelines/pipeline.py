@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING
 from torch import Tensor, nn
 
 from pellucid._deprecation import renamed_arguments
-from pellucid.files.conversion import to_rgba8
 from pellucid.models.autoencoder import RGBAAutoencoder
 from pellucid.pipelines.families import custom_mode
+from pellucid.pipelines.given_images import to_image
 from pellucid.pipelines.latents import check_autoencoder
 from pellucid.pipelines.layer_methods import LayerMethods
 from pellucid.pipelines.model import TransparentModel
@@ -151,7 +151,7 @@ class TransparentPipeline(SingleLayerMethods, LayerMethods):
     def encode(self, image: object) -> Tensor:
         """Encodes an image to its adjusted, scaled latent (1, c, h, w); padded with transparency."""
         with self.model.stock.lock:
-            return self.model.encode(to_rgba8(image))
+            return self.model.encode(to_image(image))
 
     def decode(
         self, latents: Tensor, *, passes: int | None = None, crop: tuple[int, int] | None = None

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -12,6 +13,7 @@ from pellucid.pipelines.background_check import THRESHOLD, background_distance, 
 from pellucid.pipelines.inpainting import keep_outside, latent_mask, paste, step_end_callback, to_mask
 from pellucid.pipelines.model import TransparentModel
 from pellucid.pipelines.modes import Sampling
+from pellucid.pipelines.repaint_area import around_mask, whole_image
 from pellucid.pipelines.stock import StockPipeline
 from pellucid.pipelines.structure_control import load_control_network, to_control_image
 from pellucid.rgba.resizing import fit_rgba
@@ -96,8 +98,7 @@ class SingleLayerSampler:
             options.resolve(self.model.single.sampling, strength),
         )
         with self.model.one_call():
-            latents = self.model.encode(rgba)
-            return self._repaint(rgba, latents, requests, settings, strength, options)
+            return self._repaint(rgba, requests, settings, strength, options)
 
     def inpaint(
         self, rgba: RGBA8, mask: object, prompt: Prompt, strength: float, options: SamplingOptions
@@ -108,14 +109,18 @@ class SingleLayerSampler:
             options.resolve(self.model.single.sampling, strength),
         )
         share = to_mask(mask, rgba)
+        area = around_mask(self.model, rgba, share)
         with self.model.one_call():
-            original = self.model.encode(rgba)
+            part = area.cut(rgba)
+            original = self.model.encode(part)
             pixels = self.model.autoencoder.pixels_per_latent * self.model.autoencoder.upscale
-            inside = latent_mask(share, *original.shape[-2:], pixels=pixels)
+            inside = latent_mask(area.cut_mask(share), *original.shape[-2:], pixels=pixels)
             kept = keep_outside(self.model.stock, original, inside, first=step_end_callback(options.inputs))
             inside_alone = replace(options, pipeline_inputs={**options.inputs, "callback_on_step_end": kept})
-            scenes = self._repaint(rgba, original, requests, settings, strength, inside_alone)
-        return [self._scene(paste(rgba, scene.layers[0].image, share), scene) for scene in scenes]
+            scenes = self._repaint_canvas(part, original, requests, settings, strength, inside_alone)
+        return [
+            self._scene(paste(rgba, area.lay(rgba, scene.layers[0].image), share), scene) for scene in scenes
+        ]
 
     def _controlled(
         self, control: Control | None, size: tuple[int, int], inputs: CallKwargs
@@ -148,9 +153,27 @@ class SingleLayerSampler:
         rgba = self._resampled(scene, size)
         # one at a time, whatever the batch: enlarged images are larger
         options = SamplingOptions(pipeline_inputs=self.model.stock.image_to_image_inputs(inputs))
-        return self._repaint(rgba, self.model.encode(rgba), [request], settings, strength, options)[0]
+        return self._repaint(rgba, [request], settings, strength, options)[0]
 
     def _repaint(
+        self,
+        rgba: RGBA8,
+        requests: Sequence[Request],
+        settings: Sampling,
+        strength: float,
+        options: SamplingOptions,
+    ) -> list[Scene]:
+        """Repaints an image of any size, at a size that the model can paint."""
+        if not _repaints(settings, strength):
+            # not through the codec, which would change what was to be kept
+            return [self._made(rgba, request, settings, {"strength": strength}) for request in requests]
+        area = whole_image(self.model, rgba)
+        part = area.cut(rgba)
+        scenes = self._repaint_canvas(part, self.model.encode(part), requests, settings, strength, options)
+        clear = np.zeros_like(rgba)
+        return [self._scene(area.lay(clear, scene.layers[0].image), scene) for scene in scenes]
+
+    def _repaint_canvas(
         self,
         rgba: RGBA8,
         latents: Tensor,
@@ -160,9 +183,8 @@ class SingleLayerSampler:
         options: SamplingOptions,
     ) -> list[Scene]:
         crop, extra = (rgba.shape[0], rgba.shape[1]), {"strength": strength}
-        if int(settings.num_inference_steps * strength) < 1:  # no step to take: stock pipelines refuse
-            kept = self.model.decode(latents, passes=settings.passes, crop=crop)
-            return [self._made(kept, request, settings, extra) for request in requests]
+        if not _repaints(settings, strength):
+            return [self._made(rgba, request, settings, extra) for request in requests]
         batch = Batch(
             stock=self.model.stock.image_to_image(),
             settings=settings,
@@ -210,3 +232,8 @@ class SingleLayerSampler:
 
     def _scene(self, image: AnyArray, like: Scene) -> Scene:
         return Scene.of(image, name="foreground", provenance=like.provenance)
+
+
+def _repaints(settings: Sampling, strength: float) -> bool:
+    """Tells whether a strength takes a step at all; stock pipelines refuse to be called for none."""
+    return int(settings.num_inference_steps * strength) >= 1

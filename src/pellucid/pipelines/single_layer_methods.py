@@ -8,7 +8,6 @@ from typing import Unpack, overload
 
 from pellucid._deprecation import renamed_arguments
 from pellucid.errors import InputError
-from pellucid.files.conversion import to_rgba8
 from pellucid.pipelines.arguments import (
     CallKwargs,
     Prompt,
@@ -17,6 +16,7 @@ from pellucid.pipelines.arguments import (
     check_size,
     one_or_all,
 )
+from pellucid.pipelines.given_images import prompt_of, to_image
 from pellucid.pipelines.keywords import GenerateKeywords, RepaintKeywords, UpscaleKeywords
 from pellucid.pipelines.model import TransparentModel
 from pellucid.pipelines.single_layer import Control, SingleLayerSampler
@@ -155,9 +155,10 @@ class SingleLayerMethods:
         """Repaints a transparent image after a text, alpha included.
 
         Args:
-            image: an array (h, w), (h, w, 3) or (h, w, 4), a PIL image of any mode, or a file's path.
+            image: an array (h, w), (h, w, 3) or (h, w, 4), a PIL image of any mode, a file's path, a scene or
+                a layer; of any size, since the model paints at a size that it knows.
             prompt: see `generate`, and there for all other keywords.
-            strength: 0 keeps the image, 1 ignores it.
+            strength: 0 keeps the image to the byte, 1 ignores it.
 
         Returns:
             As `generate`; every image has the size of the one given.
@@ -176,7 +177,7 @@ class SingleLayerMethods:
             batch_size=batch_size,
             pipeline_inputs=pipeline_inputs,
         )
-        scenes = self._single_layers.vary(to_rgba8(image), prompt, strength, options)
+        scenes = self._single_layers.vary(to_image(image), prompt, strength, options)
         return one_or_all(scenes, [prompt], count)
 
     @overload
@@ -218,6 +219,8 @@ class SingleLayerMethods:
     ) -> Scene | list[Scene]:
         """Repaints a transparent image inside a mask, alpha included; outside not a byte changes.
 
+        Of an image larger than the model's own size, the surroundings of the mask are repainted alone.
+
         Args:
             image: see `vary`.
             mask: as large as the image: white is repainted, black and transparent kept, grey mixed.
@@ -241,7 +244,7 @@ class SingleLayerMethods:
             batch_size=batch_size,
             pipeline_inputs=pipeline_inputs,
         )
-        scenes = self._single_layers.inpaint(to_rgba8(image), mask, prompt, strength, options)
+        scenes = self._single_layers.inpaint(to_image(image), mask, prompt, strength, options)
         return one_or_all(scenes, [prompt], count)
 
     @overload
@@ -282,9 +285,10 @@ class SingleLayerMethods:
 
         Args:
             image: see `vary`.
-            prompt: what it shows; see `generate` for all other keywords.
+            prompt: what it shows; "" takes the one that the image was made from. See `generate` for all other
+                keywords.
             scale: of each side, above 0.
-            strength: see `vary`; 0 only enlarges, and sends it through the codec. None takes the mode's.
+            strength: see `vary`; 0 only resamples. None takes the mode's.
 
         Returns:
             As `vary`.
@@ -292,7 +296,7 @@ class SingleLayerMethods:
         Raises:
             InputError: an argument does not fit.
         """
-        rgba = to_rgba8(image)
+        rgba = to_image(image)
         if not as_number(scale, "scale") > 0:
             raise InputError(f"Expected a scale above 0, found {scale}. 2 doubles each side.")
         size = round(rgba.shape[0] * scale), round(rgba.shape[1] * scale)
@@ -312,4 +316,5 @@ class SingleLayerMethods:
             pipeline_inputs=pipeline_inputs,
         )
         larger = fit_rgba(rgba, *size, "stretch")
-        return one_or_all(self._single_layers.vary(larger, prompt, chosen, options), [prompt], count)
+        text = prompt or prompt_of(image)
+        return one_or_all(self._single_layers.vary(larger, text, chosen, options), [prompt], count)

@@ -8,7 +8,7 @@ from PIL import Image
 from torch import nn
 
 from pellucid.errors import WeightsError, first_line
-from pellucid.files.conversion import to_rgba8
+from pellucid.pipelines.given_images import to_image
 from pellucid.rgba.control_images import structure
 from pellucid.rgba.resizing import fit_rgba
 
@@ -42,4 +42,4 @@ def load_control_network(folder: Path, device: torch.device, dtype: torch.dtype)
 
 def to_control_image(image: object, kind: str, size: tuple[int, int]) -> Image.Image:
     """Draws what a control network is shown of an image of any size, fitted whole into (height, width)."""
-    return Image.fromarray(structure(fit_rgba(to_rgba8(image), *size, "fit"), kind))
+    return Image.fromarray(structure(fit_rgba(to_image(image), *size, "fit"), kind))

@@ -51,19 +51,30 @@ def fit_pixels(pixels: Pixels, height: int, width: int, fit: str, *, border: flo
         return pixels.copy()
     if fit == "stretch":
         return _resized(pixels, height, width)
-    ratios = height / pixels.shape[0], width / pixels.shape[1]
-    scale = max(ratios) if fit == "crop" else min(ratios)
-    # at least one pixel: a line must not vanish
-    rows, columns = (max(round(side * scale), 1) for side in pixels.shape[:2])
-    scaled = _resized(pixels, rows, columns)
     if fit == "crop":
+        scale = max(height / pixels.shape[0], width / pixels.shape[1])
+        rows, columns = (max(round(side * scale), 1) for side in pixels.shape[:2])
         top, left = (rows - height) // 2, (columns - width) // 2
-        return scaled[top : top + height, left : left + width]
+        return _resized(pixels, rows, columns)[top : top + height, left : left + width]
+    top, left, rows, columns = fitted_box((pixels.shape[0], pixels.shape[1]), (height, width))
+    scaled = _resized(pixels, rows, columns)
     canvas = np.empty((height, width, pixels.shape[2]), np.float32)
     canvas[:] = _edge_colour(scaled) if border is None else border
-    top, left = max((height - rows) // 2, 0), max((width - columns) // 2, 0)
     canvas[top : top + rows, left : left + columns] = scaled
     return canvas
+
+
+def fitted_box(size: tuple[int, int], canvas: tuple[int, int]) -> tuple[int, int, int, int]:
+    """Returns where the fit "fit" lays an image on a canvas: (top, left, height, width), px.
+
+    Args:
+        size: (height, width) of the image.
+        canvas: (height, width) that it is fitted onto.
+    """
+    scale = min(canvas[0] / size[0], canvas[1] / size[1])
+    # at least one pixel: a line must not vanish
+    rows, columns = (max(round(side * scale), 1) for side in size)
+    return max((canvas[0] - rows) // 2, 0), max((canvas[1] - columns) // 2, 0), rows, columns
 
 
 def fit_rgba(rgba: AnyArray, height: int, width: int, fit: str) -> AnyArray:

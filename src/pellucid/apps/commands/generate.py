@@ -181,14 +181,17 @@ def upscale_command(
     clean: bool,
     as_json: bool,
 ) -> None:
-    """Enlarge IMAGE, transparency included, and repaint it a little after PROMPT."""
+    """Enlarge IMAGE, transparency included, and repaint it a little after PROMPT.
+
+    Without PROMPT the one that IMAGE was made from is taken.
+    """
     # named after the image, since PROMPT may be empty
     target = output or default_path(f"{stem_of(image)} larger")
     check_target(target)
     check_request(prompt, sampling, strength=1.0 if strength is None else strength)
-    rgba = inputs.flat(image)
-    pipe = choice.load()
-    scenes = pipe.upscale(rgba, [prompt], scale=scale, strength=strength, **sampling)
+    scene = inputs.open(image)
+    text = prompt or (scene.provenance.prompt if scene.provenance else None) or ""
+    scenes = choice.load().upscale(scene, [text], scale=scale, strength=strength, **sampling)
     save_and_report(scenes, target, clean=clean, as_json=as_json, said=inputs.said())
 
 
