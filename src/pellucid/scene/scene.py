@@ -4,23 +4,28 @@ Layers are listed bottom first. Images are uint8 (h, w, 4), straight, sRGB; size
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal, TypedDict
 
 import numpy as np
 
-from pellucid.errors import InputError
+from pellucid.errors import FileError, InputError
 from pellucid.files.blend_space import BlendSpace, blend_space
-from pellucid.files.images import MAX_PIXELS
+from pellucid.files.images import MAX_PIXELS, write_image
 from pellucid.files.metadata import GenerationMetadata
+from pellucid.files.names import unique_stems
 from pellucid.rgba.compositing import Colour, parse_colour
 from pellucid.rgba.types import RGBA8, AnyArray
+from pellucid.scene import editing
+from pellucid.scene.editing import Named
 from pellucid.scene.flatten import flatten_layers, flatten_strips
 from pellucid.scene.layer import Group, Layer, Mask
 
 __all__ = ["Group", "Layer", "Mask", "Scene"]
 
+MAX_NAME = 40
+"""Of a layer that is named after its prompt: programs show little more."""
 Unsupported = Literal["refuse", "flatten", "skip"]
 """What becomes of a document with a layer that cannot be shown as its author sees it: it is refused; the
 flattened image that it holds is taken instead of its layers; or what cannot be shown is left out."""
@@ -109,6 +114,78 @@ class Scene:
             "space": blend_space(self.blend_profile) if self.blend_profile and not linear else None,
         }
 
+    def replace(self, layer: Named, new: "Layer | AnyArray | Scene", *, fit: str = "fit") -> "Scene":
+        """Returns the scene with another image in a layer's place.
+
+        The place on the canvas and the looks stay those of the old layer: order, groups, opacity, visibility,
+        blend mode, clipping and mask. Pixels, name and metadata are the new one's; an array keeps the name.
+
+        Args:
+            layer: name, or the layer itself where two are called the same; see `pellucid.scene.editing.find`.
+            new: a layer, an image, uint8 (h, w, 4), or a scene, such as `generate` returns, laid flat.
+            fit: how another size meets the old layer's rectangle: "fit" shows all of it, in its proportions;
+                "crop" fills the rectangle, "stretch" keeps no proportions; "keep" resamples nothing and lays
+                it around the same middle.
+
+        Raises:
+            InputError: no layer is called so, or several, or no image.
+        """
+        if isinstance(new, Scene):
+            new = new._as_layer()
+        return self._with(editing.with_pixels(self.layers, layer, new, fit))
+
+    def without(self, *layers: Named) -> "Scene":
+        """Returns the scene without some layers or groups.
+
+        Raises:
+            InputError: none is called so, or several; nothing is left; or a layer would stay that is clipped
+                to what is taken out.
+        """
+        return self._with(editing.without(self.layers, layers))
+
+    def move(self, layer: Named, *, left: int | None = None, top: int | None = None) -> "Scene":
+        """Returns the scene with a layer or group elsewhere, and its masks with it.
+
+        Args:
+            layer: see `replace`.
+            left: column of the image's left edge, or of the leftmost in a group; None keeps it.
+            top: row of the upper edge. Both may lie outside of the canvas.
+
+        Raises:
+            InputError: no layer is called so, or several.
+        """
+        return self._with(editing.moved(self.layers, layer, left, top))
+
+    def rename(self, layer: Named, name: str) -> "Scene":
+        """Returns the scene with another name for a layer or group; errors of `move`."""
+        return self._with(editing.renamed(self.layers, layer, name))
+
+    def with_opacity(self, layer: Named, opacity: float) -> "Scene":
+        """Returns the scene with another opacity, [0, 1], of a layer or group; errors of `move`."""
+        return self._with(editing.with_opacity(self.layers, layer, opacity))
+
+    def reorder(self, layers: Sequence[Named]) -> "Scene":
+        """Returns the scene with the named layers in this order, bottom first.
+
+        They share out the places that they have now, and a layer goes into the group of its new place, so
+        that groups stay whole. All other layers stay where they are.
+
+        Raises:
+            InputError: no layer is called so, or several, or one is named twice.
+        """
+        return self._with(editing.reordered(self.layers, layers))
+
+    def _with(self, layers: tuple[Layer, ...]) -> "Scene":
+        return replace(self, layers=layers)
+
+    def _as_layer(self) -> Layer:
+        """Returns all visible layers as one, called as the only one, or after the prompt."""
+        if len(self.layers) == 1 and self.layers[0].fills(self.height, self.width):
+            return self.layers[0]
+        prompt = self.provenance and self.provenance.prompt
+        name = self.layers[0].name if len(self.layers) == 1 else (prompt or "layer")[:MAX_NAME]
+        return Layer(image=self.composite(), name=name, provenance=self.provenance)
+
     def save(self, path: str | Path, *, background: Colour | AnyArray | None = None) -> Path:
         """Writes the scene, whole or not at all; the path's ending chooses the format.
 
@@ -128,6 +205,39 @@ references in a hidden group |
             FileError: another ending, or the file cannot be written.
         """
         return _formats[-1].write(self, Path(path), background)
+
+    def save_layers(self, folder: str | Path, *, whole_canvas: bool = False) -> tuple[Path, ...]:
+        """Writes every layer as a PNG that is called like it, hidden ones too, and returns the paths.
+
+        Names are made valid on every system; of layers with one name the second gets "-2", bottom first.
+
+        Args:
+            folder: where to; made if it is absent. Files of these names are replaced.
+            whole_canvas: each image as large as the canvas, its layer in its place with its opacity and mask,
+                so that images laid over one another are the scene again, but for blend modes, clipping and
+                groups. Without it, the pixels of the layers as they are stored.
+
+        Raises:
+            FileError: a file cannot be written.
+        """
+        place = Path(folder)
+        try:
+            place.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise FileError(f"Cannot make the folder {place}: {error.strerror}. Choose another.") from None
+        stems = unique_stems([layer.name for layer in self.layers])
+        return tuple(
+            write_image(
+                self._with(
+                    (replace(layer, groups=(), visible=True, clipped=False, blend_mode="normal"),)
+                ).composite()
+                if whole_canvas
+                else layer.image,
+                place / f"{stem}.png",
+                metadata=layer.provenance,
+            )
+            for stem, layer in zip(stems, self.layers, strict=True)
+        )
 
     @classmethod
     def open(

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, NotRequired, TypedDict
 import click
 
 from pellucid.apps.commands.inputs import Inputs, beside, reads_images, stem_of
+from pellucid.apps.commands.layer_edits import Placement, placement_options, stacked
 from pellucid.apps.commands.options import JSON, PATH, Command, check_target
 from pellucid.apps.commands.outputs import output_option, writes_pipes
 from pellucid.apps.sections import SectionedCommand, option
@@ -165,6 +166,7 @@ def pad_command(image: Path, output: Path | None, truncate: bool, inputs: Inputs
     help="Opaque colour beneath; without it, transparency stays.",
 )
 @option("Composite", "--linear", is_flag=True, help="Mix in linear light instead of on sRGB values.")
+@placement_options
 @reads_images
 @JSON
 def composite_command(
@@ -172,14 +174,17 @@ def composite_command(
     output: Path | None,
     background: str | None,
     linear: bool,
+    placement: Placement,
     inputs: Inputs,
     as_json: bool,
 ) -> None:
-    """Lay IMAGES over one another, bottom first, from the top left; .psd, .ora, .tiff keep layers."""
+    """Lay IMAGES over one another, bottom first, from the top left; .psd, .ora, .tiff keep layers.
+
+    \b
+    pellucid composite beach.jpg cat.png -o beach.psd --at 40,120 --opacity 80%
+    """  # noqa: D301 - click keeps the lines after this character
     from pellucid.files.extensions import LAYERED, TIFF_ENDINGS
     from pellucid.files.images import write_image
-    from pellucid.scene.layer import Layer
-    from pellucid.scene.scene import Scene
 
     target = output or Path("composite.png")
     ending = target.suffix.lower()
@@ -190,17 +195,12 @@ def composite_command(
             f"--background and --linear flatten; a {ending} keeps layers. Choose another extension."
         )
     check_target(target)
-    layers = tuple(
-        Layer(image=rgba, name=stem_of(path))
-        for path, rgba in zip(images, inputs.flat_all(*images), strict=True)
-    )
-    height, width = (max(layer.image.shape[axis] for layer in layers) for axis in (0, 1))
-    scene = Scene(layers=layers, height=height, width=width)
+    scene = stacked(images, placement, inputs)
     if layered:
         scene.save(target)
     else:
         write_image(scene.composite(background, linear=linear), target)
-    _report(as_json, target, height=height, width=width, layers=len(layers), **inputs.said())
+    _report(as_json, target, height=scene.height, width=scene.width, layers=len(images), **inputs.said())
 
 
 @click.command(name="convert", cls=SectionedCommand)

@@ -7,6 +7,7 @@ import click
 
 from pellucid.apps.commands.generate import default_path, report, write_all
 from pellucid.apps.commands.inputs import Inputs, reads_images, stem_of
+from pellucid.apps.commands.layer_edits import LayerEdits, check_edits, edit_document, edit_options
 from pellucid.apps.commands.options import (
     JSON,
     PATH,
@@ -28,14 +29,15 @@ if TYPE_CHECKING:
     from pellucid.scene.scene import Scene
 
 OUTPUT = output_option(
-    "File to write: .psd, .ora, .tiff, .zip, or -; .png flattens.  [default: a .psd named after the text]",
+    "File to write: .psd, .ora, .tiff, .zip, or -; .png flattens; a folder takes the layers of FILE as "
+    "PNGs.  [default: a .psd named after the text, or FILE's name, -edited]",
     "psd",
 )
 FIT = option(
     "Sampling",
     "--fit",
     type=click.Choice(["crop", "fit", "stretch"]),
-    help="How a given image is brought to another size.  [default: crop; fit for --behind]",
+    help="How a given image is brought to another size.  [default: crop; fit for --behind and --replace]",
 )
 ADAPTER_END = option(
     "Sampling",
@@ -63,6 +65,7 @@ class _SizeArguments(TypedDict, total=False):
 
 
 @click.command(name="layers", cls=SectionedCommand)
+@click.argument("file", type=PATH, required=False)
 @option(
     "Layers to make",
     "--foreground",
@@ -96,6 +99,7 @@ class _SizeArguments(TypedDict, total=False):
     multiple=True,
     help="Part of the canvas in which a layer is made: one for each foreground made to fit what is below it.",
 )
+@edit_options
 @OUTPUT
 @size_option()
 @FIT
@@ -105,6 +109,7 @@ class _SizeArguments(TypedDict, total=False):
 @model_options
 @JSON
 def layers_command(
+    file: Path | None,
     foregrounds: tuple[str, ...],
     background: str | None,
     composite: str | None,
@@ -112,6 +117,7 @@ def layers_command(
     behind: Path | None,
     add: Path | None,
     boxes: "tuple[Box, ...]",
+    edits: LayerEdits,
     output: Path | None,
     size: tuple[int, int] | None,
     fit: str | None,
@@ -121,14 +127,20 @@ def layers_command(
     choice: ModelChoice,
     as_json: bool,
 ) -> None:
-    """Make a scene of layers and print its path.
+    """Make a scene of layers, or edit the layers of FILE, and print its path.
 
     \b
     pellucid layers --foreground "a cat" --background "a beach" -o scene.psd
     pellucid layers --on beach.jpg --foreground "a cat" --foreground "a red umbrella"
     pellucid layers --behind cat.png --background "a beach"
     pellucid layers --add scene.psd --foreground "a ball" --box 200x200+40+300
+    pellucid layers scene.psd --replace "a cat" dog.png --move "a ball" 20,35 --remove "a hat"
+    pellucid layers scene.psd -o folder/
     """  # noqa: D301 - click keeps the lines after this character
+    check_edits(file, edits, any((foregrounds, background, on, behind, add, boxes)))
+    if file is not None:
+        edit_document(file, edits, output, fit, inputs, as_json)
+        return
     _check_what(foregrounds, background, on=on, behind=behind, add=add, size=size)
     target = output or default_path(", ".join([*foregrounds, *filter(None, [background])]), ".psd")
     check_target(target)

@@ -203,7 +203,7 @@ def check_request(prompt: str, sampling: SamplingArguments, *, strength: float =
     options.resolve(Sampling(), strength)
 
 
-def _gathered(
+def gathered(
     name: str, cls: type, options: tuple[Callable[[Command], Command], ...]
 ) -> Callable[[Command], Command]:
     """Makes a decorator that adds `options`, whose values reach the command as one `cls` called `name`."""
@@ -223,7 +223,7 @@ def _gathered(
     return decorate
 
 
-model_options = _gathered(
+model_options = gathered(
     "choice",
     ModelChoice,
     (
@@ -239,7 +239,7 @@ model_options = _gathered(
 )
 """Adds the options of a model; the command gets them as `choice`."""
 
-sampling_options = _gathered(
+sampling_options = gathered(
     "sampling",
     SamplingArguments,
     (

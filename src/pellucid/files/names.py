@@ -1,0 +1,43 @@
+"""File names made of any text, such as names of layers: valid on Linux, macOS and Windows, each once."""
+
+import re
+from collections.abc import Sequence
+
+MAX_BYTES = 200
+"""Of a name without its ending; file systems take 255 bytes."""
+RESERVED = re.compile(
+    r"(con|prn|aux|nul|conin\$|conout\$|(com|lpt)[0-9¹²³])\s*(\..*)?", re.IGNORECASE | re.DOTALL
+)
+"""Names that mean devices on Windows, with any ending."""
+REFUSED = re.compile(r'[<>:"/\\|?*\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]+')
+"""Characters that Windows refuses, and those that turn or break lines."""
+
+
+def safe_stem(text: str) -> str:
+    """Returns a text as a file name without ending; letters of all languages and spaces stay.
+
+    Example:
+        safe_stem("hat: 1/2")  # "hat 1-2"
+    """
+    stem = REFUSED.sub("-", text.replace(":", " ")).encode()[:MAX_BYTES].decode(errors="ignore")
+    # Windows drops dots and spaces at the end, and a dot in front hides a file elsewhere
+    stem = re.sub(r"\s+", " ", stem).strip(" .-") or "layer"
+    return f"{stem}-layer" if RESERVED.fullmatch(stem) else stem
+
+
+def unique_stems(texts: Sequence[str]) -> list[str]:
+    """Returns a file name without ending for each text; those that come again are numbered.
+
+    Names that differ in capitals alone are one file on Windows and macOS, and count as the same.
+    """
+    taken = set[str]()
+    stems: list[str] = []
+    for text in texts:
+        stem = base = safe_stem(text)
+        number = 1
+        while stem.casefold() in taken:
+            number += 1
+            stem = f"{base}-{number}"
+        taken.add(stem.casefold())
+        stems.append(stem)
+    return stems
