@@ -32,9 +32,6 @@ class Point(click.ParamType[tuple[int, int]]):
         param: click.Parameter | None,
         ctx: click.Context | None,
     ) -> tuple[int, int]:
-        if isinstance(value, tuple):  # click converts parts of a tuple twice
-            left, top = value
-            return int(left), int(top)
         match = re.fullmatch(r"\s*([+-]?\d{1,9})\s*,\s*([+-]?\d{1,9})\s*", str(value), re.ASCII)
         if match is None:
             self.fail(f"expected X,Y such as 10,-4, found {value!r}.", param, ctx)
