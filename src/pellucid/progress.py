@@ -1,7 +1,8 @@
 """One progress bar for the project: on stderr, silent without a terminal."""
 
 from collections.abc import Iterable, Iterator
-from typing import TypeVar
+from io import TextIOBase
+from typing import TextIO, TypeVar
 
 from tqdm import tqdm
 
@@ -30,3 +31,9 @@ def track(items: Iterable[T], *, total: int, label: str, unit: str, start: int =
         leave=False,  # a finished bar says nothing that the result does not
         bar_format="{desc}: {n_fmt}/{total_fmt}{unit} [{elapsed}<{remaining}, {rate_fmt}]",
     )
+
+
+def announce(line: str, stream: TextIO | TextIOBase) -> None:
+    """Prints a line at once, above the bars that are drawn at the moment."""
+    with tqdm.external_write_mode(file=stream):
+        print(line, file=stream, flush=True)

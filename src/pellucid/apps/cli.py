@@ -17,9 +17,9 @@ COMMANDS: dict[str, tuple[str, str]] = {
     # name: (module, line in --help); the module has a click command of that name
     "generate": ("generate", "Make transparent images from a prompt."),
     "layers": ("layers", "Make a scene of several layers, as a PSD or OpenRaster document."),
-    "vary": ("generate", "Repaint a transparent image after a prompt."),
-    "upscale": ("generate", "Enlarge a transparent image and repaint it a little."),
-    "inpaint": ("generate", "Repaint a transparent image inside a mask."),
+    "vary": ("repainting", "Repaint a transparent image after a prompt."),
+    "upscale": ("repainting", "Enlarge a transparent image and repaint it a little."),
+    "inpaint": ("repainting", "Repaint a transparent image inside a mask."),
     "split": ("layers", "Take an image apart, given one of its two layers."),
     "encode": ("codec", "Write the adjusted latent of a transparent image."),
     "decode": ("codec", "Write the transparent image of an adjusted latent."),

@@ -2,7 +2,7 @@
 
 import sys
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import wraps
 from pathlib import Path
@@ -13,6 +13,7 @@ import click
 from pellucid.apps.commands.options import Command
 from pellucid.apps.sections import option
 from pellucid.errors import FileError
+from pellucid.files.extensions import READABLE
 
 if TYPE_CHECKING:
     from pellucid.files.sources import NamedContent
@@ -41,6 +42,30 @@ def stem_of(path: Path) -> str:
 def beside(path: Path, name: str) -> Path:
     """Returns a path of that name beside an input, or in this folder if the input is a pipe."""
     return Path(name) if is_pipe_name(path) else path.with_name(name)
+
+
+def expand_folders(paths: Sequence[Path]) -> list[Path]:
+    """Returns files as they are, and for each folder the images in it, by name; folders in it stay out.
+
+    Raises:
+        FileError: a folder without an image.
+    """
+    found: list[Path] = []
+    for path in paths:
+        if not path.is_dir():
+            found.append(path)
+            continue
+        inside = [
+            file
+            for file in sorted(path.iterdir())
+            if file.suffix.lower() in READABLE and not file.name.startswith(".") and file.is_file()
+        ]
+        if not inside:
+            raise FileError(
+                f"Expected images in the folder {path}, found none. Name files, or a folder that holds some."
+            )
+        found += inside
+    return found
 
 
 @dataclass(slots=True)

@@ -5,9 +5,9 @@ from typing import TYPE_CHECKING, TypedDict
 
 import click
 
-from pellucid.apps.commands.generate import default_path, report, write_all
 from pellucid.apps.commands.inputs import Inputs, reads_images, stem_of
 from pellucid.apps.commands.layer_edits import LayerEdits, check_edits, edit_document, edit_options
+from pellucid.apps.commands.names import default_path
 from pellucid.apps.commands.options import (
     JSON,
     PATH,
@@ -21,6 +21,7 @@ from pellucid.apps.commands.options import (
     size_option,
 )
 from pellucid.apps.commands.outputs import output_option
+from pellucid.apps.commands.runs import write_scenes
 from pellucid.apps.sections import SectionedCommand, option
 
 if TYPE_CHECKING:
@@ -168,7 +169,8 @@ def layers_command(
         # both layers are made at one size, so that nothing has to be fitted
         size_arguments.pop("fit", None)
         scenes = _as_list(pipe.joint([texts.pop(0)], [str(background)], **size_arguments, **shared))
-    report(write_all(_add_layers(pipe, scenes, texts, regions, shared), target), as_json, inputs.said())
+    made = _add_layers(pipe, scenes, texts, regions, shared)
+    write_scenes(made, target, replaces=output is not None, as_json=as_json, said=inputs.said)
 
 
 @click.command(name="split", cls=SectionedCommand)
@@ -216,7 +218,7 @@ def split_command(
         **_size_arguments(size, fit),
         **sampling,
     )
-    report(write_all(_as_list(scenes), target), as_json, inputs.said())
+    write_scenes(_as_list(scenes), target, replaces=output is not None, as_json=as_json, said=inputs.said)
 
 
 def _add_layers(

@@ -203,6 +203,52 @@ def check_request(prompt: str, sampling: SamplingArguments, *, strength: float =
     options.resolve(Sampling(), strength)
 
 
+class SingleRequest(TypedDict):
+    """Keywords of one image, as `SamplingArguments`, with a seed of its own."""
+
+    seed: int
+    num_inference_steps: int | None
+    guidance_scale: float | None
+    negative_prompt: str
+    scheduler: str | None
+    passes: int | None
+
+
+def single_requests(
+    prompt: str, sampling: SamplingArguments, *, seed: int | None = None, negative: str | None = None
+) -> list[SingleRequest]:
+    """Spells out the images of a prompt, so that each can be written when it is made.
+
+    Args:
+        prompt: the text.
+        sampling: what all of them share.
+        seed: of the first; None takes that of `sampling`.
+        negative: None takes that of `sampling`.
+
+    Returns:
+        Keywords that give the same images one by one as `count` gives together.
+    """
+    from pellucid.pipelines.arguments import expand_requests
+
+    requests = expand_requests(
+        prompt,
+        negative_prompt=sampling["negative_prompt"] if negative is None else negative,
+        count=sampling["count"],
+        seed=sampling["seed"] if seed is None else seed,
+    )
+    return [
+        SingleRequest(
+            seed=request.seed,
+            num_inference_steps=sampling["num_inference_steps"],
+            guidance_scale=sampling["guidance_scale"],
+            negative_prompt=request.negative_prompt,
+            scheduler=sampling["scheduler"],
+            passes=sampling["passes"],
+        )
+        for request in requests
+    ]
+
+
 def gathered(
     name: str, cls: type, options: tuple[Callable[[Command], Command], ...]
 ) -> Callable[[Command], Command]:

@@ -7,6 +7,7 @@ import stat
 import sys
 import tempfile
 from collections.abc import Callable
+from dataclasses import dataclass
 from functools import wraps
 from pathlib import Path
 
@@ -21,8 +22,51 @@ IMAGES = ("png", "webp", "avif", "tiff")
 FORMATS = (*IMAGES, "psd", "ora", "zip")
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Destination:
+    """Where the results of a command go."""
+
+    path: Path | None
+    """A file, or a folder; None where the command names its files in this folder."""
+    is_folder: bool
+    ending: str
+    """Of files whose names the command makes, such as ".png"."""
+
+    @classmethod
+    def of(cls, path: Path | None, ending: str) -> "Destination":
+        """Finds out what -o names: a path that exists as a folder, or is written with a slash at its end."""
+        slash = bool(click.get_current_context().meta.get(SLASH))
+        is_folder = path is not None and (slash or path.is_dir())
+        return cls(path=path, is_folder=is_folder, ending=ending)
+
+    @property
+    def folder(self) -> Path:
+        """Returns the folder of files whose names the command makes."""
+        return self.path if self.path is not None and self.is_folder else Path()
+
+
+SLASH = "pellucid.output_is_folder"
+"""Under which a command's context keeps whether -o ended in a slash, which a path cannot tell."""
+
+
+class OutputPath(click.Path):
+    """Reads a path, and keeps in mind whether it ended in a slash, and so means a folder."""
+
+    name = "path"
+
+    def __init__(self) -> None:
+        super().__init__(path_type=Path)
+
+    def convert(
+        self, value: str | os.PathLike[str], param: click.Parameter | None, ctx: click.Context | None
+    ) -> str | bytes | os.PathLike[str]:
+        if ctx is not None:
+            ctx.meta[SLASH] = os.fspath(value).endswith((os.sep, "/"))
+        return super().convert(value, param, ctx)
+
+
 def output_option(
-    text: str, default: str, formats: tuple[str, ...] = FORMATS
+    text: str, default: str, formats: tuple[str, ...] = FORMATS, *, folders: bool = False
 ) -> Callable[[Command], Command]:
     """Declares -o, which may be a pipe, and --format for it.
 
@@ -30,17 +74,23 @@ def output_option(
         text: help of -o.
         default: format that goes through a pipe if none is chosen.
         formats: those to choose from; without any there is no --format.
+        folders: whether -o may be a folder; the command then gets a `Destination`.
     """
 
     def decorate(command: Command) -> Command:
-        declare: Callable[[Command], Command] = option("Output", "-o", "--output", type=PATH, help=text)
-        return declare(writes_pipes(default, formats=formats)(command))
+        kind = OutputPath() if folders else PATH
+        declare: Callable[[Command], Command] = option("Output", "-o", "--output", type=kind, help=text)
+        return declare(writes_pipes(default, formats=formats, folders=folders)(command))
 
     return decorate
 
 
 def writes_pipes(
-    default: str | None, *, parameter: str = "output", formats: tuple[str, ...] = FORMATS
+    default: str | None,
+    *,
+    parameter: str = "output",
+    formats: tuple[str, ...] = FORMATS,
+    folders: bool = False,
 ) -> Callable[[Command], Command]:
     """Lets the path that a command writes be standard output or a pipe, and declares --format.
 
@@ -50,25 +100,33 @@ def writes_pipes(
         default: format if none is chosen; None to insist on one.
         parameter: name of the path among the command's.
         formats: those to choose from.
+        folders: whether the path may be a folder; the command then gets a `Destination`.
     """
     tail = f"  [default: {default}]" if default else ""
+    where = "`-`, standard output, or into a folder" if folders else "`-`, standard output"
 
     def decorate(command: Command) -> Command:
         @wraps(command)
         def with_pipes(*arguments: object, pipe_format: str | None = None, **named: object) -> object:
             target = named[parameter]
             if not isinstance(target, Path) or not is_pipe(target):
-                if pipe_format is not None:
-                    raise click.UsageError(
-                        "--format is for `-`, standard output. The extension of a file chooses its format."
-                    )
-                return command(*arguments, **named)
+                if folders:
+                    path = target if isinstance(target, Path) else None
+                    found = Destination.of(path, f".{pipe_format or default}")
+                    if pipe_format is None or path is None or found.is_folder:
+                        return command(*arguments, **{**named, parameter: found})
+                elif pipe_format is None:
+                    return command(*arguments, **named)
+                raise click.UsageError(
+                    f"--format is for {where}. The extension of a file chooses its format."
+                )
             ending = pipe_format or default
             _check_pipe(target, ending, named)
             with tempfile.TemporaryDirectory() as folder:
                 file = Path(folder) / f"output.{ending}"
                 with contextlib.redirect_stdout(io.StringIO()):
-                    result = command(*arguments, **{**named, parameter: file})
+                    one = Destination(path=file, is_folder=False, ending=file.suffix) if folders else file
+                    result = command(*arguments, **{**named, parameter: one})
                 _send(file.read_bytes(), target)
             return result
 
@@ -79,7 +137,7 @@ def writes_pipes(
             "--format",
             "pipe_format",
             type=click.Choice(formats),
-            help=f"Format of what goes to `-`, standard output.{tail}",
+            help=f"Format of what goes to {where}.{tail}",
         )
         return declare(with_pipes)
 
@@ -107,6 +165,8 @@ def _check_pipe(target: Path, ending: str | None, named: dict[str, object]) -> N
         )
     if named.get("count", 1) != 1:
         raise click.UsageError("--count makes several files, and a pipe takes one. Name a file for them.")
+    if named.get("prompts") is not None:
+        raise click.UsageError("--prompts makes several files, and a pipe takes one. Name a folder for them.")
     if str(target) in STANDARD_OUTPUT and sys.stdout.isatty():
         raise FileError(
             "Expected a file or a pipe for the image, found a terminal. Redirect the output, or name a file."

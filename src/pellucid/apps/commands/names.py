@@ -1,0 +1,82 @@
+"""Names of the files that commands write: made from prompts, fit for every system, never taken twice."""
+
+import contextlib
+import os
+import re
+from collections.abc import Callable, Iterator
+from itertools import count
+from pathlib import Path
+
+from pellucid.errors import FileError
+
+MAX_NAME = 60
+"""Longest stem of a file name that is made from a prompt, characters; prompts can be whole paragraphs."""
+RESERVED = frozenset(
+    ["con", "prn", "aux", "nul", "conin$", "conout$"]
+    + [f"{device}{digit}" for device in ("com", "lpt") for digit in "0123456789¹²³"]
+)
+"""Names that mean devices on Windows, with any ending."""
+
+
+def stem_from(text: str) -> str:
+    """Returns a file name without ending that is made from a text: `a-glass-bottle`."""
+    # \w keeps the letters of all alphabets: a prompt may be in any language
+    stem = re.sub(r"[^\w]+", "-", text.lower()).strip("-_")[:MAX_NAME].strip("-_") or "picture"
+    # file systems count bytes, at most 255, and a letter may have four
+    while len(stem.encode()) > 4 * MAX_NAME:
+        stem = stem[:-1]
+    return f"{stem}-image" if stem in RESERVED else stem
+
+
+def numbered(path: Path, number: int) -> Path:
+    """Adds a number to a file name: `honey.png` becomes `honey-001.png`."""
+    # three digits, so that files in a folder sort as they were made
+    return path.with_name(f"{path.stem}-{number:03d}{path.suffix}")
+
+
+def default_path(prompt: str, extension: str = ".png") -> Path:
+    """Returns an unused file name made from the prompt: `a-glass-bottle.png`, then `a-glass-bottle-2.png`."""
+    return next(
+        path
+        for path in alternatives(Path(f"{stem_from(prompt)}{extension}"))
+        # --count writes numbered files instead, which must not be overwritten either
+        if not path.exists() and not numbered(path, 1).exists()
+    )
+
+
+def alternatives(path: Path) -> Iterator[Path]:
+    """Yields a path, and then others for it: `honey.png`, `honey-2.png`, `honey-3.png`."""
+    yield path
+    for number in count(2):
+        yield path.with_name(f"{path.stem}-{number}{path.suffix}")
+
+
+def write_new(path: Path, write: Callable[[Path], object]) -> Path:
+    """Writes a file under a name, or under the next one that is free, and returns which.
+
+    The name is claimed in the moment of writing, so that two programs at once do not overwrite one another.
+
+    Args:
+        path: the name to try first.
+        write: writes the file, in place of an empty one that holds the name.
+
+    Raises:
+        FileError: the folder may not be written.
+    """
+    for candidate in alternatives(path):
+        try:
+            os.close(os.open(candidate, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666))
+        except FileExistsError:
+            continue
+        except OSError as error:
+            raise FileError(f"Cannot write {candidate}: {error.strerror}. Choose another with -o.") from None
+        try:
+            write(candidate)
+        except BaseException:
+            # an interrupted save leaves the empty file, which is worth nothing
+            with contextlib.suppress(OSError):
+                if candidate.stat().st_size == 0:
+                    candidate.unlink()
+            raise
+        return candidate
+    raise AssertionError
