@@ -27,9 +27,9 @@ def run_shell(example: Example) -> None:
 def run_here(example: Example) -> None:
     """Runs the `pellucid` commands of a block in this process, which has loaded torch already.
 
-    Those that are joined by pipes run in a shell.
+    Those that are joined by pipes run in a shell, as do blocks that write a file from what stands in them.
     """
-    if "|" in example.parsed:
+    if "|" in example.parsed or "<<" in example.parsed:
         run_shell(example)
         return
     for line in example.parsed.splitlines():
