@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from pellucid.pipelines.attach import attach
     from pellucid.pipelines.loading import load
     from pellucid.pipelines.pipeline import TransparentPipeline
+    from pellucid.scene.harmonizing import harmonize
     from pellucid.scene.layer import Group, Layer, Mask
     from pellucid.scene.scene import Scene
 
@@ -21,6 +22,7 @@ _HOMES = {
     "Scene": "pellucid.scene.scene",
     "TransparentPipeline": "pellucid.pipelines.pipeline",
     "attach": "pellucid.pipelines.attach",
+    "harmonize": "pellucid.scene.harmonizing",
     "load": "pellucid.pipelines.loading",
 }
 
@@ -33,6 +35,7 @@ __all__ = [
     "TransparentPipeline",
     "__version__",
     "attach",
+    "harmonize",
     "load",
 ]
 

@@ -27,6 +27,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "clean": ("clean", "Repair dirty alpha, specks, pinholes and fringes, with scores."),
     "pad": ("images", "Extend colour under transparent pixels."),
     "composite": ("images", "Lay images over one another, bottom first."),
+    "harmonize": ("harmonize", "Lay a foreground on a background with matching light and a shadow."),
     "convert": ("images", "Write an image in another format."),
     "models": ("models", "List, fetch, show and verify checkpoints."),
     "data": ("data", "Fetch and pack training images."),
