@@ -56,12 +56,15 @@ def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--side", type=int, default=30000)
     parser.add_argument("--make", help="save the document there, and nothing else")
+    parser.add_argument(
+        "--only", default="", help="measure what has these words, keep other results"
+    )
     options = parser.parse_args()
     if options.make:
         make(options.side, options.make)
         return
     with tempfile.TemporaryDirectory() as folder:
-        paths = {ending: str(Path(folder) / f"large.{ending}") for ending in ("psd", "ora", "png")}
+        paths = {ending: str(Path(folder) / f"large.{ending}") for ending in ("psd", "ora", "png", "tiff")}
         side, limit = str(options.side), ["--max-pixels", str(options.side**2)]
         tool = [sys.executable, "-m", "pellucid"]
         commands = {
@@ -70,10 +73,35 @@ def main() -> None:
             "show .psd": [*tool, "show", paths["psd"], *limit],
             "show .ora": [*tool, "show", paths["ora"], *limit],
             "flatten .ora to .png": [*tool, "convert", paths["ora"], paths["png"], *limit],
+            "flatten .ora to .tiff": [
+                *tool,
+                "composite",
+                paths["ora"],
+                "-o",
+                paths["tiff"],
+                "--background",
+                "#204060",
+                *limit,
+            ],
+            "pages of .ora to .tiff": [*tool, "convert", paths["ora"], paths["tiff"], *limit],
+            "composite .ora, .psd to .png": [
+                *tool,
+                "composite",
+                paths["ora"],
+                paths["psd"],
+                "-o",
+                paths["png"],
+                *limit,
+            ],
             "convert .psd to .ora": [*tool, "convert", paths["psd"], paths["ora"], *limit],
         }
         results: dict[str, object] = {"side": options.side, "layers": LAYERS}
+        if options.only:
+            results = json.loads(RESULTS.read_text()) | results
         for name, command in commands.items():
+            # what is saved is needed by the others
+            if not (options.only in name or "save" in name):
+                continue
             results[name] = measured(command)
             print(name, results[name], flush=True)
     RESULTS.write_text(json.dumps(results, indent=1) + "\n")

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from pellucid.errors import InputError
+from pellucid.rgba import strips
 from pellucid.rgba.blend_modes import BLEND_FUNCTIONS, OPERATORS, BlendMode
 from pellucid.scene import flatten
 from pellucid.scene.layer import Group, Layer, Mask
@@ -50,7 +51,7 @@ def test_strips_change_no_byte(mode: BlendMode, monkeypatch: pytest.MonkeyPatch)
     )
     whole = stack.composite("#336699", linear=False)
     for pixels in (1, 20, 90):
-        monkeypatch.setattr(flatten, "STRIP_PIXELS", pixels)
+        monkeypatch.setattr(strips, "STRIP_PIXELS", pixels)
         assert np.array_equal(stack.composite("#336699"), whole)
 
 

@@ -5,7 +5,7 @@ import tracemalloc
 import numpy as np
 import pytest
 
-from pellucid.scene import flatten
+from pellucid.rgba import strips
 from pellucid.scene.layer import Group, Layer
 from pellucid.scene.scene import Scene
 from scene.scenes import noise
@@ -34,10 +34,10 @@ def scene() -> Scene:
 def test_strips_change_no_byte(
     scene: Scene, monkeypatch: pytest.MonkeyPatch, background: str | None, linear: bool
 ) -> None:
-    monkeypatch.setattr(flatten, "STRIP_PIXELS", 1 << 30)
+    monkeypatch.setattr(strips, "STRIP_PIXELS", 1 << 30)
     whole = scene.composite(background, linear=linear)
     for pixels in (1, 101, 350, 5_000):
-        monkeypatch.setattr(flatten, "STRIP_PIXELS", pixels)
+        monkeypatch.setattr(strips, "STRIP_PIXELS", pixels)
         assert np.array_equal(scene.composite(background, linear=linear), whole)
 
 
@@ -47,4 +47,4 @@ def test_a_large_canvas_takes_its_own_size_and_a_strip() -> None:
     scene.composite()
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
-    assert peak < 4 * 3000 * 4000 + 160 * flatten.STRIP_PIXELS + (1 << 20)
+    assert peak < 4 * 3000 * 4000 + 160 * strips.STRIP_PIXELS + (1 << 20)

@@ -1,6 +1,7 @@
 """Canvases larger than what is drawn on them: their flattened images come by strips."""
 
 import io
+import itertools
 import tracemalloc
 from pathlib import Path
 
@@ -10,10 +11,16 @@ from PIL import Image
 from psd_tools import PSDImage
 
 from pellucid import Layer, Scene
+from pellucid.files import tiff_strips
+from pellucid.files.metadata import GenerationMetadata
 from pellucid.files.png_strips import write_png
-from pellucid.rgba.strips import StripShrinker
+from pellucid.files.tiff_layout import XMP
+from pellucid.files.tiff_pages import decode_pages, page_tags
+from pellucid.rgba import strips
+from pellucid.rgba.compositing import premultiply
+from pellucid.rgba.strips import StripImage, StripShrinker
 from pellucid.rgba.types import RGBA8
-from pellucid.scene.formats import merged
+from pellucid.scene.stacking import flatten_to_layer, stack_scenes
 
 RANDOM = np.random.default_rng(7)
 
@@ -22,17 +29,47 @@ def noise(height: int, width: int) -> RGBA8:
     return RANDOM.integers(0, 256, (height, width, 4), np.uint8)
 
 
+def in_strips(width: int) -> tuple[RGBA8, StripImage]:
+    """Returns an image with clear rows, and the same by strips."""
+    image = noise(10, width)
+    image[3:6] = image[9:] = 0
+    clear = (3, 9)
+    strips = [
+        (slice(top, stop), None if top in clear else image[top:stop])
+        for top, stop in itertools.pairwise((0, 3, 6, 9, 10))
+    ]
+    return image, StripImage(10, width, strips)
+
+
 @pytest.mark.parametrize("width", [1, 2, 97])
 def test_a_png_by_strips_is_read_as_what_was_written(width: int) -> None:
-    strips = [noise(3, width), 4, noise(1, width), 2]
+    image, by_strips = in_strips(width)
     file = io.BytesIO()
-    write_png(file, 10, width, strips, {"Title": "größer"})
-    with Image.open(file) as image:
-        image.load()
-        read = np.asarray(image)
-        assert image.info["Title"] == "größer"
-    clear = [np.zeros((strip, width, 4), np.uint8) if isinstance(strip, int) else strip for strip in strips]
-    assert np.array_equal(read, np.concatenate(clear))
+    write_png(file, by_strips, {"Title": "größer"})
+    with Image.open(file) as found:
+        found.load()
+        assert found.info["Title"] == "größer"
+        assert np.array_equal(np.asarray(found), image)
+
+
+@pytest.mark.parametrize("reach", [0, 1 << 32], ids=["BigTIFF", "TIFF"])
+@pytest.mark.parametrize("width", [1, 2, 97])
+def test_a_tiff_by_strips_is_read_as_what_was_written(
+    width: int, reach: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tiff_strips, "CLASSIC_BYTES", reach)
+    file = io.BytesIO()
+    images, pages = zip(*(in_strips(width) for _ in range(3)), strict=True)
+    provenance = GenerationMetadata(prompt="größer")
+    tags = page_tags(name="größer", provenance=provenance, xmp=b"<x/>")
+    tiff_strips.write_tiff_strips(file, [(page, tags) for page in pages])
+    assert file.getvalue()[2] == (42 if reach else 43)
+    found = decode_pages("it", file.getvalue(), lambda *_: None)
+    for page, image in zip(found, images, strict=True):
+        assert np.array_equal(page.rgba, image)
+        assert page.name == "größer"
+        assert page.provenance == provenance
+        assert page.tags == {XMP: b"<x/>"}
 
 
 @pytest.mark.parametrize("size", [(50, 64), (301, 407)])
@@ -59,11 +96,11 @@ def sparse() -> Scene:
     return Scene(layers=layers, height=4000, width=4000)
 
 
-@pytest.mark.parametrize("ending", ["png", "ora", "psd"])
+@pytest.mark.parametrize("ending", ["png", "ora", "psd", "tiff"])
 def test_a_sparse_canvas_is_saved_in_a_part_of_its_memory(
     sparse: Scene, ending: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(merged, "LARGE_CANVAS", 1 << 20)  # which the canvas has, in less time than 2^26
+    monkeypatch.setattr(strips, "LARGE_CANVAS", 1 << 20)  # which the canvas has, in less time than 2^26
     path = tmp_path / f"large.{ending}"
     sparse.save(path)  # what is loaded at the first time is not counted
     tracemalloc.start()
@@ -72,8 +109,10 @@ def test_a_sparse_canvas_is_saved_in_a_part_of_its_memory(
     tracemalloc.stop()
     assert peak < 32e6, "the canvas alone would be 64 MB"
     part = (slice(1900, 2400), slice(2400, 3000))
-    wanted = sparse.composite()[part]
-    assert np.abs(Scene.open(path).composite()[part].astype(int) - wanted).max() <= (ending == "psd")
+    wanted, found = sparse.composite()[part], Scene.open(path).composite()[part]
+    if ending == "tiff":  # whose pages are rounded each by itself
+        wanted, found = premultiply(wanted), premultiply(found)
+    assert np.abs(found.astype(int) - wanted).max() <= {"psd": 1, "tiff": 2}.get(ending, 0)
 
 
 def test_other_programs_find_the_flattened_image_of_a_sparse_psd(sparse: Scene, tmp_path: Path) -> None:
@@ -85,7 +124,46 @@ def test_other_programs_find_the_flattened_image_of_a_sparse_psd(sparse: Scene, 
 
 def test_strips_make_the_image_that_is_made_as_a_whole(sparse: Scene) -> None:
     whole = np.zeros((4000, 4000, 4), np.uint8)
-    for top, strip in sparse.composite_strips("#204060"):
+    for rows, strip in sparse.composite_strips("#204060"):
         assert strip is not None
-        whole[top : top + len(strip)] = strip
+        whole[rows] = strip
     assert np.array_equal(whole, sparse.composite("#204060"))
+
+
+@pytest.mark.parametrize("background", [None, "#204060"])
+@pytest.mark.parametrize("linear", [False, True])
+@pytest.mark.parametrize("count", [1, 3])
+def test_scenes_over_one_another_are_their_flattened_images_over_one_another(
+    background: str | None, linear: bool, count: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def scene(height: int, width: int, top: int) -> Scene:
+        layers = tuple(Layer(image=noise(20, 30), offset=(top + 3 * number, 5)) for number in range(2))
+        return Scene(layers=layers, height=height, width=width)
+
+    scenes = [Scene.of(noise(40, 50)), scene(70, 31, 40), scene(35, 80, 4)][:count]
+    layers = tuple(Layer(image=scene.composite()) for scene in scenes)
+    height, width = max(scene.height for scene in scenes), max(scene.width for scene in scenes)
+    wanted = Scene(layers=layers, height=height, width=width).composite(background, linear=linear)
+    monkeypatch.setattr(strips, "STRIP_PIXELS", 700)
+    assert np.array_equal(stack_scenes(scenes, background, linear=linear).gather(), wanted)
+
+
+def test_scenes_over_one_another_hold_no_canvas(sparse: Scene) -> None:
+    tracemalloc.start()
+    for _ in stack_scenes([sparse, sparse]).strips:
+        pass
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 32e6, "a canvas would be 64 MB"
+
+
+def test_a_flattened_scene_of_a_large_canvas_is_as_large_as_what_is_on_it(
+    sparse: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = flatten_to_layer(sparse, "whole")
+    monkeypatch.setattr(strips, "LARGE_CANVAS", 1 << 20)
+    layer = flatten_to_layer(sparse, "part")
+    assert layer.offset == (2000, 2500)
+    assert layer.image.shape == (300, 400, 4)
+    again = Scene(layers=(layer,), height=4000, width=4000).composite()
+    assert np.array_equal(again, whole.image)

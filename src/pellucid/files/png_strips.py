@@ -6,12 +6,13 @@ Each row is filtered by what leaves the least, and packed by runs, as the quick 
 
 import struct
 import zlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Protocol, runtime_checkable
 
 import numpy as np
 
 from pellucid.files.png_chunks import SIGNATURE
+from pellucid.rgba.strips import StripImage
 from pellucid.rgba.types import AnyArray
 
 BITS, RGBA = 8, 6
@@ -30,22 +31,15 @@ class Writable(Protocol):
         ...
 
 
-def write_png(
-    file: Writable,
-    height: int,
-    width: int,
-    strips: Iterable[AnyArray | int],  # not RGBA8, of which a type check wants one height
-    texts: Mapping[str, str] | None = None,
-) -> None:
+def write_png(file: Writable, image: StripImage, texts: Mapping[str, str] | None = None) -> None:
     """Writes a PNG.
 
     Args:
         file: takes the bytes.
-        height: of the image, pixels.
-        width: of the image, pixels.
-        strips: uint8 (rows, width, 4), straight, from the top; a number stands for so many clear rows.
+        image: what is written.
         texts: names and contents.
     """
+    height, width = image.height, image.width
     file.write(SIGNATURE)
     _write_chunk(file, b"IHDR", struct.pack(">IIBBBBB", width, height, BITS, RGBA, 0, 0, 0))
     for name, text in (texts or {}).items():
@@ -53,13 +47,14 @@ def write_png(
         _write_chunk(file, b"iTXt", name.encode("latin-1") + b"\0\0\0\0\0" + text.encode())
     packer = zlib.compressobj(level=1, strategy=zlib.Z_RLE)
     clear, above = np.zeros((1, width * PIXEL_BYTES), np.uint8), np.zeros(width * PIXEL_BYTES, np.uint8)
-    for strip in strips:
-        if isinstance(strip, int):
+    for span, strip in image.strips:
+        if strip is None:
             # the first row is filtered by the one above it, which may not be clear
-            lines = _filtered(clear, above) + (bytes([LEFT]) + clear.tobytes()) * (strip - 1)
+            more = span.stop - span.start - 1
+            lines = _filtered(clear, above) + (bytes([LEFT]) + clear.tobytes()) * more
             above = clear[0]
         else:
-            rows = strip.reshape(len(strip), -1)
+            rows = np.ascontiguousarray(strip).reshape(len(strip), -1)
             lines, above = _filtered(rows, above), rows[-1]
         if packed := packer.compress(lines):
             _write_chunk(file, b"IDAT", packed)

@@ -19,11 +19,10 @@ from pellucid.errors import FileError
 from pellucid.files.image_decoding import collect_texts, guarded, parse_metadata, unpack, warn_of
 from pellucid.files.images import build_tags
 from pellucid.files.metadata import GenerationMetadata
-from pellucid.files.tiff_layout import Layout, check_tiff
+from pellucid.files.tiff_layout import PAGE_NAME, XMP, Layout, check_tiff
 from pellucid.files.tiff_samples import with_twins
 from pellucid.rgba.types import RGBA8
 
-PAGE_NAME, XMP = 285, 700
 RESOLUTIONS, POSITIONS = (283, 282), (287, 286)  # y, x
 # Far outside any canvas: such places come of damage, and of resolutions of 0.
 MAX_OFFSET = 1 << 31
@@ -42,8 +41,17 @@ class Page:
     """Only XMP (700)."""
 
 
-def encode_pages(pages: Iterable[Page]) -> bytes:
-    """Encodes pages as a TIFF; offsets are not written.
+def page_tags(
+    *, name: str, provenance: GenerationMetadata | None, xmp: bytes | None
+) -> dict[int, str | bytes]:
+    """Builds the texts of a page, by their tags."""
+    # UTF-8 although TIFF says ASCII, as other programs write it too; a NUL would end the text
+    tags: dict[int, str | bytes] = {**build_tags(provenance), PAGE_NAME: name.replace("\0", " ").encode()}
+    return tags if xmp is None else {**tags, XMP: xmp}
+
+
+def encode_pages(pages: Iterable[tuple[RGBA8, Mapping[int, str | bytes]]]) -> bytes:
+    """Encodes images, each with what `page_tags` built, as a TIFF.
 
     Raises:
         FileError: more than a TIFF holds, 4 GiB.
@@ -51,13 +59,9 @@ def encode_pages(pages: Iterable[Page]) -> bytes:
     file = io.BytesIO()
     try:
         with AppendingTiffWriter(file, new=True) as writer:
-            for page in pages:
-                tags: dict[int, str | bytes] = {**build_tags(page.provenance), **page.tags}
-                if page.name is not None:
-                    # UTF-8 although TIFF says ASCII, as other programs write it too; a NUL would end the text
-                    tags[PAGE_NAME] = page.name.replace("\0", " ").encode()
-                image = Image.fromarray(page.rgba)
-                image.save(writer, "TIFF", compression="tiff_adobe_deflate", tiffinfo=tags)
+            for rgba, tags in pages:
+                image = Image.fromarray(rgba)
+                image.save(writer, "TIFF", compression="tiff_adobe_deflate", tiffinfo=dict(tags))
                 writer.newFrame()
     except (ArithmeticError, OSError, RuntimeError, MemoryError, struct.error) as error:
         raise FileError(f"Cannot make a TIFF of these layers: {error}. Use .ora or .zip.") from error

@@ -1,8 +1,56 @@
-"""A small version of an image that comes by strips of rows."""
+"""Images by strips of rows, for canvases that do not fit into memory, and small versions of them."""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 
 import numpy as np
 
-from pellucid.rgba.types import RGBA8
+from pellucid.rgba.types import RGBA8, AnyArray
+
+LARGE_CANVAS = 1 << 26
+"""Pixels from which on strips are worth it; Pillow packs a whole PNG in nine tenths of the time."""
+STRIP_PIXELS = 1 << 16
+"""Of a strip: at some 160 bytes a pixel in double precision 10 MB, whatever the canvas."""
+
+
+def is_large(pixels: int) -> bool:
+    """Tells whether so many pixels are better written by strips."""
+    return pixels >= LARGE_CANVAS
+
+
+def strip_slices(height: int, width: int, step: int | None = None) -> Iterator[slice]:
+    """Yields the rows of each strip, from the top: `step`, or as many as suit the width; fewer at the end."""
+    step = step or max(1, STRIP_PIXELS // width)
+    for top in range(0, height, step):
+        yield slice(top, min(top + step, height))
+
+
+@dataclass(frozen=True, slots=True)
+class StripImage:
+    """An image whose strips can be asked for once."""
+
+    height: int
+    width: int
+    strips: Iterable[tuple[slice, AnyArray | None]]  # not RGBA8, of which a type check wants one height
+    """Rows from the top, all strips but the last of one height, and uint8 (rows, width, 4), straight; None in
+    place of clear ones."""
+
+    @property
+    def is_large(self) -> bool:
+        """Tells whether the image is better written by strips."""
+        return is_large(self.height * self.width)
+
+    def gather(self) -> RGBA8:
+        """Returns the whole image, uint8 (height, width, 4)."""
+        image = np.zeros((self.height, self.width, 4), np.uint8)
+        for rows, strip in self.strips:
+            if strip is not None:
+                image[rows] = strip
+        return image
+
+    def shrinking_to(self, small: "StripShrinker") -> "StripImage":
+        """Returns the image, whose strips go into a small version as they are asked for."""
+        return StripImage(self.height, self.width, _noted(self.strips, small))
 
 
 class StripShrinker:
@@ -48,3 +96,12 @@ class StripShrinker:
             )
         )
         return np.rint(np.concatenate([colour, alpha / counts[..., None]], axis=-1)).astype(np.uint8)
+
+
+def _noted(
+    strips: Iterable[tuple[slice, AnyArray | None]], small: StripShrinker
+) -> Iterator[tuple[slice, AnyArray | None]]:
+    for rows, strip in strips:
+        if strip is not None:
+            small.add(rows.start, strip)
+        yield rows, strip

@@ -10,21 +10,18 @@ from pellucid.files.blend_space import BlendSpace
 from pellucid.rgba.blend_modes import EVERYWHERE, OPERATORS, BlendMode, blend_colours
 from pellucid.rgba.quantization import to_bytes, to_float
 from pellucid.rgba.srgb import decode_srgb, encode_srgb
+from pellucid.rgba.strips import strip_slices
 from pellucid.rgba.types import RGBA8, AnyArray
 from pellucid.scene.layer import (
     Group,
     GroupNode,
     Layer,
     Mask,
-    all_lie_over,
     clipping_runs,
     facts,
     layer_tree,
     lies_over,
 )
-
-STRIP_PIXELS = 1 << 16
-"""Of a strip: at some 160 bytes a pixel in double precision 10 MB, whatever the canvas."""
 
 
 @dataclass(slots=True)
@@ -64,11 +61,11 @@ def flatten_layers(
         that pass through, Photoshop.
     """
     result = np.zeros((height, width, 4), np.uint8)
-    for top, strip in flatten_strips(
+    for rows, strip in flatten_strips(
         layers, height, width, background=background, linear=linear, space=space
     ):
         if strip is not None:
-            result[top : top + len(strip)] = strip
+            result[rows] = strip
     return result
 
 
@@ -80,27 +77,25 @@ def flatten_strips(
     background: RGBA8 | None = None,
     linear: bool = False,
     space: BlendSpace | None = None,
-) -> Iterator[tuple[int, RGBA8 | None]]:
+    step: int | None = None,
+) -> Iterator[tuple[slice, RGBA8 | None]]:
     """Yields what `flatten_layers` returns by strips, so that the canvas need not fit into memory.
 
+    Takes its arguments, and `step`, the rows of a strip.
+
     Yields:
-        The first row of a strip, and the strip, uint8 (rows, width, 4); None in place of clear ones.
+        The rows of a strip, and the strip, uint8 (rows, width, 4); None in place of clear ones.
     """
     if background is None and len(layers) == 1 and layers[0].fills(height, width):
-        rows = strip_rows(width)  # to the byte, colour under alpha 0 included
-        yield from ((top, layers[0].image[top : top + rows]) for top in range(0, height, rows))
+        # to the byte, colour under alpha 0 included
+        yield from ((rows, layers[0].image[rows]) for rows in strip_slices(height, width, step))
         return
     nodes = layer_tree(layers)
     if background is not None:
         nodes = (Layer(image=background), GroupNode(Group(), nodes))
     compositor = _Compositor(linear=linear, space=space)
-    for top, canvas in compositor.strips(nodes, height, width):
-        yield top, None if canvas is None else compositor.to_bytes(canvas)
-
-
-def strip_rows(width: int) -> int:
-    """Returns how many rows a strip has; the last one may have fewer."""
-    return max(1, STRIP_PIXELS // width)
+    for rows, canvas in compositor.strips(nodes, height, width, step):
+        yield rows, None if canvas is None else compositor.to_bytes(canvas)
 
 
 def alpha_histogram(layers: Sequence[Layer], height: int, width: int) -> Int64[np.ndarray, "256"]:
@@ -122,14 +117,13 @@ class _Compositor:
     space: BlendSpace | None = None
 
     def strips(
-        self, nodes: Sequence[Layer | GroupNode], height: int, width: int
-    ) -> Iterator[tuple[int, AnyArray | None]]:
-        """Yields the first row of each strip, and the strip, premultiplied; None where nothing lies."""
-        rows = strip_rows(width)
-        for top in range(0, height, rows):
+        self, nodes: Sequence[Layer | GroupNode], height: int, width: int, step: int | None = None
+    ) -> Iterator[tuple[slice, AnyArray | None]]:
+        """Yields the rows of each strip, and the strip, premultiplied; None where nothing lies."""
+        for rows in strip_slices(height, width, step):
             # in double precision until the end: rounding after each layer would add up
-            canvas = np.zeros((min(rows, height - top), width, 1 if self.alpha_only else 4))
-            yield top, canvas if self.lay_all(canvas, nodes, top) else None
+            canvas = np.zeros((rows.stop - rows.start, width, 1 if self.alpha_only else 4))
+            yield rows, canvas if self.lay_all(canvas, nodes, rows.start) else None
 
     def to_bytes(self, canvas: AnyArray) -> AnyArray:
         """Rounds a premultiplied strip to straight bytes."""
@@ -160,7 +154,7 @@ class _Compositor:
     def _pass_through(self, canvas: AnyArray, node: GroupNode, first: int) -> bool:
         """Lays what is in a group over the canvas itself, as far as opacity and mask of the group let it."""
         group = node.group
-        if group.opacity == 1 and not _masks(group):
+        if group.opacity == 1 and group.enabled_mask is None:
             return self.lay_all(canvas, node.children, first)
         with_group = canvas.copy()
         if not self.lay_all(with_group, node.children, first):
@@ -249,7 +243,10 @@ def _passes(node: GroupNode) -> bool:
         return True
     # a group that is seen as it is makes no difference
     return (
-        lies_over(node) and node.group.opacity == 1 and not _masks(node.group) and all_lie_over(node.children)
+        lies_over(node)
+        and node.group.opacity == 1
+        and node.group.enabled_mask is None
+        and node.children_lie_over
     )
 
 
@@ -267,10 +264,6 @@ def _meet(start: int, size: int, length: int) -> slice:
     """Returns the part of [0, length) that [start, start + size) covers; empty where they do not meet."""
     begin = min(max(start, 0), length)
     return slice(begin, max(min(start + size, length), begin))
-
-
-def _masks(shown: Layer | Group) -> bool:
-    return shown.mask is not None and shown.mask.enabled
 
 
 def _seen_part(alpha: AnyArray) -> tuple[slice, slice] | None:
@@ -298,8 +291,9 @@ def mask_values(mask: Mask, top: int, left: int, height: int, width: int) -> Any
 
 def _shares(shown: Layer | Group, rows: slice, columns: slice, first: int) -> AnyArray | float:
     """Returns what opacity and mask of a node leave of its alpha, (h, w, 1) or one number, [0, 1]."""
-    if shown.mask is None or not shown.mask.enabled:
+    mask = shown.enabled_mask
+    if mask is None:
         return shown.opacity
     size = rows.stop - rows.start, columns.stop - columns.start
-    values = mask_values(shown.mask, first + rows.start, columns.start, *size)
+    values = mask_values(mask, first + rows.start, columns.start, *size)
     return shown.opacity * to_float(values[..., None], np.float64)

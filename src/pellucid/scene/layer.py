@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import groupby
 from typing import Literal, get_args
 
@@ -59,6 +60,11 @@ class Group:
         _check_name(self.name)
         _check_mode(self.blend_mode, (*MODES, "pass_through"))
 
+    @property
+    def enabled_mask(self) -> Mask | None:
+        """Returns the mask if it counts."""
+        return _enabled(self.mask)
+
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Layer:
@@ -92,6 +98,11 @@ class Layer:
                 "Nest them less."
             )
 
+    @property
+    def enabled_mask(self) -> Mask | None:
+        """Returns the mask if it counts."""
+        return _enabled(self.mask)
+
     def fills(self, height: int, width: int) -> bool:
         """Returns whether the layer, as it is, is the whole canvas."""
         return (
@@ -108,6 +119,11 @@ class GroupNode:
 
     group: Group
     children: "tuple[Layer | GroupNode, ...]"
+
+    @cached_property
+    def children_lie_over(self) -> bool:
+        """Returns what `all_lie_over` says of the children; asked for each strip of an image."""
+        return all_lie_over(self.children)
 
 
 def layer_tree(layers: Iterable[Layer]) -> tuple[Layer | GroupNode, ...]:
@@ -152,7 +168,7 @@ def leaves(node: Layer | GroupNode) -> Iterator[Layer]:
 def lies_over(node: Layer | GroupNode) -> bool:
     """Says whether a node only lies *over* what is below, whatever colour that has."""
     if isinstance(node, GroupNode) and node.group.blend_mode == "pass_through":
-        return all_lie_over(node.children)
+        return node.children_lie_over
     return facts(node).blend_mode == "normal"
 
 
@@ -171,6 +187,10 @@ def _grown(layers: Sequence[Layer], depth: int) -> tuple[Layer | GroupNode, ...]
     for group, run in runs:
         nodes += run if group is None else [GroupNode(group, _grown(tuple(run), depth + 1))]
     return tuple(nodes)
+
+
+def _enabled(mask: Mask | None) -> Mask | None:
+    return mask if mask is not None and mask.enabled else None
 
 
 def _check_opacity(opacity: float) -> None:

@@ -96,16 +96,26 @@ class Scene:
         return flatten_layers(self.layers, self.height, self.width, **self._mixing(background, linear))
 
     def composite_strips(
-        self, background: Colour | AnyArray | None = None, *, linear: bool = False
-    ) -> Iterator[tuple[int, RGBA8 | None]]:
+        self,
+        background: Colour | AnyArray | None = None,
+        *,
+        linear: bool = False,
+        rows: int | None = None,
+    ) -> Iterator[tuple[slice, RGBA8 | None]]:
         """Yields what `composite` returns by strips of rows, for canvases that do not fit into memory.
 
         Takes the arguments of `composite` and raises its errors.
 
+        Args:
+            background: see `composite`.
+            linear: see `composite`.
+            rows: height of a strip; None chooses.
+
         Yields:
-            The first row of a strip, and the strip, uint8 (rows, width, 4); None in place of clear ones.
+            The rows of a strip, and the strip, uint8 (rows, width, 4); None in place of clear ones.
         """
-        return flatten_strips(self.layers, self.height, self.width, **self._mixing(background, linear))
+        mixing = self._mixing(background, linear)
+        return flatten_strips(self.layers, self.height, self.width, **mixing, step=rows)
 
     def _mixing(self, background: Colour | AnyArray | None, linear: bool) -> "_Mixing":
         return {

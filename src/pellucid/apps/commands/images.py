@@ -184,7 +184,9 @@ def composite_command(
     pellucid composite beach.jpg cat.png -o beach.psd --at 40,120 --opacity 80%
     """  # noqa: D301 - click keeps the lines after this character
     from pellucid.files.extensions import LAYERED, TIFF_ENDINGS
-    from pellucid.files.images import write_image
+    from pellucid.scene.formats.merged import save_merged
+    from pellucid.scene.scene import Scene
+    from pellucid.scene.stacking import stack_scenes
 
     target = output or Path("composite.png")
     ending = target.suffix.lower()
@@ -195,12 +197,14 @@ def composite_command(
             f"--background and --linear flatten; a {ending} keeps layers. Choose another extension."
         )
     check_target(target)
-    scene = stacked(images, placement, inputs)
+    placed, (height, width) = stacked(images, placement, inputs)
     if layered:
-        scene.save(target)
+        layers = tuple(each.as_layer() for each in placed)
+        Scene(layers=layers, height=height, width=width).save(target)
     else:
-        write_image(scene.composite(background, linear=linear), target)
-    _report(as_json, target, height=scene.height, width=scene.width, layers=len(images), **inputs.said())
+        image = stack_scenes(placed, (height, width), background, linear=linear)
+        save_merged(image, target, None)
+    _report(as_json, target, height=height, width=width, layers=len(placed), **inputs.said())
 
 
 @click.command(name="convert", cls=SectionedCommand)

@@ -2,7 +2,7 @@
 
 import sys
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import wraps
 from pathlib import Path
@@ -105,19 +105,24 @@ class Inputs:
         return self.open(path).composite()
 
     def flat_all(self, *paths: Path) -> "list[RGBA8]":
-        """Reads several as `flat` does; the frame is that of those which have frames, at least one."""
+        """Reads several as `flat` does, with frames as `open_all`."""
+        return [scene.composite() for scene in self.open_all(*paths)]
+
+    def open_all(self, *paths: Path) -> "Iterator[Scene]":
+        """Reads several as `open` does; the frame is that of those which have frames, at least one.
+
+        Yields:
+            A scene for each. Without a frame to choose the next file is read when it is asked for.
+        """
+        if self.frame is None:
+            yield from map(self.open, paths)
+            return
         from pellucid.scene.formats.registry import holds_frames
 
         sources = [self.read(path) for path in paths]
-        frames = [self.frame] * len(sources)
-        if self.frame is not None:
-            framed = [holds_frames(source, self.max_pixels) for source in sources]
-            if any(framed):
-                frames = [self.frame if has_frames else None for has_frames in framed]
-        return [
-            self._document(source, frame, False).scene.composite()
-            for source, frame in zip(sources, frames, strict=True)
-        ]
+        framed = [holds_frames(source, self.max_pixels) for source in sources]
+        for source, has_frames in zip(sources, framed, strict=True):
+            yield self._document(source, self.frame if has_frames or not any(framed) else None, False).scene
 
     def read(self, path: Path) -> "NamedContent":
         """Reads the content of a file, a pipe, or of standard input.

@@ -15,6 +15,7 @@ from pellucid.apps.sections import option
 if TYPE_CHECKING:
     from pellucid.rgba.blend_modes import BlendMode
     from pellucid.scene.scene import Scene
+    from pellucid.scene.stacking import PlacedScene
 
 T = TypeVar("T")
 SECTION = "Layers to edit"
@@ -194,35 +195,29 @@ placement_options = gathered(
 """Adds the options that place images over one another; the command gets them as `placement`."""
 
 
-def stacked(images: Sequence[Path], placement: Placement, inputs: Inputs) -> "Scene":
-    """Lays images over one another, bottom first, each where and as the options say.
+def stacked(
+    images: Sequence[Path], placement: Placement, inputs: Inputs
+) -> "tuple[list[PlacedScene], tuple[int, int]]":
+    """Returns images to be laid over one another, bottom first, where and as the options say, and the canvas.
 
     Raises:
         click.UsageError: more values than images.
     """
-    from pellucid.scene.layer import Layer
-    from pellucid.scene.scene import Scene
+    from pellucid.scene.stacking import PlacedScene
 
     count = len(images)
     places = _for_each(placement["places"], (0, 0), count, "--at")
     opacities = _for_each(placement["opacities"], 1.0, count, "--opacity")
     modes: list[BlendMode] = _for_each(placement["blend_modes"], NORMAL, count, "--blend")
-    layers = tuple(
-        Layer(
-            image=rgba,
-            name=stem_of(path),
-            offset=(top, left),
-            opacity=opacity,
-            blend_mode=mode,
+    placed = [
+        PlacedScene(scene, stem_of(path), (top, left), opacity, mode)
+        for path, scene, (left, top), opacity, mode in zip(
+            images, inputs.open_all(*images), places, opacities, modes, strict=True
         )
-        for path, rgba, (left, top), opacity, mode in zip(
-            images, inputs.flat_all(*images), places, opacities, modes, strict=True
-        )
-    )
+    ]
     # whoever places things on an image wants that image's size
-    canvas = layers[:1] if placement["places"] else layers
-    height, width = (max(layer.image.shape[axis] for layer in canvas) for axis in (0, 1))
-    return Scene(layers=layers, height=height, width=width)
+    canvas = [each.scene for each in (placed[:1] if placement["places"] else placed)]
+    return placed, (max(scene.height for scene in canvas), max(scene.width for scene in canvas))
 
 
 def _for_each(values: Sequence[T], default: T, count: int, name: str) -> list[T]:

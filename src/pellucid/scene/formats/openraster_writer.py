@@ -14,12 +14,12 @@ from pellucid.files.image_decoding import warn_of
 from pellucid.files.metadata import GenerationMetadata
 from pellucid.rgba.preview import thumbnail
 from pellucid.rgba.quantization import to_bytes
-from pellucid.rgba.strips import StripShrinker
+from pellucid.rgba.strips import StripImage, StripShrinker
 from pellucid.rgba.types import RGBA8
 from pellucid.scene.flatten import mask_values
 from pellucid.scene.formats.layer_metadata import LayerMetadata
 from pellucid.scene.formats.limits import MIXED_IN_SRGB, add_images, add_member, open_member
-from pellucid.scene.formats.merged import is_large, write_merged
+from pellucid.scene.formats.merged import write_merged
 from pellucid.scene.formats.openraster import (
     ISOLATED,
     MASK,
@@ -65,23 +65,23 @@ def write_ora(scene: Scene, path: Path) -> None:
     with open_atomically(path) as file, zipfile.ZipFile(file, "w") as archive:
         add_member(archive, "mimetype", MIME.encode())  # first and not packed, so that programs find it
         add_member(archive, STACK, ElementTree.tostring(root, encoding="UTF-8", xml_declaration=True))
-        large = is_large(scene)
-        if not large:
-            merged = scene.composite()
+        image = StripImage(scene.height, scene.width, scene.composite_strips())
+        if not image.is_large:
+            merged = image.gather()
             writer.files[MERGED] = merged, scene.provenance
             writer.files[THUMBNAIL] = thumbnail(merged, THUMBNAIL_SIDE), None
         add_images(archive, ((name, *image) for name, image in writer.files.items()))
-        if large:
-            _add_merged(archive, scene)
+        if image.is_large:
+            _add_merged(archive, image, scene.provenance)
         add_member(archive, METADATA_FILE, metadata.to_json().encode() or b"{}")
 
 
-def _add_merged(archive: zipfile.ZipFile, scene: Scene) -> None:
+def _add_merged(archive: zipfile.ZipFile, image: StripImage, provenance: GenerationMetadata | None) -> None:
     """Adds the flattened image by strips, and its small version."""
-    small = StripShrinker(scene.height, scene.width)
+    small = StripShrinker(image.height, image.width)
     # packed pixels are never much more than the pixels
-    with open_member(archive, MERGED, most_bytes=5 * scene.height * scene.width) as member:
-        write_merged(scene, member, provenance=scene.provenance, small=small)
+    with open_member(archive, MERGED, most_bytes=5 * image.height * image.width) as member:
+        write_merged(member, image.shrinking_to(small), provenance)
     add_images(archive, [(THUMBNAIL, thumbnail(small.image, THUMBNAIL_SIDE), None)])
 
 
@@ -121,7 +121,7 @@ class _Writer:
         isolated: bool,
     ) -> None:
         shown = facts(node)
-        mask = shown.mask if shown.mask is not None and shown.mask.enabled else None
+        mask = shown.enabled_mask
         if isinstance(node, Layer):
             image, (top, left) = node.image, node.offset
             if mask is not None:

@@ -154,6 +154,6 @@ def _is_mixed(layer: Layer) -> bool:
     parts = (layer, *layer.groups)
     if any(part.opacity < 1 or part.blend_mode not in UNMIXED for part in parts):
         return True
-    if any(part.mask is not None and part.mask.enabled for part in parts):
+    if any(part.enabled_mask is not None for part in parts):
         return True
     return bool(((alpha > 0) & (alpha < 255)).any())

@@ -141,8 +141,9 @@ class Drawing:
         region = (top - reach, left - reach, top - reach + tall, left - reach + wide)
         alpha = np.zeros((tall, wide), np.float32)
         alpha[reach : reach + height, reach : reach + width] = to_float(layer.image[..., 3], np.float32)
-        if layer.mask is not None and layer.mask.enabled:
-            alpha *= to_float(mask_values(layer.mask, region[0], region[1], tall, wide), np.float32)
+        mask = layer.enabled_mask
+        if mask is not None:
+            alpha *= to_float(mask_values(mask, region[0], region[1], tall, wide), np.float32)
         box = _solid_box(alpha, region)
 
         def paint(effect: Effect, part: Box) -> RGBA8:

@@ -9,7 +9,6 @@ from pellucid.files.blend_space import BlendSpace, in_levels
 from pellucid.rgba.compositing import flatten
 from pellucid.rgba.strips import StripShrinker
 from pellucid.rgba.types import RGBA8
-from pellucid.scene.flatten import strip_rows
 from pellucid.scene.scene import Scene
 
 # White, as Photoshop writes it, and as ImageMagick and GIMP expect when they take it off again.
@@ -31,14 +30,14 @@ def make_preview(scene: Scene, space: BlendSpace | None) -> tuple[ImageData, RGB
     small = StripShrinker(scene.height, scene.width)
     lengths, rows = [bytearray() for _ in range(4)], [list[bytes]() for _ in range(4)]
     clear: dict[int, list[bytes]] = {}
-    for top, strip in scene.composite_strips():
-        count = min(strip_rows(scene.width), scene.height - top)
+    for span, strip in scene.composite_strips():
+        count = span.stop - span.start
         if strip is None:
             if count not in clear:
                 clear[count] = _packed(np.zeros((count, scene.width, 4), np.uint8))
             packed = clear[count]
         else:
-            small.add(top, strip)
+            small.add(span.start, strip)
             packed = _packed(strip if space is None else in_levels(strip, space))
         for channel, content in enumerate(packed):
             # the format has the lengths of all rows first

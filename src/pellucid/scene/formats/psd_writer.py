@@ -57,8 +57,7 @@ def write_psd(scene: Scene, path: Path) -> None:
         FileError: the file cannot be written.
     """
     metadata, scene = LayerMetadata.describing(scene)
-    _check_sides(scene)
-    _check_modes(scene)
+    _check(scene)
     if not scene.layers:  # the preview's fourth channel counts as transparency only beside layers
         scene = replace(scene, layers=(Layer(image=np.zeros((1, 1, 4), np.uint8)),))
     scene = _in_255ths(scene)  # so that the preview is of what the file holds
@@ -178,27 +177,26 @@ def _resources(small: RGBA8, xmp: bytes, profile: bytes | None) -> ImageResource
     return resources
 
 
-def _check_sides(scene: Scene) -> None:
-    sides = [("canvas", scene.height, scene.width)]
+def _check(scene: Scene) -> None:
+    """Refuses what the format cannot hold."""
+    _check_side("canvas", scene.height, scene.width)
     for layer in scene.layers:
-        sides.append((f"layer {layer.name[:40]!r}", *layer.image.shape[:2]))
-        sides.append((f"place of {layer.name[:40]!r}", abs(layer.offset[0]), abs(layer.offset[1])))
-    for node in (each for layer in scene.layers for each in (layer, *layer.groups)):
-        if node.mask is not None:
-            (top, left), (rows, columns) = node.mask.offset, node.mask.image.shape
-            sides.append((f"mask of {node.name[:40]!r}", abs(top) + rows, abs(left) + columns))
-    for what, height, width in sides:
-        if max(height, width) > MAX_SIDE:
-            raise InputError(
-                f"Expected at most {MAX_SIDE} pixels a side for PSD, found a {what} of {height} x {width}. "
-                "Use .ora or .zip."
-            )
+        _check_side(f"layer {layer.name[:40]!r}", *layer.image.shape[:2])
+        _check_side(f"place of {layer.name[:40]!r}", abs(layer.offset[0]), abs(layer.offset[1]))
+        for node in (layer, *layer.groups):
+            if node.mask is not None:
+                (top, left), (rows, columns) = node.mask.offset, node.mask.image.shape
+                _check_side(f"mask of {node.name[:40]!r}", abs(top) + rows, abs(left) + columns)
+            if node.blend_mode.upper() not in BlendMode.__members__:
+                raise InputError(
+                    f"Expected blend modes that PSD has, found {node.blend_mode} of {node.name[:40]!r}. "
+                    "Save it as .ora, or flatten it."
+                )
 
 
-def _check_modes(scene: Scene) -> None:
-    for node in (each for layer in scene.layers for each in (layer, *layer.groups)):
-        if node.blend_mode.upper() not in BlendMode.__members__:
-            raise InputError(
-                f"Expected blend modes that PSD has, found {node.blend_mode} of {node.name[:40]!r}. "
-                "Save it as .ora, or flatten it."
-            )
+def _check_side(what: str, height: int, width: int) -> None:
+    if max(height, width) > MAX_SIDE:
+        raise InputError(
+            f"Expected at most {MAX_SIDE} pixels a side for PSD, found a {what} of {height} x {width}. "
+            "Use .ora or .zip."
+        )

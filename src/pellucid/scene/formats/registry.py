@@ -8,12 +8,13 @@ from typing import NamedTuple
 
 from pellucid.errors import FileError, InputError
 from pellucid.files.extensions import LAYERED, TIFF_ENDINGS
-from pellucid.files.images import MAX_PIXELS, count_frames, format_for, read_named, write_image
+from pellucid.files.images import MAX_PIXELS, count_frames, format_for, read_named
 from pellucid.files.sources import NamedContent, read_source
 from pellucid.rgba.compositing import Colour
+from pellucid.rgba.strips import StripImage
 from pellucid.rgba.types import AnyArray
 from pellucid.scene.formats.limits import DAMAGE, PixelLimit, UnsupportedDocument
-from pellucid.scene.formats.merged import is_large, save_merged
+from pellucid.scene.formats.merged import save_merged
 from pellucid.scene.scene import Scene, Unsupported
 
 PSD_SIGNATURE = b"8BPS"
@@ -51,10 +52,9 @@ def write_document(scene: Scene, path: Path, background: Colour | AnyArray | Non
         return path
     only = scene.layers[0].provenance if len(scene.layers) == 1 else None
     provenance = scene.provenance or only
-    if ending == ".png" and is_large(scene):
-        save_merged(scene, path, background, provenance)
-        return path
-    return write_image(scene.composite(background), path, metadata=provenance)
+    image = StripImage(scene.height, scene.width, scene.composite_strips(background))
+    save_merged(image, path, provenance)
+    return path
 
 
 def _write_layered(scene: Scene, path: Path, ending: str) -> None:

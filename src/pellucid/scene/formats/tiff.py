@@ -12,9 +12,12 @@ from dataclasses import replace
 from pathlib import Path
 
 from pellucid.errors import FileError
-from pellucid.files.atomic import write_atomically
+from pellucid.files.atomic import open_atomically, write_atomically
 from pellucid.files.metadata import GenerationMetadata
-from pellucid.files.tiff_pages import XMP, Page, count_pages, decode_pages, encode_pages
+from pellucid.files.tiff_layout import XMP
+from pellucid.files.tiff_pages import Page, count_pages, decode_pages, encode_pages, page_tags
+from pellucid.files.tiff_strips import write_tiff_strips
+from pellucid.rgba.strips import StripImage, is_large
 from pellucid.scene.formats.layer_metadata import LayerMetadata
 from pellucid.scene.formats.limits import MAX_LAYERS, PixelLimit, UnsupportedDocument, canvas_around
 from pellucid.scene.formats.xmp import build_xmp, parse_xmp
@@ -46,7 +49,12 @@ def write_tiff(scene: Scene, path: Path) -> None:
     metadata = LayerMetadata(provenance=scene.provenance)
     for number, (name, provenance, _) in enumerate(pages):
         metadata.add(str(number), name, name.replace("\0", " "), provenance)
-    write_atomically(path, encode_pages(_render_pages(scene, pages, build_xmp(metadata, scene.provenance))))
+    described = _describe_pages(scene, pages, build_xmp(metadata, scene.provenance))
+    if not is_large(len(pages) * scene.height * scene.width):
+        write_atomically(path, encode_pages((image.gather(), tags) for image, tags in described))
+        return
+    with open_atomically(path) as file:
+        write_tiff_strips(file, described)
 
 
 def read_tiff(content: bytes, name: str, pixel_limit: PixelLimit) -> Scene | None:
@@ -101,11 +109,14 @@ def _layers(runs: Sequence[tuple[Layer | GroupNode, Sequence[Layer | GroupNode]]
     return [layer for base, clipped in runs for node in (base, *clipped) for layer in leaves(node)]
 
 
-def _render_pages(scene: Scene, pages: Sequence[PageLayers], xmp: bytes) -> Iterator[Page]:
+def _describe_pages(
+    scene: Scene, pages: Sequence[PageLayers], xmp: bytes
+) -> Iterator[tuple[StripImage, dict[int, str | bytes]]]:
     for number, (name, provenance, layers) in enumerate(pages):
-        yield Page(
-            rgba=replace(scene, layers=tuple(layers)).composite(),
+        strips = replace(scene, layers=tuple(layers)).composite_strips()
+        tags = page_tags(
             name=name,
             provenance=provenance or (None if number else scene.provenance),
-            tags={XMP: xmp} if number == 0 else {},
+            xmp=None if number else xmp,
         )
+        yield StripImage(scene.height, scene.width, strips), tags
