@@ -1,12 +1,18 @@
 import json
+import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 from click.testing import CliRunner
+from PIL import Image
 
+from pellucid import Layer, Scene
 from pellucid.apps.cli import cli
 from pellucid.errors import FileError
+from pellucid.files.colour_profiles import SRGB_PRIMARIES, build_profile
 from pellucid.files.images import read_image, read_rgba, write_image
 from pellucid.rgba.padding import pad_rgb
 from pellucid.rgba.quantization import to_bytes
@@ -91,3 +97,31 @@ def test_prompt_and_seed_go_through_every_document(image: Path, tmp_path: Path) 
         image = Path(run("convert", image, tmp_path / f"{number}.{ending}"))
         facts = json.loads(run("show", image, "--json"))
         assert (facts["prompt"], facts["seed"]) == ("a 🦊", 3)
+
+
+def warnings_of(*arguments: str | Path) -> tuple[list[str], list[str]]:
+    """Runs a command with --json, and returns what it warns of on standard error and in the JSON."""
+    command = [sys.executable, "-m", "pellucid", *map(str, arguments), "--json"]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    said = [line.removeprefix("pellucid: ") for line in done.stderr.splitlines()]
+    return said, json.loads(done.stdout).get("warnings", [])
+
+
+def test_each_warning_is_one_line_said_once_with_the_files_name_and_in_the_json(tmp_path: Path) -> None:
+    inks = tmp_path / "inks.jpg"
+    Image.new("CMYK", (8, 8), (200, 0, 0, 0)).save(inks)
+    other = shutil.copy(inks, tmp_path / "other.jpg")
+    said, listed = warnings_of("composite", inks, other, inks, "-o", tmp_path / "a.png")
+    assert said == listed
+    assert [line.split(":")[0].rsplit("/")[-1] for line in said] == ["inks.jpg", "other.jpg"]
+    assert all("CMYK without a colour profile" in line for line in said)
+
+
+def test_a_warning_of_what_is_written_is_in_the_json_too(tmp_path: Path) -> None:
+    profile = build_profile(SRGB_PRIMARIES, (1.0,))
+    layers = tuple(Layer(image=np.full((8, 8, 4), level, np.uint8)) for level in (200, 100))
+    Scene(layers=layers, height=8, width=8, blend_profile=profile).save(tmp_path / "light.zip")
+    said, listed = warnings_of("convert", tmp_path / "light.zip", tmp_path / "light.ora")
+    assert said == listed
+    assert len(said) == 1
+    assert "mixed in sRGB in this file" in said[0]

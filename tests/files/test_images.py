@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 from building import icc_profile
-from pellucid.errors import FileError, InputError
+from pellucid.errors import FileError, FileWarning, InputError
 from pellucid.files.images import encode_image, read_image, read_rgba, write_image
 from pellucid.files.metadata import GenerationMetadata
 
@@ -179,7 +179,8 @@ def test_colour_profiles_become_srgb() -> None:
 def test_jpegs_are_opaque() -> None:
     file = io.BytesIO()
     Image.new("CMYK", (8, 8)).save(file, "JPEG")
-    found = read_image(file.getvalue())
+    with pytest.warns(FileWarning, match="CMYK without a colour profile"):
+        found = read_image(file.getvalue())
     assert found.format == "JPEG"
     assert (found.rgba[..., 3] == 255).all()
 

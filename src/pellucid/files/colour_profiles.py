@@ -59,6 +59,7 @@ D50 = np.array([0.96420288, 1.0, 0.82490540])
 
 GRID_LEVELS = np.array([*range(0, 256, 15)], np.uint8)
 UNREADABLE = "its colour profile cannot be read, so its colours are taken for sRGB"
+GUESSED_INKS = "it is CMYK without a colour profile, so its colours are a rough guess"
 
 
 @dataclass(frozen=True)

@@ -13,6 +13,7 @@ from PIL import Image, ImageCms
 
 from pellucid.errors import FileError
 from pellucid.files.colour_profiles import (
+    GUESSED_INKS,
     SRGB_PRIMARIES,
     UNREADABLE,
     build_profile,
@@ -43,12 +44,15 @@ def deep_to_srgb(levels: AnyArray, profile: bytes, notes: list[str], *, top: flo
     Args:
         levels: uint16, or floats: (h, w, 1) grey, (h, w, 3) RGB, (h, w, 4) CMYK with 0 for no ink.
         profile: a file of ICC; it may be empty, for sRGB and for inks that only darken.
-        notes: gets a sentence if the profile cannot be read; colours are then taken for sRGB.
+        notes: gets a sentence if the profile cannot be read, so that colours are taken for sRGB, or
+            if inks have none.
         top: the highest level; of uint16 65535 by default, of floats 1.
 
     Raises:
         FileError: a profile for another kind of colour.
     """
+    if levels.shape[2] == 4 and not profile:
+        notes.append(GUESSED_INKS)
     convert = _conversion(levels.shape[2], profile, notes)
     return convert_strips(levels, convert, top or (65535 if levels.dtype == np.uint16 else 1))
 

@@ -16,7 +16,7 @@ from PIL import Image, ImageCms, ImageFile
 from pellucid.errors import FileError, FileWarning
 from pellucid.files import icons, png_chunks, stills, tiff_layout
 from pellucid.files.avif_boxes import hide_exif, read_properties
-from pellucid.files.colour_profiles import to_srgb
+from pellucid.files.colour_profiles import GUESSED_INKS, to_srgb
 from pellucid.files.frames import Frames, find_frames
 from pellucid.files.metadata import IMAGE_DESCRIPTION, KEY, DecodedImage, GenerationMetadata
 from pellucid.files.png_samples import is_deep_png, read_deep_png
@@ -256,6 +256,8 @@ def _ends_clear(image: Image.Image) -> bool:
 def _in_srgb(name: str, image: Image.Image, rgba: RGBA8, notes: list[str]) -> RGBA8:
     profile = image.info.get("icc_profile")
     if not profile:
+        if image.mode == "CMYK":
+            notes.append(GUESSED_INKS)
         return rgba
     cmyk = image if image.mode == "CMYK" else None
     return guarded(name, lambda: to_srgb(rgba, profile, notes, cmyk=cmyk))

@@ -73,7 +73,8 @@ def clean_command(
         background=background,
     )
     scene, scores = clean_scene(inputs.open(image, target), chosen)
-    scene.save(target)
+    with inputs.noting():
+        scene.save(target)
     facts = {"path": str(target), "height": scene.height, "width": scene.width}
     facts |= {"layers": [score.as_dict() for score in scores]}
     click.echo(json.dumps({**facts, **inputs.said()}, ensure_ascii=False) if as_json else target)

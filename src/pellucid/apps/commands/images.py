@@ -220,6 +220,7 @@ def convert_command(image: Path, target: Path, inputs: Inputs, as_json: bool) ->
     """
     check_target(target)
     scene = inputs.open(image, target)
-    scene.save(target)
+    with inputs.noting():
+        scene.save(target)
     size = {"height": scene.height, "width": scene.width}
     _report(as_json, target, **size, layers=len(scene.layers), **inputs.said())

@@ -1,8 +1,9 @@
 """Images that commands read: files of any format that is known, and pipes, up to a number of pixels."""
 
+import contextlib
 import sys
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import wraps
 from pathlib import Path
@@ -137,6 +138,17 @@ class Inputs:
         source = read_source(path)
         return source._replace(stem=stem_of(path))
 
+    @contextlib.contextmanager
+    def noting(self) -> Generator[None]:
+        """Keeps what is warned of, for --json, and warns of it once; of what is written as well."""
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            yield
+        for each in caught:
+            if str(each.message) not in self.notes:
+                self.notes.append(str(each.message))
+                warnings.warn(each.message, stacklevel=4)
+
     def said(self) -> dict[str, list[str]]:
         """Returns what --json says of the notes; nothing if there are none."""
         return {"warnings": self.notes} if self.notes else {}
@@ -158,15 +170,10 @@ class Inputs:
     def _document(self, source: "NamedContent", frame: int | None, animated: bool) -> "Document":
         from pellucid.scene.formats.registry import open_document
 
-        with warnings.catch_warnings(record=True) as caught:
-            warnings.simplefilter("always")
-            document = open_document(
+        with self.noting():
+            return open_document(
                 source, self.max_pixels, frame=frame, animated=animated, unsupported=self.unsupported
             )
-        for each in caught:
-            self.notes.append(str(each.message))
-            warnings.warn(each.message, stacklevel=3)
-        return document
 
 
 def reads_images(command: Command) -> Command:

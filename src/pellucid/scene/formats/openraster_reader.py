@@ -42,13 +42,19 @@ from pellucid.scene.layer import (
 from pellucid.scene.scene import Scene, Unsupported
 
 
-def read_ora(content: bytes, pixel_limit: PixelLimit, unsupported: Unsupported = "refuse") -> Scene:
+def read_ora(
+    content: bytes,
+    pixel_limit: PixelLimit,
+    unsupported: Unsupported = "refuse",
+    name: str = "This document",
+) -> Scene:
     """Reads a document by any program, as long as its layers are images.
 
     Args:
         content: the file.
         pixel_limit: of what is unpacked.
         unsupported: what becomes of a layer that cannot be shown as its author sees it.
+        name: what warnings call it.
 
     Raises:
         UnsupportedDocument: something that layers here cannot show, or too large.
@@ -73,7 +79,7 @@ def read_ora(content: bytes, pixel_limit: PixelLimit, unsupported: Unsupported =
             words = f"{refusal.words}; the file's flattened image is taken instead"
             reader.notes, reader.layers = [words], [Layer(image=reader.image(MERGED), name="Background")]
         scene = reader.metadata.scene(tuple(reversed(reader.layers)), height, width)
-    warn_of("This document", reader.notes)
+    warn_of(name, reader.notes)
     return scene
 
 

@@ -50,13 +50,19 @@ WAYS: tuple[Edges, ...] = ("samples", "coarse samples", "areas")
 """In which edges of paths are smoothed."""
 
 
-def read_psd(content: bytes, pixel_limit: PixelLimit, unsupported: Unsupported = "refuse") -> Scene:
+def read_psd(
+    content: bytes,
+    pixel_limit: PixelLimit,
+    unsupported: Unsupported = "refuse",
+    name: str = "This document",
+) -> Scene:
     """Reads a document.
 
     Args:
         content: the file.
         pixel_limit: of what is unpacked.
         unsupported: what becomes of a layer that cannot be shown as its author sees it.
+        name: what warnings call it.
 
     Raises:
         UnsupportedDocument: something that layers here cannot show, or too large.
@@ -69,7 +75,7 @@ def read_psd(content: bytes, pixel_limit: PixelLimit, unsupported: Unsupported =
         document = PSDImage.open(io.BytesIO(content), parse_limits=limits)
         pixel_limit.canvas(document.height, document.width)
         scene, notes = _Document(document, pixel_limit.limit).read(unsupported)
-    warn_of("This document", notes)
+    warn_of(name, notes)
     return scene
 
 

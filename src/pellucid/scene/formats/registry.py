@@ -117,7 +117,7 @@ def open_document(
                 raise UnsupportedDocument(
                     f"it is a document ({kind.upper()}), whose layers are no frames. Leave --frame out."
                 )
-            scene = _read_layers(kind, source.content, PixelLimit(max_pixels), unsupported)
+            scene = _read_layers(kind, source, PixelLimit(max_pixels), unsupported)
             return Document(kind.upper(), scene)
         return _read_images(kind, source, max_pixels, frame, animated)
     except UnsupportedDocument as refusal:
@@ -161,18 +161,18 @@ def _holds_a_stack(content: bytes) -> bool:
         return False
 
 
-def _read_layers(kind: str, content: bytes, pixel_limit: PixelLimit, unsupported: Unsupported) -> Scene:
+def _read_layers(kind: str, source: NamedContent, pixel_limit: PixelLimit, unsupported: Unsupported) -> Scene:
     if kind == "psd":
         from pellucid.scene.formats.psd_reader import read_psd
 
-        return read_psd(content, pixel_limit, unsupported)
+        return read_psd(source.content, pixel_limit, unsupported, source.name)
     if kind == "ora":
         from pellucid.scene.formats.openraster_reader import read_ora
 
-        return read_ora(content, pixel_limit, unsupported)
+        return read_ora(source.content, pixel_limit, unsupported, source.name)
     from pellucid.scene.formats.zip_archive import read_archive
 
-    return read_archive(content, pixel_limit)
+    return read_archive(source.content, pixel_limit)
 
 
 def _read_images(
