@@ -64,7 +64,7 @@ def test_a_tiff_by_strips_is_read_as_what_was_written(
     tags = page_tags(name="größer", provenance=provenance, xmp=b"<x/>")
     tiff_strips.write_tiff_strips(file, [(page, tags) for page in pages])
     assert file.getvalue()[2] == (42 if reach else 43)
-    found = decode_pages("it", file.getvalue(), lambda *_: None)
+    found = decode_pages("it", file.getvalue(), lambda _height, _width: None)
     for page, image in zip(found, images, strict=True):
         assert np.array_equal(page.rgba, image)
         assert page.name == "größer"
