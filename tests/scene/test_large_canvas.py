@@ -20,7 +20,7 @@ from pellucid.rgba import strips
 from pellucid.rgba.compositing import premultiply
 from pellucid.rgba.strips import StripImage, StripShrinker
 from pellucid.rgba.types import RGBA8
-from pellucid.scene.stacking import flatten_to_layer, stack_scenes
+from pellucid.scene.stacking import PlacedScene, flatten_to_layer, stack_scenes
 
 RANDOM = np.random.default_rng(7)
 
@@ -132,7 +132,7 @@ def test_strips_make_the_image_that_is_made_as_a_whole(sparse: Scene) -> None:
 
 @pytest.mark.parametrize("background", [None, "#204060"])
 @pytest.mark.parametrize("linear", [False, True])
-@pytest.mark.parametrize("count", [1, 3])
+@pytest.mark.parametrize("count", [1, 3, 4])
 def test_scenes_over_one_another_are_their_flattened_images_over_one_another(
     background: str | None, linear: bool, count: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -140,17 +140,22 @@ def test_scenes_over_one_another_are_their_flattened_images_over_one_another(
         layers = tuple(Layer(image=noise(20, 30), offset=(top + 3 * number, 5)) for number in range(2))
         return Scene(layers=layers, height=height, width=width)
 
-    scenes = [Scene.of(noise(40, 50)), scene(70, 31, 40), scene(35, 80, 4)][:count]
-    layers = tuple(Layer(image=scene.composite()) for scene in scenes)
-    height, width = max(scene.height for scene in scenes), max(scene.width for scene in scenes)
-    wanted = Scene(layers=layers, height=height, width=width).composite(background, linear=linear)
+    placed = [
+        PlacedScene(Scene.of(noise(40, 50))),
+        PlacedScene(scene(70, 31, 40), offset=(-13, 7), opacity=0.3),
+        PlacedScene(scene(35, 80, 4), offset=(6, -5), blend_mode="multiply"),
+        PlacedScene(scene(20, 30, 2), offset=(3, 3), blend_mode="destination_in"),
+    ][:count]
+    size = (40, 50) if count == 1 else (61, 66)
+    layers = tuple(each.as_layer() for each in placed)
+    wanted = Scene(layers=layers, height=size[0], width=size[1]).composite(background, linear=linear)
     monkeypatch.setattr(strips, "STRIP_PIXELS", 700)
-    assert np.array_equal(stack_scenes(scenes, background, linear=linear).gather(), wanted)
+    assert np.array_equal(stack_scenes(placed, size, background, linear=linear).gather(), wanted)
 
 
 def test_scenes_over_one_another_hold_no_canvas(sparse: Scene) -> None:
     tracemalloc.start()
-    for _ in stack_scenes([sparse, sparse]).strips:
+    for _ in stack_scenes([PlacedScene(sparse), PlacedScene(sparse, offset=(7, 9))], (4000, 4000)).strips:
         pass
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
