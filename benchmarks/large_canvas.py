@@ -56,9 +56,7 @@ def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--side", type=int, default=30000)
     parser.add_argument("--make", help="save the document there, and nothing else")
-    parser.add_argument(
-        "--only", default="", help="measure what has these words, keep other results"
-    )
+    parser.add_argument("--only", default="", help="measure what has these words, keep other results")
     options = parser.parse_args()
     if options.make:
         make(options.side, options.make)
