@@ -17,6 +17,10 @@ import numpy as np
 import pytest
 from hypothesis import settings
 
+import lighter_checks
+
+lighter_checks.install()  # before any module of pellucid is imported
+
 settings.register_profile("pellucid", derandomize=True, deadline=None)
 settings.load_profile("pellucid")
 
