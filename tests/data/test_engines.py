@@ -1,13 +1,12 @@
 """Engines: the same shards from each, whatever dies on the way, and duplicates that two workers share."""
 
 import os
-import signal
 from collections.abc import Iterator
 from pathlib import Path
 
-import numpy as np
 import pytest
 
+from data.dying_tasks import refuse_three
 from data.loose_images import encode, subject
 from pellucid.data.engines import Engine, LocalEngine, RayEngine, make_engine
 from pellucid.data.filters.rules import Rules
@@ -70,17 +69,17 @@ def test_a_worker_that_dies_once_changes_nothing(engine: Engine, tmp_path: Path)
     images = make_images(tmp_path / "images")
     expected = run(images, "local", LocalEngine())
     (tmp_path / "once").touch()
-    found = run(images, "other", engine, scores={"dies": "data.test_engines:die_once"})
+    found = run(images, "other", engine, scores={"dies": "data.dying_tasks:die_once"})
     assert not (tmp_path / "once").exists()
     assert (found["images"], found["dropped"]) == (expected["images"], expected["dropped"])
-    again = run(images, "again", LocalEngine(), scores={"dies": "data.test_engines:die_once"})
+    again = run(images, "again", LocalEngine(), scores={"dies": "data.dying_tasks:die_once"})
     assert found == again
 
 
 @pytest.mark.parametrize("engine", ENGINES, indirect=True)
 def test_an_image_that_kills_every_worker_is_set_aside(engine: Engine, tmp_path: Path) -> None:
     images = make_images(tmp_path / "images")
-    found = run(images, "other", engine, rules=["data.test_engines:die_of_third"])
+    found = run(images, "other", engine, rules=["data.dying_tasks:die_of_third"])
     assert found["dropped"] == {"near-duplicate": 1, "failed": 1}
     assert found["images"] == COUNT - 2
     assert "02_png" in (tmp_path / "other" / "dropped.jsonl").read_text()
@@ -90,25 +89,6 @@ def test_an_image_that_kills_every_worker_is_set_aside(engine: Engine, tmp_path:
 def test_what_a_task_raises_is_raised_as_it_is(engine: Engine) -> None:
     with pytest.raises(InputError, match=r"^3$"):
         list(engine.map(refuse_three, [1, 2, 3]))
-
-
-def refuse_three(number: int) -> int:
-    if number == 3:
-        raise InputError("3")
-    return number
-
-
-def die_once(rgba: np.ndarray, record: Record) -> float:
-    marker = Path(record.source).parent / "once"
-    if "07" in record.name and marker.is_file():
-        marker.unlink()
-        os.kill(os.getpid(), signal.SIGKILL)
-    return 0.0
-
-
-def die_of_third(rgba: np.ndarray, record: Record) -> None:
-    if "02" in record.name:
-        os.kill(os.getpid(), signal.SIGKILL)
 
 
 def test_an_unknown_engine_is_refused() -> None:

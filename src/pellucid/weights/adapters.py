@@ -53,9 +53,10 @@ def merge_lora(weight: Tensor, up: Tensor, down: Tensor, strength: float) -> Ten
 
     Of a convolution, a row of `down` is a whole kernel (LoCon).
     """
-    # in float32, since half precision would round the product and the sum
-    difference = (up.float() @ down.float()).view(weight.shape)
-    return (weight.float() + strength * difference).to(weight.dtype)
+    # in float32, since half precision would round the product and the sum; in place, since new memory costs
+    # more than the sum
+    difference = (up.float() @ down.float()).view(weight.shape).mul_(strength)
+    return difference.add_(weight.float()).to(weight.dtype)
 
 
 def merge_delta(weight: Tensor, delta: Tensor, strength: float) -> Tensor:
@@ -77,7 +78,7 @@ def merge_delta(weight: Tensor, delta: Tensor, strength: float) -> Tensor:
         grown[tuple(slice(side) for side in weight.shape)] = weight.float()
         grown[tuple(slice(side) for side in delta.shape)] += strength * delta.float()
         return grown.to(weight.dtype)
-    return (weight.float() + strength * delta.float()).to(weight.dtype)
+    return (strength * delta.float()).add_(weight.float()).to(weight.dtype)
 
 
 def apply_adapter(unet: nn.Module, source: str | Path, strength: float = 1.0) -> AdapterReport:
