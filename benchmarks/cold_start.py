@@ -66,11 +66,7 @@ def measure(arguments: list[str], runs: int) -> dict[str, object]:
     """The figures of one command; the first run, which fills caches, is not counted."""
     with tempfile.TemporaryDirectory() as folder:
         run_once([*COMMAND, *arguments], folder)
-        return figures([run_once([*COMMAND, *arguments], folder) for _ in range(runs)])
-
-
-def figures(found: list[tuple[float, float, float]]) -> dict[str, object]:
-    """Medians and the largest memory of several runs."""
+        found = [run_once([*COMMAND, *arguments], folder) for _ in range(runs)]
     seconds = [run[0] for run in found]
     return {
         "median_s": round(statistics.median(seconds), 3),
@@ -89,9 +85,17 @@ def against_stock(runs: int) -> dict[str, object]:
                 run = run_once([*PYTHON, code, *(["--help"] if name.endswith("--help") else [])], folder)
                 if turn:  # the first one fills caches
                     found[name].append(run)
+    steps = {
+        name: {
+            "median_cpu_s": round(statistics.median(run[1] for run in each), 3),
+            "runs_cpu_s": [round(run[1], 3) for run in each],
+            "peak_rss_mib": round(max(run[2] for run in each), 1),
+        }
+        for name, each in found.items()
+    }
     cpu = {name: statistics.median(run[1] for run in each) for name, each in found.items()}
     ratios = {f"{ours} / {stock}": round(cpu[ours] / cpu[stock], 3) for ours, stock in RATIOS}
-    return {**{name: figures(each) for name, each in found.items()}, "ratios of CPU seconds": ratios}
+    return {**steps, "ratios of CPU seconds": ratios}
 
 
 def main() -> None:
