@@ -25,7 +25,7 @@ SEEDED = ("--steps", "1", "--seed", "3")
 def run(*words: object) -> str:
     result = CliRunner().invoke(cli, [str(word) for word in words], catch_exceptions=False)
     assert result.exit_code == 0, result.output
-    return result.output.strip()
+    return result.stdout.strip()
 
 
 def square(colour: int) -> np.ndarray:
@@ -109,15 +109,14 @@ def test_a_command_that_makes_images_cleans_them(command: str, model: str) -> No
     assert layer["before"] == score(read_rgba("p.png")).as_dict()
     assert layer["after"] == score(read_rgba("c.png")).as_dict()
     assert "cleaned" not in plain
-    if command != "inpaint":  # which keeps what is clean outside the mask
+    if command in ("generate", "decode"):  # of the others nothing but what was snapped was dirty
         assert not np.array_equal(read_rgba("c.png"), read_rgba("p.png"))
 
 
 def test_the_defaults_in_help_are_those_of_the_library() -> None:
     shown = {each.name: each.default for each in clean_command.params}
-    assert {name: shown[name] for name in ("noise_threshold", "speckle_share", "foreground")} == {
-        name: value for name, value in asdict(Cleaning()).items() if name != "background"
-    }
+    chosen = {name: value for name, value in asdict(Cleaning()).items() if value}
+    assert {name: shown[name] for name in chosen} == chosen
 
 
 def test_wrong_options_are_refused() -> None:

@@ -20,6 +20,7 @@ from pellucid.pipelines.modes import MODES
 from pellucid.pipelines.pipeline import TransparentPipeline
 from pellucid.pipelines.schedulers import SCHEDULERS
 from pellucid.rgba.resizing import fit_rgba
+from pellucid.rgba.snapping import fit_snapped
 from pellucid.scene.scene import Scene
 from pellucid.weights.catalog import get
 
@@ -220,7 +221,7 @@ def test_a_large_image_in_two_steps_is_the_small_one_enlarged_and_repainted(
 ) -> None:
     size: Size = {"height": 130, "width": 111}
     small = pipe.generate("a cat", seed=3, num_inference_steps=STEPS, passes=1, height=69, width=59)
-    enlarged = fit_rgba(small.layers[0].image, 130, 111, "stretch")
+    enlarged = fit_snapped(small.layers[0].image, 130, 111, "stretch")
     wanted = pipe.vary(enlarged, "a cat", strength=0.4, seed=3, num_inference_steps=STEPS, passes=1)
     found = pipe.generate("a cat", seed=3, num_inference_steps=STEPS, passes=1, hires_strength=0.4, **size)
     assert present(found.provenance).extra["strength"] == 0.4

@@ -20,7 +20,7 @@ from pellucid.pipelines.keywords import AdapterKeywords, LayerKeywords, Sampling
 from pellucid.pipelines.modes import MODES, TASKS, Family, Mode, Task
 from pellucid.pipelines.pipeline import TransparentPipeline
 from pellucid.rgba.compositing import over
-from pellucid.rgba.resizing import fit_rgba
+from pellucid.rgba.snapping import fit_snapped
 from pellucid.scene.boxes import crop
 from pellucid.weights.adapter_manager import last_timestep
 
@@ -378,7 +378,7 @@ def test_an_image_without_a_size_stays_to_the_byte_and_what_is_made_is_enlarged(
     scene = pipe.foreground_on(image, "a cat", seed=3, **FAST)
     small = pipe.foreground_on(image, "a cat", seed=3, height=78, width=52, **FAST)
     assert (scene.layers[0].image == image).all()
-    assert (scene.layers[1].image == fit_rgba(small.layers[1].image, 192, 128, "stretch")).all()
+    assert (scene.layers[1].image == fit_snapped(small.layers[1].image, 192, 128, "stretch")).all()
     split = pipe.split(image, background=PICTURE, fit="stretch")
     assert (split.height, split.width) == (192, 128)
 

@@ -72,6 +72,7 @@ def generate_all(
             batch_size=batch_size,
             num_inference_steps=num_inference_steps,
             guidance_scale=guidance_scale,
+            clean=False,  # what the model makes is measured
         )
         images += [scene.layers[0].image for scene in scenes]
     return images

@@ -74,6 +74,7 @@ def score_speed(
             width=width,
             num_inference_steps=num_inference_steps,
             passes=passes,
+            clean=False,
         )
         size = scene.layers[0].image.shape
         times.append(clock())

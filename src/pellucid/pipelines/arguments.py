@@ -203,6 +203,8 @@ class SamplingOptions:
     passes: int | None = None
     batch_size: int | None = None
     pipeline_inputs: CallKwargs | None = None
+    clean: bool = True
+    """Whether alpha is snapped as soon as it is decoded (`pellucid.rgba.snapping`)."""
 
     def requests(self, prompt: str | Sequence[str]) -> list[Request]:
         """Spells out every image of the call; errors of `expand_requests`."""

@@ -22,6 +22,7 @@ class SamplingKeywords(TypedDict, total=False):
     passes: int | None
     batch_size: int | None
     pipeline_inputs: CallKwargs | None
+    clean: bool
 
 
 class RepaintKeywords(SamplingKeywords, total=False):

@@ -16,6 +16,7 @@ from pellucid.pipelines.layer_sampler import LayerSampler, Prompts, build_scene_
 from pellucid.pipelines.model import TransparentModel
 from pellucid.pipelines.modes import Role, Task
 from pellucid.rgba.resizing import Pixels, check_fit, fit_pixels, fit_rgba, on_grey
+from pellucid.rgba.snapping import fit_snapped
 from pellucid.rgba.types import AnyArray
 from pellucid.scene.boxes import Box, crop, paste_scene
 from pellucid.scene.layer import Layer
@@ -154,7 +155,7 @@ def _resize_to_originals(scene: Scene, given_images: Images, fit: str) -> Scene:
         # a layer is called by its role here; `add_layer` names it later
         image = originals.get(layer.name)
         return replace(
-            layer, image=fit_rgba(layer.image, height, width, "stretch") if image is None else image
+            layer, image=fit_snapped(layer.image, height, width, "stretch") if image is None else image
         )
 
     return replace(

@@ -27,7 +27,8 @@ from pellucid.pipelines.model import TransparentModel
 from pellucid.pipelines.modes import Mode, Role, Sampling, Task
 from pellucid.rgba.layer_separation import extract_background, extract_foreground
 from pellucid.rgba.quantization import to_bytes, to_float
-from pellucid.rgba.resizing import Pixels, fit_pixels, fit_rgba, on_grey
+from pellucid.rgba.resizing import Pixels, fit_pixels, on_grey
+from pellucid.rgba.snapping import fit_snapped, snap_alpha
 from pellucid.rgba.types import AnyArray
 from pellucid.scene.layer import Layer
 from pellucid.scene.scene import Scene
@@ -133,10 +134,13 @@ class LayerSampler:
         for scene, layers in zip(scenes, torch.split(latents, len(mode.outputs)), strict=True):
             for output, latent in zip(mode.outputs, torch.split(layers, 1), strict=True):
                 image = self._decode(latent, output.transparent, settings.passes, sampled)
+                shown = to_bytes(image)
+                if options.clean and output.transparent:
+                    shown = snap_alpha(shown)
                 if sampled != canvas:
-                    fit = "fit" if output.transparent else "crop"
-                    image = to_float(fit_rgba(to_bytes(image), *canvas, fit))
-                scene.images[output.role] = to_bytes(image)
+                    shown = fit_snapped(shown, *canvas, "fit" if output.transparent else "crop")
+                    image = to_float(shown)
+                scene.images[output.role] = shown
                 # of the floats, not of the bytes, so that the next mode is shown what the model made
                 scene.condition_images[output.role] = on_grey(image)
                 scene.settings[output.role] = mode, settings

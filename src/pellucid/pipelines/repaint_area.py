@@ -11,6 +11,7 @@ import numpy as np
 
 from pellucid.pipelines.model import TransparentModel
 from pellucid.rgba.resizing import fit_pixels, fit_rgba, fitted_box
+from pellucid.rgba.snapping import fit_snapped
 from pellucid.rgba.types import AnyArray
 
 Size = tuple[int, int]
@@ -74,7 +75,7 @@ class RepaintArea:
     def restore(self, painted: AnyArray) -> AnyArray:
         """Returns what was painted on the canvas at the size of the rectangle."""
         top, left, rows, columns = fitted_box(self.size, self.canvas)
-        return fit_rgba(painted[top : top + rows, left : left + columns], *self.size, "stretch")
+        return fit_snapped(painted[top : top + rows, left : left + columns], *self.size, "stretch")
 
     def lay(self, image: AnyArray, painted: AnyArray) -> AnyArray:
         """Returns `image` with what was painted on the canvas in its rectangle."""

@@ -16,7 +16,7 @@ from pellucid.pipelines.modes import Sampling
 from pellucid.pipelines.repaint_area import around_mask, whole_image
 from pellucid.pipelines.stock import StockPipeline
 from pellucid.pipelines.structure_control import load_control_network, to_control_image
-from pellucid.rgba.resizing import fit_rgba
+from pellucid.rgba.snapping import fit_snapped, snap_alpha
 from pellucid.rgba.types import RGBA8, AnyArray
 from pellucid.scene.scene import Scene
 
@@ -84,7 +84,7 @@ class SingleLayerSampler:
             scenes = self._sample(requests, options, batch)
             if hires_strength is not None:
                 return [
-                    self._enlarge(scene, size, request, settings, hires_strength, inputs)
+                    self._enlarge(scene, size, request, settings, hires_strength, inputs, options.clean)
                     for scene, request in zip(scenes, requests, strict=True)
                 ]
         if first == size:
@@ -149,10 +149,12 @@ class SingleLayerSampler:
         settings: Sampling,
         strength: float,
         inputs: CallKwargs,
+        clean: bool,
     ) -> Scene:
         rgba = self._resampled(scene, size)
         # one at a time, whatever the batch: enlarged images are larger
-        options = SamplingOptions(pipeline_inputs=self.model.stock.image_to_image_inputs(inputs))
+        inputs = self.model.stock.image_to_image_inputs(inputs)
+        options = SamplingOptions(pipeline_inputs=inputs, clean=clean)
         return self._repaint(rgba, [request], settings, strength, options)[0]
 
     def _repaint(
@@ -206,6 +208,7 @@ class SingleLayerSampler:
                 if batch.fix_background:
                     latent, extra["backdrop"] = self._fix_background(latent, request, batch)
                 image = self.model.decode(latent, passes=batch.settings.passes, crop=batch.crop)
+                image = snap_alpha(image) if options.clean else image
                 scenes.append(self._made(image, request, batch.settings, extra))
         return scenes
 
@@ -224,7 +227,7 @@ class SingleLayerSampler:
     def _resampled(self, scene: Scene, size: tuple[int, int]) -> AnyArray:
         # without a fixed resolution both sizes have the same proportions
         fit = "fit" if self.model.single.sampling.fixed_resolution else "stretch"
-        return fit_rgba(scene.layers[0].image, *size, fit)
+        return fit_snapped(scene.layers[0].image, *size, fit)
 
     def _made(self, image: AnyArray, request: Request, settings: Sampling, extra: CallKwargs) -> Scene:
         metadata = self.model.metadata(request, settings, self.model.single.name, extra)

@@ -56,6 +56,7 @@ class SingleLayerMethods:
         passes: int | None = None,
         batch_size: int | None = None,
         pipeline_inputs: CallKwargs | None = None,
+        clean: bool = True,
         height: int | None = None,
         width: int | None = None,
         hires_strength: float | None = None,
@@ -80,6 +81,8 @@ class SingleLayerMethods:
             batch_size: images sampled together. None takes 1, which gives the same bytes in any company.
             pipeline_inputs: what the stock pipeline itself asks for, such as a ControlNet's `image`; where an
                 image is repainted its ControlNet's is called `control_image`.
+            clean: sets alpha of 1 to 8 to 0 and of 247 to 254 to 255, but where a gradient leads there, so
+                that images can be trimmed (`pellucid.rgba.snapping`). False keeps what was decoded.
             height: of the result, px; any size. None takes the model's.
             width: as `height`.
             hires_strength: makes the image at the model's own size first, then enlarges and repaints it with
@@ -107,6 +110,7 @@ class SingleLayerMethods:
             passes=passes,
             batch_size=batch_size,
             pipeline_inputs=pipeline_inputs,
+            clean=clean,
         )
         scenes = self._single_layers.generate(
             prompt,
@@ -151,6 +155,7 @@ class SingleLayerMethods:
         passes: int | None = None,
         batch_size: int | None = None,
         pipeline_inputs: CallKwargs | None = None,
+        clean: bool = True,
     ) -> Scene | list[Scene]:
         """Repaints a transparent image after a text, alpha included.
 
@@ -176,6 +181,7 @@ class SingleLayerMethods:
             passes=passes,
             batch_size=batch_size,
             pipeline_inputs=pipeline_inputs,
+            clean=clean,
         )
         scenes = self._single_layers.vary(to_image(image), prompt, strength, options)
         return one_or_all(scenes, [prompt], count)
@@ -216,6 +222,7 @@ class SingleLayerMethods:
         passes: int | None = None,
         batch_size: int | None = None,
         pipeline_inputs: CallKwargs | None = None,
+        clean: bool = True,
     ) -> Scene | list[Scene]:
         """Repaints a transparent image inside a mask, alpha included; outside not a byte changes.
 
@@ -243,6 +250,7 @@ class SingleLayerMethods:
             passes=passes,
             batch_size=batch_size,
             pipeline_inputs=pipeline_inputs,
+            clean=clean,
         )
         scenes = self._single_layers.inpaint(to_image(image), mask, prompt, strength, options)
         return one_or_all(scenes, [prompt], count)
@@ -280,6 +288,7 @@ class SingleLayerMethods:
         passes: int | None = None,
         batch_size: int | None = None,
         pipeline_inputs: CallKwargs | None = None,
+        clean: bool = True,
     ) -> Scene | list[Scene]:
         """Enlarges a transparent image, premultiplied, and repaints it a little for detail.
 
@@ -314,6 +323,7 @@ class SingleLayerMethods:
             passes=passes,
             batch_size=batch_size,
             pipeline_inputs=pipeline_inputs,
+            clean=clean,
         )
         larger = fit_rgba(rgba, *size, "stretch")
         text = prompt or prompt_of(image)

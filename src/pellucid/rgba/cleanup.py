@@ -4,7 +4,7 @@ Every step leaves alone what it cannot tell from image: gradients of alpha, glas
 one background does not explain. An image without faults comes back bit for bit.
 """
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 
 import numpy as np
 
@@ -14,29 +14,32 @@ from pellucid.rgba.compositing import Colour, parse_colour
 from pellucid.rgba.defects import (
     NOISE_THRESHOLD,
     SPECKLE_SHARE,
+    AlphaDefects,
     Edges,
+    Mask,
     check_limits,
     find_clear_defects,
     find_edges,
     find_solid_defects,
-    fringe_by_colour,
 )
 from pellucid.rgba.estimators import estimate_foreground, load_pymatting
+from pellucid.rgba.mixtures import (
+    Levels,
+    Mixture,
+    as_levels,
+    find_mixture,
+    hidden_colour,
+    rim_depth,
+    unmix,
+)
 from pellucid.rgba.padding import pad_rgb
 from pellucid.rgba.quantization import to_bytes
+from pellucid.rgba.rims import RIMS, defringe, find_holes, open_holes, shrink
 from pellucid.rgba.types import RGBA8, AnyArray, check_rgba8
 
 FOREGROUNDS = ("auto", "estimate", "keep")
-# A fringe of less than one level is lost when colours are rounded to bytes.
-VISIBLE = 1.0
-"""Levels of fringe below which colour is left alone."""
-# With it, 5 of 2,796 images that needed nothing were taken for mixed (docs/log.md, 2026-11-23).
-EXPLAINED = 0.35
-"""A background is believed if it leaves at most this share of what is wrong with the edges' colour."""
-FEWEST = 32
-"""Edge pixels that it takes to find a background."""
-ROUNDS = 6
-"""Of reweighting; the fit has then settled."""
+WIDEST_RIM = 64
+"""Pixels; a wider rim is the image."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,11 +51,18 @@ class Cleaning:
     speckle_share: float = SPECKLE_SHARE
     """Specks go and holes are filled up to this weight, as a share of the image. 0 leaves them."""
     foreground: str = "auto"
-    """Colour of partly transparent pixels. "auto": if one background colour explains their fringe, it is
-    taken out of the mix. "estimate": pymatting estimates the colour of narrow edges. "keep": left."""
+    """Colour of partly transparent pixels. "auto": if one background colour explains what is wrong with it,
+    that is taken out of the mix. "estimate": pymatting estimates the colour of narrow edges. "keep": left."""
     background: Colour | None = None
     """What is mixed into partly transparent pixels. None: "auto" finds it, and "estimate" takes the colour
     under transparent pixels, which images that were cut out of a photograph often still have."""
+    rim: str = "keep"
+    """Opaque pixels at the edge that still show a background: "defringe" gives them the colour further
+    inside, "shrink" takes them away, "keep" leaves them."""
+    rim_width: int | None = None
+    """How many pixels of the rim; None measures it if the background is known or hidden there, else 1."""
+    open_holes: bool = False
+    """Whether enclosed opaque areas of the `background` become transparent."""
 
     def __post_init__(self) -> None:
         check_limits(self.noise_threshold, self.speckle_share)
@@ -61,11 +71,60 @@ class Cleaning:
                 f"Expected a foreground of auto, estimate or keep, found {self.foreground!r}. "
                 "Choose one of them."
             )
+        if self.rim not in RIMS:
+            raise InputError(
+                f"Expected a rim of keep, shrink or defringe, found {self.rim!r}. Choose one of them."
+            )
+        if self.rim_width is not None and not 1 <= self.rim_width <= WIDEST_RIM:
+            raise InputError(
+                f"Expected a rim of 1 to {WIDEST_RIM} px, found {self.rim_width}. Leave it out to measure it."
+            )
         if self.background is not None:
             parse_colour(self.background)
+        elif self.open_holes:
+            raise InputError("Expected a background whose holes to open, found none. Name its colour.")
 
 
 Cleaning.__init__ = renamed_arguments(dirt="noise_threshold", small="speckle_share")(Cleaning.__init__)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cleaned:
+    """What was done to an image; numbers are of pixels unless they say otherwise."""
+
+    snapped: int = 0
+    """Whose alpha was a little off 0 or 255."""
+    specks: int = 0
+    """Specks that were removed."""
+    holes: int = 0
+    """Small holes that were filled."""
+    background: str = ""
+    """Colour that was taken out of soft pixels, #rrggbb; empty if none was found or named."""
+    recoloured: int = 0
+    """Soft pixels whose colour changed."""
+    rim_width: int = 0
+    """Of the opaque rim that was changed, px."""
+    opened: int = 0
+    """Made transparent in holes of the background's colour."""
+
+    def as_dict(self) -> dict[str, object]:
+        """Returns all of it by name for a report."""
+        return asdict(self)
+
+    def words(self) -> str:
+        """Says it in one line."""
+        counted = (
+            (
+                self.recoloured,
+                f"{self.background or 'the background'} taken out of {self.recoloured} soft pixels",
+            ),
+            (self.snapped, f"alpha of {self.snapped} pixels set to 0 or 255"),
+            (self.specks, f"specks removed: {self.specks}"),
+            (self.holes, f"holes filled: {self.holes}"),
+            (self.rim_width, f"rim of {self.rim_width} px changed"),
+            (self.opened, f"{self.opened} pixels of holes opened"),
+        )
+        return "; ".join(text for number, text in counted if number) or "nothing to clean"
 
 
 def clean(rgba: AnyArray, cleaning: Cleaning | None = None) -> RGBA8:
@@ -83,12 +142,39 @@ def clean(rgba: AnyArray, cleaning: Cleaning | None = None) -> RGBA8:
         InputError: not a uint8 RGBA image.
         PellucidError: "estimate" without pymatting.
     """
+    return clean_and_tell(rgba, cleaning)[0]
+
+
+def clean_and_tell(rgba: AnyArray, cleaning: Cleaning | None = None) -> tuple[RGBA8, Cleaned]:
+    """Cleans an image as `clean`, and says what was done to it."""
     check_rgba8(rgba)
     settings = cleaning or Cleaning()
-    below = find_clear_defects(rgba[..., 3], settings.noise_threshold, settings.speckle_share)
-    above = find_solid_defects(rgba[..., 3], settings.noise_threshold, settings.speckle_share)
-    edges = find_edges(rgba, settings.noise_threshold, below.speckle)
-    cleaned = _with_clean_colour(rgba, edges, settings)  # before alpha changes, since colour was mixed by it
+    back = None if settings.background is None else parse_colour(settings.background)
+    opened, n_opened = rgba, 0
+    if settings.open_holes and back is not None:
+        holes = find_holes(rgba, back)
+        opened, n_opened = open_holes(rgba, holes, back), int(holes.sum())
+    below = find_clear_defects(opened[..., 3], settings.noise_threshold, settings.speckle_share)
+    above = find_solid_defects(opened[..., 3], settings.noise_threshold, settings.speckle_share)
+    # before alpha changes, since colour was mixed by it
+    recoloured, taken_out = _with_clean_colour(opened, back, below.speckle, settings)
+    mended = _with_clean_alpha(opened, recoloured, below, above)
+    cleaned, width = _with_clean_rim(mended, back, settings)
+    return cleaned, Cleaned(
+        snapped=int((below.halo | above.halo).sum()),
+        specks=below.count(8),
+        holes=above.count(4),
+        background="" if taken_out is None else "#{:02x}{:02x}{:02x}".format(*taken_out),
+        recoloured=int((recoloured != opened).any(axis=-1).sum()),
+        rim_width=width,
+        opened=n_opened,
+    )
+
+
+def _with_clean_alpha(
+    rgba: AnyArray, recoloured: AnyArray, below: AlphaDefects, above: AlphaDefects
+) -> RGBA8:
+    cleaned = recoloured.copy()
     if above.speckle.any():
         cleaned[above.speckle, 3] = 0  # so that the colour around is extended into it
         cleaned[above.speckle, :3] = _extended(cleaned)[above.speckle]
@@ -101,50 +187,28 @@ def clean(rgba: AnyArray, cleaning: Cleaning | None = None) -> RGBA8:
     return cleaned
 
 
-def mixed_background(edges: Edges) -> tuple[int, int, int] | None:
-    """Finds the one background colour (levels, 0 to 255) that is mixed into the edges, or returns None.
-
-    With f, the mean colour of the solid pixels near by, as foreground, each edge pixel has the colour
-    a * f + (1 - a) * b: b is fitted by reweighted least squares, and believed if it explains the edges far
-    better than f alone does.
-    """
-    if len(edges.alpha) < FEWEST:
-        return None
-    alpha, rest, weight = edges.alpha, 1 - edges.alpha, np.ones_like(edges.alpha)
-    mixed = edges.colour - alpha * edges.mean
-    back, left = np.zeros(3), np.ones_like(alpha)
-    for _ in range(ROUNDS):
-        # least squares in closed form, since the background is the only unknown; beyond 0 to 255 is no colour
-        back = np.clip((weight * rest * mixed).sum(0) / (weight * rest**2).sum(0), 0, 255)
-        left = np.abs(alpha * (mixed - rest * back)).max(axis=1, keepdims=True)
-        # towards the sum of absolute errors: pixels with colours of their own lose their say
-        weight = 1 / np.maximum(left, 2)
-    wrong = np.abs(alpha * (edges.colour - edges.mean)).max(axis=1)
-    if left.mean() > EXPLAINED * wrong.mean():
-        return None
-    red, green, blue = (int(level) for level in np.rint(back))
-    return red, green, blue
-
-
-def _with_clean_colour(rgba: AnyArray, edges: Edges, settings: Cleaning) -> RGBA8:
+def _with_clean_colour(
+    rgba: AnyArray, back: Levels | None, specks: Mask, settings: Cleaning
+) -> tuple[RGBA8, Levels | None]:
+    """Returns the image without a background in its soft pixels, and that background's colour."""
     if settings.foreground == "keep":
-        return rgba.copy()
-    back = None if settings.background is None else parse_colour(settings.background)
+        return rgba.copy(), None
     if settings.foreground == "estimate":
-        return _estimated(rgba, back, edges)
-    if back is None and np.mean(list(fringe_by_colour(edges).values())) >= VISIBLE:
-        back = mixed_background(edges)
-    return rgba.copy() if back is None else _solved(rgba, back)
+        return _estimated(rgba, back, find_edges(rgba, settings.noise_threshold, specks)), back
+    mixture = find_mixture(rgba) if back is None else Mixture(colour=back, exact=True, known=True)
+    return (rgba.copy(), None) if mixture is None else (unmix(rgba, mixture), mixture.colour)
 
 
-def _solved(rgba: AnyArray, back: tuple[int, int, int]) -> RGBA8:
-    """Takes a background out of the mix: colour = (mixed - (1 - a) * back) / a."""
-    result = rgba.copy()
-    at = (rgba[..., 3] > 0) & (rgba[..., 3] < 255)
-    alpha = rgba[at][:, 3:] / 255
-    # only partial pixels: solid ones hold nothing of the background, clear ones nothing of the object
-    result[at, :3] = to_bytes((rgba[at][:, :3] - (1 - alpha) * back) / alpha / 255)
-    return result
+def _with_clean_rim(rgba: AnyArray, back: Levels | None, settings: Cleaning) -> tuple[RGBA8, int]:
+    if settings.rim == "keep":
+        return rgba, 0
+    width = settings.rim_width
+    if width is None:
+        hidden = hidden_colour(rgba) if back is None else back
+        width = 1 if hidden is None else rim_depth(rgba, as_levels(hidden))
+    if width == 0:
+        return rgba, 0
+    return (shrink if settings.rim == "shrink" else defringe)(rgba, width), width
 
 
 def _estimated(rgba: AnyArray, back: tuple[int, int, int] | None, edges: Edges) -> RGBA8:

@@ -15,6 +15,7 @@ from jaxtyping import Bool, Float, UInt8
 
 from pellucid._deprecation import renamed_arguments, renamed_attributes
 from pellucid.errors import InputError
+from pellucid.rgba.mixtures import rim_lean, soft_fringe
 from pellucid.rgba.types import AnyArray, check_rgba8
 
 NINE_COLOURS: Mapping[str, tuple[int, int, int]] = MappingProxyType(
@@ -42,11 +43,15 @@ NARROWEST_PX = 2
 GENTLE_CLIMB = 4
 """Times `noise_threshold`: alpha that climbs no higher than this within two pixels climbs gently, as
 smoke does."""
+FADING = 0.8
+"""Share of a shallow area's pixels, and of its border, that are smooth where it fades to 0."""
 TAIL_PX = 2
 """An edge's own last pixels reach so far from it."""
 # Without it, snow and confetti would be cleaned away.
 SPECKLES_OF_VISIBLE = 0.02
 """Specks that weigh more than this share of what is visible are the image: snow, confetti."""
+THIRDS = 28
+"""Steps of a search, each of which leaves two thirds: shares to 1/80,000."""
 HALF = 128
 """A hole's alpha falls below this somewhere."""
 # Otherwise the gaps in rackets and between spokes were filled (docs/log.md, 2026-11-23).
@@ -64,8 +69,8 @@ class Defects:
     fringe: float
     """Mean of `fringe_by_colour`, levels."""
     fringe_by_colour: Mapping[str, float]
-    """By name of the nine colours: how far partial pixels, laid on it, lie outside what the colours of solid
-    pixels near by and the background can mix to; worst channel, mean over all partial pixels, levels."""
+    """By name of the nine colours: how far partial pixels, laid on it, lie from every mix of the solid pixels
+    near by with it; worst channel, mean over all partial pixels, levels."""
     dirty: float
     """Share of pixels whose alpha is within `NOISE_THRESHOLD` of 0 or 255, not on it, and not the end of a
     gradient."""
@@ -73,6 +78,9 @@ class Defects:
     """Small visible areas that touch nothing else."""
     holes: int
     """Small areas, half transparent or more, enclosed in solid ones."""
+    rim: float = 0.0
+    """How far the outermost opaque pixels lean to the colour that is hidden beside them: worst channel, mean,
+    levels. 0 where no one colour is hidden there."""
 
     def as_dict(self) -> dict[str, object]:
         """Returns the scores by name, rounded for a report."""
@@ -83,6 +91,7 @@ class Defects:
             "dirty": round(self.dirty, 5),
             "specks": self.specks,
             "holes": self.holes,
+            "rim": round(self.rim, 2),
         }
 
 
@@ -124,9 +133,10 @@ def score(
 
     An edge pixel should look like a mix of the object and of what is behind it. On each background b of the
     nine colours the pixel shows s = a * colour + (1 - a) * b, and its fringe is how far s lies, in the worst
-    channel, outside the range that b and the solid pixels near by span. Only edges a few pixels wide are
-    looked at, between solid and clear (see `edge_reach`): what lies deeper in glass, smoke or glow has
-    colours of its own and counts 0.
+    channel, from every mix of b with the solid pixels near by: the eye does not know a, but sees a rim that
+    is greyer or lighter than any mix. Only edges a few pixels wide are looked at, between solid and clear
+    (see `edge_reach`), and wider ones where a background is mixed in: what lies deeper in glass, smoke or
+    glow has colours of its own and counts 0.
 
     Args:
         rgba: uint8 (h, w, 4), straight alpha.
@@ -143,13 +153,14 @@ def score(
         find_clear_defects(rgba[..., 3], noise_threshold, speckle_share),
         find_solid_defects(rgba[..., 3], noise_threshold, speckle_share),
     )
-    by_colour = fringe_by_colour(find_edges(rgba, noise_threshold, below.speckle))
+    by_colour = fringe_by_colour(_mixed_edges(rgba) or find_edges(rgba, noise_threshold, below.speckle))
     return Defects(
         fringe=sum(by_colour.values()) / len(by_colour),
         fringe_by_colour=by_colour,
         dirty=float((below.halo | above.halo).mean()),
         specks=below.count(8),
         holes=above.count(4),
+        rim=rim_lean(rgba),
     )
 
 
@@ -167,7 +178,8 @@ def find_clear_defects(alpha: Alpha, noise_threshold: int, speckle_share: float)
     """Finds halo and specks where the image should be transparent."""
     # 8-connected here and 4 for holes: what touches at a corner separates what lies on either side
     areas = _Areas(alpha, noise_threshold, connectivity=8)
-    light = areas.lighter_than(speckle_share)
+    # crisp dots that are opaque somewhere were drawn: sparkles, punctuation, the point of an i
+    light = areas.lighter_than(speckle_share) & ~areas.reaching(255 - noise_threshold)
     if areas.weight[light].sum() > SPECKLES_OF_VISIBLE * areas.weight.sum():
         light[:] = False
     return _find_end_defects(alpha, noise_threshold, light[areas.labels])
@@ -233,8 +245,29 @@ def _find_end_defects(depth: Alpha, noise_threshold: int, areas: Mask) -> AlphaD
     steep = ~gentle[nearest]
     halo = shallow & steep
     core = halo & (distance > TAIL_PX)  # an edge's own last pixels are no halo unless they lie in one
-    halo &= cv2.dilate(core.astype(np.uint8), window) > 0
+    halo &= (cv2.dilate(core.astype(np.uint8), window) > 0) & ~_fading(depth, noise_threshold)
     return AlphaDefects(halo, areas & steep)
+
+
+def _fading(depth: Alpha, noise_threshold: int) -> Mask:
+    """Marks shallow areas that fade to 0, such as faint shadows beside steep edges."""
+    shallow = (depth > 0) & (depth <= noise_threshold)
+    count, found = cv2.connectedComponents(shallow.astype(np.uint8), connectivity=8)
+    labels = np.asarray(found, np.int32)
+    # no deeper than just beyond, so that an object beside the area is no jump
+    clipped, window = np.minimum(depth, noise_threshold + 1), np.ones((3, 3), np.uint8)
+    smooth = cv2.dilate(clipped, window) - cv2.erode(clipped, window) <= 2
+    beside_clear = shallow & (cv2.erode(depth, window) == 0)
+
+    def total(pixels: Mask) -> AnyArray:
+        return np.bincount(labels[pixels], minlength=count)
+
+    highest = np.zeros(count)
+    np.maximum.at(highest, labels[shallow], depth[shallow])
+    fades = total(beside_clear & (depth <= 2)) >= FADING * total(beside_clear)
+    chosen = fades & (total(shallow & smooth) >= FADING * total(shallow)) & (highest > noise_threshold / 2)
+    chosen[0] = False
+    return chosen[labels]
 
 
 def edge_reach(height: int, width: int) -> int:
@@ -267,16 +300,48 @@ def find_edges(rgba: AnyArray, noise_threshold: int, specks: Mask) -> Edges:
     )
 
 
+def _mixed_edges(rgba: AnyArray) -> Edges | None:
+    """Collects the pixels of edges of any width in which a background is mixed, or returns None."""
+    if (found := soft_fringe(rgba)) is None:
+        return None
+    at, near = found
+    return Edges(
+        at=at,
+        partial=int(at.sum()),
+        alpha=rgba[..., 3][at][:, None] / 255,
+        colour=rgba[..., :3][at].astype(np.float64),
+        darkest=near,
+        lightest=near,
+        mean=near,
+    )
+
+
 def fringe_by_colour(edges: Edges) -> dict[str, float]:
     """Measures the visible fringe on each of the nine colours, in levels; see `score`."""
     scores: dict[str, float] = {}
     for name, back in NINE_COLOURS.items():
         blended = edges.alpha * edges.colour + (1 - edges.alpha) * back
-        above = blended - np.maximum(edges.lightest, back)
-        below = np.minimum(edges.darkest, back) - blended
-        outside = np.maximum(np.maximum(above, below), 0).max(axis=1, initial=0)
+        outside = _outside_mixes(blended, edges.darkest, edges.lightest, np.array(back, np.float64))
         scores[name] = float(outside.sum()) / max(edges.partial, 1)
     return scores
+
+
+def _outside_mixes(shown: AnyArray, darkest: AnyArray, lightest: AnyArray, back: AnyArray) -> AnyArray:
+    """Returns how far colours lie from every mix of the object near by with `back`: worst channel, (n,).
+
+    In how the mix's share goes the distance is convex, so the search for the best closes in on it.
+    """
+
+    def distance(share: AnyArray) -> AnyArray:
+        low, high = back + share * (darkest - back), back + share * (lightest - back)
+        return np.maximum(np.maximum(shown - high, low - shown), 0).max(axis=1, keepdims=True, initial=0)
+
+    least, most = np.zeros((len(shown), 1)), np.ones((len(shown), 1))
+    for _ in range(THIRDS):
+        third = (most - least) / 3
+        rises = distance(least + third) <= distance(most - third)
+        least, most = np.where(rises, least, least + third), np.where(rises, most - third, most)
+    return distance((least + most) / 2)[:, 0]
 
 
 __getattr__ = renamed_attributes(__name__, Faults="Defects", DIRT="NOISE_THRESHOLD", SMALL="SPECKLE_SHARE")

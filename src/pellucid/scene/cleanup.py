@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
-from pellucid.rgba.cleanup import Cleaning, clean
+from pellucid.rgba.cleanup import Cleaned, Cleaning, clean_and_tell
 from pellucid.rgba.defects import Defects, score
 from pellucid.scene.scene import Scene
 
@@ -15,10 +15,12 @@ class LayerScores:
     name: str
     before: Defects
     after: Defects
+    done: Cleaned
 
     def as_dict(self) -> dict[str, object]:
         """Returns the name and both scores for a report."""
-        return {"name": self.name, "before": self.before.as_dict(), "after": self.after.as_dict()}
+        before, after, done = self.before.as_dict(), self.after.as_dict(), self.done.as_dict()
+        return {"name": self.name, "before": before, "after": after, "done": done}
 
 
 def clean_scene(scene: Scene, cleaning: Cleaning | None = None) -> tuple[Scene, list[LayerScores]]:
@@ -27,10 +29,11 @@ def clean_scene(scene: Scene, cleaning: Cleaning | None = None) -> tuple[Scene, 
     Returns:
         The scene, and the scores of its layers, bottom first.
     """
-    layers = [replace(layer, image=clean(layer.image, cleaning)) for layer in scene.layers]
+    cleaned = [clean_and_tell(layer.image, cleaning) for layer in scene.layers]
+    layers = [replace(old, image=image) for old, (image, _) in zip(scene.layers, cleaned, strict=True)]
     scores = [
-        LayerScores(name=old.name, before=score(old.image), after=score(new.image))
-        for old, new in zip(scene.layers, layers, strict=True)
+        LayerScores(name=old.name, before=score(old.image), after=score(image), done=done)
+        for old, (image, done) in zip(scene.layers, cleaned, strict=True)
     ]
     return replace(scene, layers=tuple(layers)), scores
 

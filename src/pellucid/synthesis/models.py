@@ -71,6 +71,8 @@ class ImageOptions:
             "scheduler": self.scheduler,
             "passes": self.passes,
             "negative_prompt": self.negative_prompt,
+            # cleaned whole by `image_of`, or wanted raw
+            "clean": False,
         }
 
     def check(self) -> None:

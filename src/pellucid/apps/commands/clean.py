@@ -9,6 +9,7 @@ from pellucid.apps.commands.inputs import Inputs, beside, is_pipe_name, reads_im
 from pellucid.apps.commands.options import JSON, PATH, check_target
 from pellucid.apps.commands.outputs import output_option
 from pellucid.apps.sections import SectionedCommand, option
+from pellucid.apps.terminal import printable
 
 
 @click.command(name="clean", cls=SectionedCommand)
@@ -48,6 +49,29 @@ from pellucid.apps.sections import SectionedCommand, option
     metavar="#RRGGBB",
     help="Colour that is mixed into the edges.  [default: measured, if there is one]",
 )
+@option(
+    "Opaque pixels",
+    "--rim",
+    type=click.Choice(["keep", "shrink", "defringe"]),
+    default="keep",
+    show_default=True,
+    help="Opaque pixels at the edge that show the background: shrink takes them away, defringe gives them "
+    "the colour further inside.",
+)
+@option(
+    "Opaque pixels",
+    "--rim-width",
+    type=int,
+    metavar="PX",
+    help="Width of that rim.  [default: measured where the background is known, else 1]",
+)
+@option(
+    "Opaque pixels",
+    "--holes",
+    "open_holes",
+    is_flag=True,
+    help="Make enclosed areas of the colour of --background transparent.",
+)
 @reads_images
 @JSON
 def clean_command(
@@ -57,10 +81,16 @@ def clean_command(
     speckle_share: float,
     foreground: str,
     background: str | None,
+    rim: str,
+    rim_width: int | None,
+    open_holes: bool,
     inputs: Inputs,
     as_json: bool,
 ) -> None:
-    """Clean IMAGE, each layer of it, and print the path; --json adds scores from before and after."""
+    """Clean IMAGE, each layer of it, say what was done, and print the path.
+
+    --json adds scores from before and after.
+    """
     from pellucid.rgba.cleanup import Cleaning
     from pellucid.scene.cleanup import clean_scene
 
@@ -71,12 +101,18 @@ def clean_command(
         speckle_share=speckle_share,
         foreground=foreground,
         background=background,
+        rim=rim,
+        rim_width=rim_width,
+        open_holes=open_holes,
     )
     scene, scores = clean_scene(inputs.open(image, target), chosen)
     with inputs.noting():
         scene.save(target)
     facts = {"path": str(target), "height": scene.height, "width": scene.width}
     facts |= {"layers": [score.as_dict() for score in scores]}
+    for each in () if as_json else scores:
+        # not on stdout, where scripts read the path
+        click.echo(f"{printable(each.name)}: {each.done.words()}", err=True)
     click.echo(json.dumps({**facts, **inputs.said()}, ensure_ascii=False) if as_json else target)
 
 

@@ -8,7 +8,6 @@ import click
 
 from pellucid.apps.commands.inputs import Inputs, beside, reads_images, stem_of
 from pellucid.apps.commands.options import (
-    CLEAN,
     JSON,
     PATH,
     ModelChoice,
@@ -17,7 +16,7 @@ from pellucid.apps.commands.options import (
     passes_option,
 )
 from pellucid.apps.commands.outputs import IMAGES, output_option
-from pellucid.apps.sections import SectionedCommand
+from pellucid.apps.sections import SectionedCommand, option
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -61,7 +60,13 @@ def encode_command(
 @output_option("File to write, or -.  [default: LATENT's name, .png]", "png", IMAGES)
 @passes_option("Decoding")
 @model_options
-@CLEAN
+@option(
+    "Output",
+    "--clean",
+    is_flag=True,
+    help="Repair dirty alpha, specks, pinholes and fringes before writing; --json then adds scores from "
+    "before and after.",
+)
 @JSON
 def decode_command(
     latent: Path,

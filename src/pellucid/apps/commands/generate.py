@@ -105,7 +105,7 @@ def generate_command(
     inputs: Inputs,
     sampling: SamplingArguments,
     choice: ModelChoice,
-    clean: bool,
+    clean: bool | None,
     as_json: bool,
 ) -> None:
     """Make transparent images from PROMPT, or from a file of prompts, and print their paths.
@@ -130,7 +130,9 @@ def generate_command(
 
     def makers(row: PromptRow) -> Iterator[Callable[[], "Scene"]]:
         height, width = row.size or size or (None, None)
-        for request in single_requests(row.prompt, sampling, seed=row.seed, negative=row.negative):
+        for request in single_requests(
+            row.prompt, sampling, clean=clean, seed=row.seed, negative=row.negative
+        ):
             yield lambda request=request: load().generate(
                 [row.prompt],
                 height=height,

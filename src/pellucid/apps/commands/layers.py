@@ -11,6 +11,7 @@ from pellucid.apps.commands.names import default_path
 from pellucid.apps.commands.options import (
     JSON,
     PATH,
+    RAW,
     ModelChoice,
     Place,
     SamplingArguments,
@@ -55,6 +56,7 @@ class _Shared(SamplingArguments):
 
     composite: str | None
     adapter_end: float | None
+    clean: bool
 
 
 class _SizeArguments(TypedDict, total=False):
@@ -108,6 +110,7 @@ class _SizeArguments(TypedDict, total=False):
 @reads_images
 @sampling_options
 @model_options
+@RAW
 @JSON
 def layers_command(
     file: Path | None,
@@ -126,6 +129,7 @@ def layers_command(
     inputs: Inputs,
     sampling: SamplingArguments,
     choice: ModelChoice,
+    keeps_raw: bool,
     as_json: bool,
 ) -> None:
     """Make a scene of layers, or edit the layers of FILE, and print its path.
@@ -149,7 +153,7 @@ def layers_command(
         check_request(text, sampling)
     # without an image the first foreground is made together with the background, on the whole canvas
     regions = _regions(boxes, len(foregrounds) - (on is None and add is None and behind is None))
-    shared = _Shared(composite=composite, adapter_end=adapter_end, **sampling)
+    shared = _Shared(composite=composite, adapter_end=adapter_end, clean=not keeps_raw, **sampling)
     texts, size_arguments = list(foregrounds), _size_arguments(size, fit)
     source = on or behind
     image = None if source is None else inputs.flat(source)
@@ -187,6 +191,7 @@ def layers_command(
 @reads_images
 @sampling_options
 @model_options
+@RAW
 @JSON
 def split_command(
     image: Path,
@@ -200,6 +205,7 @@ def split_command(
     inputs: Inputs,
     sampling: SamplingArguments,
     choice: ModelChoice,
+    keeps_raw: bool,
     as_json: bool,
 ) -> None:
     """Take IMAGE apart, given one of its layers; PROMPT says what the other one shows."""
@@ -215,6 +221,7 @@ def split_command(
         background=given if background else None,
         foreground=given if foreground else None,
         adapter_end=adapter_end,
+        clean=not keeps_raw,
         **_size_arguments(size, fit),
         **sampling,
     )

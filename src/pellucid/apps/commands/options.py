@@ -34,10 +34,18 @@ CLEAN_FIRST = option(
 )
 CLEAN = option(
     "Output",
-    "--clean",
+    "--clean/--no-clean",
+    default=None,
+    help="--clean repairs dirty alpha, specks, pinholes and fringes before writing, and --json adds scores "
+    "from before and after; --no-clean keeps what was decoded.  [default: alpha that is nearly 0 or 255 is "
+    "set to that, and nothing else]",
+)
+RAW = option(
+    "Output",
+    "--no-clean",
+    "keeps_raw",
     is_flag=True,
-    help="Repair dirty alpha, specks, pinholes and fringes before writing; --json then adds scores from "
-    "before and after.",
+    help="Keep alpha as it was decoded, where it is nearly 0 or 255.",
 )
 
 
@@ -212,16 +220,23 @@ class SingleRequest(TypedDict):
     negative_prompt: str
     scheduler: str | None
     passes: int | None
+    clean: bool
 
 
 def single_requests(
-    prompt: str, sampling: SamplingArguments, *, seed: int | None = None, negative: str | None = None
+    prompt: str,
+    sampling: SamplingArguments,
+    *,
+    clean: bool | None,
+    seed: int | None = None,
+    negative: str | None = None,
 ) -> list[SingleRequest]:
     """Spells out the images of a prompt, so that each can be written when it is made.
 
     Args:
         prompt: the text.
         sampling: what all of them share.
+        clean: value of `CLEAN`; False keeps alpha as it was decoded.
         seed: of the first; None takes that of `sampling`.
         negative: None takes that of `sampling`.
 
@@ -243,6 +258,7 @@ def single_requests(
             guidance_scale=sampling["guidance_scale"],
             negative_prompt=request.negative_prompt,
             scheduler=sampling["scheduler"],
+            clean=clean is not False,
             passes=sampling["passes"],
         )
         for request in requests

@@ -58,7 +58,7 @@ class Repaints:
     inputs: Inputs
     sampling: SamplingArguments
     choice: ModelChoice
-    clean: bool
+    clean: bool | None
     as_json: bool
 
     def check(self, prompt: str, strength: float) -> None:
@@ -100,7 +100,7 @@ class Repaints:
                 replaces=self.output.path is not None,
             )
             for image in images
-            for request in single_requests(prompt, self.sampling)
+            for request in single_requests(prompt, self.sampling, clean=self.clean)
         ]
         refuse_overwriting(jobs, images)
         run_jobs(
