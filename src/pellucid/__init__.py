@@ -1,11 +1,15 @@
 """Transparent images and layers from a sentence; importing this loads no torch."""
 
+import sys
+from contextlib import contextmanager, nullcontext
 from importlib import import_module
 from typing import TYPE_CHECKING
 
 from pellucid._version import __version__
 
 if TYPE_CHECKING:
+    from collections.abc import Generator
+
     from pellucid.errors import PellucidError
     from pellucid.pipelines.attach import attach
     from pellucid.pipelines.loading import load
@@ -43,7 +47,26 @@ __all__ = [
 def __getattr__(name: str) -> object:
     if name not in _HOMES:
         raise AttributeError(f"module 'pellucid' has no attribute {name!r}")
-    return getattr(import_module(_HOMES[name]), name)
+    home = _HOMES[name]
+    # scenes and errors need no torch, and must not import transformers for its silence
+    with _quiet_imports() if home.startswith("pellucid.pipelines") else nullcontext():
+        return getattr(import_module(home), name)
+
+
+@contextmanager
+def _quiet_imports() -> "Generator[None]":
+    """Keeps transformers from advising other packages while it is imported; its level is then as before."""
+    if "diffusers" in sys.modules:
+        yield
+        return
+    from transformers.utils import logging
+
+    level = logging.get_verbosity()
+    logging.set_verbosity_error()
+    try:
+        yield
+    finally:
+        logging.set_verbosity(level)
 
 
 def __dir__() -> list[str]:

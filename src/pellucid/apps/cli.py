@@ -29,6 +29,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "composite": ("images", "Lay images over one another, bottom first."),
     "harmonize": ("harmonize", "Lay a foreground on a background with matching light and a shadow."),
     "convert": ("images", "Write an image in another format."),
+    "info": ("info", "Show versions, devices, models, and how long an image takes."),
     "models": ("models", "List, fetch, show and verify checkpoints."),
     "data": ("data", "Fetch and pack training images."),
     "train": ("train", "Train a stage from a recipe."),

@@ -3,7 +3,7 @@
 import gc
 import os
 import sys
-from collections.abc import Generator
+from collections.abc import Collection, Generator
 from contextlib import contextmanager
 
 UNUSED = ("accelerate", "peft", "scipy", "sklearn")
@@ -11,14 +11,16 @@ UNUSED = ("accelerate", "peft", "scipy", "sklearn")
 
 
 @contextmanager
-def lean_imports() -> Generator[None]:
-    """Imports diffusers and transformers as if `UNUSED` were not installed, which saves seconds.
+def lean_imports(needed: Collection[str] = ()) -> Generator[None]:
+    """Imports diffusers and transformers as if `UNUSED`, but for what is needed, were not installed.
+
+    It saves seconds.
 
     None in `sys.modules` is Python's own way to say that a module cannot be imported.
     """
     # spinning threads crawl where another program computes
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
-    hidden = [name for name in UNUSED if name not in sys.modules]
+    hidden = [name for name in UNUSED if name not in sys.modules and name not in needed]
     collecting = gc.isenabled()
     gc.disable()  # imports leave hardly any garbage, yet collections walk all that they make
     try:

@@ -17,14 +17,18 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import nn
 
-from pellucid.errors import InputError, WeightsError, first_line
+from pellucid.errors import WeightsError, first_line
 from pellucid.models.autoencoder import RGBAAutoencoder
 from pellucid.models.mini_vae import MiniVAE
 from pellucid.pipelines.attach import AUTO, attach, check_modes_fit
+from pellucid.pipelines.extras import load_vae
 from pellucid.pipelines.families import custom_mode
 from pellucid.pipelines.mode_discovery import adapters_of, discover_tasks
 from pellucid.pipelines.modes import MODES, Mode, tasks_for
 from pellucid.pipelines.pipeline import TransparentPipeline
+from pellucid.pipelines.placement import AUTO as AUTO_DEVICE
+from pellucid.pipelines.placement import check_offload, choose_device, choose_dtype, move
+from pellucid.pipelines.placement import offload as offload_parts
 from pellucid.pipelines.stock import StockPipeline
 from pellucid.pipelines.structure_control import FOLDER
 from pellucid.weights.adapter_manager import AdapterManager
@@ -37,7 +41,6 @@ if TYPE_CHECKING:
 
 M = TypeVar("M", bound=ModelMixin)
 MINI = "mini"
-DTYPES = {"float32": torch.float32, "float16": torch.float16, "bfloat16": torch.bfloat16}
 ADAPTER_FOLDER = "adapter"
 SINGLE_LAYER_FILES = ("single-layer.safetensors", "transparent.safetensors")
 """Adapters of a folder that make its single layer: the first that is there. One that goes over the other
@@ -55,9 +58,11 @@ def load(
     model: str | Path = MINI,
     *,
     adapter: str | Path | None = None,
-    device: str = "cpu",
+    device: str = AUTO_DEVICE,
     dtype: str | None = None,
     strength: float = 1.0,
+    offload: str = "none",
+    vae: str | Path | None = None,
 ) -> TransparentPipeline:
     """Loads a model that makes transparent images.
 
@@ -66,17 +71,31 @@ def load(
             weights in safetensors. Its safety checker, if it has one, is left out.
         adapter: a mode's name or a .safetensors file. None takes what the folder has in `adapter/`, else the
             usual one for that kind of model. Families without one need a codec in `rgba/`.
-        device: where to run: "cpu", "cuda", "cuda:1", "mps".
-        dtype: "float32", "float16" or "bfloat16". None takes float32 on a CPU, float16 elsewhere.
+        device: where to run: "auto" (CUDA, else MPS, else the CPU), "cpu", "cuda", "cuda:1", "mps".
+        dtype: "float32", "float16" or "bfloat16". None and "auto" take float32 on a CPU, float16 elsewhere.
         strength: of the adapter, 0 to 2.
+        offload: what stays in main memory until it computes: "none", "model" (a part at a time), "group" (a
+            layer at a time), "sequential" (least memory, slowest, and one adapter only).
+        vae: takes the place of the model's own: a folder, a .safetensors file, or a hub id.
 
     Raises:
-        InputError: an unknown adapter, device or dtype.
+        InputError: an unknown adapter, device, dtype or way of offloading.
         WeightsError: the model or a file of it cannot be found or does not fit.
     """
-    where = _device(device)
-    pipeline = load_stock_pipeline(model, _dtype(dtype, where))
-    return _make_transparent(pipeline, model_folder(model), adapter, where, strength, name=str(model))
+    where = choose_device(device)
+    check_offload(offload, where)
+    number_format = choose_dtype(dtype, where)
+    pipeline = load_stock_pipeline(model, number_format)
+    if vae is not None:
+        pipeline.register_modules(vae=load_vae(vae, number_format))
+    # adapters are merged before parts are taken off the device
+    first = where if offload == "none" else torch.device("cpu")
+    made = _make_transparent(pipeline, model_folder(model), adapter, first, strength, name=str(model))
+    if offload != "none":
+        with made.model.stock.lock:
+            offload_parts(pipeline, where, offload)
+            made.move_codec()
+    return made
 
 
 def model_folder(model: str | Path) -> Path | None:
@@ -98,12 +117,7 @@ def _make_transparent(
     *,
     name: str,
 ) -> TransparentPipeline:
-    try:
-        pipeline.to(device)
-    except (RuntimeError, AssertionError) as error:
-        raise InputError(
-            f"Expected a device that torch can use, found {str(device)!r}: {first_line(error)}. Try cpu."
-        ) from None
+    move(pipeline, device)
     pipeline.set_progress_bar_config(disable=None, leave=False, desc="sampling", unit=" step")
     # a folder with a codec of its own is a model of ours; everything else goes the way of `attach`
     stock = StockPipeline(pipeline)
@@ -275,8 +289,10 @@ def _read_json(path: Path) -> dict[str, object]:
 def _stock(source: str | Path, dtype: torch.dtype, parts: dict[str, nn.Module]) -> "DiffusionPipeline":
     """Loads any pipeline by diffusers; of a safety checker, which judges finished images, none is loaded."""
     from diffusers.pipelines.pipeline_utils import DiffusionPipeline
+    from diffusers.utils.import_utils import is_accelerate_available
 
-    options = {"torch_dtype": dtype, "low_cpu_mem_usage": False, "use_safetensors": True}
+    # without it every weight would be made twice: once at random
+    options = {"torch_dtype": dtype, "low_cpu_mem_usage": is_accelerate_available(), "use_safetensors": True}
     try:
         pipeline = DiffusionPipeline.from_pretrained(source, safety_checker=None, **options, **parts)
     except DAMAGED as error:
@@ -324,20 +340,3 @@ def _mini_folder() -> Path:
             f"Expected the embedded model in {folder}, found none. Install pellucid from a wheel."
         )
     return folder
-
-
-def _device(name: str | torch.device) -> torch.device:
-    try:
-        return torch.device(name)
-    except RuntimeError as error:
-        raise InputError(
-            f"Expected a device that torch knows, found {name!r}: {first_line(error)}. Try cpu or cuda."
-        ) from None
-
-
-def _dtype(name: str | None, device: torch.device) -> torch.dtype:
-    if name is None:
-        return torch.float32 if device.type == "cpu" else torch.float16
-    if name not in DTYPES:
-        raise InputError(f"No dtype is called {name!r}. Choose one of {', '.join(DTYPES)}.")
-    return DTYPES[name]

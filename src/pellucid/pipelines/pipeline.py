@@ -130,11 +130,15 @@ class TransparentPipeline(SingleLayerMethods, LayerMethods):
         """
         with self.model.stock.lock:
             self.pipeline.to(*args, **kwargs)
-            for network in (self.autoencoder.offset_encoder, self.autoencoder.alpha_decoder):
-                if network is not None:
-                    # moved but not cast, and not by diffusers' own `to`, which warns of half precision
-                    nn.Module.to(network, self.model.stock.device)
+            self.move_codec()
         return self
+
+    def move_codec(self) -> None:
+        """Moves the codec's networks to where the stock pipeline computes, which offloading may change."""
+        for network in (self.autoencoder.offset_encoder, self.autoencoder.alpha_decoder):
+            if network is not None:
+                # moved but not cast, and not by diffusers' own `to`, which warns of half precision
+                nn.Module.to(network, self.model.stock.device)
 
     def detach(self) -> "DiffusionPipeline":
         """Takes the adapter out and returns the stock pipeline, its weights as before, bit for bit.

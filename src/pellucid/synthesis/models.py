@@ -9,10 +9,11 @@ import torch
 
 from pellucid.pipelines.arguments import SamplingOptions, check_size
 from pellucid.pipelines.keywords import GenerateKeywords
-from pellucid.pipelines.loading import DTYPES, load
+from pellucid.pipelines.loading import load
 from pellucid.pipelines.modes import Sampling
 from pellucid.pipelines.opaque_inpainting import Inpainter, LatentInpainter, load_inpainter
 from pellucid.pipelines.pipeline import TransparentPipeline
+from pellucid.pipelines.placement import choose_device, choose_dtype
 from pellucid.rgba.cleanup import clean
 from pellucid.rgba.types import RGBA8
 from pellucid.scene.scene import Scene
@@ -115,11 +116,10 @@ def load_inpainter_of(source: ModelSource, inpainter: InpainterSource) -> Inpain
             num_inference_steps=inpainter.num_inference_steps, guidance_scale=inpainter.guidance_scale
         )
         return LatentInpainter(load_model(source).model, options)
-    usual = "float32" if source.device == "cpu" else "float16"
     return load_inpainter(
         inpainter.path,
         device=source.device,
-        dtype=DTYPES[source.dtype or usual],
+        dtype=choose_dtype(source.dtype, choose_device(source.device)),
         num_inference_steps=inpainter.num_inference_steps,
         guidance_scale=inpainter.guidance_scale,
     )

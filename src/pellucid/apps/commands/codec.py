@@ -6,13 +6,12 @@ from typing import TYPE_CHECKING
 
 import click
 
+from pellucid.apps.commands.full_size import FullModelChoice, full_model_options
 from pellucid.apps.commands.inputs import Inputs, beside, reads_images, stem_of
 from pellucid.apps.commands.options import (
     JSON,
     PATH,
-    ModelChoice,
     check_target,
-    model_options,
     passes_option,
 )
 from pellucid.apps.commands.outputs import IMAGES, output_option
@@ -29,13 +28,13 @@ TENSOR = "latent"
 @click.argument("image", type=PATH)
 @output_option("File to write, or -.  [default: IMAGE's name, .safetensors]", "safetensors", ())
 @reads_images
-@model_options
+@full_model_options
 @JSON
 def encode_command(
     image: Path,
     output: Path | None,
     inputs: Inputs,
-    choice: ModelChoice,
+    choice: FullModelChoice,
     as_json: bool,
 ) -> None:
     """Write the scaled, adjusted latent of IMAGE as .safetensors."""
@@ -59,7 +58,7 @@ def encode_command(
 @click.argument("latent", type=PATH)
 @output_option("File to write, or -.  [default: LATENT's name, .png]", "png", IMAGES)
 @passes_option("Decoding")
-@model_options
+@full_model_options
 @option(
     "Output",
     "--clean",
@@ -72,7 +71,7 @@ def decode_command(
     latent: Path,
     output: Path | None,
     passes: int | None,
-    choice: ModelChoice,
+    choice: FullModelChoice,
     clean: bool,
     as_json: bool,
 ) -> None:

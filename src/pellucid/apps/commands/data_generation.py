@@ -161,7 +161,7 @@ def generate_command(
         licence=licence,
         shard_length=shard_length,
     )
-    built = build_engine(engine, workers, ray_address, device=choice.device)
+    built = build_engine(engine, workers, ray_address, device=choice.resolved_device)
     echo_manifest(run_images(plan, built), plan.folder, as_json)
 
 

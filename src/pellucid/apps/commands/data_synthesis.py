@@ -180,7 +180,7 @@ def layers_command(
         count=count,
         seed=seed,
         scenes=_scene_source(
-            prompts, chat_url, chat_model, key_variable, deadline_s, text_model, choice.device
+            prompts, chat_url, chat_model, key_variable, deadline_s, text_model, choice.resolved_device
         ),
         source=source,
         inpainter=InpainterSource(
@@ -196,7 +196,7 @@ def layers_command(
         rules=_triple_rules(rules_file, read_overrides(overrides)),
         licence=licence,
     )
-    built = build_engine(engine, workers, ray_address, device=choice.device)
+    built = build_engine(engine, workers, ray_address, device=choice.resolved_device)
     echo_manifest(run_triples(plan, built), plan.folder, as_json)
 
 
@@ -205,7 +205,9 @@ def model_source(choice: ModelChoice) -> "ModelSource":
     quieten_libraries()
     from pellucid.synthesis.models import ModelSource
 
-    return ModelSource(model=choice.name, adapter=choice.adapter, device=choice.device, dtype=choice.dtype)
+    return ModelSource(
+        model=choice.name, adapter=choice.adapter, device=choice.resolved_device, dtype=choice.dtype
+    )
 
 
 def _compose(

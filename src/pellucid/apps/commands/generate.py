@@ -12,16 +12,15 @@ from typing import TYPE_CHECKING
 import click
 
 from pellucid.apps.commands.finishing import finisher
+from pellucid.apps.commands.full_size import FullModelChoice, Guides, full_model_options, guide_options
 from pellucid.apps.commands.inputs import Inputs, reads_images
 from pellucid.apps.commands.names import stem_from
 from pellucid.apps.commands.options import (
     CLEAN,
     JSON,
     PATH,
-    ModelChoice,
     SamplingArguments,
     check_request,
-    model_options,
     sampling_options,
     single_requests,
     size_option,
@@ -86,9 +85,10 @@ OUTPUT = output_option(
     show_default=True,
     help="What the result follows of it.",
 )
+@guide_options
 @reads_images
 @sampling_options
-@model_options
+@full_model_options
 @CLEAN
 @JSON
 def generate_command(
@@ -102,9 +102,10 @@ def generate_command(
     control: Path | None,
     control_kind: str,
     fix_background: bool,
+    guides: Guides,
     inputs: Inputs,
     sampling: SamplingArguments,
-    choice: ModelChoice,
+    choice: FullModelChoice,
     clean: bool | None,
     as_json: bool,
 ) -> None:
@@ -121,12 +122,14 @@ def generate_command(
         if (asked := row.size or size) is not None:
             check_size(*asked)
     placing.check()
+    guides.check()
     # names that are made up never replace a file
     fresh = output.path is None and not skip_existing
     stems = [row.name or (unused_stem if fresh else _stem)(row.prompt, output.ending) for row in rows]
     paths = plan_paths(stems, sampling["count"], output)
     control_image = None if control is None else inputs.flat(control)
-    load = cache(choice.load)
+    guide_images = guides.images(inputs)
+    load = cache(lambda: guides.add(choice.load()))
 
     def makers(row: PromptRow) -> Iterator[Callable[[], "Scene"]]:
         height, width = row.size or size or (None, None)
@@ -141,6 +144,7 @@ def generate_command(
                 fix_background=fix_background,
                 control=control_image,
                 control_kind=control_kind,
+                pipeline_inputs=guides.pipeline_inputs(guide_images),
                 **request,
             )[0]
 

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, TypedDict
 
 import click
 
+from pellucid.apps.commands.full_size import FullModelChoice, full_model_options
 from pellucid.apps.commands.inputs import Inputs, reads_images, stem_of
 from pellucid.apps.commands.layer_edits import LayerEdits, check_edits, edit_document, edit_options
 from pellucid.apps.commands.names import default_path
@@ -12,12 +13,10 @@ from pellucid.apps.commands.options import (
     JSON,
     PATH,
     RAW,
-    ModelChoice,
     Place,
     SamplingArguments,
     check_request,
     check_target,
-    model_options,
     sampling_options,
     size_option,
 )
@@ -109,7 +108,7 @@ class _SizeArguments(TypedDict, total=False):
 @ADAPTER_END
 @reads_images
 @sampling_options
-@model_options
+@full_model_options
 @RAW
 @JSON
 def layers_command(
@@ -128,7 +127,7 @@ def layers_command(
     adapter_end: float | None,
     inputs: Inputs,
     sampling: SamplingArguments,
-    choice: ModelChoice,
+    choice: FullModelChoice,
     keeps_raw: bool,
     as_json: bool,
 ) -> None:
@@ -190,7 +189,7 @@ def layers_command(
 @ADAPTER_END
 @reads_images
 @sampling_options
-@model_options
+@full_model_options
 @RAW
 @JSON
 def split_command(
@@ -204,7 +203,7 @@ def split_command(
     adapter_end: float | None,
     inputs: Inputs,
     sampling: SamplingArguments,
-    choice: ModelChoice,
+    choice: FullModelChoice,
     keeps_raw: bool,
     as_json: bool,
 ) -> None:

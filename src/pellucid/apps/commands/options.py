@@ -6,8 +6,8 @@ Options that belong together, such as those of sampling, reach a command as one 
 import json
 import os
 import re
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, fields, is_dataclass
 from functools import wraps
 from pathlib import Path
 from typing import TYPE_CHECKING, TypedDict
@@ -145,12 +145,19 @@ class ModelChoice:
     model: str | None
     adapter: str | None
     device: str
-    dtype: str | None
+    dtype: str
 
     @property
     def name(self) -> str:
         """Returns the name of the chosen model; the embedded one if none was named."""
         return "mini" if self.model is None else self.model
+
+    @property
+    def resolved_device(self) -> str:
+        """Returns the device, the one that "auto" means on this machine included."""
+        from pellucid.pipelines.placement import choose_device
+
+        return str(choose_device(self.device))
 
     def load(self, usual: str = "mini") -> "TransparentPipeline":
         """Loads the chosen model, or the `usual` one if none was named."""
@@ -274,7 +281,9 @@ def gathered(
         # wraps also hands on click's list of parameters, which it keeps on the function itself
         @wraps(command)
         def called(**values: object) -> object:
-            chosen = cls(**{field: values.pop(field) for field in cls.__annotations__})
+            typed: Mapping[str, object] = cls.__annotations__
+            names = [each.name for each in fields(cls)] if is_dataclass(cls) else list(typed)
+            chosen = cls(**{name: values.pop(name) for name in names})
             return command(**{name: chosen}, **values)
 
         decorated: Command = called
@@ -285,20 +294,25 @@ def gathered(
     return decorate
 
 
-model_options = gathered(
-    "choice",
-    ModelChoice,
-    (
-        option("Model", "--model", help="mini (embedded), a folder, or a hub id.  [default: mini]"),
-        option("Model", "--adapter", help="Name of a mode, or a .safetensors file.  [default: the model's]"),
-        option("Model", "--device", default="cpu", show_default=True, help="cpu, cuda, cuda:1 or mps."),
-        option(
-            "Model",
-            "--dtype",
-            help="float32, float16 or bfloat16.  [default: float32 on a CPU, else float16]",
-        ),
+MODEL_OPTIONS: tuple[Callable[[Command], Command], ...] = (
+    option("Model", "--model", help="mini (embedded), a folder, or a hub id.  [default: mini]"),
+    option("Model", "--adapter", help="Name of a mode, or a .safetensors file.  [default: the model's]"),
+    option(
+        "Model",
+        "--device",
+        default="auto",
+        show_default=True,
+        help="auto (CUDA, else MPS, else the CPU), cpu, cuda, cuda:1 or mps.",
+    ),
+    option(
+        "Model",
+        "--dtype",
+        default="auto",
+        show_default=True,
+        help="auto (float32 on a CPU, else float16), float32, float16 or bfloat16.",
     ),
 )
+model_options = gathered("choice", ModelChoice, MODEL_OPTIONS)
 """Adds the options of a model; the command gets them as `choice`."""
 
 sampling_options = gathered(

@@ -9,18 +9,17 @@ from typing import TYPE_CHECKING
 import click
 
 from pellucid.apps.commands.finishing import finisher
+from pellucid.apps.commands.full_size import FullModelChoice, full_model_options
 from pellucid.apps.commands.inputs import Inputs, expand_folders, reads_images, stem_of
 from pellucid.apps.commands.names import stem_from
 from pellucid.apps.commands.options import (
     CLEAN,
     JSON,
     PATH,
-    ModelChoice,
     SamplingArguments,
     SingleRequest,
     check_request,
     gathered,
-    model_options,
     sampling_options,
     single_requests,
 )
@@ -57,7 +56,7 @@ class Repaints:
     placing: Placing
     inputs: Inputs
     sampling: SamplingArguments
-    choice: ModelChoice
+    choice: FullModelChoice
     clean: bool | None
     as_json: bool
 
@@ -133,7 +132,7 @@ Paint = Callable[["TransparentPipeline", "Scene", SingleRequest], "list[Scene]"]
 shared_options = gathered(
     "work",
     Repaints,
-    (OUTPUT, SKIP_EXISTING, placing_options, reads_images, sampling_options, model_options, CLEAN, JSON),
+    (OUTPUT, SKIP_EXISTING, placing_options, reads_images, sampling_options, full_model_options, CLEAN, JSON),
 )
 
 
