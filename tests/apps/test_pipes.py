@@ -142,7 +142,7 @@ def test_standard_input_is_one_image() -> None:
     [
         (["-o", "-", "--json"], "--json"),
         (["-o", "x.png", "--format", "png"], "--format is for"),
-        (["--format", "png"], "--format is for"),
+        (["a.png", "-o", "-"], "Name a folder"),
     ],
 )
 def test_what_one_stream_cannot_hold_is_refused(options: list[str], said: str) -> None:

@@ -128,6 +128,18 @@ def moved(layers: Layers, named: Named, left: int | None, top: int | None) -> La
     return _with_groups(changed, {group: replace(group, mask=_shifted(group.mask, by)) for group in groups})
 
 
+def shifted(layers: Layers, by: tuple[int, int]) -> Layers:
+    """Moves all layers, and the masks of layers and groups, down and to the right."""
+    moved = {
+        layer: replace(layer, offset=_sum(layer.offset, by), mask=_shifted(layer.mask, by))
+        for layer in layers
+    }
+    groups = {group for layer in layers for group in layer.groups}
+    return _with_groups(
+        _mapped(layers, moved), {group: replace(group, mask=_shifted(group.mask, by)) for group in groups}
+    )
+
+
 def renamed(layers: Layers, named: Named, name: str) -> Layers:
     """Gives a layer or group another name."""
     found = find(layers, named)

@@ -2,22 +2,26 @@
 
 import json
 from collections.abc import Callable, Sequence
+from functools import wraps
 from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING, NotRequired, TypedDict
 
 import click
 
+from pellucid.apps.commands.batches import Batch, batch_options
 from pellucid.apps.commands.inputs import Inputs, beside, reads_images, stem_of
 from pellucid.apps.commands.layer_edits import Placement, placement_options, stacked
 from pellucid.apps.commands.options import JSON, PATH, Command, check_target
-from pellucid.apps.commands.outputs import output_option, writes_pipes
+from pellucid.apps.commands.outputs import output_option
+from pellucid.apps.commands.placing import Placing, placing_options
 from pellucid.apps.sections import SectionedCommand, option
 from pellucid.apps.terminal import printable
 
 if TYPE_CHECKING:
     from pellucid.scene.formats.registry import Document
     from pellucid.scene.layer import Layer
+    from pellucid.scene.scene import Scene
 
 
 def _output(default: str) -> Callable[[Command], Command]:
@@ -134,26 +138,28 @@ def _format_layer(facts: _LayerFacts) -> str:
 
 
 @click.command(name="pad", cls=SectionedCommand)
-@click.argument("image", type=PATH)
-@_output("IMAGE's name, -padded.png")
+@click.argument("images", type=PATH, nargs=-1, required=True)
 @option("Padding", "--truncate", is_flag=True, help="Drop fractions of a level, as the released code does.")
-@reads_images
-@JSON
-def pad_command(image: Path, output: Path | None, truncate: bool, inputs: Inputs, as_json: bool) -> None:
-    """Extend the colour of IMAGE under its transparent pixels; the result is opaque."""
-    import numpy as np
-
+@batch_options(
+    "File to write, whose extension chooses the format; or -; or a folder.  "
+    "[default: IMAGE's name, -padded.png]",
+    in_folders=None,
+)
+def pad_command(images: tuple[Path, ...], truncate: bool, batch: Batch) -> None:
+    """Extend the colour of IMAGES under their transparent pixels; the results are opaque."""
     from pellucid.rgba.padding import pad_rgb
     from pellucid.rgba.quantization import to_bytes
     from pellucid.scene.scene import Scene
 
-    target = output or beside(image, f"{stem_of(image)}-padded.png")
-    check_target(target)
-    source = inputs.open(image)
-    rgb = to_bytes(pad_rgb(source.composite()), truncate=truncate)
-    opaque = np.dstack([rgb, np.full_like(rgb[..., 0], 255)])
-    Scene.of(opaque, name=stem_of(image), provenance=source.provenance).save(target)
-    _report(as_json, target, height=rgb.shape[0], width=rgb.shape[1], **inputs.said())
+    def pad(image: Path, target: Path) -> tuple[Scene, dict[str, object]]:
+        import numpy as np
+
+        source = batch.inputs.open(image)
+        rgb = to_bytes(pad_rgb(source.composite()), truncate=truncate)
+        opaque = np.dstack([rgb, np.full_like(rgb[..., 0], 255)])
+        return Scene.of(opaque, name=stem_of(image), provenance=source.provenance), {}
+
+    batch.run(images, lambda image: beside(image, f"{stem_of(image)}-padded.png"), pad)
 
 
 @click.command(name="composite", cls=SectionedCommand)
@@ -207,20 +213,44 @@ def composite_command(
     _report(as_json, target, height=height, width=width, layers=len(placed), **inputs.said())
 
 
+def _last_is_target(command: Command) -> Command:
+    """Takes the second of two paths as what is written, where there is no -o."""
+
+    @wraps(command)
+    def called(*, images: tuple[Path, ...], output: Path | None, **named: object) -> object:
+        if output is None:
+            if len(images) != 2:
+                raise click.UsageError(
+                    f"Expected IMAGE and TARGET, or images and -o, found {len(images)} paths."
+                )
+            images, output = images[:1], images[1]
+        return command(images=images, output=output, **named)
+
+    return called
+
+
 @click.command(name="convert", cls=SectionedCommand)
-@click.argument("image", type=PATH)
-@click.argument("target", type=PATH)
-@writes_pipes(None, parameter="target")
-@reads_images
-@JSON
-def convert_command(image: Path, target: Path, inputs: Inputs, as_json: bool) -> None:
+@click.argument("images", type=PATH, nargs=-1, required=True, metavar="IMAGE TARGET | IMAGES... -o FOLDER/")
+@_last_is_target
+@placing_options
+@batch_options(
+    "Folder for the results, which are named after IMAGES; or a file, or -.",
+    None,
+    in_folders="png",
+)
+def convert_command(images: tuple[Path, ...], placing: Placing, batch: Batch) -> None:
     """Write IMAGE as TARGET, whose extension chooses the format; prompt and seed go along.
 
     Either may be -, standard input or output. Frames of an animation become layers of a .psd, .ora or .zip.
-    """
-    check_target(target)
-    scene = inputs.open(image, target)
-    with inputs.noting():
-        scene.save(target)
-    size = {"height": scene.height, "width": scene.width}
-    _report(as_json, target, **size, layers=len(scene.layers), **inputs.said())
+    With -o FOLDER/ there may be several IMAGES, and folders of them.
+
+    \b
+    pellucid convert drawings/ cat.psd -o web/ --format webp --trim
+    """  # noqa: D301 - click keeps the lines after this character
+    placing.check()
+
+    def convert(image: Path, target: Path) -> "tuple[Scene, dict[str, object]]":
+        scene = placing.apply(batch.inputs.open(image, target), target)
+        return scene, {"layers": len(scene.layers)}
+
+    batch.run(images, lambda image: image.with_suffix(".png"), convert)

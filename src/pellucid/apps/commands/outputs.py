@@ -10,6 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import wraps
 from pathlib import Path
+from typing import cast
 
 import click
 
@@ -18,7 +19,7 @@ from pellucid.apps.sections import option
 from pellucid.errors import FileError
 
 STANDARD_OUTPUT = ("-", "/dev/stdout", "/dev/fd/1", "/proc/self/fd/1")
-IMAGES = ("png", "webp", "avif", "tiff")
+IMAGES = ("png", "webp", "avif", "tiff", "ico")
 FORMATS = (*IMAGES, "psd", "ora", "zip")
 
 
@@ -31,13 +32,17 @@ class Destination:
     is_folder: bool
     ending: str
     """Of files whose names the command makes, such as ".png"."""
+    is_chosen: bool = False
+    """Whether --format named that ending."""
 
     @classmethod
-    def of(cls, path: Path | None, ending: str) -> "Destination":
+    def of(cls, path: Path | None, chosen: str | None, default: str | None) -> "Destination":
         """Finds out what -o names: a path that exists as a folder, or is written with a slash at its end."""
         slash = bool(click.get_current_context().meta.get(SLASH))
-        is_folder = path is not None and (slash or path.is_dir())
-        return cls(path=path, is_folder=is_folder, ending=ending)
+        # Path.is_dir raises for a name that is too long, which check_target tells better
+        is_folder = path is not None and (slash or os.path.isdir(path))  # noqa: PTH112
+        ending = f".{chosen or default or 'png'}"
+        return cls(path=path, is_folder=is_folder, ending=ending, is_chosen=chosen is not None)
 
     @property
     def folder(self) -> Path:
@@ -66,21 +71,28 @@ class OutputPath(click.Path):
 
 
 def output_option(
-    text: str, default: str, formats: tuple[str, ...] = FORMATS, *, folders: bool = False
+    text: str,
+    default: str | None,
+    formats: tuple[str, ...] = FORMATS,
+    *,
+    folders: bool = False,
+    in_folders: str | None = None,
 ) -> Callable[[Command], Command]:
     """Declares -o, which may be a pipe, and --format for it.
 
     Args:
         text: help of -o.
-        default: format that goes through a pipe if none is chosen.
+        default: format that goes through a pipe if none is chosen; None to insist on one.
         formats: those to choose from; without any there is no --format.
         folders: whether -o may be a folder; the command then gets a `Destination`.
+        in_folders: what the help calls the format in a folder, where that is another.
     """
 
     def decorate(command: Command) -> Command:
         kind = OutputPath() if folders else PATH
         declare: Callable[[Command], Command] = option("Output", "-o", "--output", type=kind, help=text)
-        return declare(writes_pipes(default, formats=formats, folders=folders)(command))
+        pipes = writes_pipes(default, formats=formats, folders=folders, in_folders=in_folders)
+        return declare(pipes(command))
 
     return decorate
 
@@ -91,6 +103,7 @@ def writes_pipes(
     parameter: str = "output",
     formats: tuple[str, ...] = FORMATS,
     folders: bool = False,
+    in_folders: str | None = None,
 ) -> Callable[[Command], Command]:
     """Lets the path that a command writes be standard output or a pipe, and declares --format.
 
@@ -101,8 +114,10 @@ def writes_pipes(
         parameter: name of the path among the command's.
         formats: those to choose from.
         folders: whether the path may be a folder; the command then gets a `Destination`.
+        in_folders: what the help calls the format in a folder, where that is another.
     """
-    tail = f"  [default: {default}]" if default else ""
+    defaults = [default, in_folders and f"in a folder {in_folders}"]
+    tail = f"  [default: {', '.join(each for each in defaults if each)}]" if any(defaults) else ""
     where = "`-`, standard output, or into a folder" if folders else "`-`, standard output"
 
     def decorate(command: Command) -> Command:
@@ -112,7 +127,7 @@ def writes_pipes(
             if not isinstance(target, Path) or not is_pipe(target):
                 if folders:
                     path = target if isinstance(target, Path) else None
-                    found = Destination.of(path, f".{pipe_format or default}")
+                    found = Destination.of(path, pipe_format, default)
                     if pipe_format is None or path is None or found.is_folder:
                         return command(*arguments, **{**named, parameter: found})
                 elif pipe_format is None:
@@ -121,7 +136,7 @@ def writes_pipes(
                     f"--format is for {where}. The extension of a file chooses its format."
                 )
             ending = pipe_format or default
-            _check_pipe(target, ending, named)
+            _check_pipe(target, ending, named, one_image=folders)
             with tempfile.TemporaryDirectory() as folder:
                 file = Path(folder) / f"output.{ending}"
                 with contextlib.redirect_stdout(io.StringIO()):
@@ -155,8 +170,15 @@ def is_pipe(path: Path) -> bool:
     return not path.suffix and not (stat.S_ISREG(mode) or stat.S_ISDIR(mode))
 
 
-def _check_pipe(target: Path, ending: str | None, named: dict[str, object]) -> None:
-    """Refuses, before any work, what one stream cannot take."""
+def _check_pipe(target: Path, ending: str | None, named: dict[str, object], *, one_image: bool) -> None:
+    """Refuses, before any work, what one stream cannot take.
+
+    Args:
+        target: the stream.
+        ending: format that goes through it.
+        named: values of the command.
+        one_image: whether the command makes a result of each of its `images`.
+    """
     if ending is None:
         raise click.UsageError("Standard output has no extension. Say its format, such as --format png.")
     if named.get("as_json") and str(target) in STANDARD_OUTPUT:
@@ -167,6 +189,9 @@ def _check_pipe(target: Path, ending: str | None, named: dict[str, object]) -> N
         raise click.UsageError("--count makes several files, and a pipe takes one. Name a file for them.")
     if named.get("prompts") is not None:
         raise click.UsageError("--prompts makes several files, and a pipe takes one. Name a folder for them.")
+    images = cast("tuple[Path, ...]", named.get("images", ())) if one_image else ()
+    if len(images) > 1 or any(map(Path.is_dir, images)):
+        raise click.UsageError("Several images make several files, and a pipe takes one. Name a folder.")
     if str(target) in STANDARD_OUTPUT and sys.stdout.isatty():
         raise FileError(
             "Expected a file or a pipe for the image, found a terminal. Redirect the output, or name a file."

@@ -1,10 +1,12 @@
 """Options for images ready to place, --trim, --margin and --fit, which several commands share."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pellucid.apps.commands.options import Size, gathered
 from pellucid.apps.sections import option
+from pellucid.errors import InputError
 
 if TYPE_CHECKING:
     from pellucid.scene.scene import Scene
@@ -24,19 +26,36 @@ class Placing:
 
         check_margin(self.margin or 0, self.fit)
 
-    def apply(self, scene: "Scene") -> "Scene":
-        """Returns a scene of one layer placed, or any scene itself where nothing was asked for."""
-        if not self.trim and self.margin is None and self.fit is None:
-            return scene
-        from pellucid.rgba.placing import fit_visible, trim
-        from pellucid.scene.scene import Scene
+    @property
+    def is_asked_for(self) -> bool:
+        """Tells whether any of the options was given."""
+        return self.trim or self.margin is not None or self.fit is not None
 
-        margin, image = self.margin or 0, scene.composite()
-        placed = trim(image, margin) if self.fit is None else fit_visible(image, *self.fit, margin)
-        layer = replace(scene.layers[0], image=placed, offset=(0, 0), opacity=1.0)
-        return Scene(
-            layers=(layer,), height=placed.shape[0], width=placed.shape[1], provenance=scene.provenance
-        )
+    def apply(self, scene: "Scene", target: Path | None = None) -> "Scene":
+        """Returns a scene placed, or the scene itself where nothing was asked for.
+
+        Args:
+            scene: any.
+            target: what it will be written to; one that keeps layers gets them all, otherwise they are laid
+                flat.
+
+        Raises:
+            InputError: a canvas of another size for a scene whose layers are kept.
+        """
+        if not self.is_asked_for:
+            return scene
+        from pellucid.files.extensions import LAYERED, TIFF_ENDINGS
+        from pellucid.scene.placing import fit_scene, trim_scene
+
+        layered = target is not None and target.suffix.lower() in (*LAYERED, *TIFF_ENDINGS)
+        if self.fit is None:
+            return trim_scene(scene, self.margin or 0, flat=not layered)
+        if layered and len(scene.layers) > 1:
+            raise InputError(
+                f"Expected one layer for --fit, found {len(scene.layers)}, which {target} keeps. Write a "
+                ".png instead, or use --trim."
+            )
+        return fit_scene(scene, *self.fit, self.margin or 0)
 
 
 placing_options = gathered(

@@ -2,7 +2,8 @@
 
 import json
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -41,6 +42,8 @@ class Job:
     make: "Callable[[], Scene]"
     replaces: bool = True
     """Whether a file of that name is overwritten; otherwise the next free name is taken."""
+    facts: dict[str, object] = field(default_factory=dict[str, object])
+    """What --json says of it; `make` may add to it."""
 
 
 def plan_paths(stems: Sequence[str], count: int, destination: Destination) -> list[Path]:
@@ -54,23 +57,35 @@ def plan_paths(stems: Sequence[str], count: int, destination: Destination) -> li
     Raises:
         FileError: a file for several, or a folder that cannot be made or written.
     """
-    bases: list[Path] = []
+    refuse_one_file(destination, len(stems))
     if destination.path is not None and not destination.is_folder:
-        if len(stems) > 1:
-            raise FileError(
-                f"Expected a folder for {len(stems)} results, found the file {destination.path}. "
-                f"Write it with a slash at its end: {destination.path.stem}/"
-            )
-        bases.append(destination.path)
-    for stem in stems if not bases else ():
-        wanted = destination.folder / f"{stem}{destination.ending}"
-        taken = {str(path).casefold() for path in bases}
-        bases.append(next(path for path in alternatives(wanted) if str(path).casefold() not in taken))
+        bases = [destination.path]
+    else:
+        bases = distinct(destination.folder / f"{stem}{destination.ending}" for stem in stems)
     if destination.is_folder:
-        _make_folder(destination.folder)
+        make_folder(destination.folder)
     for base in bases:
         check_target(base)
     return [base if count == 1 else numbered(base, i + 1) for base in bases for i in range(count)]
+
+
+def refuse_one_file(destination: Destination, results: int) -> None:
+    """Raises FileError where -o names a file, and there are several results."""
+    if destination.path is not None and not destination.is_folder and results > 1:
+        raise FileError(
+            f"Expected a folder for {results} results, found the file {destination.path}. "
+            f"Write it with a slash at its end: {destination.path.stem}/"
+        )
+
+
+def distinct(paths: Iterable[Path]) -> list[Path]:
+    """Returns the paths, those that come again with a number; capitals alone make no difference."""
+    taken = set[str]()
+    found: list[Path] = []
+    for wanted in paths:
+        found.append(next(path for path in alternatives(wanted) if str(path).casefold() not in taken))
+        taken.add(str(found[-1]).casefold())
+    return found
 
 
 def unused_stem(text: str, ending: str) -> str:
@@ -122,6 +137,7 @@ def run_jobs(
     as_json: bool,
     said: Callable[[], Mapping[str, object]],
     skip_existing: bool = False,
+    noting: Callable[[], AbstractContextManager[None]] = nullcontext,
 ) -> None:
     """Makes, finishes and writes each image, and prints its path, or one JSON object at the end.
 
@@ -134,10 +150,12 @@ def run_jobs(
         as_json: whether to print JSON.
         said: returns what the JSON says beside the images.
         skip_existing: leaves out jobs whose file exists.
+        noting: is entered to save an image, such as to keep what is warned of.
     """
-    skipped = [job for job in jobs if skip_existing and job.path.exists()]
-    left = [job for job in jobs if job not in skipped]
-    run = _Run(finish=finish, as_json=as_json, stops=len(jobs) == 1)
+    skipped, left = list[Job](), list[Job]()
+    for job in jobs:
+        (skipped if skip_existing and job.path.exists() else left).append(job)
+    run = _Run(finish=finish, as_json=as_json, stops=len(jobs) == 1, noting=noting)
     try:
         for job in track(left, total=len(left), label="images", unit="image") if len(jobs) > 1 else left:
             run.do(job)
@@ -160,6 +178,7 @@ class _Run:
     as_json: bool
     stops: bool
     """Whether the first error ends it."""
+    noting: Callable[[], AbstractContextManager[None]]
     rows: list[dict[str, object]] = field(default_factory=list[dict[str, object]])
     """What --json says of each image that was written."""
     failed: int = 0
@@ -168,7 +187,8 @@ class _Run:
     def do(self, job: Job) -> None:
         try:
             scene, facts = self.finish(job.make())
-            path = scene.save(job.path) if job.replaces else write_new(job.path, scene.save)
+            with self.noting():
+                path = scene.save(job.path) if job.replaces else write_new(job.path, scene.save)
         except PellucidError as error:
             if self.stops:
                 raise
@@ -178,7 +198,8 @@ class _Run:
         if not self.as_json:
             announce(str(path), sys.stdout)
         made = scene.provenance.as_dict() if scene.provenance else {}
-        self.rows.append({"path": str(path), "height": scene.height, "width": scene.width, **made, **facts})
+        said = {"path": str(path), "height": scene.height, "width": scene.width}
+        self.rows.append({**said, **made, **job.facts, **facts})
 
     def end(self, wanted: int) -> None:
         """Exits with the code that tells what happened, unless all went well."""
@@ -190,7 +211,8 @@ class _Run:
             sys.exit(1)
 
 
-def _make_folder(folder: Path) -> None:
+def make_folder(folder: Path) -> None:
+    """Makes a folder that -o names, unless it is there; raises FileError where that may not be."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
