@@ -108,3 +108,22 @@ def test_documents_are_trimmed_with_their_layers() -> None:
     run("convert", "s.zip", "t.png", "--trim")
     assert (read_rgba("t.png") == trim(scene.composite())).all()
     assert "--trim" in str(run("convert", "s.zip", "t.psd", "--fit", "20x20").exception)
+
+
+@pytest.mark.usefixtures("three")
+def test_several_images_are_cleaned_and_each_is_told() -> None:
+    dirty = spot()
+    dirty[0, 0, 3] = 3
+    write_image(dirty, "in/a.png")
+    Scene(layers=(Layer(image=dirty, name="low"),) * 2, height=24, width=32).save("in/s.ora")
+    made = run("clean", "in", "c.png", "-o", "out/", "--trim")
+    assert made.exit_code == 1
+    assert made.stdout == "out/a.png\nout/b.webp\nout/s.ora\nout/c.png\n"
+    told = [line.partition(": ")[0] for line in made.stderr.splitlines()]
+    assert told == ["a", "b", "pellucid", "s, low", "s, low", "c", "pellucid"]
+    assert (read_rgba("out/a.png") == trim(spot())).all()
+    facts = json.loads(run("clean", "in/a.png", "c.png", "-o", "out/", "--format", "webp", "--json").stdout)
+    assert [row["path"] for row in facts["pictures"]] == ["out/a.webp", "out/c.webp"]
+    assert [row["layers"][0]["name"] for row in facts["pictures"]] == ["a", "c"]
+    alone = json.loads(run("clean", "in/a.png", "--json").stdout)
+    assert (alone["path"], len(alone["layers"])) == ("in/a-clean.png", 1)

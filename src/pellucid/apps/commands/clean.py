@@ -1,20 +1,25 @@
 """`clean`: repairs and counts defects of alpha and of the colour of edges."""
 
-import json
+import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
-from pellucid.apps.commands.inputs import Inputs, beside, is_pipe_name, reads_images, stem_of
-from pellucid.apps.commands.options import JSON, PATH, check_target
-from pellucid.apps.commands.outputs import output_option
+from pellucid.apps.commands.batches import Batch, batch_options, named_like
+from pellucid.apps.commands.inputs import stem_of
+from pellucid.apps.commands.options import PATH
+from pellucid.apps.commands.placing import Placing, placing_options
 from pellucid.apps.sections import SectionedCommand, option
 from pellucid.apps.terminal import printable
+from pellucid.progress import announce
+
+if TYPE_CHECKING:
+    from pellucid.scene.scene import Scene
 
 
 @click.command(name="clean", cls=SectionedCommand)
-@click.argument("image", type=PATH)
-@output_option("File to write, or -.  [default: IMAGE's name, -clean]", "png")
+@click.argument("images", type=PATH, nargs=-1, required=True)
 @option(
     "Alpha",
     "--noise-threshold",
@@ -72,11 +77,10 @@ from pellucid.apps.terminal import printable
     is_flag=True,
     help="Make enclosed areas of the colour of --background transparent.",
 )
-@reads_images
-@JSON
+@placing_options
+@batch_options("File to write, -, or a folder.  [default: IMAGE's name, -clean]")
 def clean_command(
-    image: Path,
-    output: Path | None,
+    images: tuple[Path, ...],
     noise_threshold: int,
     speckle_share: float,
     foreground: str,
@@ -84,18 +88,17 @@ def clean_command(
     rim: str,
     rim_width: int | None,
     open_holes: bool,
-    inputs: Inputs,
-    as_json: bool,
+    placing: Placing,
+    batch: Batch,
 ) -> None:
-    """Clean IMAGE, each layer of it, say what was done, and print the path.
+    """Clean IMAGES, files or folders, each layer of them; say what was done, and print the paths.
 
     --json adds scores from before and after.
     """
     from pellucid.rgba.cleanup import Cleaning
     from pellucid.scene.cleanup import clean_scene
 
-    target = output or default_path(image)
-    check_target(target)
+    placing.check()
     chosen = Cleaning(
         noise_threshold=noise_threshold,
         speckle_share=speckle_share,
@@ -105,22 +108,14 @@ def clean_command(
         rim_width=rim_width,
         open_holes=open_holes,
     )
-    scene, scores = clean_scene(inputs.open(image, target), chosen)
-    with inputs.noting():
-        scene.save(target)
-    facts = {"path": str(target), "height": scene.height, "width": scene.width}
-    facts |= {"layers": [score.as_dict() for score in scores]}
-    for each in () if as_json else scores:
-        # not on stdout, where scripts read the path
-        click.echo(f"{printable(each.name)}: {each.done.words()}", err=True)
-    click.echo(json.dumps({**facts, **inputs.said()}, ensure_ascii=False) if as_json else target)
 
+    def clean(image: Path, target: Path) -> "tuple[Scene, dict[str, object]]":
+        scene, scores = clean_scene(batch.inputs.open(image, target), chosen)
+        for each in () if batch.as_json else scores:
+            # the only layer of an image is called as its file
+            name = each.name if len(scores) == 1 or [*images] == [image] else f"{stem_of(image)}, {each.name}"
+            # not on stdout, where scripts read the path
+            announce(printable(f"{name}: {each.done.words()}"), sys.stderr)
+        return placing.apply(scene, target), {"layers": [score.as_dict() for score in scores]}
 
-def default_path(image: Path) -> Path:
-    """Returns the name of the cleaned file: `x.psd` becomes `x-clean.psd`."""
-    from pellucid.files.images import FORMATS, READ_ONLY
-
-    # what is only read has its result in a PNG
-    ending = image.suffix.lower()
-    is_png = FORMATS.get(ending) in READ_ONLY or ending == ".psb" or is_pipe_name(image)
-    return beside(image, f"{stem_of(image)}-clean{'.png' if is_png else image.suffix}")
+    batch.run(images, lambda image: named_like(image, "clean"), clean)
