@@ -4,7 +4,7 @@ Run: python examples/03_layers_to_psd.py
 Prints:
     beach.psd: 128 x 128, 3 layers
     top: a ball, 40 x 40 at (80, 8)
-    below: foreground, 128 x 128 at (0, 0)
+    below: a cat, 128 x 128 at (0, 0)
     below: background, 128 x 128 at (0, 0)
 """
 

@@ -29,11 +29,11 @@ def test_sentences_make_a_document_that_grows(model: str) -> None:
     result = run("layers", *texts, "--model", model, *FAST)
     assert result.output == "a-cat-a-hat-a-sea.psd\n"
     scene = pellucid.Scene.open("a-cat-a-hat-a-sea.psd")
-    assert [layer.name for layer in scene.layers] == ["background", "foreground", "a hat"]
+    assert [layer.name for layer in scene.layers] == ["background", "a cat", "a hat"]
     more = ("--add", "a-cat-a-hat-a-sea.psd", "--foreground", "a bird", "--count", "2", "-o", "x.ora")
     assert run("layers", *more, "--model", model, *FAST).output == "x-001.ora\nx-002.ora\n"
     first, second = (pellucid.Scene.open(f"x-00{number}.ora") for number in (1, 2))
-    assert [layer.name for layer in first.layers] == ["background", "foreground", "a hat", "a bird"]
+    assert [layer.name for layer in first.layers] == ["background", "a cat", "a hat", "a bird"]
     for i in range(3):
         assert (first.layers[i].image == scene.layers[i].image).all()
     assert (first.layers[3].image != second.layers[3].image).any()
@@ -45,7 +45,7 @@ def test_images_and_documents_are_given_the_layer_they_lack(model: str) -> None:
     run("layers", "--on", "p.png", "--foreground", "a cat", *size, "--model", model, *FAST, "-o", "on.zip")
     on = pellucid.Scene.open("on.zip")
     assert (on.layers[0].image == rgba).all()
-    assert on.layers[1].name == "foreground"
+    assert on.layers[1].name == "a cat"
     more = ("--background", "a sea", *size, "--model", model, *FAST, "-o", "b.zip", "--json")
     result = run("layers", "--behind", "on.zip", *more)
     (made,) = json.loads(result.output)["pictures"]

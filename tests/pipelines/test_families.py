@@ -423,7 +423,7 @@ def test_layer_modes_that_need_a_unet_are_refused(name: Family) -> None:
     tasks: dict[Task, tuple[Mode, ...]] = {"joint": (pipe.model.single, plain)}
     other = pellucid.attach(pipe.pipeline, None, autoencoder=pipe.autoencoder, layers=tasks)
     scene = other.joint("a", "b", seed=1, num_inference_steps=2, passes=1, **SIZE)
-    assert [layer.name for layer in scene.layers] == ["background", "foreground"]
+    assert [layer.name for layer in scene.layers] == ["background", "a"]
 
 
 def test_a_codec_over_another_vae_is_refused() -> None:

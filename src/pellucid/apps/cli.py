@@ -21,6 +21,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "upscale": ("repainting", "Enlarge a transparent image and repaint it a little."),
     "inpaint": ("repainting", "Repaint a transparent image inside a mask."),
     "split": ("layers", "Take an image apart, given one of its two layers."),
+    "again": ("again", "Make an image anew from its own metadata, the same or with changes."),
     "encode": ("codec", "Write the adjusted latent of a transparent image."),
     "decode": ("codec", "Write the transparent image of an adjusted latent."),
     "show": ("images", "Show what is inside an image: size, alpha, prompt, seed, model."),

@@ -10,11 +10,13 @@ from dataclasses import replace
 import numpy as np
 
 from pellucid.errors import InputError
+from pellucid.files.metadata import GenerationMetadata
 from pellucid.pipelines.arguments import LayerOptions, Prompt
 from pellucid.pipelines.given_images import to_image
 from pellucid.pipelines.layer_sampler import LayerSampler, Prompts, build_scene_states
 from pellucid.pipelines.model import TransparentModel
 from pellucid.pipelines.modes import Role, Task
+from pellucid.pipelines.recording import Facts, named_by_prompt, pixel_digest, recorded, sampling_facts
 from pellucid.rgba.resizing import Pixels, check_fit, fit_pixels, fit_rgba, on_grey
 from pellucid.rgba.snapping import fit_snapped
 from pellucid.rgba.types import AnyArray
@@ -22,8 +24,6 @@ from pellucid.scene.boxes import Box, crop, paste_scene
 from pellucid.scene.layer import Layer
 from pellucid.scene.scene import Scene
 
-# Of a layer that is named after its prompt: programs show little more.
-MAX_NAME = 40
 Images = Mapping[Role, AnyArray]
 
 
@@ -38,12 +38,30 @@ class LayerComposer:
         canvas = self.model.canvas_size(options.height, options.width, like=None)
         states = build_scene_states(prompts, {}, options)
         self.sampler.run("joint", states, canvas, options)
-        return [self.sampler.assemble(state, canvas) for state in states]
+        return [
+            _told(
+                self.sampler.assemble(state, canvas),
+                options,
+                {
+                    "task": "joint",
+                    **{role: text for role, text in state.prompts.items() if role != "composite"},
+                },
+            )
+            for state in states
+        ]
 
     def beside(
         self, task: Task, prompts: Prompts, images: Mapping[Role, object], fit: str, options: LayerOptions
     ) -> list[Scene]:
-        """Makes what is missing beside given images; see `TransparentPipeline.foreground_on`.
+        """Makes what is missing beside given images; see `TransparentPipeline.foreground_on`."""
+        scenes = self._beside(task, prompts, images, fit, options)
+        facts: Facts = {"task": task, "on": _digest(images), "fit": fit}
+        return [_told(scene, options, facts) for scene in scenes]
+
+    def _beside(
+        self, task: Task, prompts: Prompts, images: Mapping[Role, object], fit: str, options: LayerOptions
+    ) -> list[Scene]:
+        """Makes scenes whose layers are called by their roles.
 
         Args:
             task: what is made.
@@ -68,8 +86,11 @@ class LayerComposer:
         if options.height is not None or options.width is not None:
             raise InputError("Expected no height or width with a box, found some. Resize the image first.")
         whole = to_image(background)
-        scenes = self.beside("foreground_on", prompts, {"background": crop(whole, box)}, fit, options)
-        return [paste_scene(scene, whole, box) for scene in scenes]
+        scenes = self._beside("foreground_on", prompts, {"background": crop(whole, box)}, fit, options)
+        facts: Facts = {
+            "task": "foreground_on", "on": pixel_digest(whole), "fit": fit, "box": _box_text(box),
+        }  # fmt: skip
+        return [_told(paste_scene(scene, whole, box), options, facts) for scene in scenes]
 
     def split(
         self,
@@ -91,8 +112,10 @@ class LayerComposer:
         images: dict[Role, object] = {"composite": composite}
         images |= {"background": background} if foreground is None else {"foreground": foreground}
         prompts: Prompts = {missing: prompt}
+        facts: Facts = {"task": "split", "on": _digest(images), "fit": fit}
         if task in self.model.tasks:
-            return self.beside(task, prompts, images, fit, options)
+            scenes = self._beside(task, prompts, images, fit, options)
+            return [_told(scene, options, facts) for scene in scenes]
         originals = _to_rgba8(images)
         height, width = originals["composite"].shape[:2]  # arithmetic has no resolution of its own
         sized = replace(
@@ -112,14 +135,27 @@ class LayerComposer:
         """Makes one more foreground on top of a scene; see `TransparentPipeline.add_layer`."""
         whole = scene.composite()
         below: dict[Role, object] = {"background": whole if box is None else crop(whole, box)}
+        facts: Facts = {
+            "task": "add_layer",
+            # names for people, and the digest for programs
+            "layers_below": ", ".join(layer.name for layer in scene.layers),
+            "on": pixel_digest(whole),
+            "box": None if box is None else _box_text(box),
+        }
         grown: list[Scene] = []
         # the proportions are kept but for rounding, and nothing may be cut off a document
-        for pair in self.beside("foreground_on", prompts, below, "stretch", options):
-            pair = pair if box is None else paste_scene(pair, whole, box)
+        for pair in self._beside("foreground_on", prompts, below, "stretch", options):
+            pair = _told(pair if box is None else paste_scene(pair, whole, box), options, facts)
             new_layer = pair.layers[-1]
-            prompt = (new_layer.provenance and new_layer.provenance.prompt) or new_layer.name
-            top = replace(new_layer, name=name or prompt[:MAX_NAME])
-            grown.append(replace(scene, layers=(*scene.layers, top), references=pair.references))
+            top = new_layer if name is None else replace(new_layer, name=name)
+            grown.append(
+                replace(
+                    scene,
+                    layers=(*scene.layers, top),
+                    references=pair.references,
+                    provenance=_both_prompts(scene.provenance, pair.provenance),
+                )
+            )
         return grown
 
     def _fit(
@@ -135,6 +171,39 @@ class LayerComposer:
             pixels = np.clip(fit_pixels(on_grey(rgba), *canvas, fit), 0, 1)
             fitted[role] = fit_rgba(rgba, *canvas, fit), pixels
         return fitted, canvas
+
+
+def _told(scene: Scene, options: LayerOptions, facts: Facts) -> Scene:
+    """Returns a scene with what it takes to make it again, its foreground called after its prompt."""
+    told = {
+        "composite": scene.provenance and scene.provenance.prompt,
+        "height": options.height,
+        "width": options.width,
+        "adapter_end": options.adapter_end,
+        "adapter_strength": options.adapter_strength,
+        **sampling_facts(options),
+        **facts,
+    }
+    layers = tuple(named_by_prompt(layer, "foreground") for layer in scene.layers)
+    return recorded(replace(scene, layers=layers), told)
+
+
+def _both_prompts(
+    old: GenerationMetadata | None, new: GenerationMetadata | None
+) -> GenerationMetadata | None:
+    """Returns the new metadata, with a prompt that tells what the older layers show as well."""
+    prompts = [metadata.prompt for metadata in (old, new) if metadata is not None and metadata.prompt]
+    return None if new is None else replace(new, prompt=", ".join(prompts))
+
+
+def _box_text(box: Box) -> str:
+    top, left, height, width = box
+    return f"{width}x{height}+{left}+{top}"
+
+
+def _digest(images: Mapping[Role, object]) -> str:
+    """Returns the digests of images that were given."""
+    return ", ".join(pixel_digest(to_image(image)) for image in images.values())
 
 
 def _to_rgba8(images: Mapping[Role, object]) -> dict[Role, AnyArray]:

@@ -156,6 +156,9 @@ class TransparentModel:
             "steps": settings.num_inference_steps,
             "guidance": settings.guidance_scale,
             "scheduler": scheduler_name(self.stock.pipeline.scheduler, settings.scheduler),
+            "passes": settings.passes,
+            "dtype": str(self.stock.dtype).removeprefix("torch."),
+            "device": self.stock.device.type,
             **extra,
         }
         return GenerationMetadata.of(values) or GenerationMetadata()

@@ -18,7 +18,7 @@ from pellucid.pipelines.stock import StockPipeline
 from pellucid.pipelines.structure_control import load_control_network, to_control_image
 from pellucid.rgba.snapping import fit_snapped, snap_alpha
 from pellucid.rgba.types import RGBA8, AnyArray
-from pellucid.scene.scene import Scene
+from pellucid.scene.scene import MAX_NAME, Scene
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -231,10 +231,10 @@ class SingleLayerSampler:
 
     def _made(self, image: AnyArray, request: Request, settings: Sampling, extra: CallKwargs) -> Scene:
         metadata = self.model.metadata(request, settings, self.model.single.name, extra)
-        return Scene.of(image, name="foreground", provenance=metadata)
+        return Scene.of(image, name=request.prompt[:MAX_NAME] or "foreground", provenance=metadata)
 
     def _scene(self, image: AnyArray, like: Scene) -> Scene:
-        return Scene.of(image, name="foreground", provenance=like.provenance)
+        return Scene.of(image, name=like.layers[0].name, provenance=like.provenance)
 
 
 def _repaints(settings: Sampling, strength: float) -> bool:

@@ -19,6 +19,7 @@ from pellucid.pipelines.arguments import (
 from pellucid.pipelines.given_images import prompt_of, to_image
 from pellucid.pipelines.keywords import GenerateKeywords, RepaintKeywords, UpscaleKeywords
 from pellucid.pipelines.model import TransparentModel
+from pellucid.pipelines.recording import pixel_digest, recorded, sampling_facts
 from pellucid.pipelines.single_layer import Control, SingleLayerSampler
 from pellucid.rgba.resizing import fit_rgba
 from pellucid.scene.scene import Scene
@@ -121,7 +122,17 @@ class SingleLayerMethods:
             fix_background=fix_background,
             control=None if control is None else Control(image=control, kind=control_kind),
         )
-        return one_or_all(scenes, [prompt], count)
+        facts = {
+            "task": "generate",
+            "height": height,
+            "width": width,
+            "hires_strength": hires_strength,
+            "fix_background": fix_background or None,
+            "control": None if control is None else pixel_digest(to_image(control)),
+            "control_kind": None if control is None else control_kind,
+            **sampling_facts(options),
+        }
+        return one_or_all([recorded(scene, facts) for scene in scenes], [prompt], count)
 
     @overload
     def vary(self, image: object, prompt: str, **options: Unpack[RepaintKeywords]) -> Scene: ...
@@ -183,8 +194,10 @@ class SingleLayerMethods:
             pipeline_inputs=pipeline_inputs,
             clean=clean,
         )
-        scenes = self._single_layers.vary(to_image(image), prompt, strength, options)
-        return one_or_all(scenes, [prompt], count)
+        rgba = to_image(image)
+        scenes = self._single_layers.vary(rgba, prompt, strength, options)
+        facts = {"task": "vary", "image": pixel_digest(rgba), **sampling_facts(options)}
+        return one_or_all([recorded(scene, facts) for scene in scenes], [prompt], count)
 
     @overload
     def inpaint(
@@ -252,8 +265,11 @@ class SingleLayerMethods:
             pipeline_inputs=pipeline_inputs,
             clean=clean,
         )
-        scenes = self._single_layers.inpaint(to_image(image), mask, prompt, strength, options)
-        return one_or_all(scenes, [prompt], count)
+        rgba = to_image(image)
+        scenes = self._single_layers.inpaint(rgba, mask, prompt, strength, options)
+        facts = {"task": "inpaint", "image": pixel_digest(rgba), "mask": pixel_digest(to_image(mask))}
+        facts |= sampling_facts(options)
+        return one_or_all([recorded(scene, facts) for scene in scenes], [prompt], count)
 
     @overload
     def upscale(self, image: object, prompt: str = "", **options: Unpack[UpscaleKeywords]) -> Scene: ...
@@ -327,4 +343,11 @@ class SingleLayerMethods:
         )
         larger = fit_rgba(rgba, *size, "stretch")
         text = prompt or prompt_of(image)
-        return one_or_all(self._single_layers.vary(larger, text, chosen, options), [prompt], count)
+        scenes = self._single_layers.vary(larger, text, chosen, options)
+        facts = {
+            "task": "upscale",
+            "image": pixel_digest(rgba),
+            "scale": float(scale),
+            **sampling_facts(options),
+        }
+        return one_or_all([recorded(scene, facts) for scene in scenes], [prompt], count)

@@ -123,7 +123,23 @@ def write_scenes(
         Job(source=str(path), path=path, make=partial(_itself, scene), replaces=replaces)
         for path, scene in zip(paths, scenes, strict=True)
     ]
-    run_jobs(jobs, finish=lambda scene: (scene, {}), as_json=as_json, said=said)
+    run_jobs(jobs, finish=lambda scene: (scene, _layer_facts(scene)), as_json=as_json, said=said)
+
+
+def _layer_facts(scene: "Scene") -> dict[str, object]:
+    """Returns what --json says of layers, top first; the prompt is what was asked for now."""
+    layers = list(reversed(scene.layers))
+    if len(layers) < 2:
+        return {}
+    told: dict[str, object] = {
+        "layers": [
+            {"name": layer.name, **(layer.provenance.as_dict() if layer.provenance else {})}
+            for layer in layers
+        ]
+    }
+    top = layers[0].provenance
+    # the document's own prompt tells what its older layers show as well
+    return told | ({"prompt": top.prompt} if top and top.extra.get("task") == "add_layer" else {})
 
 
 def _itself(scene: "Scene") -> "Scene":
