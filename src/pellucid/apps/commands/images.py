@@ -39,6 +39,7 @@ def _report(as_json: bool, path: Path, **facts: object) -> None:
 @JSON
 def show_command(image: Path, inputs: Inputs, as_json: bool) -> None:
     """Show what is inside IMAGE: size, alpha, prompt, seed, model, and its layers, top first."""
+    from pellucid.files.foreign_metadata import read_foreign
     from pellucid.scene.flatten import alpha_histogram
 
     document = inputs.document(image)
@@ -55,8 +56,8 @@ def show_command(image: Path, inputs: Inputs, as_json: bool) -> None:
         "opaque": round(opaque, 4),
     }
     facts |= _frame_facts(document, inputs.frame)
-    if scene.provenance is not None:
-        facts |= scene.provenance.as_dict()
+    # what other programs wrote is read where Pellucid wrote nothing
+    facts |= scene.provenance.as_dict() if scene.provenance else read_foreign(document.texts)
     # top first, as the panels of layers in other programs list them
     layers = [_describe_layer(layer) for layer in reversed(scene.layers)]
     if as_json:

@@ -13,8 +13,8 @@ from pellucid.scene.layer import Layer
 from pellucid.scene.scene import Scene
 
 
-def read_images(source: NamedContent, pixel_limit: PixelLimit) -> tuple[str, Scene, tuple[int, ...]]:
-    """Reads an image or every frame of an animation: format, scene and durations in ms, none for a still.
+def read_images(source: NamedContent, pixel_limit: PixelLimit) -> tuple[DecodedImage, Scene, tuple[int, ...]]:
+    """Reads an image or every frame of an animation: the first, all, and durations in ms, none for a still.
 
     Raises:
         FileError: as of `read_image`.
@@ -24,14 +24,14 @@ def read_images(source: NamedContent, pixel_limit: PixelLimit) -> tuple[str, Sce
     images, durations = zip(*found, strict=True)
     first: DecodedImage = images[0]
     if len(images) == 1:
-        return first.format, Scene.of(first.rgba, name=source.stem, provenance=first.provenance), ()
+        return first, Scene.of(first.rgba, name=source.stem, provenance=first.provenance), ()
     layers = tuple(
         Layer(image=image.rgba, name=f"frame {number}", visible=number == 1)
         for number, image in enumerate(images, 1)
     )
     height, width = first.rgba.shape[:2]
     return (
-        first.format,
+        first,
         Scene(layers=layers, height=height, width=width, provenance=first.provenance),
         durations,
     )

@@ -1,6 +1,7 @@
 """From a file to the reader or writer of its format."""
 
 import zipfile
+from collections.abc import Mapping
 from io import BytesIO
 from pathlib import Path
 from types import MappingProxyType
@@ -82,6 +83,8 @@ class Document(NamedTuple):
     """Of each frame of an animation, which is a layer of the scene."""
     frames: int = 1
     """Frames or pages that the file holds, of which the scene may show one."""
+    texts: Mapping[str, str] = MappingProxyType({})
+    """Of an image file, by their keys there."""
 
 
 def read_document(path: Path, max_pixels: int, unsupported: Unsupported) -> Scene:
@@ -189,9 +192,9 @@ def _read_images(
     if frame is None and animated:
         from pellucid.scene.formats.animation import read_images
 
-        form, scene, durations_ms = read_images(source, pixel_limit)
-        return Document(form, scene, durations_ms, len(scene.layers))
+        first, scene, durations_ms = read_images(source, pixel_limit)
+        return Document(first.format, scene, durations_ms, len(scene.layers), first.metadata)
     image = read_named(source, max_pixels=max_pixels, frame=frame)
     scene = Scene.of(image.rgba, name=source.stem, provenance=image.provenance)
     held = 1 if frame is None else count_frames(source, max_pixels=max_pixels)
-    return Document(image.format, scene, frames=held)
+    return Document(image.format, scene, frames=held, texts=image.metadata)
