@@ -6,7 +6,8 @@
     ├── FileError (OSError)          an image or document cannot be read or written
     └── WeightsError (OSError)       a checkpoint is absent, damaged, or does not fit the model
 
-Beside them stands FileWarning (UserWarning), of a file that was read without a part that makes no sense.
+Beside them stand FileWarning (UserWarning), of a file that was read without a part that makes no sense, and
+PromptWarning (UserWarning), of a prompt whose end was cut off.
 
 A message has two sentences: what was expected and found, then what to do.
 """
@@ -59,6 +60,10 @@ class FileError(PellucidError, OSError):
 
 class FileWarning(UserWarning):
     """A file was read, but not all that it says could be honoured."""
+
+
+class PromptWarning(UserWarning):
+    """A prompt is longer than the model reads, and its end was cut off."""
 
 
 class WeightsError(PellucidError, OSError):

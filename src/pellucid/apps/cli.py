@@ -11,7 +11,8 @@ import click
 
 from pellucid import __version__
 from pellucid.apps.terminal import printable
-from pellucid.errors import FileWarning, PellucidError
+from pellucid.apps.wording import in_shell_words
+from pellucid.errors import FileWarning, PellucidError, PromptWarning
 
 COMMANDS: dict[str, tuple[str, str]] = {
     # name: (module, line in --help); the module has a click command of that name
@@ -80,9 +81,13 @@ def _show_warning(
     file: TextIO | None = None,
     line: str | None = None,
 ) -> None:
-    """Shows a warning about a file as one line, without the place in the code."""
+    """Shows a warning about a file or a prompt as one line, without the place in the code."""
     text = warnings.formatwarning(message, category, filename, lineno, line).rstrip()
-    click.echo(f"pellucid: {printable(str(message))}" if category is FileWarning else text, file, err=True)
+    click.echo(
+        f"pellucid: {printable(str(message))}" if category in (FileWarning, PromptWarning) else text,
+        file,
+        err=True,
+    )
 
 
 def main() -> None:
@@ -97,6 +102,5 @@ def main() -> None:
         click.echo("pellucid: This needs more memory than there is. Use smaller images.", err=True)
         sys.exit(1)
     except PellucidError as error:
-        # a library's reason may have lines
-        click.echo(f"pellucid: {printable(' '.join(str(error).split()))}", err=True)
+        click.echo(f"pellucid: {in_shell_words(error)}", err=True)
         sys.exit(1)

@@ -12,6 +12,9 @@ from pellucid.rgba.types import RGBA8, AnyArray
 MAX_SIDE_PX = 8192
 """Longest side that models here paint or repaint."""
 
+HALF_LEVEL = 0.5 / 255
+"""So far outside of [0, 1] floats still round to the ends."""
+
 NO_RANGE = ("I", "F", "LAB")
 """PIL's modes whose levels mean what their maker wants, or whose colours PIL converts wrongly."""
 
@@ -60,7 +63,23 @@ def _from_pil(image: object) -> AnyArray:
     return np.asarray((upright.convert("LA") if upright.mode == "La" else upright).convert("RGBA"))
 
 
+def _check_range(array: AnyArray) -> None:
+    """Raises InputError for floats that clipping would change by more than rounding does.
+
+    Most often they are levels of 0 to 255, or [-1, 1], and would be made white or black in silence.
+    """
+    known = array[~np.isnan(array)]  # NaN is told by `to_bytes`
+    low, high = (float(known.min()), float(known.max())) if known.size else (0.0, 1.0)
+    if low < -HALF_LEVEL or high > 1 + HALF_LEVEL:
+        raise InputError(
+            f"Expected floats in [0, 1], found {low:.4g} to {high:.4g}. Divide levels by 255, map [-1, 1] "
+            "with x / 2 + 0.5, and clip what an interpolation has overshot."
+        )
+
+
 def _to_bytes(array: AnyArray) -> AnyArray:
+    if np.issubdtype(array.dtype, np.floating):
+        _check_range(array)
     levels = to_bytes(array) if np.issubdtype(array.dtype, np.floating) else narrow_to_bytes(array)
     if levels.ndim == 2:
         levels = levels[..., None]

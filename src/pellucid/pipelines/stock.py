@@ -24,6 +24,7 @@ from pellucid.errors import InputError
 from pellucid.pipelines.arguments import CallKwargs, Request
 from pellucid.pipelines.families import CONTROL, ROWS, ClassPath, ModelFamily, PipelineVariants
 from pellucid.pipelines.modes import Sampling
+from pellucid.pipelines.prompt_length import warn_of_cut_prompts
 from pellucid.pipelines.schedulers import check_scheduler, scheduler_for_call
 
 # Two pipelines may be built over one denoiser, so the lock belongs to that module, not to the wrapper.
@@ -205,6 +206,8 @@ class StockPipeline:
             InputError: something that this family's pipelines cannot do, or NaN or infinity came out.
         """
         check_scheduler(settings.scheduler, self.family)
+        texts = [text for each in requests for text in (each.prompt, each.negative_prompt)]
+        warn_of_cut_prompts(texts, self.pipeline)
         call_kwargs = {
             "prompt": [request.prompt for request in requests],
             "negative_prompt": [request.negative_prompt for request in requests],

@@ -103,6 +103,22 @@ class Layer:
         """Returns the mask if it counts."""
         return _enabled(self.mask)
 
+    def __repr__(self) -> str:
+        from pellucid.scene.showing import layer_text
+
+        return layer_text(self)
+
+    def _repr_html_(self) -> str:
+        # notebooks ask for it by this name
+        from pellucid.scene.showing import layer_html
+
+        return layer_html(self)
+
+    def _repr_png_(self) -> bytes:
+        from pellucid.scene.showing import png_of
+
+        return png_of(self.image)
+
     def fills(self, height: int, width: int) -> bool:
         """Returns whether the layer, as it is, is the whole canvas."""
         return (

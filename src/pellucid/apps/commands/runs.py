@@ -16,6 +16,7 @@ from pellucid.apps.commands.options import check_target
 from pellucid.apps.commands.outputs import Destination
 from pellucid.apps.sections import option
 from pellucid.apps.terminal import printable
+from pellucid.apps.wording import in_shell_words
 from pellucid.errors import FileError, PellucidError
 from pellucid.progress import announce, track
 
@@ -209,7 +210,7 @@ class _Run:
             if self.stops:
                 raise
             self.failed += 1
-            announce(printable(f"pellucid: {job.source}: {' '.join(str(error).split())}"), sys.stderr)
+            announce(f"pellucid: {printable(job.source)}: {in_shell_words(error)}", sys.stderr)
             return
         if not self.as_json:
             announce(str(path), sys.stdout)
