@@ -13,7 +13,8 @@ from pellucid import progress
 from pellucid.rgba.preview import on_checkerboard
 from pellucid.rgba.resizing import shrunk
 from pellucid.scene.scene import Group, Layer, Scene
-from pellucid.scene.showing import CELL_PX, SIDE_PX, preview
+from pellucid.scene.scene_showing import preview
+from pellucid.scene.showing import CELL_PX, SIDE_PX
 
 DICE = np.random.default_rng(4)
 SMALL = DICE.integers(0, 256, (20, 30, 4), np.uint8)

@@ -186,18 +186,19 @@ class Scene:
         return self._with(editing.reordered(self.layers, layers))
 
     def __repr__(self) -> str:
-        from pellucid.scene.showing import scene_text
+        from pellucid.scene.scene_showing import scene_text
 
         return scene_text(self)
 
     def _repr_html_(self) -> str:
         # notebooks ask for it by this name
-        from pellucid.scene.showing import scene_html
+        from pellucid.scene.scene_showing import scene_html
 
         return scene_html(self)
 
     def _repr_png_(self) -> bytes:
-        from pellucid.scene.showing import png_of, preview
+        from pellucid.scene.scene_showing import preview
+        from pellucid.scene.showing import png_of
 
         return png_of(preview(self))
 
