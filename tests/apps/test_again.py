@@ -45,6 +45,7 @@ def refused(*arguments: str) -> str:
         ),
         ("--hires", "1.0", "--size", "90x90", "--steps", "2"),
         ("--clean", "--trim", "--margin", "3"),
+        ("--no-clean",),
         ("--fit", "40x20", "--margin", "2"),
         ("--count", "2"),
     ],

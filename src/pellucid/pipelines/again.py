@@ -199,6 +199,8 @@ def _sampling(metadata: GenerationMetadata, changes: Changes) -> SamplingKeyword
         # a class instead of a name is the model's own
         "scheduler": asked if asked in SCHEDULERS or changes.scheduler else None,
         "passes": _whole(metadata.extra, "passes") if changes.passes is None else changes.passes,
+        # absent where alpha was snapped, as it is by default
+        "clean": metadata.extra.get("clean") is not False,
     }
 
 

@@ -27,6 +27,7 @@ def sampling_facts(options: SamplingOptions) -> dict[str, Scalar]:
     others = ", ".join(sorted(options.inputs))
     return {
         "pipeline_inputs": others or None,
+        "clean": None if options.clean else False,
         # images that are sampled together differ in their last bits from those that are sampled alone
         "batch_size": options.batch_size if options.batch_size and options.batch_size > 1 else None,
     }
