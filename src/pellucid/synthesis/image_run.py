@@ -11,6 +11,7 @@ Source: paper section 3.3 and Fig. 3: five million made, one million kept withou
 
 import io
 import tarfile
+import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from functools import lru_cache
@@ -29,7 +30,7 @@ from pellucid.data.records import Record
 from pellucid.data.rounds.prompts import Prompt, PromptSource, read_grammar, read_prompts, shipped_grammar
 from pellucid.data.shards import QUICK_WEBP, add_sample
 from pellucid.data.verdict_scores.score import CARD, NAME, TENSORS, load_score
-from pellucid.errors import first_line
+from pellucid.errors import PromptWarning, first_line
 from pellucid.pipelines.arguments import MAX_SEED
 from pellucid.rgba.types import RGBA8
 from pellucid.synthesis.models import ImageOptions, ModelSource, load_model, model_title, one_thread
@@ -187,7 +188,10 @@ def _sampled(plan: ImagePlan, records: Sequence[Record]) -> list[RGBA8 | str]:
     pipe = load_model(plan.source)
     texts, seeds = [record.prompt for record in records], [record.seed for record in records]
     try:
-        scenes = pipe.generate(texts, **plan.options.keywords(seeds, plan.batch_size))
+        with warnings.catch_warnings():
+            # a line for each of a million prompts helps nobody
+            warnings.simplefilter("ignore", PromptWarning)
+            scenes = pipe.generate(texts, **plan.options.keywords(seeds, plan.batch_size))
         return [plan.options.image_of(scene) for scene in scenes]
     except ValueError as error:  # NaN in a sampler, or a text that a tokenizer refuses: of one image alone
         if len(records) == 1:
