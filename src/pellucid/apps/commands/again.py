@@ -127,12 +127,14 @@ def _model(choice: ModelChoice, metadata: "GenerationMetadata") -> ModelChoice:
     mode = MODES.get(metadata.mode or "")
     # a folder of the embedded kind has adapters of its own
     adapter = mode.name if mode and mode.family != "mini" and len(mode.outputs) == 1 else None
-    dtype = metadata.extra.get("dtype")
+    dtype, device = (metadata.extra.get(name) for name in ("dtype", "device"))
+    # left to the device where nobody chose it: float16 is for GPUs
+    chosen = isinstance(dtype, str) and dtype != ("float32" if device == "cpu" else "float16")
     return replace(
         choice,
         model=choice.model or metadata.model,
         adapter=choice.adapter or adapter,
-        dtype=choice.dtype or (dtype if isinstance(dtype, str) and choice.device != "cpu" else None),
+        dtype=choice.dtype or (str(dtype) if chosen else None),
     )
 
 
