@@ -1,5 +1,8 @@
 """The example notebook runs cell by cell, and what its cells end in shows itself."""
 
+# pyright: reportPrivateUsage=false
+# notebooks call these names, which only look private
+
 import ast
 import json
 from pathlib import Path

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator
 from functools import cache
 from io import TextIOBase
-from typing import TYPE_CHECKING, TextIO, TypeVar
+from typing import TYPE_CHECKING, TextIO, TypeVar, cast
 
 if TYPE_CHECKING:
     from tqdm import tqdm
@@ -33,7 +33,7 @@ def track(items: Iterable[T], *, total: int, label: str, unit: str, start: int =
         start: items that an earlier, interrupted run already did.
     """
     bar, is_notebook = _bars()
-    yield from bar(
+    drawn = bar(
         items,
         total=total,
         initial=start,
@@ -43,6 +43,7 @@ def track(items: Iterable[T], *, total: int, label: str, unit: str, start: int =
         leave=False,  # a finished bar says nothing that the result does not
         bar_format="{desc}: {n_fmt}/{total_fmt}{unit} [{elapsed}<{remaining}, {rate_fmt}]",
     )
+    yield from cast("Iterator[T]", drawn)
 
 
 def announce(line: str, stream: TextIO | TextIOBase) -> None:

@@ -1,5 +1,8 @@
 """Scenes and layers show themselves in notebooks: small, whole, and without anything that runs."""
 
+# pyright: reportPrivateUsage=false
+# notebooks call these names, which only look private
+
 import base64
 import io
 import re

@@ -6,6 +6,7 @@ Both are texts of a PNG: "prompt" is ComfyUI's graph of nodes as JSON, "paramete
 import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from types import MappingProxyType
 
 from pellucid.files.tables import is_list, is_table
 
@@ -31,6 +32,7 @@ MODEL_INPUTS = ("ckpt_name", "unet_name", "model_name")
 MOST_NODES = 200
 """Between a sampler and its text."""
 Node = Mapping[str, object]
+NO_NODE: Node = MappingProxyType({})
 
 
 def read_foreign(texts: Mapping[str, str]) -> dict[str, object]:
@@ -73,7 +75,7 @@ def _read_graph(text: str) -> dict[str, object]:
     if not nodes:
         return {}
     sampler = next((node for node in nodes.values() if {"positive", "seed"} <= _inputs(node).keys()), None)
-    sampler = sampler or next((node for node in nodes.values() if "positive" in _inputs(node)), {})
+    sampler = sampler or next((node for node in nodes.values() if "positive" in _inputs(node)), NO_NODE)
     return {"made by": "ComfyUI", **_prompts(nodes, sampler), **_settings([sampler, *nodes.values()])}
 
 

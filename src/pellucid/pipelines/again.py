@@ -187,7 +187,7 @@ def _with_layer(pipe: TransparentPipeline, below: Scene, layer: Layer, changes: 
 
 
 def _sampling(metadata: GenerationMetadata, changes: Changes) -> SamplingKeywords:
-    asked = metadata.extra.get("scheduler") if changes.scheduler is None else changes.scheduler
+    own = str(metadata.extra.get("scheduler"))
     guidance, steps = changes.guidance_scale, changes.num_inference_steps
     return {
         "seed": metadata.seed if changes.seed is None else changes.seed,
@@ -197,7 +197,7 @@ def _sampling(metadata: GenerationMetadata, changes: Changes) -> SamplingKeyword
         "num_inference_steps": metadata.steps if steps is None else steps,
         "guidance_scale": metadata.guidance if guidance is None else guidance,
         # a class instead of a name is the model's own
-        "scheduler": asked if asked in SCHEDULERS or changes.scheduler else None,
+        "scheduler": changes.scheduler or (own if own in SCHEDULERS else None),
         "passes": _whole(metadata.extra, "passes") if changes.passes is None else changes.passes,
         # absent where alpha was snapped, as it is by default
         "clean": metadata.extra.get("clean") is not False,
