@@ -17,8 +17,7 @@ from pellucid.files.metadata import GenerationMetadata
 from pellucid.files.names import unique_stems
 from pellucid.rgba.compositing import Colour, parse_colour
 from pellucid.rgba.types import RGBA8, AnyArray
-from pellucid.scene import editing
-from pellucid.scene.editing import Named
+from pellucid.scene.editing import Named, moved, renamed, reordered, with_opacity, with_pixels, without
 from pellucid.scene.flatten import flatten_layers, flatten_strips
 from pellucid.scene.layer import Group, Layer, Mask
 
@@ -142,7 +141,7 @@ class Scene:
         """
         if isinstance(new, Scene):
             new = new._as_layer()
-        return self._with(editing.with_pixels(self.layers, layer, new, fit))
+        return self._with(with_pixels(self.layers, layer, new, fit))
 
     def without(self, *layers: Named) -> "Scene":
         """Returns the scene without some layers or groups.
@@ -151,7 +150,7 @@ class Scene:
             InputError: none is called so, or several; nothing is left; or a layer would stay that is clipped
                 to what is taken out.
         """
-        return self._with(editing.without(self.layers, layers))
+        return self._with(without(self.layers, layers))
 
     def move(self, layer: Named, *, left: int | None = None, top: int | None = None) -> "Scene":
         """Returns the scene with a layer or group elsewhere, and its masks with it.
@@ -164,15 +163,15 @@ class Scene:
         Raises:
             InputError: no layer is called so, or several.
         """
-        return self._with(editing.moved(self.layers, layer, left, top))
+        return self._with(moved(self.layers, layer, left, top))
 
     def rename(self, layer: Named, name: str) -> "Scene":
         """Returns the scene with another name for a layer or group; errors of `move`."""
-        return self._with(editing.renamed(self.layers, layer, name))
+        return self._with(renamed(self.layers, layer, name))
 
     def with_opacity(self, layer: Named, opacity: float) -> "Scene":
         """Returns the scene with another opacity, [0, 1], of a layer or group; errors of `move`."""
-        return self._with(editing.with_opacity(self.layers, layer, opacity))
+        return self._with(with_opacity(self.layers, layer, opacity))
 
     def reorder(self, layers: Sequence[Named]) -> "Scene":
         """Returns the scene with the named layers in this order, bottom first.
@@ -183,7 +182,7 @@ class Scene:
         Raises:
             InputError: no layer is called so, or several, or one is named twice.
         """
-        return self._with(editing.reordered(self.layers, layers))
+        return self._with(reordered(self.layers, layers))
 
     def __repr__(self) -> str:
         from pellucid.scene.scene_showing import scene_text
