@@ -7,7 +7,8 @@
 | AVIF | alpha exactly, colour within a few levels | quality 100, 4:4:4, yet its colour transform rounds |
 | TIFF | every byte, colour under alpha 0 included | deflate; deeper ones are read to the nearest of 8 bits |
 | JPEG | read only | opaque |
-| GIF, BMP, ICO, TGA | read only | of an animation the frame that is asked for; of an icon the largest |
+| ICO | what fits, in seven sizes | no metadata; the largest is read |
+| GIF, BMP, TGA | read only | of an animation the frame that is asked for |
 """
 
 import contextlib
@@ -45,7 +46,7 @@ FORMATS = MappingProxyType(
 )
 """File ending to format; those of READ_ONLY are not written."""
 
-READ_ONLY = ("JPEG", "GIF", "BMP", "ICO", "TGA")
+READ_ONLY = ("JPEG", "GIF", "BMP", "TGA")
 
 MAX_PIXELS = 100_000_000
 """Largest image read by default, some 400 MB in memory."""
@@ -144,8 +145,8 @@ def write_image(
 
     Args:
         rgba: uint8 (h, w, 4), straight, sRGB.
-        path: its ending chooses the format: .png, .webp, .avif, .tif or .tiff.
-        metadata: goes into the file, for `read_image` and for people.
+        path: its ending chooses the format: .png, .webp, .avif, .tif, .tiff or .ico.
+        metadata: goes into the file, for `read_image` and for people; an icon has no place for it.
 
     Returns:
         The path.
@@ -169,7 +170,8 @@ def format_for(path: Path) -> str:
     if file_format is None or file_format in READ_ONLY:
         raise FileError(
             f"Cannot write {path.name!r}: {path.suffix or 'no ending'} is no format with transparency "
-            "that is known here. Use .png, .webp, .avif or .tiff, or Scene.save for .psd, .ora and .zip."
+            "that is known here. Use .png, .webp, .avif, .tiff or .ico, or Scene.save for .psd, .ora and "
+            ".zip."
         )
     return file_format
 
@@ -185,6 +187,10 @@ def encode_image(
             f"{format} holds at most {side} pixels a side, found {rgba.shape[0]} x {rgba.shape[1]}. Use "
             f"PNG or TIFF."
         )
+    if format == "ICO":
+        from pellucid.files.icon_writing import encode_icon
+
+        return encode_icon(rgba)
     from PIL import Image
 
     file = io.BytesIO()

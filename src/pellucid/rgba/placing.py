@@ -69,6 +69,31 @@ def fit_visible(
     return canvas
 
 
+MARGIN_SIDE = 512
+"""Side of the square that the margin of `fit_square` is meant of, px: the largest icon that is usual."""
+
+
+def fit_square(rgba: AnyArray, side: int, margin: int | None = None) -> AnyArray:
+    """Brings an image onto a square, as for an icon, in its proportions and in the middle.
+
+    Args:
+        rgba: straight, uint8 (h, w, 4).
+        side: of the square, px.
+        margin: px that stay clear around what is visible, of a square of 512, and in proportion of others;
+            None shows the image with the clear pixels that it has around it.
+
+    Returns:
+        uint8 (side, side, 4).
+
+    Raises:
+        InputError: a margin that leaves no room.
+    """
+    if margin is None:
+        return fit_rgba(rgba, side, side, "fit")
+    check_margin(margin, (MARGIN_SIDE, MARGIN_SIDE))
+    return fit_visible(rgba, side, side, min(round(margin * side / MARGIN_SIDE), (side - 1) // 2))
+
+
 def common_scale(images: list[AnyArray], height: int, width: int, margin: int = 0) -> float:
     """Returns the largest factor by which what is visible of every image fits into a canvas with a margin."""
     check_margin(margin, (height, width))

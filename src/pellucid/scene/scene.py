@@ -221,6 +221,7 @@ class Scene:
 references in a hidden group |
         | .tiff | what is seen, a page a layer; one flattened page with `background` |
         | .png, .webp, .avif | the flattened image |
+        | .ico | the flattened image on a square, in seven sizes |
 
         Args:
             path: where to.

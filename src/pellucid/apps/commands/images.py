@@ -140,15 +140,26 @@ def _format_layer(facts: _LayerFacts) -> str:
 
 @click.command(name="pad", cls=SectionedCommand)
 @click.argument("images", type=PATH, nargs=-1, required=True)
+@option(
+    "Padding",
+    "--keep-alpha",
+    is_flag=True,
+    help="Leave alpha and what is seen as they are, for game engines: filtered, edges then show no halo.",
+)
 @option("Padding", "--truncate", is_flag=True, help="Drop fractions of a level, as the released code does.")
 @batch_options(
     "File to write, whose extension chooses the format; or -; or a folder.  "
     "[default: IMAGE's name, -padded.png]",
     in_folders=None,
 )
-def pad_command(images: tuple[Path, ...], truncate: bool, batch: Batch) -> None:
-    """Extend the colour of IMAGES under their transparent pixels; the results are opaque."""
-    from pellucid.rgba.padding import pad_rgb
+def pad_command(images: tuple[Path, ...], keep_alpha: bool, truncate: bool, batch: Batch) -> None:
+    """Extend the colour of IMAGES under their transparent pixels; the results are opaque.
+
+    With --keep-alpha they stay transparent.
+    """
+    if keep_alpha and truncate:
+        raise click.UsageError("--truncate is for opaque results. Leave it or --keep-alpha out.")
+    from pellucid.rgba.padding import extend_colour, pad_rgb
     from pellucid.rgba.quantization import to_bytes
     from pellucid.scene.scene import Scene
 
@@ -156,6 +167,9 @@ def pad_command(images: tuple[Path, ...], truncate: bool, batch: Batch) -> None:
         import numpy as np
 
         source = batch.inputs.open(image)
+        if keep_alpha:
+            extended = extend_colour(source.composite(), seen_from=1)
+            return Scene.of(extended, name=stem_of(image), provenance=source.provenance), {}
         rgb = to_bytes(pad_rgb(source.composite()), truncate=truncate)
         opaque = np.dstack([rgb, np.full_like(rgb[..., 0], 255)])
         return Scene.of(opaque, name=stem_of(image), provenance=source.provenance), {}

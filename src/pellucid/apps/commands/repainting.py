@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from pellucid.scene.scene import Scene
 
 OUTPUT = output_option(
-    "File to write: .png, .webp, .avif, .tiff, .psd, .ora, .zip, or -; or a folder.  "
+    "File to write: .png, .webp, .avif, .tiff, .ico, .psd, .ora, .zip, or -; or a folder.  "
     "[default: named after PROMPT]",
     "png",
     folders=True,
