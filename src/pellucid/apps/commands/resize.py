@@ -197,10 +197,13 @@ def _common_scale(found: Sequence[Path], placing: Placing, batch: Batch) -> floa
     """Returns the largest factor with which all images fit; those that cannot be read are told later."""
     from pellucid.rgba.placing import common_scale
 
+    canvas = placing.fit
+    if canvas is None:
+        return 1.0
     factors: list[float] = []
-    for image in found if placing.fit is not None else ():
+    for image in found:
         try:
-            factors.append(common_scale([batch.inputs.flat(image)], *placing.fit, placing.margin or 0))
+            factors.append(common_scale([batch.inputs.flat(image)], *canvas, placing.margin or 0))
         except PellucidError:
             continue
     return min(factors, default=1.0)
