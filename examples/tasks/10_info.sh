@@ -1,0 +1,2 @@
+# What this machine computes with.
+pellucid info
