@@ -54,12 +54,6 @@ def icons() -> None:
             assert min(box[:2]) == 32
 
 
-def sprites() -> None:
-    height, width = read_rgba("sprites.png").shape[:2]
-    assert height & (height - 1) == width & (width - 1) == 0
-    assert Path("sprites.json").is_file()
-
-
 def four_things() -> None:
     scene = Scene.open("scene.psd")
     assert len(scene.layers) == 5
@@ -110,7 +104,6 @@ def both_kept() -> None:
 
 CHECKS: dict[str, Callable[[], None]] = {
     "01_icon_set": icons,
-    "02_sprite_sheet": sprites,
     "03_scene": four_things,
     "04_replace_a_layer": replaced,
     "05_halo": without_halo,
