@@ -62,7 +62,8 @@ def check(example: Example) -> None:
     if example.document.text[example.region.start :].startswith("```python"):
         compile(example.parsed, example.path, "exec")
         return
-    commands = [line for line in re.split(r"\n|&&", example.parsed) if line.strip()]
+    whole_lines = example.parsed.replace("\\\n", " ")
+    commands = [line for line in re.split(r"\n|&&", whole_lines) if line.strip()]
     assert commands
     for line in commands:
         program, *words = shlex.split(line)

@@ -21,6 +21,7 @@ READING = {
     "composite": ("{image}", "-o", "out.png"),
     "convert": ("{image}", "out.png"),
     "clean": ("{image}", "-o", "out.png"),
+    "resize": ("{image}", "--scale", "2", "-o", "out.png"),
     "encode": ("{image}", "-o", "out.safetensors", "--model", "{model}"),
     "vary": ("{image}", "a cat", "--steps", "1", "-o", "out.png", "--model", "{model}"),
     "upscale": ("{image}", "--strength", "0", "-o", "out.png", "--model", "{model}"),
@@ -31,7 +32,7 @@ READING = {
 }
 """Words of each command; those that need what the tiny model lacks get as far as reading."""
 NEEDS_MORE = ("generate", "layers", "split")
-NEITHER = {"decode", "models", "data", "train", "eval", "study"}
+NEITHER = {"again", "harmonize", "info", "decode", "models", "data", "train", "eval", "study"}
 
 
 def words(command: str, image: Path, model: str) -> list[str]:

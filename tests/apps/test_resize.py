@@ -64,7 +64,8 @@ def test_an_icon_holds_every_usual_size() -> None:
     with Image.open("a.ico") as icon:
         assert icon.info["sizes"] == {(side, side) for side in ICON_SIDES}
         for side in ICON_SIDES:
-            found = np.asarray(icon.ico.getimage((side, side)).convert("RGBA"))
+            icon.size = (side, side)  # pyright: ignore[reportAttributeAccessIssue] - which is loaded next
+            found = np.asarray(icon.convert("RGBA"))
             assert (found == fit_rgba(image, side, side, "fit")).all()
     square = np.random.default_rng(0).integers(0, 256, (256, 256, 4), dtype=np.uint8)
     assert (read_rgba(write_image(square, "b.ico")) == square).all()

@@ -12,6 +12,8 @@ from pellucid.files.images import read_rgba
 from pellucid.rgba.types import AnyArray
 from pellucid.scene.scene import Scene
 
+pytestmark = pytest.mark.filterwarnings("ignore:.*CMYK without a colour profile")
+
 Tags = dict[int, list[int]]
 SHAPE = (5, 6)
 RANDOM = np.random.default_rng(3)

@@ -15,6 +15,8 @@ from pellucid.files.images import read_rgba
 from pellucid.rgba.types import AnyArray
 from pellucid.scene.scene import Scene
 
+pytestmark = pytest.mark.filterwarnings("ignore:.*CMYK without a colour profile")
+
 COMPRESSIONS = {
     "raw": 1,
     "tiff_lzw": 5,

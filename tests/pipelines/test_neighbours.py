@@ -43,8 +43,9 @@ def piped(stock: DiffusionPipeline, folder: Path) -> TransparentPipeline:
 
 def images(pipe: TransparentPipeline, **inputs: object) -> list[bytes]:
     """A single layer, then the three frames of a joint scene."""
-    single = pipe.generate("a cat", pipeline_inputs=inputs, **FAST)
-    scene = pipe.joint("a cat", "a sea", "both", pipeline_inputs=inputs, **FAST)
+    # raw: of two images that differ by a level, alpha may be snapped in one alone
+    single = pipe.generate("a cat", pipeline_inputs=inputs, clean=False, **FAST)
+    scene = pipe.joint("a cat", "a sea", "both", pipeline_inputs=inputs, clean=False, **FAST)
     return [layer.image.tobytes() for layer in (*single.layers, *scene.layers, *scene.references)]
 
 

@@ -43,8 +43,9 @@ def test_edges_of_any_width_on_any_background(
     back: tuple[int, int, int], side: int, blur: float, hidden: bool
 ) -> None:
     rows, columns = np.mgrid[:side, :side]
-    cover = (np.hypot(rows - side / 2, columns - side / 2) < 0.38 * side).astype(np.float32)
-    alpha = np.rint(255 * cv2.GaussianBlur(cover, (0, 0), blur))
+    far: np.ndarray = np.hypot(rows - side / 2, columns - side / 2)
+    cover: np.ndarray = (far < 0.38 * side).astype(np.float32)
+    alpha = np.rint(255 * np.asarray(cv2.GaussianBlur(cover, (0, 0), blur)))
     share = alpha[..., None] / 255
     rgba = np.dstack([np.rint(share * RED + (1 - share) * back), alpha]).astype(np.uint8)
     if not hidden:
@@ -61,7 +62,7 @@ def test_a_halo_under_a_mask_that_fits_badly(erase: bool, least: float | None) -
     rng = np.random.default_rng(1)
     texture = cv2.resize(rng.integers(0, 200, (6, 6, 3), dtype=np.uint8), (side, side)).astype(float)
     rows, columns = np.mgrid[:side, :side]
-    cover = np.clip(90.5 - np.hypot(rows - 128, (columns - 128) * 1.3), 0, 1).astype(np.float32)
+    cover: np.ndarray = np.clip(90.5 - np.hypot(rows - 128, (columns - 128) * 1.3), 0, 1).astype(np.float32)
     shown = np.rint(cover[..., None] * texture + (1 - cover[..., None]) * 250)
     small = cv2.resize(cover, (80, 80), interpolation=cv2.INTER_AREA)
     mask = np.rint(255 * np.clip(cv2.resize(small, (side, side), interpolation=cv2.INTER_CUBIC), 0, 1))
@@ -128,9 +129,9 @@ def test_a_glow_and_an_outline_are_no_background() -> None:
 
 def test_wrong_options_are_refused() -> None:
     for wrong, message in (
-        ({"rim": "cut"}, "shrink"),
-        ({"rim_width": 0}, "1 to 64"),
-        ({"open_holes": True}, "holes"),
+        (lambda: Cleaning(rim="cut"), "shrink"),
+        (lambda: Cleaning(rim_width=0), "1 to 64"),
+        (lambda: Cleaning(open_holes=True), "holes"),
     ):
         with pytest.raises(InputError, match=message):
-            Cleaning(**wrong)
+            wrong()

@@ -45,8 +45,8 @@ def hazy() -> np.ndarray:
     """An opaque disc with a soft edge in noise of up to 3 levels, inside and outside."""
     rng = np.random.default_rng(4)
     rows, columns = np.mgrid[:SIDE, :SIDE]
-    cover = np.clip(30 - np.hypot(rows - 48, columns - 48) + 0.5, 0, 1) * 255
-    noise = rng.integers(1, 4, (SIDE, SIDE)) * (rng.random((SIDE, SIDE)) < 0.06)
+    cover: np.ndarray = np.clip(30 - np.hypot(rows - 48, columns - 48) + 0.5, 0, 1) * 255
+    noise: np.ndarray = rng.integers(1, 4, (SIDE, SIDE)) * (rng.random((SIDE, SIDE)) < 0.06)
     alpha = np.clip(np.where(cover > 127, cover - noise, cover + noise), 0, 255)
     return np.dstack([np.full((SIDE, SIDE, 3), 90), alpha]).astype(np.uint8)
 

@@ -10,7 +10,13 @@ import numpy as np
 from jaxtyping import Bool, Float, UInt8
 
 from pellucid.errors import InputError
-from pellucid.rgba.defects import NOISE_THRESHOLD, find_clear_defects, find_edges
+from pellucid.rgba.defects import (
+    NOISE_THRESHOLD,
+    find_clear_defects,
+    find_edges,
+    mixed_edges,
+    outside_mixes,
+)
 from pellucid.rgba.defects import SPECKLE_SHARE as SPECKS
 from pellucid.rgba.types import RGBA8, AnyArray
 
@@ -75,12 +81,10 @@ def fringe_on(rgba: RGBA8, background: UInt8[np.ndarray, "h w 3"]) -> float:
         background: uint8 (h, w, 3).
     """
     specks = find_clear_defects(rgba[..., 3], NOISE_THRESHOLD, SPECKS).speckle
-    edges = find_edges(rgba, NOISE_THRESHOLD, specks)
+    edges = mixed_edges(rgba) or find_edges(rgba, NOISE_THRESHOLD, specks)
     back = background[edges.at].astype(np.float64)
     mixed = edges.alpha * edges.colour + (1 - edges.alpha) * back
-    above = mixed - np.maximum(edges.lightest, back)
-    below = np.minimum(edges.darkest, back) - mixed
-    outside = np.maximum(np.maximum(above, below), 0).max(axis=1, initial=0)
+    outside = outside_mixes(mixed, edges.darkest, edges.lightest, back)
     return float(outside.sum()) / max(edges.partial, 1)
 
 

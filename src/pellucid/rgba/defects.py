@@ -153,7 +153,7 @@ def score(
         find_clear_defects(rgba[..., 3], noise_threshold, speckle_share),
         find_solid_defects(rgba[..., 3], noise_threshold, speckle_share),
     )
-    by_colour = fringe_by_colour(_mixed_edges(rgba) or find_edges(rgba, noise_threshold, below.speckle))
+    by_colour = fringe_by_colour(mixed_edges(rgba) or find_edges(rgba, noise_threshold, below.speckle))
     return Defects(
         fringe=sum(by_colour.values()) / len(by_colour),
         fringe_by_colour=by_colour,
@@ -300,7 +300,7 @@ def find_edges(rgba: AnyArray, noise_threshold: int, specks: Mask) -> Edges:
     )
 
 
-def _mixed_edges(rgba: AnyArray) -> Edges | None:
+def mixed_edges(rgba: AnyArray) -> Edges | None:
     """Collects the pixels of edges of any width in which a background is mixed, or returns None."""
     if (found := soft_fringe(rgba)) is None:
         return None
@@ -321,12 +321,12 @@ def fringe_by_colour(edges: Edges) -> dict[str, float]:
     scores: dict[str, float] = {}
     for name, back in NINE_COLOURS.items():
         blended = edges.alpha * edges.colour + (1 - edges.alpha) * back
-        outside = _outside_mixes(blended, edges.darkest, edges.lightest, np.array(back, np.float64))
+        outside = outside_mixes(blended, edges.darkest, edges.lightest, np.array(back, np.float64))
         scores[name] = float(outside.sum()) / max(edges.partial, 1)
     return scores
 
 
-def _outside_mixes(shown: AnyArray, darkest: AnyArray, lightest: AnyArray, back: AnyArray) -> AnyArray:
+def outside_mixes(shown: AnyArray, darkest: AnyArray, lightest: AnyArray, back: AnyArray) -> AnyArray:
     """Returns how far colours lie from every mix of the object near by with `back`: worst channel, (n,).
 
     In how the mix's share goes the distance is convex, so the search for the best closes in on it.
