@@ -190,9 +190,9 @@ def test_the_embedded_models_layers_see_each_other() -> None:
 
 def test_the_embedded_model_makes_other_sizes_at_its_own() -> None:
     pipe = pellucid.load()
-    settings: SamplingKeywords = {"seed": 7, "num_inference_steps": 4}
-    own = pipe.generate("a red apple", clean=False, **settings).layers[0].image
-    large = pipe.generate("a red apple", height=200, width=300, clean=False, **settings).layers[0].image
+    settings: SamplingKeywords = {"seed": 7, "num_inference_steps": 4, "clean": False}
+    own = pipe.generate("a red apple", **settings).layers[0].image
+    large = pipe.generate("a red apple", height=200, width=300, **settings).layers[0].image
     assert (large == fit_rgba(own, 200, 300, "fit")).all()
     scene = pipe.joint("a red apple", "a beach", height=200, width=300, **settings)
     below, front = (layer.image for layer in scene.layers)
