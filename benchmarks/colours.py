@@ -15,9 +15,10 @@ import numpy as np
 from PIL import Image
 
 import pellucid
-from pellucid.data.recolouring import COLOURS, GREY_CHROMA, held_out, to_oklab
+from pellucid.data.recolouring import COLOURS, GREY_CHROMA, held_out
 from pellucid.pipelines.pipeline import TransparentPipeline
 from pellucid.rgba.compositing import flatten
+from pellucid.rgba.oklab import to_oklab
 
 SUBJECTS = ("apple", "automobile", "cat face", "teapot", "umbrella", "elephant", "guitar", "key")
 HUE_DEGREES, LIGHTNESS, CHROMA = 30, 0.2, 0.07

@@ -33,13 +33,14 @@ from pellucid.data.composing.materials import MATERIALS, made_of
 from pellucid.data.composing.subjects import noun_of
 from pellucid.data.composing.words import with_article
 from pellucid.data.datasets import shards_of
-from pellucid.data.recolouring import COLOURS, GREY_CHROMA, to_oklab
+from pellucid.data.recolouring import COLOURS, GREY_CHROMA
 from pellucid.data.records import Record, captions
 from pellucid.data.shards import resized
 from pellucid.data.spread import evenly
 from pellucid.evaluation.metrics import nearest_rank, rgba_tensor
 from pellucid.pipelines.pipeline import TransparentPipeline
 from pellucid.rgba.compositing import flatten
+from pellucid.rgba.oklab import to_oklab
 from pellucid.training.data.subjects import default_images
 
 CLEAR = 200

@@ -15,10 +15,11 @@ from pellucid.data.composing.materials import MATERIALS, made_of
 from pellucid.data.composing.subjects import vocabulary
 from pellucid.data.composing.wordnet import WordNet
 from pellucid.data.composing.words import NUMBERS, plural, with_article
-from pellucid.data.recolouring import COLOURS, GREY_CHROMA, to_oklab
+from pellucid.data.recolouring import COLOURS, GREY_CHROMA
 from pellucid.data.records import Record, captions
 from pellucid.data.shards import Sample, read_packed, read_shard, write_shard
 from pellucid.errors import InputError
+from pellucid.rgba.oklab import to_oklab
 from pellucid.rgba.types import RGBA8
 
 PX = 64

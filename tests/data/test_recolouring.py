@@ -10,13 +10,12 @@ from hypothesis import strategies as st
 from pellucid.data.recolouring import (
     COLOURS,
     GREY_CHROMA,
-    from_oklab,
     held_out,
     recolour,
     recolour_all,
-    to_oklab,
 )
 from pellucid.data.records import Record
+from pellucid.rgba.oklab import from_oklab, to_oklab
 from pellucid.rgba.types import RGBA8
 
 HUED = [name for name, colour in COLOURS.items() if colour.chroma > 0]

@@ -8,7 +8,7 @@ import pytest
 from click.testing import CliRunner
 
 from pellucid.apps.commands.data import data_command
-from pellucid.data.recolouring import COLOURS, to_oklab
+from pellucid.data.recolouring import COLOURS
 from pellucid.data.records import Record, captions
 from pellucid.data.rendering import rendering
 from pellucid.data.rendering.effects import EFFECTS
@@ -19,6 +19,7 @@ from pellucid.data.rendering.scene_table import SCENES
 from pellucid.data.rendering.sketch import Sketch, finished
 from pellucid.data.shards import Sample, read_shard, write_shard
 from pellucid.rgba.compositing import premultiply
+from pellucid.rgba.oklab import to_oklab
 from pellucid.rgba.quantization import to_float
 from pellucid.rgba.types import RGBA8
 

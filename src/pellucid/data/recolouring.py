@@ -12,27 +12,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pellucid.data.records import Record
-from pellucid.rgba.srgb import decode_srgb, encode_srgb
+from pellucid.rgba.oklab import from_oklab, to_oklab
 from pellucid.rgba.types import RGBA8
 
 Floats = NDArray[np.float64]
-
-# From linear sRGB: Ottosson's two matrices, colour space and cones, multiplied.
-TO_LMS = np.array(
-    [
-        [0.4122214708, 0.5363325363, 0.0514459929],
-        [0.2119034982, 0.6806995451, 0.1073969566],
-        [0.0883024619, 0.2817188376, 0.6299787005],
-    ]
-)
-TO_LAB = np.array(
-    [
-        [0.2104542553, 0.7936177850, -0.0040720468],
-        [1.9779984951, -2.4285922050, 0.4505937099],
-        [0.0259040371, 0.7827717662, -0.8086757660],
-    ]
-)
-"""Source of both: Ottosson, "A perceptual color space for image processing", 2020."""
 
 GREY_CHROMA = 0.04
 """Below this a pixel has no colour that anybody would name."""
@@ -66,17 +49,6 @@ COLOURS: dict[str, Colour] = {
     "white": Colour(hue=0, chroma=0.0, lightness=0.93),
     "grey": Colour(hue=0, chroma=0.0, lightness=0.60),
 }
-
-
-def to_oklab(rgb: Floats) -> Floats:
-    """Converts sRGB in [0, 1] (..., 3) to lightness, a and b."""
-    return np.cbrt(decode_srgb(rgb) @ TO_LMS.T) @ TO_LAB.T
-
-
-def from_oklab(lab: Floats) -> Floats:
-    """Converts back to sRGB in [0, 1], cutting off what no screen shows."""
-    lms = (lab @ np.linalg.inv(TO_LAB).T) ** 3
-    return encode_srgb(np.clip(lms @ np.linalg.inv(TO_LMS).T, 0, 1))
 
 
 def recolour(rgba: RGBA8, colour: Colour) -> RGBA8:

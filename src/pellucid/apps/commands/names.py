@@ -8,14 +8,10 @@ from itertools import count
 from pathlib import Path
 
 from pellucid.errors import FileError
+from pellucid.files.names import RESERVED
 
 MAX_NAME = 60
 """Longest stem of a file name that is made from a prompt, characters; prompts can be whole paragraphs."""
-RESERVED = frozenset(
-    ["con", "prn", "aux", "nul", "conin$", "conout$"]
-    + [f"{device}{digit}" for device in ("com", "lpt") for digit in "0123456789¹²³"]
-)
-"""Names that mean devices on Windows, with any ending."""
 
 
 def stem_from(text: str) -> str:
@@ -25,7 +21,7 @@ def stem_from(text: str) -> str:
     # file systems count bytes, at most 255, and a letter may have four
     while len(stem.encode()) > 4 * MAX_NAME:
         stem = stem[:-1]
-    return f"{stem}-image" if stem in RESERVED else stem
+    return f"{stem}-image" if RESERVED.fullmatch(stem) else stem
 
 
 def numbered(path: Path, number: int) -> Path:

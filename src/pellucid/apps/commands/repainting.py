@@ -181,11 +181,13 @@ def upscale_command(image: Path, prompt: str, scale: float, strength: float | No
 
     Without PROMPT the one that an image was made from is taken.
     """
+    from pellucid.pipelines.given_images import prompt_of
+
     work.check(prompt, 1.0 if strength is None else strength)
     found = expand_folders([image])
 
     def paint(pipe: "TransparentPipeline", scene: "Scene", request: SingleRequest) -> "list[Scene]":
-        text = prompt or (scene.provenance.prompt if scene.provenance else None) or ""
+        text = prompt or prompt_of(scene)
         return pipe.upscale(scene, [text], scale=scale, strength=strength, **request)
 
     # named after the images, since PROMPT may be empty

@@ -7,7 +7,8 @@ it changes patches. Here a thing that is mostly grey is tinted whole, and elsewh
 import numpy as np
 
 from pellucid.data.composing.surfaces import LINEAR
-from pellucid.data.recolouring import TO_LAB, TO_LMS, Colour
+from pellucid.data.recolouring import Colour
+from pellucid.rgba.oklab import TO_CONES, TO_LAB
 from pellucid.rgba.srgb import encode_srgb
 from pellucid.rgba.types import RGBA8, AnyArray
 
@@ -19,8 +20,8 @@ DARK = 0.2, 0.6
 """Lightness over the median up to which a pixel is never made lighter, and from which on it is wholly."""
 PALE = 0.85
 """From this median lightness on, a thing is white."""
-MATRICES = tuple(matrix.astype(np.float32) for matrix in (TO_LMS.T, TO_LAB.T))
-INVERSES = tuple(np.linalg.inv(matrix).astype(np.float32) for matrix in (TO_LAB.T, TO_LMS.T))
+MATRICES = tuple(matrix.astype(np.float32) for matrix in (TO_CONES.T, TO_LAB.T))
+INVERSES = tuple(np.linalg.inv(matrix).astype(np.float32) for matrix in (TO_LAB.T, TO_CONES.T))
 
 
 def painted(rgba: RGBA8, colour: Colour) -> RGBA8:

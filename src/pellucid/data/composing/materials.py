@@ -20,7 +20,8 @@ from pellucid.data.composing.surfaces import (
     straight,
     surface_of,
 )
-from pellucid.data.recolouring import COLOURS, Colour, from_oklab
+from pellucid.data.recolouring import COLOURS, Colour
+from pellucid.rgba.oklab import from_oklab
 from pellucid.rgba.types import RGBA8
 
 Draw = Callable[[np.random.Generator, Surface, RGBA8, Colour | None], tuple[Planes, Plane]]

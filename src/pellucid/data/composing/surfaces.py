@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from pellucid.data.recolouring import TO_LAB, TO_LMS
+from pellucid.rgba.oklab import TO_CONES, TO_LAB
 from pellucid.rgba.srgb import decode_srgb
 from pellucid.rgba.types import RGBA8, AnyArray
 
@@ -52,7 +52,7 @@ class Surface:
 
 def lightness_of(rgba: RGBA8) -> Plane:
     """Returns OKLab's lightness of every pixel, clear ones too."""
-    lms = cv2.transform(LINEAR[rgba[..., :3]], TO_LMS.astype(np.float32))
+    lms = cv2.transform(LINEAR[rgba[..., :3]], TO_CONES.astype(np.float32))
     return cv2.transform(np.cbrt(lms), TO_LAB[:1].astype(np.float32)).reshape(rgba.shape[:2])
 
 

@@ -7,8 +7,9 @@ from functools import lru_cache
 import cv2
 import numpy as np
 
-from pellucid.data.recolouring import COLOURS, from_oklab
+from pellucid.data.recolouring import COLOURS
 from pellucid.data.rendering.noise import Floats, look_up
+from pellucid.rgba.oklab import from_oklab
 from pellucid.rgba.types import RGBA8
 
 Stop = tuple[float, float, float, float]
