@@ -1,5 +1,6 @@
 """The everyday tasks of `examples/tasks`, run as they stand but for the number of steps."""
 
+import json
 import re
 import shlex
 import shutil
@@ -54,6 +55,12 @@ def icons() -> None:
             assert min(box[:2]) == 32
 
 
+def sprites() -> None:
+    assert read_rgba("sprites.png").shape == (512, 512, 4)
+    atlas = json.loads(Path("sprites.json").read_bytes())
+    assert len(atlas["frames"]) == 12
+
+
 def four_things() -> None:
     scene = Scene.open("scene.psd")
     assert len(scene.layers) == 5
@@ -104,6 +111,7 @@ def both_kept() -> None:
 
 CHECKS: dict[str, Callable[[], None]] = {
     "01_icon_set": icons,
+    "02_sprite_sheet": sprites,
     "03_scene": four_things,
     "04_replace_a_layer": replaced,
     "05_halo": without_halo,

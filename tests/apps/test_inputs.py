@@ -22,6 +22,7 @@ READING = {
     "convert": ("{image}", "out.png"),
     "clean": ("{image}", "-o", "out.png"),
     "resize": ("{image}", "--scale", "2", "-o", "out.png"),
+    "sheet": ("{image}", "-o", "out.png"),
     "encode": ("{image}", "-o", "out.safetensors", "--model", "{model}"),
     "vary": ("{image}", "a cat", "--steps", "1", "-o", "out.png", "--model", "{model}"),
     "upscale": ("{image}", "--strength", "0", "-o", "out.png", "--model", "{model}"),

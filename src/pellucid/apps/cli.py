@@ -32,6 +32,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "harmonize": ("harmonize", "Lay a foreground on a background with matching light and a shadow."),
     "convert": ("images", "Write images in another format."),
     "resize": ("resize", "Make images larger or smaller, equally large, or into icons."),
+    "sheet": ("sheet", "Lay images on a sprite sheet with an atlas, or on a contact sheet."),
     "info": ("info", "Show versions, devices, models, and how long an image takes."),
     "models": ("models", "List, fetch, show and verify checkpoints."),
     "data": ("data", "Fetch and pack training images."),

@@ -13,7 +13,7 @@ import click
 
 from pellucid.apps.commands.options import Command
 from pellucid.apps.sections import option
-from pellucid.errors import FileError
+from pellucid.errors import FileError, InputError
 from pellucid.files.extensions import READABLE
 
 if TYPE_CHECKING:
@@ -137,6 +137,14 @@ class Inputs:
             return NamedContent("standard input", self._read_standard_input(), stem_of(path))
         source = read_source(path)
         return source._replace(stem=stem_of(path))
+
+    def check_size(self, height: int, width: int) -> None:
+        """Raises InputError for a result of more pixels than --max-pixels, before it takes memory."""
+        if height * width > self.max_pixels:
+            raise InputError(
+                f"Expected a result of at most {self.max_pixels} pixels, found {width} x {height}. Choose a "
+                "smaller one, or raise --max-pixels."
+            )
 
     @contextlib.contextmanager
     def noting(self) -> Generator[None]:

@@ -76,25 +76,15 @@ class Resizing:
             raise InputError(f"Expected a --scale above 0, found {self.scale:g}. 2 doubles each side.")
         placing.check()
 
-    def target_size(self, size: tuple[int, int], max_pixels: int) -> tuple[int, int]:
-        """Returns the size of the result of an image, (height, width); for `size` and `scale`.
-
-        Raises:
-            InputError: more than `max_pixels`.
-        """
+    def target_size(self, size: tuple[int, int]) -> tuple[int, int]:
+        """Returns the size of the result of an image, (height, width); for `size` and `scale`."""
         height, width = size
         if self.size is None:
             factors = [self.scale or 1.0] * 2
         else:
             known = [wanted / side for wanted, side in zip(self.size, size, strict=True) if wanted]
             factors = [known[0], known[-1]]
-        rows, columns = max(round(height * factors[0]), 1), max(round(width * factors[1]), 1)
-        if rows * columns > max_pixels:
-            raise InputError(
-                f"Expected a result of at most {max_pixels} pixels, found {columns} x {rows}. Choose a "
-                "smaller one, or raise --max-pixels."
-            )
-        return rows, columns
+        return max(round(height * factors[0]), 1), max(round(width * factors[1]), 1)
 
 
 resizing_options = gathered(
@@ -173,7 +163,8 @@ def resize_command(images: tuple[Path, ...], resizing: Resizing, placing: Placin
         if placing.fit is not None:
             return laid_flat(scene, fit_visible(pixels, *placing.fit, placing.margin or 0, scale)), {}
         pixels = trim(pixels) if placing.trim else pixels
-        size = resizing.target_size(pixels.shape[:2], batch.inputs.max_pixels)
+        size = resizing.target_size(pixels.shape[:2])
+        batch.inputs.check_size(*size)
         return laid_flat(scene, fit_rgba(pixels, *size, resizing.proportions)), {}
 
     batch.run(images, _default_name, resize)
