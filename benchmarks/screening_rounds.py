@@ -4,7 +4,7 @@
 
 Everything goes through the commands that a user has, and through the page. Prompts are things in a colour
 ("blue apple"), which the model seldom obeys. The scripted reviewer sees what the page shows, and presses
-its keys: it keeps an image that has the colour (`benchmarks/colours.py`), whose outline is among the ten
+its keys: it keeps an image that has the colour (`has_colour`), whose outline is among the ten
 nearest to that of the thing in the base set, and that the rules of `pellucid data filter` pass. With --by-
 hand a person judges so many first, under any name but "script", at the address that is printed; --overlap
 gives some of those to the script as well. A last round is sampled and reviewed but not trained on, so that
@@ -26,13 +26,13 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import torch
-from colours import obeys
 from playwright.sync_api import Page, Response, sync_playwright
 
 from pellucid.data.datasets import shards_of
 from pellucid.data.filters.measures import measure
 from pellucid.data.filters.rules import Candidate, Rules, reason_to_drop
 from pellucid.data.recolouring import COLOURS
+from pellucid.evaluation.words.measures import has_colour
 from pellucid.data.records import Record
 from pellucid.data.shards import decoded, read_shard
 from pellucid.evaluation.metrics import nearest_rank, premultiplied_small, rgba_tensor
@@ -72,7 +72,7 @@ class Judge:
         """Tells whether an image, uint8 (h, w, 4), is kept."""
         colour, _, label = prompt.partition(" ")
         candidate = Candidate(rgba, Record(name="seen", label=prompt), measure(rgba))
-        if reason_to_drop(candidate, Rules()) is not None or not obeys(rgba, colour):
+        if reason_to_drop(candidate, Rules()) is not None or not has_colour(rgba, colour):
             return False
         return nearest_rank(outline(rgba), self.known, self.labels, [label])[0] <= NEAREST
 

@@ -68,6 +68,21 @@ def test_reconstruction_takes_held_out_images_or_a_folder(model: str, tmp_path: 
     assert "psnr_db           black " in result.stdout
 
 
+def test_words_scores_kinds_and_writes_sheets(model: str, tmp_path: Path) -> None:
+    words = ["words", "--model", model, "--kind", "counts", "--kind", "pairs"]
+    written = ["--steps", "1", "-o", tmp_path / "w.json"]
+    # none of the set's subjects can make a pair
+    assert isinstance(run(*words, *written).exception, ConfigError)
+    result = run(*words[:5], *written, "--sheets", tmp_path / "sheets")
+    assert result.exit_code == 0, result.output
+    scores = json.loads((tmp_path / "w.json").read_text())["counts"]
+    trained, held_out = scores["trained"], scores["held_out"]
+    assert trained["of"] + held_out["of"] == 30
+    said = f"counts: {trained['obeyed']} of {trained['of']} obeyed; never shown together: "
+    assert result.stdout.startswith(said)
+    assert read_rgba(tmp_path / "sheets" / "counts.png").shape[2] == 4
+
+
 def test_generation_scores_the_vocabulary_and_writes_a_sheet(model: str, tmp_path: Path) -> None:
     sheet = tmp_path / "sheet.png"
     words = ["generation", "--model", model, "--captions", "3", "--steps", "1", "--sheet", sheet]

@@ -56,19 +56,23 @@ def generate_all(
     pipe: TransparentPipeline,
     prompts: Sequence[str],
     *,
-    seed: int = 0,
+    seed: int | Sequence[int] = 0,
     batch_size: int = 20,
     num_inference_steps: int | None = None,
     guidance_scale: float | None = None,
 ) -> list[RGBA8]:
-    """Generates an image for each prompt, in batches; prompt i takes seed + i, so batches change nothing."""
+    """Generates an image for each prompt, in batches, which change nothing.
+
+    Of one seed, prompt i takes `seed` + i; otherwise there is one for each.
+    """
+    seeds = range(seed, seed + len(prompts)) if isinstance(seed, int) else seed
     starts = range(0, len(prompts), batch_size)
     images: list[RGBA8] = []
     for start in track(starts, total=len(starts), label="generating", unit="batch"):
         part = list(prompts[start : start + batch_size])
         scenes = pipe.generate(
             part,
-            seed=[seed + start + position for position in range(len(part))],
+            seed=list(seeds[start : start + batch_size]),
             batch_size=batch_size,
             num_inference_steps=num_inference_steps,
             guidance_scale=guidance_scale,

@@ -3,20 +3,25 @@
 Libraries are imported inside the commands, after the arguments are checked, as they take seconds to load.
 """
 
-import json
-from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
 from pellucid.apps.commands import evaluate_files
+from pellucid.apps.commands.evaluate_scores import (
+    SCORES_OUTPUT,
+    echo_scores,
+    model_vocabulary,
+    vocabulary_options,
+    write_scores,
+    write_sheet,
+)
+from pellucid.apps.commands.evaluate_words import words_command
 from pellucid.apps.commands.options import (
-    FILE,
     FOLDER,
     JSON,
     PATH,
-    Command,
     ModelChoice,
     model_options,
     passes_option,
@@ -25,45 +30,12 @@ from pellucid.apps.commands.options import (
 from pellucid.apps.sections import SectionedGroup, option
 
 if TYPE_CHECKING:
-    from pellucid.evaluation.eval_data import Vocabulary
     from pellucid.evaluation.generation import Generation
     from pellucid.evaluation.pair_scores import PairSettings
     from pellucid.evaluation.score_table import ScoreTable
-    from pellucid.rgba.types import AnyArray
 
 PAGE = evaluate_files.PAGE
 OUTPUT = option("Output", "-o", "--output", type=PATH, help="JSON file to write: all scores, image by image.")
-SPEED_OUTPUT = option("Output", "-o", "--output", type=PATH, help="JSON file to write the scores to as well.")
-
-
-def _vocabulary_options(command: Command) -> Command:
-    options = (
-        option(
-            "Evaluation data",
-            "--set",
-            "sets",
-            multiple=True,
-            metavar="NAME",
-            help="Set of `pellucid data pull` or a shard's path; may be repeated.  [default: the model's]",
-        ),
-        option(
-            "Evaluation data",
-            "--group",
-            "groups",
-            multiple=True,
-            metavar="NAME",
-            help="Group of images, such as food; may be repeated.  [default: the model's]",
-        ),
-        option(
-            "Evaluation data",
-            "--vocabulary",
-            type=FILE,
-            help="JSON that says what the model was trained on.  [default: vocabulary.json beside it]",
-        ),
-    )
-    for add in reversed(options):  # decorators apply from the last to the first
-        command = add(command)
-    return command
 
 
 @click.group("eval", cls=SectionedGroup)
@@ -71,13 +43,13 @@ def eval_command() -> None:
     """Score a model: its codec, its images, its speed; or files that any program made."""
 
 
-for command in evaluate_files.COMMANDS:
+for command in (*evaluate_files.COMMANDS, words_command):
     eval_command.add_command(command)
 
 
 @eval_command.command("reconstruction", short_help="Score the codec: encode and decode images.")
 @click.argument("folder", type=FOLDER, required=False)
-@_vocabulary_options
+@vocabulary_options
 @size_option("Decoding")
 @passes_option("Decoding")
 @option("Decoding", "--all-passes", is_flag=True, help="Compare 1, 2, 4 and 8 passes as well.")
@@ -114,7 +86,7 @@ def reconstruction(
 
     evaluate_files.check_outputs(output, page)
     check_passes(passes)
-    vocab = _vocabulary(choice.name, vocabulary, sets=sets, groups=groups)
+    vocab = model_vocabulary(choice.name, vocabulary, sets=sets, groups=groups)
     images = read_folder(folder) if folder else None
     samples = [] if folder else read_samples(vocab, held_out=True)
     pipe = choice.load()
@@ -128,7 +100,7 @@ def reconstruction(
         images = dict(zip(names, resized(samples, *(size or pipe.native_size)), strict=True))
     if output is None and page is None:
         scores = score_reconstruction(pipe, list(images.values()), passes=passes, all_passes=all_passes)
-        return _echo({"model": choice.name, **scores}, as_json)
+        return echo_scores({"model": choice.name, **scores}, as_json)
     settings = evaluate_files.pair_settings(photographs, photograph_count)
     found = reconstruct(pipe, images, settings, passes=passes, all_passes=all_passes)
     about = {"kind": "reconstruction", "model": choice.name, "contamination": note, **found.scores}
@@ -140,11 +112,11 @@ def reconstruction(
         output,
         page,
     )
-    return _echo({"model": choice.name, **found.scores}, as_json, output, page)
+    return echo_scores({"model": choice.name, **found.scores}, as_json, output, page)
 
 
 @eval_command.command("generation", short_help="Score what is generated for training captions.")
-@_vocabulary_options
+@vocabulary_options
 @option(
     "Evaluation data", "--subjects", type=int, help="Number of the groups' subjects.  [default: the model's]"
 )
@@ -211,7 +183,7 @@ def generation(
     from pellucid.training.data.subjects import default_images
 
     evaluate_files.check_outputs(output, page, sheet=sheet)
-    vocab = _vocabulary(choice.name, vocabulary, sets=sets, groups=groups, subjects=subjects)
+    vocab = model_vocabulary(choice.name, vocabulary, sets=sets, groups=groups, subjects=subjects)
     samples = read_samples(vocab)
     records = [record for record, _ in samples]
     chosen = default_images(records, vocab.groups, vocab.subjects, vocab.first_subjects)
@@ -230,7 +202,7 @@ def generation(
     )
     scores: dict[str, object] = {"model": choice.name, **found.scores}
     if sheet is not None:
-        _write_sheet(sample_sheet(found), sheet)
+        write_sheet(sample_sheet(found), sheet)
     if features is not None:
         from pellucid.evaluation.features import load_features
 
@@ -247,7 +219,7 @@ def generation(
         }
         title = f"Generation by {choice.name}"
         evaluate_files.write_report(title, table, {**about, **scores}, found.cases, output, page)
-    _echo(scores, as_json, output, page, sheet)
+    echo_scores(scores, as_json, output, page, sheet)
 
 
 @eval_command.command("speed", short_help="Measure seconds and memory for an image.")
@@ -266,7 +238,7 @@ def generation(
 @option("Sampling", "--steps", type=click.IntRange(1), help="Denoising steps.  [default: the model's]")
 @passes_option("Sampling")
 @model_options
-@SPEED_OUTPUT
+@SCORES_OUTPUT
 @JSON
 def speed(
     prompt: str,
@@ -298,10 +270,8 @@ def speed(
     )
     values = {"model": choice.name, **scores}
     if output is not None:
-        from pellucid.files.atomic import write_atomically
-
-        write_atomically(output, (json.dumps(values, indent=1, ensure_ascii=False) + "\n").encode())
-    _echo(values, as_json, output)
+        write_scores(values, output)
+    echo_scores(values, as_json, output)
 
 
 def _image_scores(
@@ -319,40 +289,3 @@ def _image_scores(
         name: {model.name: table.summary()[name].plain()} for name, model in named.items() if model
     }
     return table, means
-
-
-def _vocabulary(
-    model: str,
-    file: Path | None,
-    *,
-    sets: tuple[str, ...],
-    groups: tuple[str, ...],
-    subjects: int | None = None,
-) -> "Vocabulary":
-    from pellucid.apps.fast_imports import lean_imports
-    from pellucid.evaluation.eval_data import read_vocabulary
-
-    # whichever imports diffusers first decides what comes along, and here that is before `load`
-    with lean_imports():
-        from pellucid.pipelines.loading import model_folder
-    return read_vocabulary(file or model_folder(model), sets=sets, groups=groups, subjects=subjects)
-
-
-def _write_sheet(sheet: "AnyArray", path: Path) -> None:
-    """Writes uint8 (h, w, 3) as an opaque image."""
-    import numpy as np
-
-    from pellucid.files.images import write_image
-
-    write_image(np.dstack([sheet, np.full_like(sheet[..., 0], 255)]), path)
-
-
-def _echo(scores: Mapping[str, object], as_json: bool, *written: Path | None) -> None:
-    """Prints the scores, and the paths of what was written."""
-    from pellucid.evaluation.report import table
-
-    paths = [str(path) for path in written if path is not None]
-    if as_json:
-        click.echo(json.dumps({**scores, "written": paths}, ensure_ascii=False))
-    else:
-        click.echo("\n".join([table(scores), *paths]))
