@@ -32,10 +32,10 @@ from pellucid.data.datasets import shards_of
 from pellucid.data.filters.measures import measure
 from pellucid.data.filters.rules import Candidate, Rules, reason_to_drop
 from pellucid.data.recolouring import COLOURS
-from pellucid.evaluation.words.measures import has_colour
 from pellucid.data.records import Record
 from pellucid.data.shards import decoded, read_shard
 from pellucid.evaluation.metrics import nearest_rank, premultiplied_small, rgba_tensor
+from pellucid.evaluation.words.measures import has_colour
 from pellucid.rgba.types import RGBA8
 from pellucid.training.recipe import read_recipe
 from pellucid.training.stages.registry import make_stage
