@@ -53,7 +53,13 @@ def fetch(archive: Archive, folder: Path) -> Path:
     """
     path = folder / archive.file
     if not path.exists():
-        folder.mkdir(parents=True, exist_ok=True)
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            # a read-only installation, or a user without a home
+            raise FileError(
+                f"Cannot make the folder {folder}: {error.strerror}. Name one that you may write."
+            ) from None
         try:
             subprocess.run(
                 archive.command, cwd=folder, check=True, capture_output=True, text=True, timeout=600
