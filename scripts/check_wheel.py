@@ -28,11 +28,12 @@ NEEDED = (
     "pellucid/data/rounds/migrations/versions/v0001_first.py",
     "pellucid/mini/model_index.json",
     "pellucid/mini/README.md",
+    "pellucid/mini/words.zip",
     "pellucid/mini/unet/diffusion_pytorch_model.safetensors",
 )
 PAGE = (".html", ".js", ".css", ".svg", ".webp")
 """Of the built web pages."""
-ENDINGS = {".py", ".typed", ".json", ".md", ".safetensors", ".txt", ".png", ".toml", *PAGE, ""}
+ENDINGS = {".py", ".typed", ".json", ".md", ".safetensors", ".txt", ".png", ".toml", ".zip", *PAGE, ""}
 """Of files in the package; the last one is for licences."""
 
 

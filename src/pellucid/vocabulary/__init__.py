@@ -1,0 +1,1 @@
+"""What the embedded model knows by name, and how prompts in other words are read."""
