@@ -25,6 +25,7 @@ RUNNING = sorted(
         DOCS / "index.md",
         DOCS / "quickstart.md",
         *(DOCS / "how-to").glob("*.md"),
+        *(DOCS / "reference").glob("*.md"),
     )
     if re.search(r"^```(python|bash)$", path.read_text(), re.MULTILINE)
 )

@@ -29,7 +29,15 @@ def sections(*command: str) -> dict[str, set[str]]:
 def test_shared_options_stand_under_the_same_headings(command: str) -> None:
     headings = sections(command)
     assert {"--seed", "--count", "--steps", "--guidance", "--passes"} <= headings["Sampling"]
-    assert headings["Model"] == {"--model", "--adapter", "--device", "--dtype", "--lora", "--vae"}
+    assert headings["Model"] == {
+        "--model",
+        "--adapter",
+        "--device",
+        "--dtype",
+        "--literal",
+        "--lora",
+        "--vae",
+    }
     assert {"--output", "--json"} <= headings["Output"]
     assert headings["Other options"] == {"--help"}
     assert list(headings)[-5:] == ["Sampling", "Model", "Memory", "Output", "Other options"]

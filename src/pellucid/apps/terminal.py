@@ -1,6 +1,9 @@
 """Text of files on a terminal."""
 
+import sys
 import unicodedata
+
+from pellucid.progress import announce
 
 TURNING = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
 """Characters that turn the direction of what follows them, beyond the name that holds them."""
@@ -15,6 +18,11 @@ def printable(text: str) -> str:
     return "".join(
         each if _is_shown(each) else each.encode("unicode_escape").decode("ascii") for each in text
     )
+
+
+def tell(line: str) -> None:
+    """Prints a line on stderr, above the bars: what a command makes of what it was given."""
+    announce(printable(f"pellucid: {line}"), sys.stderr)
 
 
 def _is_shown(character: str) -> bool:

@@ -129,7 +129,8 @@ class LayerSampler:
         requests = [request for scene in scenes for request in scene.requests(mode)]
         inputs = {"height": height, "width": width, **options.inputs}
         with model.adapters.conditioned(concat, hint, end=mode.adapter_end):
-            latents = model.stock.text_to_image().sample(requests, settings, inputs)
+            read = model.reader.read(model.stock.pipeline, requests)
+            latents = model.stock.text_to_image().sample(read, settings, inputs)
         # a scene's layers are neighbours in the batch (docs/released-format.md, attention sharing)
         for scene, layers in zip(scenes, torch.split(latents, len(mode.outputs)), strict=True):
             for output, latent in zip(mode.outputs, torch.split(layers, 1), strict=True):

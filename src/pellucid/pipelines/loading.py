@@ -29,6 +29,7 @@ from pellucid.pipelines.pipeline import TransparentPipeline
 from pellucid.pipelines.placement import AUTO as AUTO_DEVICE
 from pellucid.pipelines.placement import check_offload, choose_device, choose_dtype, move
 from pellucid.pipelines.placement import offload as offload_parts
+from pellucid.pipelines.prompt_reading import NearestNames
 from pellucid.pipelines.stock import StockPipeline
 from pellucid.pipelines.structure_control import FOLDER
 from pellucid.weights.adapter_manager import AdapterManager
@@ -63,6 +64,7 @@ def load(
     strength: float = 1.0,
     offload: str = "none",
     vae: str | Path | None = None,
+    read_prompts: bool = True,
 ) -> TransparentPipeline:
     """Loads a model that makes transparent images.
 
@@ -77,6 +79,9 @@ def load(
         offload: what stays in main memory until it computes: "none", "model" (a part at a time), "group" (a
             layer at a time), "sequential" (least memory, slowest, and one adapter only).
         vae: takes the place of the model's own: a folder, a .safetensors file, or a hub id.
+        read_prompts: whether emoji, words of other languages and misspelt ones are read as names that the
+            embedded model knows. Metadata keep the prompt, and say what was read. Other models get prompts
+            as they stand.
 
     Raises:
         InputError: an unknown adapter, device, dtype or way of offloading.
@@ -90,12 +95,21 @@ def load(
         pipeline.register_modules(vae=load_vae(vae, number_format))
     # adapters are merged before parts are taken off the device
     first = where if offload == "none" else torch.device("cpu")
-    made = _make_transparent(pipeline, model_folder(model), adapter, first, strength, name=str(model))
+    folder = model_folder(model)
+    made = _make_transparent(pipeline, folder, adapter, first, strength, name=str(model))
+    made.model.reader.translates = read_prompts and folder is not None and _knows_emoji(folder)
     if offload != "none":
         with made.model.stock.lock:
             offload_parts(pipeline, where, offload)
             made.move_codec()
     return made
+
+
+def _knows_emoji(folder: Path) -> bool:
+    """Tells whether a folder's model was trained on the sets whose names prompts are read as."""
+    file = folder / "vocabulary.json"
+    sets = _read_json(file).get("sets") if file.is_file() else None
+    return isinstance(sets, list) and ("fluent-3d" in sets or "noto" in sets)
 
 
 def model_folder(model: str | Path) -> Path | None:
@@ -213,6 +227,15 @@ def _embedded(
         "feature_extractor": None,
     }
     return StableDiffusionPipeline(**components, requires_safety_checker=False)
+
+
+def load_nearest_names() -> NearestNames:
+    """Loads what finds names of the embedded model by meaning: its text encoder alone."""
+    from transformers import PreTrainedTokenizerFast
+
+    folder = _mini_folder()
+    tokenizer = _tokenizer(PreTrainedTokenizerFast, folder / "tokenizer")
+    return NearestNames(tokenizer, _text_encoder(folder / "text_encoder", torch.float32))
 
 
 def _model(cls: type[M], folder: Path, dtype: torch.dtype) -> M:

@@ -6,7 +6,7 @@ hold them.
 
 from collections.abc import Generator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -20,6 +20,7 @@ from pellucid.models.autoencoder import RGBAAutoencoder
 from pellucid.pipelines.arguments import Request, check_passes, check_size, round_up
 from pellucid.pipelines.latents import pad_to_multiple, size_multiple, to_image8
 from pellucid.pipelines.modes import Mode, Sampling, Task
+from pellucid.pipelines.prompt_reading import PromptReader
 from pellucid.pipelines.schedulers import scheduler_name
 from pellucid.pipelines.stock import StockPipeline
 from pellucid.rgba.types import RGBA8
@@ -41,6 +42,8 @@ class TransparentModel:
     """Folder of the network for `generate(control=…)`."""
     attached: AdapterSource = None
     """Adapter that the denoiser has between calls; None is the plain denoiser, as after `detach`."""
+    reader: PromptReader = field(default_factory=PromptReader)
+    """Through which prompts go to the text encoder."""
 
     @property
     def single(self) -> Mode:
@@ -159,6 +162,7 @@ class TransparentModel:
             "passes": settings.passes,
             "dtype": str(self.stock.dtype).removeprefix("torch."),
             "device": self.stock.device.type,
+            **self.reader.extra_of(request),
             **extra,
         }
         return GenerationMetadata.of(values) or GenerationMetadata()

@@ -122,7 +122,8 @@ class LatentInpainter:
         request = Request(prompt=prompt, negative_prompt="", seed=seed)
         with model.one_call():
             model.adapters.set(self.mode.source)
-            latents = model.stock.text_to_image().sample([request], self.settings, inputs)
+            read = model.reader.read(model.stock.pipeline, [request])
+            latents = model.stock.text_to_image().sample(read, self.settings, inputs)
             painted = model.autoencoder.decode_opaque(latents)[0].permute(1, 2, 0).float().cpu().numpy()
         return np.ascontiguousarray(painted[top : top + rows, left : left + columns])
 

@@ -202,7 +202,8 @@ class SingleLayerSampler:
         scenes: list[Scene] = []
         for part in options.batches(requests):
             start = {} if batch.latents is None else {"image": batch.latents.expand(len(part), -1, -1, -1)}
-            latents = batch.stock.sample(part, batch.settings, {**start, **batch.inputs})
+            read = self.model.reader.read(batch.stock.pipeline, part)
+            latents = batch.stock.sample(read, batch.settings, {**start, **batch.inputs})
             for request, latent in zip(part, torch.split(latents, 1), strict=True):
                 extra = dict(batch.extra_metadata)
                 if batch.fix_background:
@@ -222,7 +223,8 @@ class SingleLayerSampler:
         inputs = {name: value for name, value in batch.inputs.items() if name not in ("height", "width")}
         inputs = stock.image_to_image_inputs(inputs)
         clear = clear_start(stock, self.model.encode_clear(latent), first=step_end_callback(inputs))
-        return stock.image_to_image().sample([request], batch.settings, {**inputs, **clear}), distance
+        read = self.model.reader.read(stock.pipeline, [request])
+        return stock.image_to_image().sample(read, batch.settings, {**inputs, **clear}), distance
 
     def _resampled(self, scene: Scene, size: tuple[int, int]) -> AnyArray:
         # without a fixed resolution both sizes have the same proportions

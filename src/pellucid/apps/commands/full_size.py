@@ -11,6 +11,7 @@ import click
 from pellucid.apps.commands.inputs import Inputs
 from pellucid.apps.commands.options import MODEL_OPTIONS, PATH, ModelChoice, gathered, quieten_libraries
 from pellucid.apps.sections import option
+from pellucid.apps.terminal import tell
 
 if TYPE_CHECKING:
     from pellucid.pipelines.pipeline import TransparentPipeline
@@ -49,9 +50,11 @@ class FullModelChoice(ModelChoice):
                 dtype=self.dtype,
                 offload=self.offload,
                 vae=self.vae,
+                read_prompts=not self.literal,
             )
             if self.loras:
                 add_loras(pipe, tuple(Lora.parse(text) for text in self.loras))
+        pipe.model.reader.tell = tell
         if self.tiling:
             pipe.pipeline.vae.enable_tiling()
         if self.attention_slicing:

@@ -1,6 +1,7 @@
 """`pellucid models`: lists, fetches and verifies the checkpoints of the catalogue."""
 
 import json
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 
@@ -44,8 +45,34 @@ def list_command(as_json: bool) -> None:
 @click.argument("name")
 @JSON
 def show_command(name: str, as_json: bool) -> None:
-    """Show all that is known of checkpoint NAME."""
+    """Show all that is known of checkpoint NAME, or of mini, the embedded model."""
+    if name == "mini":
+        from pellucid.apps.commands.embedded import card
+
+        _show(card(), as_json)
+        return
     _show(_row(get(name)), as_json)
+
+
+@models_command.command("words", short_help="List what mini knows by name, or what TEXT names.")
+@click.argument("text", required=False)
+@JSON
+def words_command(text: str | None, as_json: bool) -> None:
+    """List what the embedded model knows by name; with TEXT, what that names, or the nearest names.
+
+    TEXT may be an emoji, a word of another language, or misspelt.
+    """
+    from pellucid.apps.commands.embedded import all_words, found_words
+
+    _show_words(all_words() if text is None else found_words(text), as_json)
+
+
+def _show_words(fields: Mapping[str, Sequence[str]], as_json: bool) -> None:
+    if as_json:
+        click.echo(json.dumps(fields, indent=2, ensure_ascii=False))
+        return
+    for kind, words in fields.items():
+        click.echo(f"{kind} ({len(words)}): {', '.join(words)}")
 
 
 @models_command.command("get", short_help="Fetch and verify checkpoint NAME.")

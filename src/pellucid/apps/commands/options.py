@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, TypedDict
 import click
 
 from pellucid.apps.sections import option
+from pellucid.apps.terminal import tell
 
 if TYPE_CHECKING:
     from pellucid.pipelines.pipeline import TransparentPipeline
@@ -146,6 +147,7 @@ class ModelChoice:
     adapter: str | None
     device: str
     dtype: str
+    literal: bool = False
 
     @property
     def name(self) -> str:
@@ -167,12 +169,15 @@ class ModelChoice:
             quieten_libraries()
             from pellucid.pipelines.loading import load
 
-            return load(
+            pipe = load(
                 usual if self.model is None else self.model,
                 adapter=self.adapter,
                 device=self.device,
                 dtype=self.dtype,
+                read_prompts=not self.literal,
             )
+        pipe.model.reader.tell = tell
+        return pipe
 
 
 def quieten_libraries() -> None:
@@ -310,6 +315,12 @@ MODEL_OPTIONS: tuple[Callable[[Command], Command], ...] = (
         default="auto",
         show_default=True,
         help="auto (float32 on a CPU, else float16), float32, float16 or bfloat16.",
+    ),
+    option(
+        "Model",
+        "--literal",
+        is_flag=True,
+        help="Take PROMPT as it stands: mini else reads emoji, other languages and misspelt words.",
     ),
 )
 model_options = gathered("choice", ModelChoice, MODEL_OPTIONS)
