@@ -22,12 +22,15 @@ from pellucid.files.metadata import IMAGE_DESCRIPTION, KEY, DecodedImage, Genera
 from pellucid.files.png_samples import is_deep_png, read_deep_png
 from pellucid.files.tiff_layout import Layout
 from pellucid.files.tiff_samples import read_deep, with_twins
+from pellucid.rgba.strips import strip_slices
 from pellucid.rgba.types import RGBA8, AnyArray
 
 T = TypeVar("T")
 
 READABLE = ("PNG", "WEBP", "AVIF", "TIFF", "JPEG", "GIF", "BMP", "ICO", "TGA")
 ORIENTATION = 0x0112
+COPIED_PIXELS = 1 << 20
+"""At once from Pillow."""
 BAD_EXIF = "its EXIF cannot be read and is left out"
 
 UPRIGHT: dict[int, Callable[[AnyArray], AnyArray]] = {
@@ -356,7 +359,16 @@ def _keyed(image: Image.Image, content: bytes) -> RGBA8:
         alpha = np.where(grey == min(key, top) * 255 // top, 0, 255).astype(np.uint8)
         return np.dstack([grey, grey, grey, alpha])
     # premultiplied grey has no way to RGBA in Pillow but this
-    return np.array((image.convert("LA") if image.mode == "La" else image).convert("RGBA"))
+    return _as_rgba(image.convert("LA") if image.mode == "La" else image)
+
+
+def _as_rgba(image: Image.Image) -> RGBA8:
+    """Converts a loaded image by strips, since Pillow copies the whole twice on the way into an array."""
+    rgba = np.empty((image.height, image.width, 4), np.uint8)
+    for rows in strip_slices(image.height, image.width, max(1, COPIED_PIXELS // image.width)):
+        strip = image.crop((0, rows.start, image.width, rows.stop))
+        rgba[rows] = np.asarray(strip if strip.mode == "RGBA" else strip.convert("RGBA"))
+    return rgba
 
 
 def collect_texts(image: Image.Image, exif: Mapping[int, object]) -> dict[str, str]:

@@ -4,7 +4,7 @@ import contextlib
 import sys
 import warnings
 from collections.abc import Callable, Generator, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import wraps
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -136,7 +136,7 @@ class Inputs:
         if str(path) in STANDARD_INPUT:
             return NamedContent("standard input", self._read_standard_input(), stem_of(path))
         source = read_source(path)
-        return source._replace(stem=stem_of(path))
+        return replace(source, stem=stem_of(path))
 
     def check_size(self, height: int, width: int) -> None:
         """Raises InputError for a result of more pixels than --max-pixels, before it takes memory."""

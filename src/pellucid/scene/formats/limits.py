@@ -2,6 +2,7 @@
 
 import io
 import os
+import warnings
 import zipfile
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
@@ -112,7 +113,9 @@ def add_images(
     def packed(name: str, image: AnyArray, provenance: GenerationMetadata | None) -> tuple[str, bytes]:
         return name, encode_image(image, "PNG", metadata=provenance)
 
-    with ThreadPoolExecutor(max_workers=min(os.cpu_count() or 1, MAX_PACKERS)) as pool:
+    workers = min(os.cpu_count() or 1, MAX_PACKERS)
+    # filters of warnings are one for all threads: what each sets and sets back would stay set
+    with warnings.catch_warnings(), ThreadPoolExecutor(max_workers=workers) as pool:
         for name, content in pool.map(packed, *zip(*images, strict=True)):
             add_member(archive, name, content)
 

@@ -1,6 +1,5 @@
 """An OpenRaster document by any program to a scene, as long as its layers are images."""
 
-import io
 import math
 import zipfile
 from dataclasses import dataclass, field
@@ -10,9 +9,9 @@ from xml.etree import ElementTree
 from defusedxml.ElementTree import fromstring
 
 from pellucid.files.image_decoding import warn_of
-from pellucid.files.images import read_rgba
+from pellucid.files.sources import NamedContent
 from pellucid.rgba.blend_modes import BlendMode
-from pellucid.rgba.types import RGBA8
+from pellucid.scene.formats.archive_images import ArchiveImages
 from pellucid.scene.formats.layer_metadata import LayerMetadata
 from pellucid.scene.formats.limits import (
     PixelLimit,
@@ -42,24 +41,18 @@ from pellucid.scene.layer import (
 from pellucid.scene.scene import Scene, Unsupported
 
 
-def read_ora(
-    content: bytes,
-    pixel_limit: PixelLimit,
-    unsupported: Unsupported = "refuse",
-    name: str = "This document",
-) -> Scene:
+def read_ora(source: NamedContent, pixel_limit: PixelLimit, unsupported: Unsupported = "refuse") -> Scene:
     """Reads a document by any program, as long as its layers are images.
 
     Args:
-        content: the file.
+        source: the file.
         pixel_limit: of what is unpacked.
         unsupported: what becomes of a layer that cannot be shown as its author sees it.
-        name: what warnings call it.
 
     Raises:
         UnsupportedDocument: something that layers here cannot show, or too large.
     """
-    with zipfile.ZipFile(io.BytesIO(content)) as archive:
+    with source.opened() as file, zipfile.ZipFile(file) as archive:
         names = archive.namelist()
         if "mimetype" in names and member(archive, "mimetype", 1024).strip() != MIME.encode():
             raise UnsupportedDocument("its mimetype is another one. Open an OpenRaster document.")
@@ -70,26 +63,29 @@ def read_ora(
         height, width = int(root.attrib["h"]), int(root.attrib["w"])
         pixel_limit.canvas(height, width)
         text = member(archive, METADATA_FILE, MAX_XML_BYTES) if METADATA_FILE in names else b""
-        reader = _Reader(archive, LayerMetadata.from_json(text), pixel_limit, unsupported == "skip")
+        notes = list[str]()
+        images = ArchiveImages(archive, pixel_limit, notes)
+        reader = _Reader(images, LayerMetadata.from_json(text), unsupported == "skip", notes)
         try:
-            reader.read(stack, (), (0, 0))
+            with images.coming(layer.get("src", "") for layer in stack.iter("layer")):
+                reader.read(stack, (), (0, 0))
         except UnsupportedLayer as refusal:
             if unsupported != "flatten" or MERGED not in names:
                 raise
             words = f"{refusal.words}; the file's flattened image is taken instead"
-            reader.notes, reader.layers = [words], [Layer(image=reader.image(MERGED), name="Background")]
+            notes[:] = [words]
+            reader.layers = [Layer(image=images.read(MERGED), name="Background")]
         scene = reader.metadata.scene(tuple(reversed(reader.layers)), height, width)
-    warn_of(name, reader.notes)
+    warn_of(source.name, notes)
     return scene
 
 
 @dataclass
 class _Reader:
-    archive: zipfile.ZipFile
+    images: ArchiveImages
     metadata: LayerMetadata
-    pixel_limit: PixelLimit
     skips: bool
-    notes: list[str] = field(default_factory=list[str])
+    notes: list[str]
     layers: list[Layer] = field(default_factory=list[Layer])
     """Top first."""
 
@@ -139,7 +135,7 @@ class _Reader:
         )
 
     def _mask(self, element: ElementTree.Element, place: tuple[int, int]) -> Mask:
-        return Mask(image=self.image(element.attrib["src"])[..., 3], offset=_place(element, place))
+        return Mask(image=self.images.read(element.attrib["src"])[..., 3], offset=_place(element, place))
 
     def _layer(
         self,
@@ -152,7 +148,7 @@ class _Reader:
         stored_name, file = element.get("name", "layer"), element.attrib["src"]
         mode = self._mode(element, stored_name)
         return Layer(
-            image=self.image(file),
+            image=self.images.read(file),
             name=self.metadata.name(file, stored_name),
             offset=_place(element, place),
             opacity=_opacity(element),
@@ -162,13 +158,6 @@ class _Reader:
             blend_mode="normal" if clipped else mode,
             clipped=clipped,
         )
-
-    def image(self, file: str) -> RGBA8:
-        """Reads an image of the archive; errors of `read_rgba`."""
-        # the limit is what earlier layers have left
-        image = read_rgba(member(self.archive, file), max_pixels=max(self.pixel_limit.left, 0))
-        self.pixel_limit.spend(*image.shape[:2])
-        return image
 
 
 def _place(element: ElementTree.Element, place: tuple[int, int]) -> tuple[int, int]:

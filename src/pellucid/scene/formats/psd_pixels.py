@@ -12,6 +12,7 @@ from psd_tools.psd.image_resources import AlphaIdentifiers, ImageResource
 from psd_tools.psd.layer_and_mask import ChannelData
 
 from pellucid.rgba.quantization import to_bytes, to_float
+from pellucid.rgba.strips import strip_slices
 from pellucid.rgba.types import RGBA8, AnyArray
 from pellucid.scene.formats.limits import PixelLimit, UnsupportedDocument
 from pellucid.scene.formats.psd_colours import Colours
@@ -21,6 +22,11 @@ from pellucid.scene.formats.psd_gradients import Box
 from pellucid.scene.layer import Mask
 
 STRIP_PIXELS = 1 << 18
+DEEP_PIXELS = 1 << 21
+"""Converted at once: as floats a layer would take four to eight times its memory."""
+COLOURS = {ColorMode.GRAYSCALE: 1, ColorMode.RGB: 3, ColorMode.CMYK: 4, ColorMode.LAB: 3}
+LEVELS = {8: np.dtype(np.uint8), 16: np.dtype(">u2"), 32: np.dtype(">f4")}
+"""Kind of a channel's levels by the document's depth."""
 MERGED_TRANSPARENCY = (
     Tag.SAVING_MERGED_TRANSPARENCY,
     Tag.SAVING_MERGED_TRANSPARENCY16,
@@ -94,18 +100,19 @@ class StoredPixels:
         self.pixel_limit.spend(height, width)
         if id(entry) not in self.unpacked:
             self.unpacked[id(entry)] = self._unpack(entry, height, width)
+            _forget_packed(entry)
         return self.unpacked[id(entry)]
 
     def _unpack(self, entry: Entry, height: int, width: int) -> RGBA8:
         if self.colours.are_bytes:
             return self.colours.bytes_to_srgb(_bytes_of(entry, height, width))
-        stored, alpha = _unpacked(entry, "color"), _unpacked(entry, "shape")
-        if stored is None:
-            raise ValueError("a layer without colour")
-        colour = _in_order(entry, stored)
-        if alpha is None:
-            alpha = np.ones_like(colour[..., :1])
-        return self.colours.to_srgb(colour, alpha)
+        colour, alpha = _planes_of(entry, height, width)
+        image = np.empty((height, width, 4), np.uint8)
+        for rows in strip_slices(height, width, max(1, DEEP_PIXELS // width)):
+            levels = np.stack([_floats(plane[rows]) for plane in colour], axis=-1)
+            share = np.ones_like(levels[..., :1]) if alpha is None else _floats(alpha[rows])[..., None]
+            image[rows] = self.colours.to_srgb(levels, share)
+        return image
 
     def place(self, entry: Entry) -> tuple[int, int]:
         """Returns top and left of the image of a layer."""
@@ -180,8 +187,42 @@ def _mask_levels(entry: Entry, wanted: ChannelID, height: int, width: int) -> An
     if document.depth == 1:
         bits = np.unpackbits(np.frombuffer(plane, np.uint8).reshape(height, -1), axis=1)[:, :width]
         return (1 - bits) * np.uint8(255)  # set bits are ink
-    levels = np.frombuffer(plane, {8: "u1", 16: ">u2", 32: ">f4"}[document.depth]).reshape(height, width)
+    levels = np.frombuffer(plane, LEVELS[document.depth]).reshape(height, width)
     return levels.copy() if document.depth == 8 else to_bytes(levels / {16: 65535, 32: 1}[document.depth])
+
+
+def _planes_of(entry: Entry, height: int, width: int) -> tuple[list[AnyArray], AnyArray | None]:
+    """Unpacks the colours of a layer, in the order of its mode, and its alpha, if it has any: (h, w) each.
+
+    Raises:
+        ValueError: a channel is absent, there twice or damaged.
+    """
+    document = entry._psd  # pyright: ignore[reportPrivateUsage]
+    found: dict[int, AnyArray] = {}
+    for number, channel in channels_of(entry):
+        if number < ChannelID.TRANSPARENCY_MASK or not channel.data:
+            continue
+        if number in found:
+            raise ValueError("a channel that is there twice")
+        levels = np.frombuffer(_plane(entry, channel, height, width), LEVELS[document.depth])
+        found[number] = levels.reshape(height, width)
+    wanted = range(COLOURS[document.color_mode])
+    if not found.keys() >= {*wanted}:
+        raise ValueError("a layer without one of its colours")
+    return [found[number] for number in wanted], found.get(ChannelID.TRANSPARENCY_MASK)
+
+
+def _floats(levels: AnyArray) -> AnyArray:
+    """Converts stored levels to floats, of whole numbers in [0, 1]."""
+    highest = 1 if levels.dtype.kind == "f" else np.iinfo(levels.dtype).max
+    return levels.astype(np.float32) / np.float32(highest)
+
+
+def _forget_packed(entry: Entry) -> None:
+    """Frees the packed pixels of a layer; a byte of each channel still says that it has some."""
+    for number, channel in channels_of(entry):
+        if number >= ChannelID.TRANSPARENCY_MASK:  # masks have numbers below
+            channel.data = channel.data[:1]
 
 
 def _plane(entry: Entry, channel: ChannelData, height: int, width: int) -> bytes:
@@ -304,19 +345,6 @@ def _name_selections(document: PSDImage) -> None:
     resource = ImageResource(key=Resource.ALPHA_IDENTIFIERS)
     resource.data = AlphaIdentifiers([1])  # pyright: ignore[reportAttributeAccessIssue] - parsed, as read ones are
     document.image_resources[Resource.ALPHA_IDENTIFIERS] = resource
-
-
-def _in_order(entry: Entry, colour: AnyArray) -> AnyArray:
-    """Puts red, green and blue in this order: psd-tools leaves them in the file's, which is any.
-
-    Raises:
-        ValueError: one is missing, or there twice.
-    """
-    information = entry._record.channel_info  # pyright: ignore[reportPrivateUsage]
-    numbers = [int(channel.id) for channel in information if channel.id >= 0][: colour.shape[2]]
-    if sorted(numbers) != list(range(colour.shape[2])):
-        raise ValueError("a layer without red, green or blue")
-    return colour[..., np.argsort(numbers)]
 
 
 def _check_whole(document: PSDImage) -> None:

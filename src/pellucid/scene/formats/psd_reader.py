@@ -22,6 +22,7 @@ from psd_tools.constants import BlendMode, Resource
 
 from pellucid.files.blend_space import blend_space
 from pellucid.files.image_decoding import warn_of
+from pellucid.files.sources import NamedContent
 from pellucid.rgba.types import RGBA8
 from pellucid.scene.formats.layer_metadata import LayerMetadata
 from pellucid.scene.formats.limits import (
@@ -50,32 +51,29 @@ WAYS: tuple[Edges, ...] = ("samples", "coarse samples", "areas")
 """In which edges of paths are smoothed."""
 
 
-def read_psd(
-    content: bytes,
-    pixel_limit: PixelLimit,
-    unsupported: Unsupported = "refuse",
-    name: str = "This document",
-) -> Scene:
+def read_psd(source: NamedContent, pixel_limit: PixelLimit, unsupported: Unsupported = "refuse") -> Scene:
     """Reads a document.
 
     Args:
-        content: the file.
+        source: the file.
         pixel_limit: of what is unpacked.
         unsupported: what becomes of a layer that cannot be shown as its author sees it.
-        name: what warnings call it.
 
     Raises:
         UnsupportedDocument: something that layers here cannot show, or too large.
     """
     # a small file may declare gigabytes: unpacked data is bounded by what its size makes likely
-    limits = ParseLimits(max_read_bytes=len(content) + 1, max_total_bytes=16 * len(content) + (1 << 20))
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         warnings.simplefilter("error", PSDDecompressionWarning)  # it would go on with black
-        document = PSDImage.open(io.BytesIO(content), parse_limits=limits)
+        with source.opened() as file:
+            length = file.seek(0, io.SEEK_END)
+            file.seek(0)
+            limits = ParseLimits(max_read_bytes=length + 1, max_total_bytes=16 * length + (1 << 20))
+            document = PSDImage.open(file, parse_limits=limits)
         pixel_limit.canvas(document.height, document.width)
         scene, notes = _Document(document, pixel_limit.limit).read(unsupported)
-    warn_of(name, notes)
+    warn_of(source.name, notes)
     return scene
 
 

@@ -2,7 +2,6 @@
 
 import zipfile
 from collections.abc import Mapping
-from io import BytesIO
 from pathlib import Path
 from types import MappingProxyType
 from typing import NamedTuple
@@ -113,7 +112,8 @@ def open_document(
         FileError: as of `Scene.open`; or no such frame, or an animation that is not wanted.
     """
     # by content first, since endings lie; the ending decides only where a file's start is damaged
-    kind, name = detect_kind(source.content, source.ending), source.name
+    name = source.name
+    kind = detect_kind(source)
     try:
         if kind in ("psd", "ora", "zip"):
             if frame is not None:
@@ -142,23 +142,30 @@ def open_document(
 
 def holds_frames(source: NamedContent, max_pixels: int = MAX_PIXELS) -> bool:
     """Tells whether a file is an animation or a TIFF of several pages; errors of `open_document`."""
-    return detect_kind(source.content, source.ending) in ("tiff", "image") and (
-        count_frames(source, max_pixels=max_pixels) > 1
-    )
+    return detect_kind(source) in ("tiff", "image") and (count_frames(source, max_pixels=max_pixels) > 1)
 
 
-def detect_kind(content: bytes, ending: str) -> str:
-    """Returns psd, ora, zip, tiff or image, by content and, where that is unclear, by extension."""
-    if content.startswith(PSD_SIGNATURE) or ending in (".psd", ".psb"):
-        return "psd"
-    if content.startswith(ZIP_SIGNATURES) or ending in LAYERED:
-        return "ora" if _holds_a_stack(content) or ending == ".ora" else "zip"
-    return "tiff" if content.startswith(TIFF_SIGNATURES) else "image"
+def detect_kind(source: NamedContent) -> str:
+    """Returns psd, ora, zip, tiff or image, by content and, where that is unclear, by extension.
 
-
-def _holds_a_stack(content: bytes) -> bool:
+    Raises:
+        FileError: it cannot be read any more.
+    """
     try:
-        with zipfile.ZipFile(BytesIO(content)) as archive:
+        with source.opened() as file:
+            start = file.read(len(PSD_SIGNATURE))
+    except OSError as error:
+        raise FileError(f"Cannot read {source.name}: {error.strerror}. Check the path.") from error
+    if start == PSD_SIGNATURE or source.ending in (".psd", ".psb"):
+        return "psd"
+    if start in ZIP_SIGNATURES or source.ending in LAYERED:
+        return "ora" if _holds_a_stack(source) or source.ending == ".ora" else "zip"
+    return "tiff" if start in TIFF_SIGNATURES else "image"
+
+
+def _holds_a_stack(source: NamedContent) -> bool:
+    try:
+        with source.opened() as file, zipfile.ZipFile(file) as archive:
             return "stack.xml" in archive.namelist()
     except DAMAGE:
         return False
@@ -168,14 +175,14 @@ def _read_layers(kind: str, source: NamedContent, pixel_limit: PixelLimit, unsup
     if kind == "psd":
         from pellucid.scene.formats.psd_reader import read_psd
 
-        return read_psd(source.content, pixel_limit, unsupported, source.name)
+        return read_psd(source, pixel_limit, unsupported)
     if kind == "ora":
         from pellucid.scene.formats.openraster_reader import read_ora
 
-        return read_ora(source.content, pixel_limit, unsupported, source.name)
+        return read_ora(source, pixel_limit, unsupported)
     from pellucid.scene.formats.zip_archive import read_archive
 
-    return read_archive(source.content, pixel_limit)
+    return read_archive(source, pixel_limit)
 
 
 def _read_images(

@@ -3,7 +3,6 @@
 The same scene gives the same bytes.
 """
 
-import io
 import json
 import zipfile
 from collections.abc import Mapping, Sequence
@@ -14,10 +13,12 @@ from typing import NotRequired, TypedDict, cast
 import numpy as np
 
 from pellucid.files.atomic import open_atomically
-from pellucid.files.images import read_rgba
+from pellucid.files.image_decoding import warn_of
 from pellucid.files.metadata import GenerationMetadata
+from pellucid.files.sources import NamedContent
 from pellucid.rgba.blend_modes import BlendMode
 from pellucid.rgba.types import RGBA8, AnyArray
+from pellucid.scene.formats.archive_images import ArchiveImages
 from pellucid.scene.formats.layer_metadata import LayerMetadata
 from pellucid.scene.formats.limits import PixelLimit, add_images, add_member, member
 from pellucid.scene.layer import Group, Layer, Mask
@@ -121,29 +122,33 @@ def _opaque(grey: AnyArray) -> RGBA8:
     return np.dstack([grey] * 3 + [np.full_like(grey, 255)])
 
 
-def read_archive(content: bytes, pixel_limit: PixelLimit) -> Scene:
+def read_archive(source: NamedContent, pixel_limit: PixelLimit) -> Scene:
     """Reads `write_archive`.
 
     Raises:
         UnsupportedDocument: too large.
         ValueError, LookupError: another kind of zip.
     """
-    with zipfile.ZipFile(io.BytesIO(content)) as archive:
+    with source.opened() as file, zipfile.ZipFile(file) as archive:
         # a file may say anything, so what is read of it is converted, which refuses what does not fit
         index: _Index = json.loads(member(archive, INDEX, MAX_INDEX_BYTES))
         if index["format"] != FORMAT or index["version"] not in (PLAIN_VERSION, VERSION):
             raise ValueError("another format or version")
         height, width = int(index["height"]), int(index["width"])
         pixel_limit.canvas(height, width)
-        reader = _Reader(archive, pixel_limit)
+        notes = list[str]()
+        images = ArchiveImages(archive, pixel_limit, notes)
+        reader = _Reader(images)
         groups = [reader.group(row) for row in index.get("groups", [])]
-        layers = tuple(reader.layer(row, groups) for row in index["layers"])
+        with images.coming([str(row["file"]) for row in index["layers"]]):
+            layers = tuple(reader.layer(row, groups) for row in index["layers"])
         provenance, references = GenerationMetadata.of(index["provenance"]), int(index.get("references", 0))
         profile = (
             member(archive, index["blend_profile"], MAX_INDEX_BYTES) if "blend_profile" in index else None
         )
         scene = LayerMetadata(provenance=provenance, references=references).scene(layers, height, width)
-        return replace(scene, blend_profile=profile)
+    warn_of(source.name, notes)
+    return replace(scene, blend_profile=profile)
 
 
 def _row(layer: Layer, file: str, numbers: Mapping[Group, int], masks: dict[str, Mask]) -> _Row:
@@ -186,15 +191,14 @@ class _Seen(TypedDict):
 
 @dataclass(frozen=True, slots=True)
 class _Reader:
-    archive: zipfile.ZipFile
-    pixel_limit: PixelLimit
+    images: ArchiveImages
 
     def group(self, row: _Facts) -> Group:
         return Group(**self._seen(row), blend_mode=cast(BlendMode, row.get("blend_mode", "normal")))
 
     def layer(self, row: _Row, groups: Sequence[Group]) -> Layer:
         return Layer(
-            image=self._image(row["file"]),
+            image=self.images.read(row["file"]),
             offset=(int(row["top"]), int(row["left"])),
             provenance=GenerationMetadata.of(row["provenance"]),
             groups=tuple(groups[int(number)] for number in row.get("groups", [])),
@@ -213,13 +217,8 @@ class _Reader:
 
     def _mask(self, row: _Mask) -> Mask:
         return Mask(
-            image=self._image(row["file"])[..., 0],
+            image=self.images.read(row["file"])[..., 0],
             offset=(int(row["top"]), int(row["left"])),
             outside=int(row["outside"]),
             enabled=bool(row["enabled"]),
         )
-
-    def _image(self, file: str) -> RGBA8:
-        image = read_rgba(member(self.archive, file), max_pixels=max(self.pixel_limit.left, 0))
-        self.pixel_limit.spend(*image.shape[:2])
-        return image
