@@ -38,6 +38,7 @@ from pellucid.vocabulary.search import find
         ("Buterfly", "butterfly"),
         ("Katze, flat icon", "cat, flat icon"),
         ("2 Katzen", "2 cat"),
+        ("an elefant", "an elephant"),
         ("a 猫 on a table", "a cat on a table"),
     ],
 )

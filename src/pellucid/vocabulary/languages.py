@@ -7,6 +7,8 @@ from pellucid.vocabulary.names import NAME, english, known, no_slips, other_lang
 
 LONGEST = 3
 """Words of a name in the table."""
+LONG_NAME = 5
+"""Letters of a name that is no mere chance in an English phrase."""
 STEM = 3
 """Letters that an ending leaves at least."""
 ENDINGS = {
@@ -67,6 +69,12 @@ def read_phrase(words: Sequence[str], odd: frozenset[str], native: frozenset[str
             most = score
             best = _colours_first(matches) if language in AFTER_NOUNS else matches
     return best
+
+
+def named_abroad(word: str) -> str | None:
+    """Returns what a word names in all languages that have it; None where they differ or there are none."""
+    meanings = {meaning for meaning, mark in other_languages().get(word, {}).values() if mark == NAME}
+    return meanings.pop() if len(meanings) == 1 and len(word) >= LONG_NAME else None
 
 
 def is_latin(word: str) -> bool:

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache, lru_cache
 
-from pellucid.vocabulary.languages import Match, read_phrase
+from pellucid.vocabulary.languages import Match, named_abroad, read_phrase
 from pellucid.vocabulary.names import english, name_words, no_slips, words_of
 from pellucid.vocabulary.pieces import Piece, phrases, split
 from pellucid.vocabulary.spelling import Speller
@@ -100,7 +100,10 @@ def _speller() -> Speller:
 
 
 def _slips(phrase: Sequence[Piece], odd: frozenset[str], *, first: bool) -> dict[int, Match]:
-    """Returns the names that misspelt words stand for; capitals are of names, but for the first word's."""
+    """Returns the names that odd words stand for: "an elefant" is German for one, "a buterfly" misspelt.
+
+    Words with capitals are names of their own, but for the first word of a prompt.
+    """
     return {
         at: Match(1, name)
         for at, piece in enumerate(phrase)
@@ -108,7 +111,7 @@ def _slips(phrase: Sequence[Piece], odd: frozenset[str], *, first: bool) -> dict
         and piece.key not in no_slips()
         and (piece.text.islower() or (first and at == 0))
         and not piece.text.isupper()
-        and (name := _speller().nearest(piece.key))
+        and (name := named_abroad(piece.key) or _speller().nearest(piece.key))
     }
 
 
