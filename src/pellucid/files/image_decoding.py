@@ -16,6 +16,7 @@ from PIL import Image, ImageCms, ImageFile
 from pellucid.errors import FileError, FileWarning
 from pellucid.files import icons, png_chunks, stills, tiff_layout
 from pellucid.files.avif_boxes import hide_exif, read_properties
+from pellucid.files.bmp_fields import with_plain_fields
 from pellucid.files.colour_profiles import GUESSED_INKS, to_srgb
 from pellucid.files.frames import Frames, find_frames
 from pellucid.files.metadata import IMAGE_DESCRIPTION, KEY, DecodedImage, GenerationMetadata
@@ -117,7 +118,7 @@ def _open_file(name: str, content: bytes, max_pixels: int, notes: list[str]) -> 
     if icon is not None:
         content = icon.content
     chunks = png_chunks.split_chunks(name, content) if content.startswith(png_chunks.SIGNATURE) else []
-    shown = png_chunks.shown_content(chunks, notes) if chunks else content
+    shown = png_chunks.shown_content(chunks, notes) if chunks else with_plain_fields(content)
     is_tiff = content.startswith(tiff_layout.SIGNATURES)
     layouts = dict(enumerate(tiff_layout.check_tiff(name, content))) if is_tiff else {}
     if layouts:
