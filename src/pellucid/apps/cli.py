@@ -1,5 +1,6 @@
 """The `pellucid` command: a table of commands, each imported only when it runs, so that --help is fast."""
 
+import errno
 import logging
 import os
 import sys
@@ -10,7 +11,7 @@ from typing import TextIO
 import click
 
 from pellucid import __version__
-from pellucid.apps.terminal import printable
+from pellucid.apps.terminal import allow_any_names, drop_output, printable
 from pellucid.apps.wording import in_shell_words
 from pellucid.errors import FileWarning, PellucidError, PromptWarning
 
@@ -40,6 +41,9 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "eval": ("evaluate", "Score a model: its codec, its images, its speed; or files."),
     "study": ("study", "Ask people which of two images they prefer."),
 }
+
+UNWRITABLE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EPIPE, errno.EBADF)
+"""Why what is printed may not arrive; files have errors of their own."""
 
 
 class LazyGroup(click.Group):
@@ -98,11 +102,25 @@ def main() -> None:
         logging.NullHandler()
     )  # psd_tools warns about parts of files that we do not read
     warnings.showwarning = _show_warning
+    allow_any_names()
     try:
-        cli(prog_name="pellucid")
+        try:
+            cli(prog_name="pellucid")
+        finally:
+            if sys.stdout is not None:  # pyright: ignore[reportUnnecessaryComparison] - closed by a shell
+                sys.stdout.flush()
     except MemoryError:
         click.echo("pellucid: This needs more memory than there is. Use smaller images.", err=True)
         sys.exit(1)
     except PellucidError as error:
         click.echo(f"pellucid: {in_shell_words(error)}", err=True)
+        sys.exit(1)
+    except OSError as error:
+        if error.errno not in UNWRITABLE:
+            raise
+        drop_output()
+        click.echo(
+            f"pellucid: Cannot write standard output: {error.strerror}. Make room, or check what reads it.",
+            err=True,
+        )
         sys.exit(1)

@@ -1,5 +1,8 @@
 """Text of files on a terminal."""
 
+import contextlib
+import io
+import os
 import sys
 import unicodedata
 
@@ -18,6 +21,20 @@ def printable(text: str) -> str:
     return "".join(
         each if _is_shown(each) else each.encode("unicode_escape").decode("ascii") for each in text
     )
+
+
+def allow_any_names() -> None:
+    """Lets standard output and errors have names of files that are no UTF-8, byte by byte, or escaped."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper) and stream.errors == "strict":
+            is_utf8 = stream.encoding.lower().replace("-", "") == "utf8"
+            stream.reconfigure(errors="surrogateescape" if is_utf8 else "backslashreplace")
+
+
+def drop_output() -> None:
+    """Sends what is left for standard output nowhere: it would fail once more when Python ends."""
+    with contextlib.suppress(OSError, ValueError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def tell(line: str) -> None:

@@ -12,6 +12,14 @@ RESERVED = re.compile(
 REFUSED = re.compile(r'[<>:"/\\|?*\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]+')
 """Characters that Windows refuses, and those that turn or break lines."""
 
+SURROGATES = re.compile("[\ud800-\udfff]")
+"""What Python makes of bytes in names of files that are no UTF-8; no file and no layer can hold it."""
+
+
+def named_after(text: str) -> str:
+    """Returns a file's name, or any text, as the name of a layer: what is no character becomes U+FFFD."""
+    return SURROGATES.sub("\ufffd", text)
+
 
 def safe_stem(text: str) -> str:
     """Returns a text as a file name without ending; letters of all languages and spaces stay.
@@ -19,7 +27,7 @@ def safe_stem(text: str) -> str:
     Example:
         safe_stem("hat: 1/2")  # "hat 1-2"
     """
-    stem = REFUSED.sub("-", text.replace(":", " ")).encode()[:MAX_BYTES].decode(errors="ignore")
+    stem = REFUSED.sub("-", named_after(text).replace(":", " ")).encode()[:MAX_BYTES].decode(errors="ignore")
     # Windows drops dots and spaces at the end, and a dot in front hides a file elsewhere
     stem = re.sub(r"\s+", " ", stem).strip(" .-") or "layer"
     return f"{stem}-layer" if RESERVED.fullmatch(stem) else stem

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import IO
 
 from pellucid.errors import FileError
+from pellucid.files.names import named_after
 
 Source = str | Path | bytes | IO[bytes]
 READ_IN_PIECES = (b"8BPS", b"PK\3\4")
@@ -51,7 +52,7 @@ def read_source(source: Source) -> NamedContent:
         return NamedContent(str(getattr(source, "name", "this file")), source.read())
     try:
         path = Path(source)
-        return NamedContent(str(source), _stored(path), path.stem, path.suffix.lower())
+        return NamedContent(str(source), _stored(path), named_after(path.stem), path.suffix.lower())
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or str(error)
         raise FileError(f"Cannot read {source}: {reason}. Check the path.") from error

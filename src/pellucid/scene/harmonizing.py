@@ -11,6 +11,7 @@ import numpy as np
 from pellucid.errors import InputError
 from pellucid.files.conversion import MAX_SIDE_PX, to_rgba8
 from pellucid.files.images import read_image
+from pellucid.files.names import named_after
 from pellucid.rgba.colour_transfer import ColourStatistics, transfer_colours
 from pellucid.rgba.contact_shadow import contact_shadow
 from pellucid.rgba.resizing import fit_rgba
@@ -105,7 +106,8 @@ def as_scene(image: object, name: str) -> Scene:
     if isinstance(image, Layer):
         return Scene.of(image.image, name=image.name, provenance=image.provenance)
     if isinstance(image, (str, Path)):
-        return Scene.of(to_rgba8(image), name=Path(image).stem, provenance=read_image(image).provenance)
+        found, label = read_image(image), named_after(Path(image).stem)
+        return Scene.of(found.rgba, name=label, provenance=found.provenance)
     return Scene.of(to_rgba8(image), name=name)
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from pellucid.apps.commands.inputs import Inputs, reads_images, stem_of
+from pellucid.apps.commands.inputs import Inputs, layer_name, reads_images, stem_of
 from pellucid.apps.commands.layer_edits import Opacity, Point
 from pellucid.apps.commands.options import JSON, PATH, check_target
 from pellucid.apps.commands.outputs import output_option
@@ -64,9 +64,9 @@ def harmonize_command(
     check_target(target)
     below, above = inputs.open(background), inputs.open(foreground)
     if len(below.layers) == 1:
-        below = replace(below, layers=(replace(below.layers[0], name=stem_of(background)),))
+        below = replace(below, layers=(replace(below.layers[0], name=layer_name(background)),))
     if len(above.layers) == 1:
-        above = replace(above, layers=(replace(above.layers[0], name=stem_of(foreground)),))
+        above = replace(above, layers=(replace(above.layers[0], name=layer_name(foreground)),))
     place = None if at is None else (at[1], at[0])
     scene = harmonize(above, below, at=place, scale=scale, light=light, shadow=shadow)
     scene.save(target)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, NotRequired, TypedDict
 import click
 
 from pellucid.apps.commands.batches import Batch, batch_options
-from pellucid.apps.commands.inputs import Inputs, beside, reads_images, stem_of
+from pellucid.apps.commands.inputs import Inputs, beside, layer_name, reads_images, stem_of
 from pellucid.apps.commands.layer_edits import Placement, placement_options, stacked
 from pellucid.apps.commands.options import JSON, PATH, Command, check_target
 from pellucid.apps.commands.outputs import output_option
@@ -169,10 +169,10 @@ def pad_command(images: tuple[Path, ...], keep_alpha: bool, truncate: bool, batc
         source = batch.inputs.open(image)
         if keep_alpha:
             extended = extend_colour(source.composite(), seen_from=1)
-            return Scene.of(extended, name=stem_of(image), provenance=source.provenance), {}
+            return Scene.of(extended, name=layer_name(image), provenance=source.provenance), {}
         rgb = to_bytes(pad_rgb(source.composite()), truncate=truncate)
         opaque = np.dstack([rgb, np.full_like(rgb[..., 0], 255)])
-        return Scene.of(opaque, name=stem_of(image), provenance=source.provenance), {}
+        return Scene.of(opaque, name=layer_name(image), provenance=source.provenance), {}
 
     batch.run(images, lambda image: beside(image, f"{stem_of(image)}-padded.png"), pad)
 

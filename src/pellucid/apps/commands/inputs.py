@@ -40,6 +40,13 @@ def stem_of(path: Path) -> str:
     return "pipe" if is_pipe_name(path) else path.stem
 
 
+def layer_name(path: Path) -> str:
+    """Returns what a layer is called that is made of an input."""
+    from pellucid.files.names import named_after
+
+    return named_after(stem_of(path))
+
+
 def beside(path: Path, name: str) -> Path:
     """Returns a path of that name beside an input, or in this folder if the input is a pipe."""
     return Path(name) if is_pipe_name(path) else path.with_name(name)
@@ -134,9 +141,9 @@ class Inputs:
         from pellucid.files.sources import NamedContent, read_source
 
         if str(path) in STANDARD_INPUT:
-            return NamedContent("standard input", self._read_standard_input(), stem_of(path))
+            return NamedContent("standard input", self._read_standard_input(), layer_name(path))
         source = read_source(path)
-        return replace(source, stem=stem_of(path))
+        return replace(source, stem=layer_name(path))
 
     def check_size(self, height: int, width: int) -> None:
         """Raises InputError for a result of more pixels than --max-pixels, before it takes memory."""

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, TypedDict, TypeVar, cast
 
 import click
 
-from pellucid.apps.commands.inputs import Inputs, beside, stem_of
+from pellucid.apps.commands.inputs import Inputs, beside, layer_name, stem_of
 from pellucid.apps.commands.options import PATH, check_target, gathered
 from pellucid.apps.sections import option
 
@@ -210,7 +210,7 @@ def stacked(
     opacities = _for_each(placement["opacities"], 1.0, count, "--opacity")
     modes: list[BlendMode] = _for_each(placement["blend_modes"], NORMAL, count, "--blend")
     placed = [
-        PlacedScene(scene, stem_of(path), (top, left), opacity, mode)
+        PlacedScene(scene, layer_name(path), (top, left), opacity, mode)
         for path, scene, (left, top), opacity, mode in zip(
             images, inputs.open_all(*images), places, opacities, modes, strict=True
         )
@@ -283,7 +283,7 @@ def _edited(scene: "Scene", edits: LayerEdits, fit: str, inputs: Inputs) -> "Sce
         old = find(start.layers, name)
         # under the old name, which other options ask for; its own comes last
         made = Layer(image=source.composite(), name=old.name, provenance=source.provenance)
-        scene, new_names[name] = scene.replace(name, made, fit=fit), stem_of(path)
+        scene, new_names[name] = scene.replace(name, made, fit=fit), layer_name(path)
     order = [name for value in edits["order"] for name in _split_names(start, value)]
     scene = scene.reorder(order) if order else scene
     if edits["removals"]:

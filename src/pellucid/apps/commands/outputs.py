@@ -16,6 +16,7 @@ import click
 
 from pellucid.apps.commands.options import PATH, Command
 from pellucid.apps.sections import option
+from pellucid.apps.terminal import drop_output
 from pellucid.errors import FileError
 
 STANDARD_OUTPUT = ("-", "/dev/stdout", "/dev/fd/1", "/proc/self/fd/1")
@@ -180,7 +181,8 @@ def _check_pipe(target: Path, ending: str | None, named: dict[str, object], *, o
         one_image: whether the command makes a result of each of its `images`.
     """
     if ending is None:
-        raise click.UsageError("Standard output has no extension. Say its format, such as --format png.")
+        where = "Standard output" if str(target) in STANDARD_OUTPUT else f"The pipe or device {target}"
+        raise click.UsageError(f"{where} has no extension. Say its format, such as --format png.")
     if named.get("as_json") and str(target) in STANDARD_OUTPUT:
         raise click.UsageError(
             "--json and the image both go to standard output. Name a file, or leave it out."
@@ -206,9 +208,7 @@ def _send(content: bytes, target: Path) -> None:
         sys.stdout.buffer.write(content)
         sys.stdout.buffer.flush()
     except (OSError, ValueError) as error:
-        # what is left in the buffer would fail once more when Python ends
-        with contextlib.suppress(OSError, ValueError):
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        drop_output()
         reason = getattr(error, "strerror", None) or str(error)
         raise FileError(
             f"Cannot write {'standard output' if str(target) in STANDARD_OUTPUT else target}: {reason}. "

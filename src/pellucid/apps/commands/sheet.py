@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import click
 
-from pellucid.apps.commands.inputs import Inputs, expand_folders, reads_images, stem_of
+from pellucid.apps.commands.inputs import Inputs, expand_folders, layer_name, reads_images
 from pellucid.apps.commands.options import JSON, PATH, Size, check_target
 from pellucid.apps.commands.outputs import output_option
 from pellucid.apps.sections import SectionedCommand, option
@@ -91,6 +91,10 @@ def sheet_command(
     check_target(target)
     if atlas is not None:
         check_target(atlas, image=False)
+        if named_after(target.name) != target.name:
+            raise FileError(
+                f"Expected a name that an atlas can hold, which is text, found {target.name!r}. Choose another."
+            )
     found = _without_results(images, target, atlas)
     sprites = _read(found, inputs, trim, cell)
     sizes = [each.sprite.image.shape[:2] for each in sprites]
@@ -101,7 +105,7 @@ def sheet_command(
     grid = Grid.of(len(sprites), cell, columns=columns, padding=padding, power_of_two=power_of_two)
     inputs.check_size(*grid.size)
     sheet = _contact_sheet(sprites, grid) if labels else draw_sheet([each.sprite for each in sprites], grid)
-    Scene.of(sheet, name=target.stem).save(target)
+    Scene.of(sheet, name=layer_name(target)).save(target)
     if atlas is not None:
         _write_atlas(sprites, grid, target, atlas)
     facts = {
@@ -147,7 +151,7 @@ def _read(found: Sequence[Path], inputs: Inputs, trim: bool, cell: tuple[int, in
     from pellucid.files.names import unique_stems
     from pellucid.rgba.sprite_sheets import make_sprites
 
-    stems = unique_stems([stem_of(image) for image in found])
+    stems = unique_stems([layer_name(image) for image in found])
     sprites: list[_Named] = []
     pairs = list(zip(found, stems, strict=True))
     for image, stem in track(pairs, total=len(pairs), label="images", unit="image"):
