@@ -14,7 +14,7 @@ from pellucid.data.animations import FRAMES, frame_samples
 from pellucid.data.clip_art import clip_art_samples
 from pellucid.data.datasets import SOURCES, shards_of
 from pellucid.data.icon_sets import icons_by_label, weather_icons
-from pellucid.data.package_archives import Archive, LazyArchives, read_archive
+from pellucid.data.package_archives import Archive, LazyArchives, fetch, read_archive
 from pellucid.data.records import Record
 from pellucid.data.sprites import sprite_samples
 from pellucid.errors import FileError
@@ -153,3 +153,10 @@ def test_a_folder_of_shards_is_a_set(tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
     with pytest.raises(FileError, match="found none"):
         shards_of(str(tmp_path / "empty"))
+
+
+def test_a_folder_that_cannot_be_made_is_a_clear_error(tmp_path: Path) -> None:
+    # as in a read-only home, but for root too, who may write everywhere
+    (tmp_path / "file").touch()
+    with pytest.raises(FileError, match="Cannot make the folder"):
+        fetch(Archive("any", "1.0", "0" * 64), tmp_path / "file" / "archives")
