@@ -13,6 +13,7 @@ from pellucid.apps.commands.options import JSON, PATH, Size, check_target
 from pellucid.apps.commands.outputs import output_option
 from pellucid.apps.sections import SectionedCommand, option
 from pellucid.errors import FileError
+from pellucid.files.names import named_after
 from pellucid.progress import track
 
 if TYPE_CHECKING:
@@ -93,7 +94,7 @@ def sheet_command(
         check_target(atlas, image=False)
         if named_after(target.name) != target.name:
             raise FileError(
-                f"Expected a name that an atlas can hold, which is text, found {target.name!r}. Choose another."
+                f"Expected a name that is text, for the atlas, found {target.name!r}. Choose another."
             )
     found = _without_results(images, target, atlas)
     sprites = _read(found, inputs, trim, cell)
