@@ -82,15 +82,18 @@ def main() -> None:
                 *limit,
             ],
             "pages of .ora to .tiff": [*tool, "convert", paths["ora"], paths["tiff"], *limit],
-            "composite .ora, .psd to .png": [
-                *tool,
-                "composite",
-                paths["ora"],
-                paths["psd"],
-                "-o",
-                paths["png"],
-                *limit,
-            ],
+            **{
+                f"composite .ora, .psd to .{ending}": [
+                    *tool,
+                    "composite",
+                    paths["ora"],
+                    paths["psd"],
+                    "-o",
+                    str(Path(folder) / f"composite.{ending}"),
+                    *limit,
+                ]
+                for ending in ("psd", "ora", "tiff", "png")
+            },
             "convert .psd to .ora": [*tool, "convert", paths["psd"], paths["ora"], *limit],
         }
         results: dict[str, object] = {"side": options.side, "layers": LAYERS}

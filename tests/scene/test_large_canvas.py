@@ -20,6 +20,7 @@ from pellucid.rgba import strips
 from pellucid.rgba.compositing import premultiply
 from pellucid.rgba.strips import StripImage, StripShrinker
 from pellucid.rgba.types import RGBA8
+from pellucid.scene.layer import Mask
 from pellucid.scene.stacking import PlacedScene, flatten_to_layer, stack_scenes
 
 RANDOM = np.random.default_rng(7)
@@ -172,3 +173,52 @@ def test_a_flattened_scene_of_a_large_canvas_is_as_large_as_what_is_on_it(
     assert layer.image.shape == (300, 400, 4)
     again = Scene(layers=(layer,), height=4000, width=4000).composite()
     assert np.array_equal(again, whole.image)
+
+
+@pytest.mark.parametrize("ending", ["psd", "ora", "tiff"])
+def test_large_layers_are_written_by_strips_with_the_same_pixels(
+    tmp_path: Path, ending: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    image = noise(70, 40)
+    image[20:45] = 0
+    layers = (
+        Layer(image=noise(80, 50), name="below"),
+        Layer(image=image, name="above", offset=(5, -3), opacity=0.4, mask=Mask(image=noise(9, 9)[..., 0])),
+    )
+    scene = Scene(layers=layers, height=80, width=50)
+    whole = Scene.open(scene.save(tmp_path / f"whole.{ending}"))
+    monkeypatch.setattr(strips, "LARGE_CANVAS", 50)
+    monkeypatch.setattr(strips, "STRIP_PIXELS", 300)
+    by_strips = Scene.open(scene.save(tmp_path / f"strips.{ending}"))
+    for one, other in zip(whole.layers, by_strips.layers, strict=True):
+        assert (one.name, one.offset, one.opacity) == (other.name, other.offset, other.opacity)
+        np.testing.assert_array_equal(one.image, other.image)
+    if ending == "psd":  # what other programs make of the channels
+        channels = PSDImage.open(tmp_path / "strips.psd")[0].numpy()
+        np.testing.assert_array_equal(np.rint(channels * 255), whole.layers[0].image)
+
+
+@pytest.mark.parametrize("large", [1, 1 << 26])
+def test_a_flattened_scene_is_a_layer_of_what_is_on_it(large: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(strips, "LARGE_CANVAS", large)
+    layers = (
+        Layer(image=noise(9, 7), offset=(30, 4)),
+        Layer(image=noise(5, 6), offset=(60, 20), opacity=0.5),
+    )
+    scene = Scene(layers=layers, height=90, width=70)
+    layer = flatten_to_layer(scene, "x")
+    np.testing.assert_array_equal(Scene(layers=(layer,), height=90, width=70).composite(), scene.composite())
+
+
+@pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="memory is read there")
+def test_clear_pixels_of_a_large_layer_take_no_memory() -> None:
+    def resident() -> int:
+        return int(Path("/proc/self/statm").read_text().split()[1]) * 4096
+
+    before = resident()
+    image = strips.sparse_zeros(12_000, 12_000)
+    image[5000:5010, 300:800] = 9
+    seen = sum(int(strip.max()) for _, strip in strips.strips_of(image).strips if strip is not None)
+    assert seen % 9 == 0
+    assert seen > 0
+    assert resident() - before < 1 << 24

@@ -1,5 +1,7 @@
 """Images by strips of rows, for canvases that do not fit into memory, and small versions of them."""
 
+import contextlib
+import mmap
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
@@ -23,6 +25,30 @@ def strip_slices(height: int, width: int, step: int | None = None) -> Iterator[s
     step = step or max(1, STRIP_PIXELS // width)
     for top in range(0, height, step):
         yield slice(top, min(top + step, height))
+
+
+def strips_of(image: RGBA8) -> "StripImage":
+    """Returns a whole image, uint8 (h, w, 4), by strips."""
+    spans = strip_slices(*image.shape[:2])
+    # colour under clear pixels counts, so a strip is clear only if all of it is 0
+    strips = ((span, image[span] if image[span].any() else None) for span in spans)
+    return StripImage(image.shape[0], image.shape[1], strips)
+
+
+def sparse_zeros(height: int, width: int) -> RGBA8:
+    """Returns clear pixels, uint8 (height, width, 4), of which only what is written to takes memory.
+
+    That is to say pages of it: large ones, which NumPy asks for, would take that of hundreds of rows.
+
+    Raises:
+        MemoryError: there is not even room for addresses.
+    """
+    if hasattr(mmap, "MADV_NOHUGEPAGE"):  # Linux
+        with contextlib.suppress(OSError):
+            memory = mmap.mmap(-1, height * width * 4, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+            memory.madvise(mmap.MADV_NOHUGEPAGE)
+            return np.frombuffer(memory, np.uint8).reshape(height, width, 4)
+    return np.zeros((height, width, 4), np.uint8)
 
 
 @dataclass(frozen=True, slots=True)

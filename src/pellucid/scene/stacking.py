@@ -7,7 +7,7 @@ import numpy as np
 
 from pellucid.rgba.blend_modes import BlendMode
 from pellucid.rgba.compositing import Colour
-from pellucid.rgba.strips import StripImage, strip_slices
+from pellucid.rgba.strips import StripImage, sparse_zeros, strip_slices
 from pellucid.rgba.types import AnyArray
 from pellucid.scene.layer import Layer
 from pellucid.scene.scene import Scene
@@ -121,15 +121,23 @@ def _cover(spans: Sequence[tuple[int, int]], side: int) -> slice:
 
 
 def flatten_to_layer(scene: Scene, name: str) -> Layer:
-    """Flattens a scene to a layer of its size; of a large canvas to one of what is on it."""
+    """Flattens a scene to a layer of its size; of a large canvas to one of what is on it.
+
+    What of a large layer is clear takes no memory.
+    """
+    if len(scene.layers) == 1 and scene.layers[0].fills(scene.height, scene.width):
+        return Layer(image=scene.layers[0].image, name=name)
     image = StripImage(scene.height, scene.width, scene.composite_strips())
     if not image.is_large:
         return Layer(image=image.gather(), name=name)
     rows, columns = cover_of(scene)
-    part = np.zeros((rows.stop - rows.start, columns.stop - columns.start, 4), np.uint8)
+    part = sparse_zeros(rows.stop - rows.start, columns.stop - columns.start)
     for span, strip in image.strips:
         met = slice(max(span.start, rows.start), min(span.stop, rows.stop))
         if strip is not None and met.start < met.stop:
             inner = strip[met.start - span.start : met.stop - span.start, columns]
-            part[met.start - rows.start : met.stop - rows.start] = inner
+            written = np.flatnonzero(inner.any(axis=(0, 2)))
+            if len(written):
+                seen = slice(int(written[0]), int(written[-1]) + 1)
+                part[met.start - rows.start : met.stop - rows.start, seen] = inner[:, seen]
     return Layer(image=part, name=name, offset=(rows.start, columns.start))

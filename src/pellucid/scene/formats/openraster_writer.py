@@ -14,7 +14,7 @@ from pellucid.files.image_decoding import warn_of
 from pellucid.files.metadata import GenerationMetadata
 from pellucid.rgba.preview import thumbnail
 from pellucid.rgba.quantization import to_bytes
-from pellucid.rgba.strips import StripImage, StripShrinker
+from pellucid.rgba.strips import StripImage, StripShrinker, is_large, strips_of
 from pellucid.rgba.types import RGBA8
 from pellucid.scene.flatten import mask_values
 from pellucid.scene.formats.layer_metadata import LayerMetadata
@@ -70,7 +70,11 @@ def write_ora(scene: Scene, path: Path) -> None:
             merged = image.gather()
             writer.files[MERGED] = merged, scene.provenance
             writer.files[THUMBNAIL] = thumbnail(merged, THUMBNAIL_SIDE), None
-        add_images(archive, ((name, *image) for name, image in writer.files.items()))
+        small = {name: file for name, file in writer.files.items() if not is_large(file[0].size // 4)}
+        add_images(archive, ((name, *file) for name, file in small.items()))
+        for name, (rgba, provenance) in writer.files.items():
+            if name not in small:
+                _add_by_strips(archive, name, strips_of(rgba), provenance)
         if image.is_large:
             _add_merged(archive, image, scene.provenance)
         add_member(archive, METADATA_FILE, metadata.to_json().encode() or b"{}")
@@ -79,10 +83,16 @@ def write_ora(scene: Scene, path: Path) -> None:
 def _add_merged(archive: zipfile.ZipFile, image: StripImage, provenance: GenerationMetadata | None) -> None:
     """Adds the flattened image by strips, and its small version."""
     small = StripShrinker(image.height, image.width)
-    # packed pixels are never much more than the pixels
-    with open_member(archive, MERGED, most_bytes=5 * image.height * image.width) as member:
-        write_merged(member, image.shrinking_to(small), provenance)
+    _add_by_strips(archive, MERGED, image.shrinking_to(small), provenance)
     add_images(archive, [(THUMBNAIL, thumbnail(small.image, THUMBNAIL_SIDE), None)])
+
+
+def _add_by_strips(
+    archive: zipfile.ZipFile, name: str, image: StripImage, provenance: GenerationMetadata | None
+) -> None:
+    # packed pixels are never much more than the pixels
+    with open_member(archive, name, most_bytes=5 * image.height * image.width) as member:
+        write_merged(member, image, provenance)
 
 
 @dataclass

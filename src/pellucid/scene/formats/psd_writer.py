@@ -23,7 +23,7 @@ from PIL import Image
 from psd_tools import PSDImage
 from psd_tools.api.layers import Group as Folder
 from psd_tools.api.layers import Layer as Entry
-from psd_tools.constants import BlendMode, Clipping, ColorMode, Resource, Tag
+from psd_tools.constants import BlendMode, ChannelID, Clipping, ColorMode, Compression, Resource, Tag
 from psd_tools.psd import PSD
 from psd_tools.psd.header import FileHeader
 from psd_tools.psd.image_resources import ImageResource, ImageResources, ThumbnailResource
@@ -34,10 +34,11 @@ from pellucid.files.atomic import open_atomically
 from pellucid.files.blend_space import BlendSpace, blend_space, in_levels
 from pellucid.files.image_decoding import warn_of
 from pellucid.rgba.preview import pil_image, thumbnail_jpeg
+from pellucid.rgba.strips import is_large, strips_of
 from pellucid.rgba.types import RGBA8
 from pellucid.scene.formats.layer_metadata import LayerMetadata
 from pellucid.scene.formats.limits import MIXED_IN_SRGB
-from pellucid.scene.formats.psd_preview import MATTE, make_preview
+from pellucid.scene.formats.psd_preview import MATTE, make_preview, pack_channels
 from pellucid.scene.formats.xmp import build_xmp
 from pellucid.scene.layer import Group, GroupNode, Layer, Mask, clipping_runs, facts, layer_tree
 from pellucid.scene.scene import Scene
@@ -46,6 +47,8 @@ MAX_SIDE = 30000
 MAX_NAME_BYTES = 2 * 255  # of UTF-16
 OPAQUE = 255
 DARKEST = 6
+COMPRESSION_BYTES = 2
+"""Before the pixels of a channel."""
 THUMBNAIL_SIDE = 160
 
 
@@ -103,7 +106,7 @@ def _fill(
             _fill(added, node.children, numbers, metadata)
         else:
             top, left = node.offset
-            added = parent.create_pixel_layer(pil_image(node.image), top=top, left=left)
+            added = _added_pixels(parent, node.image, top, left)
             if entry.mask is not None:
                 _add_mask(added, entry.mask)
         added.name = stored_name  # by the setter, which knows what the old name field cannot hold
@@ -116,6 +119,22 @@ def _fill(
         metadata.add(
             str(number), entry.name, stored_name, None if isinstance(entry, Group) else entry.provenance
         )
+
+
+def _added_pixels(parent: PSDImage | Folder, image: RGBA8, top: int, left: int) -> Entry:
+    if not is_large(image.size // 4):
+        return parent.create_pixel_layer(pil_image(image), top=top, left=left)
+    # psd-tools would hold a large layer four times, so it is handed a pixel, and the channels follow
+    added = parent.create_pixel_layer(pil_image(image[:1, :1]), top=top, left=left)
+    record = added._record  # pyright: ignore[reportPrivateUsage]
+    record.bottom, record.right = top + image.shape[0], left + image.shape[1]
+    red, green, blue, alpha = pack_channels(strips_of(image))
+    packed = {0: red, 1: green, 2: blue, int(ChannelID.TRANSPARENCY_MASK): alpha}
+    channels = added._channels  # pyright: ignore[reportPrivateUsage]
+    for information, channel in zip(record.channel_info, channels, strict=True):
+        channel.compression, channel.data = Compression.RLE, packed[int(information.id)]
+        information.length = len(channel.data) + COMPRESSION_BYTES
+    return added
 
 
 def _add_mask(added: Entry, mask: Mask) -> None:
