@@ -194,6 +194,10 @@ def test_a_terminal_gets_no_image() -> None:
     os.close(theirs)
 
 
+TAKING_ALL = ("show", "sheet")
+"""Commands for which all frames of an animation are meant."""
+
+
 @pytest.fixture
 def movie() -> tuple[Path, list[np.ndarray]]:
     frames = [noise(64, 64, seed) for seed in (0, 1, 2)]
@@ -218,7 +222,7 @@ def test_every_command_takes_one_frame_as_the_image(
     assert unordered(results[0]) == unordered(results[1])
 
 
-@pytest.mark.parametrize("command", [name for name in READING if name != "show"])
+@pytest.mark.parametrize("command", [name for name in READING if name not in TAKING_ALL])
 def test_every_command_refuses_an_animation_without_a_frame(
     command: str, movie: tuple[Path, list[np.ndarray]], model: str
 ) -> None:
