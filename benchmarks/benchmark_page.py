@@ -88,7 +88,7 @@ def held_out_images() -> dict[str, Any]:
 
     samples = read_samples(read_vocabulary(model_folder("mini")), held_out=True)
     names = [f"{number:04d} {record.label}".replace("/", " ") for number, (record, _) in enumerate(samples)]
-    return dict(zip(names, resized(samples, 128, 128), strict=True))
+    return dict(zip(names, resized(samples, 256, 256), strict=True))
 
 
 def write_given_alpha(images: Mapping[str, Any]) -> None:

@@ -2,7 +2,7 @@
 
     python benchmarks/control_sheet.py
 
-Five subjects in four shapes, with and without control. Writes docs/control.png and
+Five subjects in four shapes, with and without control. Writes docs/control.webp and
 benchmarks/results/control.json: intersection over union of alpha with the shape.
 """
 
@@ -17,9 +17,10 @@ from PIL import Image
 import pellucid
 
 HERE = Path(__file__).parent
-RESULTS, SHEET = HERE / "results" / "control.json", HERE.parent / "docs" / "control.png"
+RESULTS, SHEET = HERE / "results" / "control.json", HERE.parent / "docs" / "control.webp"
 PROMPTS = ("a red apple", "a cookie", "a blue gem", "a green leaf", "fire")
-SIDE, GREY = 128, "#dddddd"
+SIDE, FACTOR, GREY = 128, 2, "#dddddd"
+"""Shapes are drawn on this side, px, and enlarged to that of the model."""
 
 
 def shapes() -> dict[str, np.ndarray]:
@@ -32,7 +33,7 @@ def shapes() -> dict[str, np.ndarray]:
     angles, radii = np.arange(10) * np.pi / 5, np.where(np.arange(10) % 2, 26, 60)
     points = np.stack([64 + radii * np.sin(angles), 64 - radii * np.cos(angles)], axis=1)
     cv2.fillPoly(found["star"], [points.astype(np.int32)], 255)
-    return found
+    return {name: np.kron(shape, np.ones((FACTOR, FACTOR), np.uint8)) for name, shape in found.items()}
 
 
 def overlap(alpha: np.ndarray, shape: np.ndarray) -> float:
@@ -49,13 +50,13 @@ def main() -> None:
         plain = pipe.generate(prompt, seed=1)
         row = [plain]
         for shape in shapes().values():
-            rgba = np.dstack([np.full((SIDE, SIDE, 3), 90, np.uint8), shape])
+            rgba = np.dstack([np.full((*shape.shape, 3), 90, np.uint8), shape])
             made = pipe.generate(prompt, seed=1, control=rgba, control_kind="silhouette")
             scores["with"].append(overlap(made.layers[0].image[..., 3], shape))
             scores["without"].append(overlap(plain.layers[0].image[..., 3], shape))
             row.append(made)
         rows.append(np.concatenate([np.asarray(scene.composite(GREY))[..., :3] for scene in row], axis=1))
-    Image.fromarray(np.concatenate(rows)).save(SHEET)
+    Image.fromarray(np.concatenate(rows)).save(SHEET, quality=88)
     report = {
         "command": "python benchmarks/control_sheet.py", "date": time.strftime("%Y-%m-%d", time.gmtime()),
         "pictures": len(scores["with"]),

@@ -1,10 +1,11 @@
-"""A decoder of twice the side against the shipped one enlarged, on the sets' held-out 256 px art.
+"""The embedded model's decoder of 256 px against one of 128 px enlarged, on the sets' held-out 256 px art.
 
-    python benchmarks/larger_images.py runs/mini-256/export/rgba [--count 139] [--sheet sheet.png]
+    python benchmarks/larger_images.py SMALLER/rgba [LARGER/rgba] [--count 139] [--sheet sheet.png]
 
-Writes benchmarks/results/larger-images.json. Every image is encoded at 128 px. "enlarged" is the shipped
-decoder's image by Lanczos and by cubic interpolation, premultiplied; "at 128 px" is the new decoder's image
-made smaller by area, against the shipped one's. One pass each, as the embedded model decodes.
+The larger one is the shipped one, unless a folder names another; src/pellucid/mini/rgba of commit 217201d is
+a smaller one. Writes benchmarks/results/larger-images.json. Every image is encoded at 128 px. "enlarged" is
+the smaller decoder's image by Lanczos and by cubic interpolation, premultiplied; "at 128 px" is the larger
+decoder's image made smaller by area. One pass each, as the embedded model decodes.
 """
 
 import argparse
@@ -38,35 +39,37 @@ SMALL_PX = 128
 def main() -> None:
     """Measures, prints and writes."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
-    parser.add_argument("codec", type=Path, help="folder `rgba` with a decoder of upscale 2")
+    parser.add_argument("smaller", type=Path, help="folder `rgba` with a decoder of upscale 1")
+    parser.add_argument("larger", type=Path, nargs="?", help="one of upscale 2; the shipped one by default")
     parser.add_argument("--count", type=int, help="images, evenly spread; all held-out ones by default")
-    parser.add_argument("--sheet", type=Path, help="PNG to draw: the art, enlarged, by the new decoder")
+    parser.add_argument("--sheet", type=Path, help="PNG to draw: the art, enlarged, by the larger decoder")
     parser.add_argument("-o", "--output", type=Path, default=RESULTS)
     asked = parser.parse_args()
     shipped = pellucid.load().autoencoder
     assert isinstance(shipped.vae, MiniVAE)
-    new = load_codec(asked.codec, shipped.vae)
+    old = load_codec(asked.smaller, shipped.vae)
+    new = load_codec(asked.larger, shipped.vae) if asked.larger else shipped
     groups = ("animals", "food", "objects", "activities", "travel", "smileys", "people")
     samples = read_samples(Vocabulary(groups=groups), held_out=True)
     samples = samples[:: max(1, len(samples) // (asked.count or len(samples)))]
     small, large = (resized(samples, side, side) for side in (SMALL_PX, SMALL_PX * new.upscale))
-    latents = [shipped.encode_image(image) for image in small]
-    (old_images, old_s), (new_images, new_s) = decoded(shipped, latents), decoded(new, latents)
+    latents = [old.encode_image(image) for image in small]
+    (old_images, old_s), (new_images, new_s) = decoded(old, latents), decoded(new, latents)
     side = SMALL_PX * new.upscale
     found = {
         "enlarged by Lanczos": scores(
             [fit_rgba(image, side, side, "stretch") for image in old_images], large
         ),
         "enlarged by cubes": scores([cubic(image, new.upscale) for image in old_images], large),
-        "new decoder": scores(new_images, large),
+        "larger decoder": scores(new_images, large),
         "the art itself": {"edge_px": round(edge_width(alphas(large)), 4)},
-        "shipped at 128 px": scores(old_images, small),
-        "new decoder at 128 px": scores([shrunk(image, new.upscale) for image in new_images], small),
+        "smaller decoder at 128 px": scores(old_images, small),
+        "larger decoder at 128 px": scores([shrunk(image, new.upscale) for image in new_images], small),
     }
     report = {
         "images": len(samples),
         "side_px": side,
-        "decode_cpu_s": {"shipped": old_s, "new": new_s},
+        "decode_cpu_s": {"smaller": old_s, "larger": new_s},
         **found,
     }
     write_atomically(asked.output, (json.dumps(report, indent=1) + "\n").encode())

@@ -67,7 +67,7 @@ def slope(seen: Picture, made: Picture) -> float:
 def photographs() -> list[Picture]:
     """Evenly spread over the brightness of the set."""
     found = [
-        resize_sample(rgba, 128, 128) for shard in shards_of("land-photos") for _, rgba in read_shard(shard)
+        resize_sample(rgba, 256, 256) for shard in shards_of("land-photos") for _, rgba in read_shard(shard)
     ]
     found.sort(key=lambda rgba: float(rgba[..., :3].mean()))
     return [found[i * (len(found) - 1) // (PHOTOGRAPHS - 1)] for i in range(PHOTOGRAPHS)]

@@ -2,9 +2,9 @@
 
     python benchmarks/layers_sheet.py [--model mini]
 
-docs/layers.png: both layers from text; composite, background and foreground of each. docs/layers-on.png:
+docs/layers.webp: both layers from text; composite, background and foreground of each. docs/layers-on.webp:
 foregrounds made for photographs, two of them one on another, in boxes; below, the layers on top alone.
-docs/layers-behind.png: one subject in three lights, and the backgrounds that are made for it. Prints the
+docs/layers-behind.webp: one subject in three lights, and the backgrounds that are made for it. Prints the
 seconds of each scene, the model loaded.
 """
 
@@ -83,7 +83,7 @@ def write(columns: Sequence[np.ndarray], path: Path, scale: float) -> None:
     """Columns side by side."""
     sheet = Image.fromarray(np.concatenate(columns, axis=1))
     sheet.resize((round(sheet.width * scale), round(sheet.height * scale)), Image.Resampling.LANCZOS).save(
-        path
+        path, quality=88
     )
     print(path)
 
@@ -94,9 +94,9 @@ def write(columns: Sequence[np.ndarray], path: Path, scale: float) -> None:
 def main(model: str, output: Path) -> None:
     """Draws all three."""
     pipe = pellucid.load(model)
-    write(joint(pipe), output / "layers.png", 1.5)
-    write(on_photographs(pipe), output / "layers-on.png", 1.0)
-    write(behind(pipe), output / "layers-behind.png", 1.5)
+    write(joint(pipe), output / "layers.webp", 1.5)
+    write(on_photographs(pipe), output / "layers-on.webp", 1.0)
+    write(behind(pipe), output / "layers-behind.webp", 1.5)
 
 
 if __name__ == "__main__":

@@ -85,8 +85,8 @@ def stacked(rows: Sequence[Image.Image]) -> Image.Image:
 
 def hero() -> Image.Image:
     """Six subjects, each on a checkerboard and on a colour, so that partial transparency shows."""
-    subjects = ("a red apple", "a glass of milk", "bubbles", "a jellyfish", "a comet", "an octopus")
-    colours = ((24, 62, 88), (120, 60, 50), (30, 96, 90), (20, 30, 60), (40, 30, 50), (230, 200, 120))
+    subjects = ("a red apple", "a glass cat", "bubbles", "blue fire", "a ghost", "a glass of milk")
+    colours = ((24, 62, 88), (20, 90, 60), (120, 60, 50), (20, 30, 60), (60, 40, 90), (230, 200, 120))
     cells: list[tuple[str, Picture]] = []
     for subject, colour in zip(subjects, colours, strict=True):
         rgba = np.asarray(Image.fromarray(drawn(subject)).resize((256, 256), Image.Resampling.LANCZOS))
@@ -173,7 +173,7 @@ def tasks() -> Image.Image:
     rocket = model.generate("a rocket", seed=7).layers[0].image
     on = model.foreground_on(ground, "a snowman", seed=7)
     behind = model.background_for(rocket, "a sky", seed=7)
-    grown = model.add_layer(scene, "a snowman", box=(60, 4, 50, 50), seed=7)
+    grown = model.add_layer(scene, "a snowman", box=(120, 8, 100, 100), seed=7)
     cat = model.generate("a cat", seed=3).layers[0].image
     varied = model.vary(cat, "a tiger", strength=0.6, seed=3).layers[0].image
     return stacked(

@@ -2,7 +2,7 @@
 
 Run: python examples/01_embedded_model.py
 Prints:
-    apple.png: 128 x 128, uint8
+    apple.png: 256 x 256, uint8
     clear, partial and opaque pixels: 34 %, 15 %, 51 %
 """
 

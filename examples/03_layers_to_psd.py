@@ -2,10 +2,10 @@
 
 Run: python examples/03_layers_to_psd.py
 Prints:
-    beach.psd: 128 x 128, 3 layers
-    top: a ball, 40 x 40 at (80, 8)
-    below: a cat, 128 x 128 at (0, 0)
-    below: background, 128 x 128 at (0, 0)
+    beach.psd: 256 x 256, 3 layers
+    top: a ball, 80 x 80 at (160, 16)
+    below: a cat, 256 x 256 at (0, 0)
+    below: background, 256 x 256 at (0, 0)
 """
 
 import os
@@ -16,7 +16,7 @@ STEPS = int(os.environ.get("EXAMPLE_STEPS", "12"))  # the tests take 1
 
 pipe = pellucid.load()
 scene = pipe.joint(foreground="a cat", background="a beach", seed=1, num_inference_steps=STEPS)
-box = (80, 8, 40, 40)  # top, left, height, width: the part of the canvas that the new layer is made for
+box = (160, 16, 80, 80)  # top, left, height, width: the part of the canvas that the new layer is made for
 scene = pipe.add_layer(scene, "a ball", box=box, seed=2, num_inference_steps=STEPS)
 scene.save("beach.psd")
 scene.save("beach.png")  # the same, flattened

@@ -2,9 +2,9 @@
 
 Run: python examples/04_repaint.py
 Prints:
-    vary: 128 x 128
-    inpaint: 128 x 128, bytes changed outside the mask: 0
-    upscale: 256 x 256
+    vary: 256 x 256
+    inpaint: 256 x 256, bytes changed outside the mask: 0
+    upscale: 512 x 512
 """
 
 import os

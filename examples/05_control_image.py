@@ -15,7 +15,7 @@ import numpy as np
 import pellucid
 
 STEPS = int(os.environ.get("EXAMPLE_STEPS", "12"))  # the tests take 1
-SIDE = 128
+SIDE = 256
 
 rows, columns = np.mgrid[:SIDE, :SIDE] - SIDE / 2 + 0.5
 disc = np.hypot(rows, columns) < 0.35 * SIDE

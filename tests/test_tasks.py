@@ -77,7 +77,7 @@ def replaced() -> None:
 
 
 def without_halo() -> None:
-    assert read_rgba("clean.png").shape == (128, 128, 4)
+    assert read_rgba("clean.png").shape == (256, 256, 4)
 
 
 def harmonized() -> None:

@@ -15,7 +15,7 @@ def run(*arguments: str) -> str:
 
 def test_the_card_of_the_embedded_model() -> None:
     card = json.loads(run("show", "mini", "--json"))
-    assert card["native size"] == "128x128"
+    assert card["native size"] == "256x256"
     assert card["subjects"].startswith("1420: ")
     assert "fluent-3d" in card["sets"]
 

@@ -17,10 +17,10 @@ from pellucid.rgba.resizing import shrunk
 QUICK: QuickSeeded = {"seed": 1, "num_inference_steps": 2, "passes": 1}
 
 
-def enlarging(old: AlphaDecoder) -> AlphaDecoder:
+def enlarging(old: AlphaDecoder, upscale: int = 2) -> AlphaDecoder:
     """Makes a decoder of twice the side with the same weights, untrained where it enlarges."""
     config = {name: value for name, value in old.config.items() if not name.startswith("_")}
-    network = build(AlphaDecoder, **(config | {"upscale": 2, "upscale_width": 8}))
+    network = build(AlphaDecoder, **(config | {"upscale": upscale, "upscale_width": 8}))
     network.load_state_dict(old.state_dict(), strict=False)
     return network.eval()
 
@@ -82,7 +82,8 @@ def test_the_embedded_model_makes_the_same_images_finer() -> None:
     plain, larger = pellucid.load(), pellucid.load()
     decoder = larger.autoencoder.alpha_decoder
     assert isinstance(decoder, AlphaDecoder)
-    larger.autoencoder.alpha_decoder = enlarging(decoder)
+    plain.autoencoder.alpha_decoder = small = enlarging(decoder, upscale=1)
+    larger.autoencoder.alpha_decoder = enlarging(small)
     settings: SamplingKeywords = {"seed": 3, "num_inference_steps": 4}
     ground = np.full((128, 128, 4), 255, np.uint8)
     ground[:, :64, :3] = 90
@@ -97,8 +98,8 @@ def test_the_embedded_model_makes_the_same_images_finer() -> None:
     ]
     for one, two in zip(*scenes, strict=True):
         assert (two.height, two.width) == (256, 256)
-        for small, large in zip(one.layers, two.layers, strict=True):
-            alpha = shrunk(large.image, 2)[..., 3].astype(int)
-            assert np.abs(alpha - small.image[..., 3]).mean() < 3
-            seen = small.image[..., 3] > 250
-            assert np.abs(shrunk(large.image, 2).astype(int) - small.image)[seen].mean() < 6
+        for coarse, fine in zip(one.layers, two.layers, strict=True):
+            alpha = shrunk(fine.image, 2)[..., 3].astype(int)
+            assert np.abs(alpha - coarse.image[..., 3]).mean() < 3
+            seen = coarse.image[..., 3] > 250
+            assert np.abs(shrunk(fine.image, 2).astype(int) - coarse.image)[seen].mean() < 6

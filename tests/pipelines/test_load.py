@@ -177,7 +177,7 @@ def test_the_embedded_models_layers_see_each_other() -> None:
     assert (below[..., 3] == 255).all()
     assert (front[:8, :8, 3] < 32).all()
     assert 0.15 < (front[..., 3] > 200).mean() < 0.8
-    grounds = [np.full((128, 128, 4), grey, np.uint8) for grey in (20, 240)]
+    grounds = [np.full((256, 256, 4), grey, np.uint8) for grey in (20, 240)]
     for ground in grounds:
         ground[..., 3] = 255
     dark, bright = (pipe.foreground_on(each, "a sheep", **settings).layers[1].image for each in grounds)

@@ -69,7 +69,7 @@ def made() -> MadeTriple:
 
 
 def test_composite_and_background_are_opaque_and_the_foreground_is_not(made: MadeTriple) -> None:
-    assert made.foreground.shape == made.background.shape == made.composite.shape == (128, 128, 4)
+    assert made.foreground.shape == made.background.shape == made.composite.shape == (256, 256, 4)
     assert (made.background[..., 3] == 255).all()
     assert (made.composite[..., 3] == 255).all()
     assert (made.foreground[..., 3] == 0).mean() > 0.2

@@ -28,7 +28,8 @@ def card() -> dict[str, object]:
     sampling = MODES["mini"].sampling
     native = json.loads((folder / "unet" / "config.json").read_text(encoding="utf-8"))["sample_size"]
     vae = json.loads((folder / "vae" / "config.json").read_text(encoding="utf-8"))["block_out_channels"]
-    side = native * 2 ** (len(vae) - 1)
+    decoder = json.loads((folder / "rgba" / "alpha_decoder" / "config.json").read_text(encoding="utf-8"))
+    side = native * 2 ** (len(vae) - 1) * decoder["upscale"]
     weights = sum(file.stat().st_size for file in folder.rglob("*.safetensors"))
     groups = Counter(subject.group for subject in table.subjects)
     return {

@@ -3,13 +3,14 @@
 from collections.abc import Sequence
 
 import torch
+from torch import Tensor
 
 from pellucid.data.composing.subjects import noun_of
 from pellucid.data.records import captions
 from pellucid.data.shards import Sample
 from pellucid.data.spread import evenly
 from pellucid.evaluation.eval_data import resized
-from pellucid.evaluation.metrics import nearest_rank, rgba_tensor
+from pellucid.evaluation.metrics import premultiplied_small, rgba_tensor
 from pellucid.evaluation.words.measures import filled_square
 from pellucid.rgba.types import RGBA8, AnyArray
 
@@ -35,8 +36,8 @@ class KnownImages:
         self.labels = [record.label for record in self.records]
         self.images = resized(samples, SIDE_PX, SIDE_PX)
         self.plain = plain
-        self._whole = torch.cat([rgba_tensor(rgba) for rgba in self.images])
-        self._filled = torch.cat([rgba_tensor(filled_square(rgba)) for rgba in self.images])
+        self._whole = torch.cat([_vector(rgba) for rgba in self.images])
+        self._filled = torch.cat([_vector(filled_square(rgba)) for rgba in self.images])
 
     def image(self, word: str) -> RGBA8 | None:
         """Returns the plain image of a subject, by its label or everyday noun; None of an unknown one."""
@@ -57,9 +58,12 @@ class KnownImages:
             labels: those that count.
             cut_out: compare what is visible, wherever and however large it is.
         """
-        found = rgba_tensor(filled_square(rgba) if cut_out else rgba)
-        images = self._filled if cut_out else self._whole
-        return any(nearest_rank(found, images, self.labels, [label])[0] <= NEAREST for label in labels)
+        found, known = (
+            (_vector(filled_square(rgba)), self._filled) if cut_out else (_vector(rgba), self._whole)
+        )
+        # stable, so that equal distances have the same order on every machine
+        order: list[int] = torch.cdist(found, known)[0].argsort(stable=True).tolist()
+        return any(self.labels[index] in labels for index in order[:NEAREST])
 
     def rare_keywords(self, count: int) -> dict[str, list[str]]:
         """Returns `count` keywords, evenly spread, each with the labels of its one to three subjects."""
@@ -73,3 +77,8 @@ class KnownImages:
     def all_captions(self) -> set[str]:
         """Returns every caption that the sets' records have in training."""
         return {text for record in self.records for text in captions(record, plain=True)}
+
+
+def _vector(rgba: AnyArray) -> Tensor:
+    """Returns what images are compared by, premultiplied 32 x 32 px: (1, 4096)."""
+    return premultiplied_small(rgba_tensor(rgba)).flatten(1)
