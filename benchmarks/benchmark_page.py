@@ -97,13 +97,16 @@ def write_given_alpha(images: Mapping[str, Any]) -> None:
     from pellucid.evaluation.file_scores import read_photographs
     from pellucid.evaluation.pair_scores import PairSettings, score_pair
     from pellucid.evaluation.score_table import ScoreTable, document, write_document
+    from pellucid.rgba.resizing import fit_pixels
 
     codec = pellucid.load().autoencoder
     settings = PairSettings(photographs=read_photographs("land-photos", 4))
     table = ScoreTable()
     for name, rgba in images.items():
         colour = codec.decode_opaque(codec.encode_image(rgba, use_offset=False))[0].permute(1, 2, 0)
-        found = np.dstack([np.rint(colour.numpy() * 255).astype(np.uint8), rgba[..., 3]])
+        # the VAE's image has half the side of what the alpha decoder makes
+        levels = fit_pixels(colour.numpy(), *rgba.shape[:2], "stretch").clip(0, 1) * 255
+        found = np.dstack([np.rint(levels).astype(np.uint8), rgba[..., 3]])
         table.add(name, score_pair(np.ascontiguousarray(found), rgba, settings))
     about = {"kind": "VAE and given alpha", "contamination": "held out of training"}
     write_document(RESULTS / GIVEN, document(table, about))
