@@ -61,7 +61,9 @@ def test_any_prompt_makes_an_image(
 ) -> None:
     code = run(["generate", "--model", model, "--steps", "1", *SEEDED, "--", prompt], monkeypatch)
     found = capfd.readouterr()
-    assert (code, found.err) == (0, "")
+    assert code == 0
+    # the small model's tokenizer has room for few letters
+    assert all(line.startswith("pellucid: The prompt is too long for") for line in found.err.splitlines())
     (path,) = Path().iterdir()
     assert found.out == f"{path}\n"
     provenance = read_image(path).provenance

@@ -67,7 +67,7 @@ def test_the_limit_counts_all_layers(tmp_path: Path) -> None:
     path = stacked(5).save(tmp_path / "a.ora")
     with pytest.raises(FileError, match="pixels"):
         Scene.open(path, max_pixels=12 * 9)
-    assert len(Scene.open(path, max_pixels=5 * 12 * 9 // 4).layers) == 5
+    assert len(Scene.open(path, max_pixels=5 * 12 * 9 // 3).layers) == 5
 
 
 @pytest.mark.usefixtures("processors")

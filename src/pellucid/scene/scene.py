@@ -274,7 +274,7 @@ references in a hidden group |
 
         Args:
             path: where from; the content tells the format.
-            max_pixels: refuse a larger canvas, and layers of more than four times as many pixels in all.
+            max_pixels: refuse a larger canvas, and layers of more than three times as many pixels in all.
             unsupported: what becomes of a document with something that layers here cannot show, such as an
                 effect: "refuse" it; "flatten" takes the flattened image in it; "skip" leaves that out.
 

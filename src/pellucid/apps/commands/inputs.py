@@ -222,7 +222,7 @@ def reads_images(command: Command) -> Command:
             type=click.IntRange(1),
             default=MAX_PIXELS,
             show_default=True,
-            help="Refuse larger images; layers of a document may have four times as many in all.",
+            help="Refuse larger images; layers of a document may have three times as many in all.",
         ),
         option(
             "Input",
