@@ -17,7 +17,7 @@ from pellucid.scene.layer import Layer
 MAX_LAYERS = 8000
 """As in Photoshop."""
 LAYERS_FOR_CANVAS = 3
-"""Pixels of all layers over the limit of a canvas: ten of 12 megapixels are everyday work, and four pass 2 GB."""
+"""Pixels of all layers over the limit of a canvas: ten of 12 megapixels are usual, and 4 would pass 2 GB."""
 MAX_MEMBER_BYTES = 1 << 30
 MAX_PACKERS = 8
 
