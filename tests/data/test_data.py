@@ -141,6 +141,26 @@ def test_a_folder_of_images_keeps_their_captions_and_alpha(tmp_path: Path) -> No
         list(folder_samples(tmp_path / "empty", 64))
 
 
+def test_images_that_cannot_be_read_are_told_and_the_others_packed(tmp_path: Path) -> None:
+    folder = tmp_path / "own"
+    folder.mkdir()
+    for name in ("a", "b", "c"):
+        Image.new("RGBA", (20, 20), (9, 8, 7, 255)).save(folder / f"{name}.png")
+    (folder / "b.png").write_bytes(b"no image")
+    (folder / "c.txt").write_bytes(b"\xff\xfe caption")
+    command = ["data", "pack", str(folder), "--size-px", "16", "-o", str(tmp_path / "own.tar")]
+    packed = CliRunner().invoke(cli, command)
+    assert packed.exit_code == 1
+    assert [record.label for record, _ in read_shard(tmp_path / "own.tar")] == ["a"]
+    assert all(said in packed.stderr for said in ("b.png", "c.txt", "2 images were left out"))
+    (folder / "a.png").write_bytes(b"")
+    (tmp_path / "own.tar").unlink()
+    assert isinstance(CliRunner().invoke(cli, command).exception, FileError)
+    assert not (tmp_path / "own.tar").exists()
+    with pytest.raises(FileError, match=r"a\.png"):
+        list(folder_samples(folder, 16))
+
+
 def test_a_record_keeps_what_is_known_and_says_nothing_else() -> None:
     plain = Record(name="a", label="cat")
     assert not {"weight", "scores", "prompt", "seed", "round"} & plain.to_json().keys()

@@ -1,6 +1,6 @@
 """Images of one's own: a folder of files, each with its caption."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from pellucid.data.records import Record, softness
@@ -14,7 +14,13 @@ BACKGROUND = "background"
 ENDINGS = (".png", ".webp", ".avif", ".tiff", ".tif", ".jpg", ".jpeg")
 
 
-def folder_samples(folder: Path, size_px: int, *, group: str = "") -> Iterator[Sample]:
+def folder_samples(
+    folder: Path,
+    size_px: int,
+    *,
+    group: str = "",
+    set_aside: Callable[[Path, FileError], None] | None = None,
+) -> Iterator[Sample]:
     """Yields every image below a folder as a square, in the order of their paths.
 
     The caption is what stands in a `.txt` of the same name, else the words of the name. Transparent images
@@ -24,26 +30,39 @@ def folder_samples(folder: Path, size_px: int, *, group: str = "") -> Iterator[S
         folder: where they lie.
         size_px: height and width of the result.
         group: of the records; "background" for what layers are placed on.
+        set_aside: is told of an image or a caption that cannot be read, and why; the others go on.
 
     Raises:
         InputError: there is none.
-        FileError: one cannot be read.
+        FileError: one cannot be read, and there is no `set_aside`.
     """
     # sorted, since a record's name holds its number, and file systems list in any order
     paths = sorted(path for path in folder.rglob("*") if path.suffix.lower() in ENDINGS)
     if not paths:
         raise InputError(f"Expected images in {folder}, found none. Known endings are {', '.join(ENDINGS)}.")
-    fit = "crop" if group == BACKGROUND else "fit"
+    fit, readable = "crop" if group == BACKGROUND else "fit", 0
     for number, path in enumerate(track(paths, total=len(paths), label="packing", unit="image")):
-        rgba = fit_rgba(read_rgba(path), size_px, size_px, fit)
+        try:
+            caption, image = _caption(path), read_rgba(path)
+        except FileError as error:
+            if set_aside is None:
+                raise
+            set_aside(path, error)
+            continue
+        rgba = fit_rgba(image, size_px, size_px, fit)
         record = Record(
             name=f"{folder.name}-{number:07d}",
-            label=_caption(path),
+            label=caption,
             group=group,
             source=folder.name,
             soft=softness(rgba),
         )
+        readable += 1
         yield record, rgba
+    if not readable:
+        raise FileError(
+            f"Expected images that can be read in {folder}, found none. See what was said of each."
+        )
 
 
 def _caption(path: Path) -> str:

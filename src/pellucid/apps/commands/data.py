@@ -1,6 +1,7 @@
 """`pellucid data`: fetches, packs and counts training images."""
 
 import json
+import sys
 from pathlib import Path
 
 import click
@@ -10,6 +11,9 @@ from pellucid.apps.commands.data_options import SHARD, echo_shards, seed_option,
 from pellucid.apps.commands.options import JSON
 from pellucid.apps.commands.rounds import rounds_command
 from pellucid.apps.sections import SectionedGroup, option
+from pellucid.apps.terminal import printable
+from pellucid.errors import FileError
+from pellucid.progress import announce
 
 
 @click.group("data", cls=SectionedGroup)
@@ -79,7 +83,8 @@ def pack(
 ) -> None:
     """Pack SETS into small shards, to carry to the training: names of `data pull`, shards, URLs, or folders.
 
-    Folders hold images of any size, each captioned by a .txt of its name, or by its name.
+    Folders hold images of any size, each captioned by a .txt of its name, or by its name. One that cannot be
+    read is told and left out; the exit code is 1 then.
     """
     from dataclasses import replace
     from itertools import chain
@@ -88,8 +93,14 @@ def pack(
     from pellucid.data.image_folder import folder_samples
     from pellucid.data.shards import resized, write_parts, write_shard
 
+    left_out: list[Path] = []
+
+    def set_aside(path: Path, error: FileError) -> None:
+        left_out.append(path)
+        announce(f"pellucid: {printable(str(error))}", sys.stderr)
+
     every = chain.from_iterable(
-        folder_samples(Path(name), size_px, group=group)
+        folder_samples(Path(name), size_px, group=group, set_aside=set_aside)
         if Path(name).is_dir()
         else resized(shards_of(name), size_px)
         for name in sets
@@ -101,6 +112,10 @@ def pack(
     else:
         paths, count = [output], write_shard(samples, output, small=True)
     echo_shards(paths, count)
+    if left_out:
+        what = "1 image was" if len(left_out) == 1 else f"{len(left_out)} images were"
+        click.echo(f"pellucid: {what} left out. The rest is packed.", err=True)
+        sys.exit(1)
 
 
 @data_command.command("recolour", short_help="Give images other colours, with captions that say so.")
