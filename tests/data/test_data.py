@@ -82,12 +82,12 @@ def test_a_transparent_image_stands_for_its_subject() -> None:
     assert default_images(records, ["food", "objects"], 2, first=["lemon"]) == [1, 2]
 
 
-def test_without_groups_every_image_counts() -> None:
+def test_without_groups_every_image_counts_and_those_of_no_group_always() -> None:
     records = [record("red apple", group="food"), record("cat", group=""), record("owl", group="birds")]
     assert sorted(default_images(records, (), 0)) == [0, 1, 2]
-    assert default_images(records, ("birds",), 0) == [2]
+    assert default_images(records, ("birds",), 0) == [2, 1]
     kept = [*records, replace(records[0], name="kept", round=2)]
-    assert learned_images(kept, ("birds",), 0) == [2, 3]
+    assert learned_images(kept, ("birds",), 0) == [2, 1, 3]
 
 
 def test_all_images_of_one_sentence_of_their_own_are_meant() -> None:

@@ -60,7 +60,8 @@ class Recipe:
     priority_subjects: tuple[str, ...] = ()
     """Labels that come into the vocabulary before all others."""
     groups: tuple[str, ...] = ("animals", "food", "objects", "activities", "travel", "smileys", "people")
-    """Groups of images in the order in which the vocabulary takes them. None is all."""
+    """Groups of images in the order in which the vocabulary takes them. None is all; images without a group,
+    such as those of a folder, always count."""
     low_detail_fraction: float = 1.0
     """Share of the backgrounds of each label that is kept: those with the least fine detail. 1 keeps all."""
     steps: int

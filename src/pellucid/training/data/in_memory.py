@@ -20,6 +20,7 @@ from pellucid.data.shards import Sample, read_shard
 from pellucid.errors import ConfigError
 from pellucid.rgba.padding import extend_colour
 from pellucid.rgba.resizing import resize_sample
+from pellucid.training.data.subjects import belongs
 from pellucid.training.recipe import Recipe
 
 
@@ -189,7 +190,7 @@ def shards(recipe: Recipe) -> list[str]:
 
 def wanted(recipe: Recipe, group: str) -> bool:
     """Tells whether a recipe takes images of a group."""
-    return not recipe.groups or group in recipe.groups
+    return belongs(group, recipe.groups)
 
 
 def load_images(recipe: Recipe) -> InMemoryDataset:
@@ -204,7 +205,8 @@ def load_images(recipe: Recipe) -> InMemoryDataset:
     samples = _calm([sample for part in parts for sample in part], recipe)
     if not samples:
         raise ConfigError(
-            f"No images in {recipe.data} match groups {recipe.groups}. Name other groups, or none for all."
+            f"No images in {', '.join(recipe.data)} are of the groups {', '.join(recipe.groups)}. Name other "
+            "groups, or none for all."
         )
     # threads suffice, since OpenCV lets go of the interpreter while it resizes
     with ThreadPoolExecutor() as pool:

@@ -19,7 +19,7 @@ def default_images(
 
     Args:
         records: images, the preferred style first.
-        groups: to draw from, in turns; none is all images as one group.
+        groups: to draw from, in turns, and last what has no group; none is all images as one group.
         subjects: how many subjects. 0 is all.
         first: labels that come before all others.
 
@@ -34,11 +34,18 @@ def default_images(
     def rank(index: int) -> tuple[bool, int, int]:
         return (records[index].soft <= SOFT, len(records[index].label.split()), index)
 
-    drawn = [[i for i in chosen.values() if records[i].group == group] for group in groups]
+    # images of one's own have no group, and are meant by whoever names them as data
+    names = [*groups, ""] if groups else []
+    drawn = [[i for i in chosen.values() if records[i].group == group] for group in names]
     queues = [sorted(queue, key=rank) for queue in (drawn or [chosen.values()])]
     early = [chosen[label] for label in first if label in chosen]
     turns = [index for index in chain.from_iterable(zip_longest(*queues)) if index is not None]
     return list(dict.fromkeys([*early, *turns]))[: subjects or None]
+
+
+def belongs(group: str, groups: Sequence[str]) -> bool:
+    """Tells whether images of a group are taken: it is named, or it is none, or none is named."""
+    return not groups or not group or group in groups
 
 
 def learned_images(
@@ -53,6 +60,6 @@ def learned_images(
     more = [
         index
         for index, record in enumerate(records)
-        if record.round > 0 or (not record.style and not subjects and (not groups or record.group in groups))
+        if record.round > 0 or (not record.style and not subjects and belongs(record.group, groups))
     ]
     return list(dict.fromkeys([*default_images(records, groups, subjects, first), *more]))
