@@ -46,6 +46,7 @@ def refused(*arguments: str) -> str:
         ("--hires", "1.0", "--size", "90x90", "--steps", "2"),
         ("--clean", "--trim", "--margin", "3"),
         ("--no-clean",),
+        ("--dtype", "bfloat16"),
         ("--fit", "40x20", "--margin", "2"),
         ("--count", "2"),
     ],
@@ -56,6 +57,25 @@ def test_an_image_is_made_again_to_the_byte(options: tuple[str, ...], model: str
     assert result.stdout == "b.png\n"
     assert "The same as FILE, to the byte" in result.stderr
     assert Path(first).read_bytes() == Path("b.png").read_bytes()
+
+
+@pytest.mark.parametrize("options", [(), ("--literal",)])
+def test_a_prompt_is_read_as_it_was(options: tuple[str, ...]) -> None:
+    run("generate", "ein Hund", *FAST, "--passes", "1", *options, "-o", "a.png")
+    result = run("again", "a.png", "-o", "b.png")
+    assert "The same as FILE, to the byte" in result.stderr
+    assert ("is read as" in result.stderr) == (not options)
+    run("again", "a.png", "--prompt", "eine Katze", "-o", "c.png")
+    metadata = read_image("c.png").provenance
+    assert metadata is not None
+    assert metadata.extra["prompt_read_as"] == "a cat"
+
+
+def test_help_says_that_what_is_left_out_is_as_in_the_file() -> None:
+    text = run("again", "--help").output
+    assert "FILE's" in text
+    for word in ("random", "the model's", "mini]"):
+        assert word not in text
 
 
 def test_options_change_what_they_say(model: str) -> None:

@@ -71,6 +71,28 @@ def test_results_stand_beside_their_images_and_take_the_chosen_format() -> None:
     assert run("pad", "c.png").output == "c-padded.png\n"
 
 
+@pytest.mark.parametrize(
+    ("words", "first", "second"),
+    [
+        (("clean", "c.png"), "c-clean.png", "c-clean-2.png"),
+        (("resize", "c.png", "--scale", "2"), "c-resized.png", "c-resized-2.png"),
+        (("pad", "c.png", "in/a.png"), "c-padded.png", "c-padded-2.png"),
+        (("composite", "c.png", "c.png"), "composite.png", "composite-2.png"),
+        (("composite", "c.png", "c.png", "--at", "1,1"), "composite.png", "composite-2.png"),
+        (("harmonize", "c.png", "in/a.png"), "c-on-a.psd", "c-on-a-2.psd"),
+        (("layers", "c.png", "--rename", "c", "d"), "c-edited.psd", "c-edited-2.psd"),
+    ],
+)
+@pytest.mark.usefixtures("three")
+def test_a_name_that_nobody_gave_replaces_nothing(words: tuple[str, ...], first: str, second: str) -> None:
+    Path(first).write_text("work of hours")
+    made = run(*words)
+    assert made.exit_code == 0, made.exception
+    assert second in made.stdout.splitlines()
+    assert Path(first).read_text() == "work of hours"
+    assert Path(second).stat().st_size > 0
+
+
 @pytest.mark.usefixtures("three")
 def test_unclear_targets_are_refused() -> None:
     for words, told in [

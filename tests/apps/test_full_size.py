@@ -6,12 +6,15 @@ import numpy as np
 import pytest
 import torch
 from click.testing import CliRunner, Result
+from diffusers.models.attention_processor import Attention
 from diffusers.models.controlnets.controlnet import ControlNetModel
+from diffusers.models.unets.unet_2d_condition import UNet2DConditionModel
 from safetensors.torch import save_file
+from transformers import CLIPVisionConfig, CLIPVisionModelWithProjection
 
 import pellucid
 import tiny
-from building import QuickSeeded
+from building import QuickSeeded, submodule
 from pellucid.apps.cli import cli
 from pellucid.errors import InputError, WeightsError
 from pellucid.files.images import read_rgba, write_image
@@ -139,6 +142,66 @@ def test_an_ip_adapter_that_is_none_is_told(folder: Path) -> None:
         with pytest.raises(WeightsError, match="IP-Adapter"):
             add_ip_adapter(pipe, source, 0.5)
     assert run("generate", "a", "--ip-adapter", "x").exit_code == 2
+
+
+def ip_adapter(folder: Path, place: Path) -> Path:
+    """Writes a random IP-Adapter, and its image encoder beside it as on the hub."""
+    torch.manual_seed(7)
+    encoder = CLIPVisionModelWithProjection(
+        CLIPVisionConfig(
+            hidden_size=16,
+            intermediate_size=16,
+            num_hidden_layers=1,
+            num_attention_heads=2,
+            image_size=32,
+            patch_size=16,
+            projection_dim=32,
+        )
+    )
+    encoder.save_pretrained(place / "image_encoder")
+    tensors = {"image_proj.proj.weight": torch.randn(64, 32), "image_proj.proj.bias": torch.randn(64)}
+    tensors |= {"image_proj.norm.weight": torch.ones(16), "image_proj.norm.bias": torch.zeros(16)}
+    unet = pellucid.load(folder).denoiser
+    assert isinstance(unet, UNet2DConditionModel)
+    names = [name.removesuffix(".processor") for name in unet.attn_processors]
+    widths = [submodule(unet, n, Attention).to_q.weight.shape[0] for n in names if n.endswith("attn2")]
+    for index, width in enumerate(widths):
+        for part in "kv":
+            tensors[f"ip_adapter.{2 * index + 1}.to_{part}_ip.weight"] = torch.randn(width, 16)
+    save_file(tensors, place / "ip.safetensors")
+    return place / "ip.safetensors"
+
+
+def test_an_ip_adapter_follows_its_image_by_its_scale(folder: Path, tmp_path: Path) -> None:
+    adapter = ip_adapter(folder, tmp_path)
+    for name, colour in (("red", (255, 0, 0, 255)), ("blue", (0, 0, 255, 255))):
+        write_image(np.full((40, 30, 4), colour, np.uint8), tmp_path / f"{name}.png")
+    words = ("--ip-adapter", adapter, "--ip-adapter-image")
+    plain = image(folder)
+    red, blue = (image(folder, *words, tmp_path / f"{name}.png") for name in ("red", "blue"))
+    assert off(red, plain) > 0
+    assert off(red, blue) > 0
+    assert off(image(folder, *words, tmp_path / "red.png", "--ip-adapter-scale", "0"), plain) <= 1
+    assert isinstance(run("again", "x.png").exception, InputError)  # no file keeps what it was shown
+
+
+def test_what_was_added_to_the_model_is_asked_for_when_an_image_is_made_again(
+    folder: Path, lora: Path
+) -> None:
+    plain = image(folder)
+    assert off(image(folder, "--lora", f"{lora}:0.8"), plain) > 0
+    refused = run("again", "x.png")
+    assert isinstance(refused.exception, InputError)
+    assert "style.safetensors:0.8" in str(refused.exception)
+    assert isinstance(run("again", "x.png", "--lora", f"{lora}:0.5").exception, InputError)
+    made = run("again", "x.png", "--lora", f"{lora}:0.8")
+    assert "The same as FILE, to the byte" in made.output, made.exception
+
+
+def test_tiling_that_a_model_lacks_is_told() -> None:
+    refused = run("generate", "a cat", "--tiling")
+    assert isinstance(refused.exception, InputError)
+    assert "--tiling" in str(refused.exception)
 
 
 def test_info_says_what_is_used() -> None:

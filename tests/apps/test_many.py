@@ -11,8 +11,9 @@ from click.testing import CliRunner, Result
 from pellucid.apps.cli import cli
 from pellucid.apps.commands.names import default_path, stem_from, write_new
 from pellucid.apps.commands.prompt_files import PromptRow, read_prompts
+from pellucid.apps.commands.runs import distinct
 from pellucid.errors import FileError, InputError
-from pellucid.files.images import read_rgba, write_image
+from pellucid.files.images import read_image, read_rgba, write_image
 from pellucid.pipelines.pipeline import TransparentPipeline
 from pellucid.scene.scene import Scene
 
@@ -40,6 +41,9 @@ def image(value: int = 200) -> np.ndarray:
             'Prompt,seed,size\n"a cat, black",7,64x32\na dog,,\n',
             [PromptRow(prompt="a cat, black", seed=7, size=(32, 64)), DOG],
         ),
+        ("p.csv", "\ufeffPrompt;seed\r\na cat, black;7\r\n", [PromptRow(prompt="a cat, black", seed=7)]),
+        ("p.txt", "  # a note\na cat\n", [CAT]),
+        ("p.jsonl", '{"prompt": "a\u2028cat"}\n', [PromptRow(prompt="a\u2028cat")]),
         ("p.tsv", "prompt\tname\na cat\tkitty\n", [PromptRow(prompt="a cat", name="kitty")]),
         ("p.json", '["a cat", {"prompt": "a dog"}]', [CAT, DOG]),
         (
@@ -64,6 +68,11 @@ def test_prompts_are_read_from_files_of_each_kind(name: str, text: str, rows: li
         ("p.csv", b"prompt,size\na,big\n", "64x96 in line 2"),
         ("p.csv", b"seed\n3\n", "prompt in line 2"),
         ("p.csv", b"prompt,name\na,../b\n", "file's name in line 2"),
+        ("p.csv", b"prompt,name\na,CON\n", "device on Windows"),
+        ("p.csv", b"prompt,seed,Seed\na,1,2\n", "'seed' twice"),
+        ("p.csv", b"a cat\n", "beneath the names of its columns"),
+        ("p.csv", b"prompt,size\na,0x64\n", "64x96 in line 2 of p.csv, of 1 to 8192"),
+        ("p.json", b'[{"prompt": "a", "seed": -4}]', "seed in prompt 1"),
         ("p.json", b'{"prompt": "a"}', "list of prompts"),
         ("p.json", b"[1]", "prompt 1 of p.json"),
         ("p.json", b'[{"prompt": 1}]', "prompt as text"),
@@ -137,6 +146,19 @@ def test_files_and_folders_are_repainted_one_after_another(model: str) -> None:
     assert lines[3:] == ["out/a-2.png", "pellucid: 1 of 4 images failed. The rest is written."]
     larger = run("upscale", "in", "--model", model, "--strength", "0", "-o", "big/", "--format", "webp")
     assert larger.output == "big/a.webp\nbig/b.webp\n"
+    both = run("upscale", "in/", "out/a.png", "a fox", "--model", model, "--strength", "0", "-o", "more/")
+    assert both.output == "more/a.png\nmore/b.png\nmore/a-2.png\n"
+    metadata = read_image("more/a.png").provenance
+    assert metadata is not None
+    assert metadata.prompt == "a fox"
+    assert run("upscale", "in/a.png", "in/b.png", "--model", model, "--strength", "0").exit_code == 0
+    assert run("vary", "in/a.png", "in/b.png", "--model", model).exit_code == 2
+
+
+def test_thousands_of_equal_names_are_numbered_at_once() -> None:
+    names = distinct(Path("out", name) for name in ["a.png", "A.png", *["a.png"] * 30_000])
+    assert len({str(name).casefold() for name in names}) == len(names)
+    assert names[-1] == Path("out/a-30002.png")
 
 
 def test_several_results_want_a_folder_and_do_not_overwrite_their_inputs(model: str) -> None:
@@ -188,6 +210,7 @@ def test_images_come_trimmed_with_even_margins(model: str) -> None:
 def test_names_suit_every_system_and_are_never_taken_twice(tmp_path: Path) -> None:
     for name in ("CON", "nul", "LPT1", "aux"):
         assert stem_from(name) == f"{name.lower()}-image"
+    assert [stem_from(text) for text in ("🔥 🐉!", "!?")] == ["fire-dragon", "picture"]
     assert default_path("con").name == "con-image.png"
     written: list[Path] = []
 

@@ -10,8 +10,10 @@ from click.testing import CliRunner, Result
 from PIL import Image
 
 from pellucid.apps.cli import cli
+from pellucid.errors import FileError
 from pellucid.files.images import read_rgba, write_image
 from pellucid.rgba.placing import trim
+from pellucid.rgba.preview import plain_letters
 from pellucid.rgba.types import AnyArray
 
 
@@ -122,3 +124,17 @@ def test_what_cannot_be_is_refused_and_loses_nothing(
     assert said in f"{result.output} {result.exception}"
     assert not Path("a.png").exists()
     assert (read_rgba("in/key.png") == sprites["key"]).all()
+
+
+def test_a_json_of_something_else_is_no_atlas_to_replace(sprites: dict[str, AnyArray]) -> None:
+    Path("package.json").write_text('{"name": "game"}')
+    result = run("sheet", "in/", "-o", "package.png")
+    assert isinstance(result.exception, FileError)
+    assert Path("package.json").read_text() == '{"name": "game"}'
+    assert not Path("package.png").exists()
+    for _ in range(2):  # one's own is
+        assert run("sheet", "in/", "-o", "game.png").exit_code == 0
+
+
+def test_labels_have_letters_that_the_font_knows() -> None:
+    assert plain_letters("Gr\u00fcner K\u00e4se\n\u00e6\u00df \u732b") == "Gruner Kase aess ?"

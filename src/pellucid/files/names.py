@@ -1,7 +1,7 @@
 """File names made of any text, such as names of layers: valid on Linux, macOS and Windows, each once."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 MAX_BYTES = 200
 """Of a name without its ending; file systems take 255 bytes."""
@@ -38,14 +38,22 @@ def unique_stems(texts: Sequence[str]) -> list[str]:
 
     Names that differ in capitals alone are one file on Windows and macOS, and count as the same.
     """
+    return without_doubles((safe_stem(text), "") for text in texts)
+
+
+def without_doubles(wanted: Iterable[tuple[str, str]]) -> list[str]:
+    """Joins stems and endings; names that come again, in whatever capitals, are numbered: `honey-2.png`."""
     taken = set[str]()
-    stems: list[str] = []
-    for text in texts:
-        stem = base = safe_stem(text)
-        number = 1
-        while stem.casefold() in taken:
+    # where to go on for a name: ten thousand equal ones would be counted from the first again each time
+    last: dict[str, int] = {}
+    names: list[str] = []
+    for stem, ending in wanted:
+        name = base = f"{stem}{ending}"
+        number = last.get(base.casefold(), 1)
+        while name.casefold() in taken:
             number += 1
-            stem = f"{base}-{number}"
-        taken.add(stem.casefold())
-        stems.append(stem)
-    return stems
+            name = f"{stem}-{number}{ending}"
+        last[base.casefold()] = number
+        taken.add(name.casefold())
+        names.append(name)
+    return names

@@ -92,8 +92,37 @@ def make_again(pipe: TransparentPipeline, scene: Scene, changes: Changes | None 
     Raises:
         InputError: it is not known how the scene was made, or of what.
     """
-    changes = changes or Changes()
     metadata = recipe_of(scene)
+    _check_additions(pipe, metadata)
+    with pipe.model.reader.reading_as(_readings(scene)):
+        return _made(pipe, scene, metadata, changes or Changes())
+
+
+def _check_additions(pipe: TransparentPipeline, metadata: GenerationMetadata) -> None:
+    """Refuses a model without the LoRAs or the VAE that the image was made with."""
+    for name in ("loras", "vae"):
+        was, now = metadata.extra.get(name), pipe.model.additions.get(name)
+        if was != now and (was is not None or now is not None):
+            raise InputError(
+                f"Expected the {name} that this image was made with, {was or 'none'}, found {now or 'none'}. "
+                f"{'Load the model with them' if was else 'Load the model without'}."
+            )
+
+
+def _readings(scene: Scene) -> dict[str, str]:
+    """Returns what the prompts of a scene were read as, by what its metadata say."""
+    all_metadata = [scene.provenance, *(layer.provenance for layer in (*scene.layers, *scene.references))]
+    found: dict[str, str] = {}
+    for each in all_metadata:
+        if each is not None:
+            found[each.prompt or ""] = str(each.extra.get("prompt_read_as", each.prompt or ""))
+            found[each.negative_prompt or ""] = str(
+                each.extra.get("negative_read_as", each.negative_prompt or "")
+            )
+    return found
+
+
+def _made(pipe: TransparentPipeline, scene: Scene, metadata: GenerationMetadata, changes: Changes) -> Scene:
     if task_of(metadata) == "generate" and len(scene.layers) == 1:
         return _generated(pipe, metadata, changes)
     if changes.prompt is not None or changes.height or changes.width or changes.control is not None:

@@ -33,6 +33,10 @@ class Lora:
     """A .safetensors file, a folder, or a hub id."""
     weight: float = 1.0
 
+    def __str__(self) -> str:
+        """Writes what `parse` reads; of a path its last part, since files travel."""
+        return f"{Path(self.source).name if Path(self.source).exists() else self.source}:{self.weight:g}"
+
     @classmethod
     def parse(cls, text: str) -> "Lora":
         """Reads FILE or FILE:WEIGHT; a colon that no number follows belongs to the name."""
@@ -86,6 +90,7 @@ def add_loras(pipe: TransparentPipeline, loras: tuple[Lora, ...]) -> None:
         except FAULTS as error:
             raise _wrong("a LoRA for this model", lora.source, error) from None
     stock.set_adapters(names, adapter_weights=[lora.weight for lora in loras])
+    pipe.model.additions["loras"] = ", ".join(map(str, loras))
 
 
 def add_controlnet(pipe: TransparentPipeline, source: str | Path) -> TransparentPipeline:
@@ -112,7 +117,7 @@ def add_controlnet(pipe: TransparentPipeline, source: str | Path) -> Transparent
             f"Expected a model that takes a ControlNet, found {stock.family.title}: {first_line(error)}. "
             "Take Stable Diffusion 1.5, 2.1 or XL."
         ) from None
-    return TransparentPipeline(
+    made = TransparentPipeline(
         pipeline,  # pyright: ignore[reportUnknownArgumentType] - diffusers gives it no type
         pipe.autoencoder,
         adapters=pipe.adapters,
@@ -121,6 +126,8 @@ def add_controlnet(pipe: TransparentPipeline, source: str | Path) -> Transparent
         control=pipe.model.control,
         model=pipe.model.name,
     )
+    made.model.reader, made.model.additions = pipe.model.reader, pipe.model.additions
+    return made
 
 
 def add_ip_adapter(pipe: TransparentPipeline, source: str, scale: float) -> None:

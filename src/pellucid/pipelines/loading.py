@@ -98,6 +98,8 @@ def load(
     folder = model_folder(model)
     made = _make_transparent(pipeline, folder, adapter, first, strength, name=str(model))
     made.model.reader.translates = read_prompts and folder is not None and _knows_emoji(folder)
+    if vae is not None:
+        made.model.additions["vae"] = Path(vae).name if Path(vae).exists() else str(vae)
     if offload != "none":
         with made.model.stock.lock:
             offload_parts(pipeline, where, offload)

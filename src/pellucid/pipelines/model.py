@@ -44,6 +44,8 @@ class TransparentModel:
     """Adapter that the denoiser has between calls; None is the plain denoiser, as after `detach`."""
     reader: PromptReader = field(default_factory=PromptReader)
     """Through which prompts go to the text encoder."""
+    additions: dict[str, str] = field(default_factory=dict[str, str])
+    """What was put into the stock pipeline and decides results, such as "loras": written into them."""
 
     @property
     def single(self) -> Mode:
@@ -163,6 +165,7 @@ class TransparentModel:
             "dtype": str(self.stock.dtype).removeprefix("torch."),
             "device": self.stock.device.type,
             **self.reader.extra_of(request),
+            **self.additions,
             **extra,
         }
         return GenerationMetadata.of(values) or GenerationMetadata()

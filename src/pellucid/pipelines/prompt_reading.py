@@ -1,7 +1,8 @@
 """Prompts on their way to the text encoder, and what a user should be told of them."""
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -30,12 +31,25 @@ class PromptReader:
     """Whether words are read as names of the embedded model; attached pipelines get prompts untouched."""
     tell: Callable[[str], None] = log.info
     """Gets a line for each thing to know: what was read as what, what is unknown, what was cut off."""
+    stated: Mapping[str, str] = field(default_factory=dict[str, str])
+    """What prompts were read as when a file was made, which a later table of words does not change."""
     _told: set[str] = field(default_factory=set[str])
     _names: "NearestNames | None" = None
 
     def text_of(self, prompt: str) -> str:
         """Returns what the text encoder gets for a prompt."""
-        return read_prompt(prompt).text if self.translates else prompt
+        if not self.translates:
+            return prompt
+        return self.stated[prompt] if prompt in self.stated else read_prompt(prompt).text
+
+    @contextmanager
+    def reading_as(self, stated: Mapping[str, str]) -> Generator[None]:
+        """Reads prompts as a file states that they were read, as long as the block lasts."""
+        before, self.stated = self.stated, stated
+        try:
+            yield
+        finally:
+            self.stated = before
 
     def read(self, pipeline: Any, requests: Sequence[Request]) -> list[Request]:  # noqa: ANN401 - diffusers'
         """Returns the requests as the stock pipeline gets them."""
@@ -62,8 +76,9 @@ class PromptReader:
     def _lines(self, pipeline: Any, prompt: str) -> list[str]:  # noqa: ANN401
         lines: list[str] = []
         text = self.text_of(prompt)
-        if self.translates:
-            reading = read_prompt(prompt)
+        reading = read_prompt(prompt) if self.translates else None
+        # one that a file states otherwise was not read anew
+        if reading is not None and reading.text == text:
             whole = [(prompt, text)] if len(prompt) <= LONG and reading.read else reading.read
             lines += [f'"{words}" is read as "{meaning}".' for words, meaning in whole]
             unknown = ", ".join(f'"{word}"' for word in reading.unknown)

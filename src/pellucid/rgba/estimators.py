@@ -3,6 +3,7 @@
 import sys
 from importlib import import_module
 from typing import Literal
+from unittest.mock import patch
 
 import numpy as np
 import numpy.typing as npt
@@ -20,13 +21,32 @@ def load_pymatting() -> None:
         ImportError: it is not installed.
     """
     if "torch" not in sys.modules:
-        import_module("pymatting")
+        _import_pymatting()
         return
     import torch
 
     threads = torch.get_num_threads()
-    import_module("pymatting")
+    _import_pymatting()
     torch.set_num_threads(threads)
+
+
+def _import_pymatting() -> None:
+    try:
+        import_module("pymatting")
+    except RuntimeError as error:
+        # numba insists on a folder for what it compiles; a read-only installation without a home has none
+        if "cannot cache" not in str(error):
+            raise
+        for name in [each for each in sys.modules if each.partition(".")[0] == "pymatting"]:
+            del sys.modules[name]
+        from numba.core.dispatcher import Dispatcher
+
+        with patch.object(Dispatcher, "enable_caching", _nothing):
+            import_module("pymatting")
+
+
+def _nothing(_: object) -> None:
+    """Stands in for what is left out."""
 
 
 def estimate_foreground(image: Floats, alpha: Floats) -> Floats:

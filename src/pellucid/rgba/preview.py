@@ -1,5 +1,6 @@
 """Images to look at: checkerboards behind transparency, and contact sheets. uint8 in, uint8 out."""
 
+import unicodedata
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -16,6 +17,10 @@ if TYPE_CHECKING:
 DARK, LIGHT = 0.45, 0.55  # the released visualisation's two greys
 RELEASED_CELL_PX = 64
 LABEL_PX = 16
+LIGATURES = str.maketrans(
+    {"ß": "ss", "æ": "ae", "Æ": "AE", "œ": "oe", "Œ": "OE", "ø": "o", "Ø": "O", "ł": "l", "Ł": "L", "đ": "d"}
+)
+"""Letters that do not come apart into one of ASCII and an accent."""
 
 
 def checkerboard(height: int, width: int, *, cell_px: int = 16, released: bool = False) -> RGBFloat32:
@@ -135,9 +140,16 @@ def _label(text: str, width: int) -> RGB8:
     # Pillow's own font: no file to ship, and the same on every machine
     strip = Image.new("RGB", (width, LABEL_PX), "white")
     ImageDraw.Draw(strip).text(
-        (1, 1), text.replace("\n", " "), fill="black", font=ImageFont.load_default(LABEL_PX - 4)
+        (1, 1), plain_letters(text), fill="black", font=ImageFont.load_default(LABEL_PX - 4)
     )
     return np.array(strip)
+
+
+def plain_letters(text: str) -> str:
+    """Returns a text in ASCII, which Pillow's own font has: accents fall off, other letters become "?"."""
+    apart = unicodedata.normalize("NFKD", text.translate(LIGATURES))
+    letters = (each for each in apart if not unicodedata.combining(each))
+    return "".join(each if " " <= each <= "~" else " " if each.isspace() else "?" for each in letters)
 
 
 def pil_image(rgba: AnyArray) -> "Image.Image":

@@ -7,17 +7,16 @@ from typing import TYPE_CHECKING
 import click
 
 from pellucid.apps.commands.finishing import finisher
+from pellucid.apps.commands.full_size import FullModelChoice, full_model_options
 from pellucid.apps.commands.inputs import Inputs, reads_images, stem_of
 from pellucid.apps.commands.names import default_path
 from pellucid.apps.commands.options import (
     JSON,
     PATH,
-    ModelChoice,
     SamplingArguments,
     Size,
     check_request,
     check_target,
-    model_options,
     sampling_options,
     size_option,
 )
@@ -45,7 +44,7 @@ if TYPE_CHECKING:
 @size_option("Changes")
 @reads_images
 @sampling_options
-@model_options
+@full_model_options
 @JSON
 def again_command(
     file: Path,
@@ -55,7 +54,7 @@ def again_command(
     size: tuple[int, int] | None,
     inputs: Inputs,
     sampling: SamplingArguments,
-    choice: ModelChoice,
+    choice: FullModelChoice,
     as_json: bool,
 ) -> None:
     """Make FILE anew from the prompt, seed and settings in it, and print the path.
@@ -114,11 +113,20 @@ def again_command(
     )
 
 
+def _name_defaults() -> None:
+    """Says of the options that other commands have too what their default is here."""
+    for each in again_command.params:
+        if isinstance(each, click.Option) and each.help is not None:
+            for usual in ("random", "mini", "the model's"):
+                each.help = each.help.replace(f"[default: {usual}]", "[default: FILE's]")
+
+
+_name_defaults()
 WRITTEN = (".png", ".webp", ".avif", ".tif", ".tiff", ".psd", ".ora", ".zip")
 """Endings that results may have; of others, such as .psb, the result is a PNG."""
 
 
-def _model(choice: ModelChoice, metadata: "GenerationMetadata") -> ModelChoice:
+def _model(choice: FullModelChoice, metadata: "GenerationMetadata") -> FullModelChoice:
     """Fills in what the options leave open: the model of the metadata, its adapter and its precision."""
     from dataclasses import replace
 
@@ -134,7 +142,7 @@ def _model(choice: ModelChoice, metadata: "GenerationMetadata") -> ModelChoice:
         choice,
         model=choice.model or metadata.model,
         adapter=choice.adapter or adapter,
-        dtype=choice.dtype or (str(dtype) if chosen else None),
+        dtype=str(dtype) if chosen and choice.dtype == "auto" else choice.dtype,
     )
 
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from pellucid.apps.commands.inputs import Inputs, beside, expand_folders, is_pipe_name, reads_images, stem_of
+from pellucid.apps.commands.names import write_result
 from pellucid.apps.commands.options import JSON, Command, check_target, gathered
 from pellucid.apps.commands.outputs import Destination, output_option
 from pellucid.apps.commands.runs import (
@@ -55,12 +56,18 @@ class Batch:
         if is_one and not self.output.is_folder and not self.skip_existing:
             scene, facts = make(found[0], targets[0])
             with self.inputs.noting():
-                scene.save(targets[0])
-            self._report(targets[0], scene, facts)
+                path = write_result(targets[0], scene.save, named=self.output.path is not None)
+            self._report(path, scene, facts)
             return
         facts_of = [dict[str, object]() for _ in found]
         jobs = [
-            Job(source=str(image), path=target, make=partial(_made, make, image, target, facts), facts=facts)
+            Job(
+                source=str(image),
+                path=target,
+                make=partial(_made, make, image, target, facts),
+                replaces=self.output.path is not None,
+                facts=facts,
+            )
             for image, target, facts in zip(found, targets, facts_of, strict=True)
         ]
         refuse_overwriting(jobs, found)

@@ -12,6 +12,7 @@ from pellucid.apps.commands.inputs import Inputs
 from pellucid.apps.commands.options import MODEL_OPTIONS, PATH, ModelChoice, gathered, quieten_libraries
 from pellucid.apps.sections import option
 from pellucid.apps.terminal import tell
+from pellucid.errors import InputError
 
 if TYPE_CHECKING:
     from pellucid.pipelines.pipeline import TransparentPipeline
@@ -56,9 +57,9 @@ class FullModelChoice(ModelChoice):
                 add_loras(pipe, tuple(Lora.parse(text) for text in self.loras))
         pipe.model.reader.tell = tell
         if self.tiling:
-            pipe.pipeline.vae.enable_tiling()
+            _switch_on(pipe.pipeline.vae, "enable_tiling", "--tiling")
         if self.attention_slicing:
-            pipe.pipeline.enable_attention_slicing()
+            _switch_on(pipe.pipeline, "enable_attention_slicing", "--attention-slicing")
         if self.compiles:
             pipe.denoiser.compile()
         if self.verbose:
@@ -69,6 +70,13 @@ class FullModelChoice(ModelChoice):
                 file=sys.stderr,
             )
         return pipe
+
+
+def _switch_on(part: object, method: str, word: str) -> None:
+    """Calls a method of diffusers that not every model has: the embedded one is small enough without."""
+    if not hasattr(part, method):
+        raise InputError(f"Expected a model that knows {word}, found a {type(part).__name__}. Leave it out.")
+    getattr(part, method)()
 
 
 full_model_options = gathered(

@@ -8,6 +8,7 @@ import click
 
 from pellucid.apps.commands.inputs import Inputs, layer_name, reads_images, stem_of
 from pellucid.apps.commands.layer_edits import Opacity, Point
+from pellucid.apps.commands.names import write_result
 from pellucid.apps.commands.options import JSON, PATH, check_target
 from pellucid.apps.commands.outputs import output_option
 from pellucid.apps.sections import SectionedCommand, option
@@ -69,7 +70,7 @@ def harmonize_command(
         above = replace(above, layers=(replace(above.layers[0], name=layer_name(foreground)),))
     place = None if at is None else (at[1], at[0])
     scene = harmonize(above, below, at=place, scale=scale, light=light, shadow=shadow)
-    scene.save(target)
+    target = write_result(target, scene.save, named=output is not None)
     if not as_json:
         click.echo(target)
         return

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Callable, Sequence
-from functools import wraps
+from functools import partial, wraps
 from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING, NotRequired, TypedDict
@@ -12,6 +12,7 @@ import click
 from pellucid.apps.commands.batches import Batch, batch_options
 from pellucid.apps.commands.inputs import Inputs, beside, layer_name, reads_images, stem_of
 from pellucid.apps.commands.layer_edits import Placement, placement_options, stacked
+from pellucid.apps.commands.names import write_result
 from pellucid.apps.commands.options import JSON, PATH, Command, check_target
 from pellucid.apps.commands.outputs import output_option
 from pellucid.apps.commands.placing import Placing, placing_options
@@ -221,10 +222,11 @@ def composite_command(
     placed, (height, width) = stacked(images, placement, inputs)
     if layered:
         layers = tuple(each.as_layer() for each in placed)
-        Scene(layers=layers, height=height, width=width).save(target)
+        save = Scene(layers=layers, height=height, width=width).save
     else:
         image = stack_scenes(placed, (height, width), background, linear=linear)
-        save_merged(image, target, None)
+        save = partial(save_merged, image, provenance=None)
+    target = write_result(target, save, named=output is not None)
     _report(as_json, target, height=height, width=width, layers=len(placed), **inputs.said())
 
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, TypedDict, TypeVar, cast
 import click
 
 from pellucid.apps.commands.inputs import Inputs, beside, layer_name, stem_of
+from pellucid.apps.commands.names import write_result
 from pellucid.apps.commands.options import PATH, check_target, gathered
 from pellucid.apps.sections import option
 
@@ -256,7 +257,8 @@ def edit_document(
     if is_folder:
         paths = scene.save_layers(target, whole_canvas=edits["whole_canvas"])
     else:
-        paths = (scene.save(target),)
+        target = write_result(target, scene.save, named=output is not None)
+        paths = (target,)
     if as_json:
         shared = {"layers": [layer.name for layer in reversed(scene.layers)], **inputs.said()}
         rows = [{"path": str(path)} for path in paths]

@@ -3,6 +3,7 @@
 import contextlib
 import os
 import re
+import unicodedata
 from collections.abc import Callable, Iterator
 from itertools import count
 from pathlib import Path
@@ -15,13 +16,21 @@ MAX_NAME = 60
 
 
 def stem_from(text: str) -> str:
-    """Returns a file name without ending that is made from a text: `a-glass-bottle`."""
+    """Returns a file name without ending that is made from a text: `a-glass-bottle`; of 🐈, `cat`."""
     # \w keeps the letters of all alphabets: a prompt may be in any language
-    stem = re.sub(r"[^\w]+", "-", text.lower()).strip("-_")[:MAX_NAME].strip("-_") or "picture"
+    stem = _words(text) or _words(_names_of_symbols(text)) or "picture"
     # file systems count bytes, at most 255, and a letter may have four
     while len(stem.encode()) > 4 * MAX_NAME:
         stem = stem[:-1]
     return f"{stem}-image" if RESERVED.fullmatch(stem) else stem
+
+
+def _words(text: str) -> str:
+    return re.sub(r"[^\w]+", "-", text.lower()).strip("-_")[:MAX_NAME].strip("-_")
+
+
+def _names_of_symbols(text: str) -> str:
+    return " ".join(unicodedata.name(each, "") for each in text if unicodedata.category(each) == "So")
 
 
 def numbered(path: Path, number: int) -> Path:
@@ -45,6 +54,14 @@ def alternatives(path: Path) -> Iterator[Path]:
     yield path
     for number in count(2):
         yield path.with_name(f"{path.stem}-{number}{path.suffix}")
+
+
+def write_result(target: Path, write: Callable[[Path], object], *, named: bool) -> Path:
+    """Writes a file, and returns its path: one that was named replaces what is there, another never does."""
+    if not named:
+        return write_new(target, write)
+    write(target)
+    return target
 
 
 def write_new(path: Path, write: Callable[[Path], object]) -> Path:

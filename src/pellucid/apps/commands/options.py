@@ -103,11 +103,17 @@ class Size(click.ParamType[tuple[int, int]]):
         param: click.Parameter | None,
         ctx: click.Context | None,
     ) -> tuple[int, int]:
-        # nine digits at most: Python refuses to read very long numbers with an error of its own
-        match = re.fullmatch(r"(\d{1,9})[xX×](\d{1,9})", str(value), re.ASCII)
-        if match is None:
+        size = parse_size(str(value))
+        if size is None:
             self.fail(f"expected WIDTHxHEIGHT such as 64x96, found {value!r}.", param, ctx)
-        return int(match[2]), int(match[1])
+        return size
+
+
+def parse_size(text: str) -> tuple[int, int] | None:
+    """Reads WIDTHxHEIGHT as (height, width), pixels; None where it is written otherwise."""
+    # nine digits at most: Python refuses to read very long numbers with an error of its own
+    match = re.fullmatch(r"(\d{1,9})[xX×](\d{1,9})", text, re.ASCII)
+    return None if match is None else (int(match[2]), int(match[1]))
 
 
 def size_option(section: str = "Sampling") -> Callable[[Command], Command]:

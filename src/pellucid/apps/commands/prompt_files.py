@@ -9,7 +9,9 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from pellucid.apps.commands.options import parse_size
 from pellucid.errors import InputError
+from pellucid.files.names import RESERVED
 from pellucid.files.tables import is_table
 
 COLUMNS = ("prompt", "seed", "name", "negative", "size")
@@ -33,7 +35,8 @@ def read_prompts(content: bytes, name: str) -> list[PromptRow]:
 
     Args:
         content: UTF-8.
-        name: of the file. .csv and .tsv are tables with a header; .json is a list, .jsonl and .ndjson a value
+        name: of the file. .csv and .tsv are tables with a header, the former between commas or semicolons as
+            spreadsheets of many countries write; .json is a list, .jsonl and .ndjson a value
             a line, of texts or of objects; anything else has one prompt a line, but for empty lines and those
             that begin with #.
 
@@ -48,30 +51,42 @@ def read_prompts(content: bytes, name: str) -> list[PromptRow]:
         ) from None
     ending = Path(name).suffix.lower()
     if ending in (".csv", ".tsv"):
-        values = _table(text, name, "\t" if ending == ".tsv" else ",")
+        values = _table(text, name, "\t" if ending == ".tsv" else _delimiter(text))
     elif ending == ".json":
         values = _json_list(text, name)
     elif ending in (".jsonl", ".ndjson"):
         values = (
             (f"line {number} of {name}", _json(line, f"line {number} of {name}"))
-            for number, line in enumerate(text.splitlines(), 1)
+            # at line feeds alone: JSON may hold U+2028 and the like, which splitlines cuts at
+            for number, line in enumerate(text.split("\n"), 1)
             if line.strip()
         )
     else:
         values = (
             (f"line {number} of {name}", line.strip())
             for number, line in enumerate(text.splitlines(), 1)
-            if line.strip() and not line.startswith("#")
+            if line.strip() and not line.lstrip().startswith("#")
         )
     rows = [_row(value, place) for place, value in values]
     if not rows:
-        raise InputError(f"Expected at least one prompt in {name}, found none. Write one a line.")
+        beneath = " beneath the names of its columns" if ending in (".csv", ".tsv") else ""
+        raise InputError(f"Expected at least one prompt in {name}{beneath}, found none. Write one a line.")
     return rows
+
+
+def _delimiter(text: str) -> str:
+    header = text.partition("\n")[0]
+    return ";" if ";" in header and "," not in header else ","
 
 
 def _table(text: str, name: str, delimiter: str) -> Iterator[tuple[str, object]]:
     reader = csv.DictReader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
     try:
+        header = [key.strip().lower() for key in reader.fieldnames or ()]
+        if twice := [key for key in header if header.count(key) > 1]:
+            raise InputError(
+                f"Expected each column once in {name}, found {twice[0]!r} twice. Leave one of them out."
+            )
         for row in reader:
             place = f"line {reader.line_num} of {name}"
             # a row longer than the header has its rest under None
@@ -113,6 +128,10 @@ def _row(value: object, place: str) -> PromptRow:
         raise InputError(
             f"Expected a file's name in {place}, found {name!r:.60}. Leave out slashes and <>:\"|?*."
         )
+    if name is not None and RESERVED.fullmatch(name):
+        raise InputError(
+            f"Expected a file's name in {place}, found {name!r}, a device on Windows. Choose another."
+        )
     return PromptRow(
         prompt=prompt,
         seed=_seed(columns.get("seed"), place),
@@ -144,17 +163,28 @@ def _text(value: object, key: str, place: str) -> str | None:
 def _seed(value: object, place: str) -> int | None:
     if value is None or value == "":
         return None
+    from pellucid.pipelines.arguments import MAX_SEED
+
+    seed = value
     if isinstance(value, str) and re.fullmatch(r"\d{1,19}", value, re.ASCII):
-        return int(value)
-    if isinstance(value, int) and not isinstance(value, bool):
-        return value
-    raise InputError(f"Expected a whole number as seed in {place}, found {value!r:.40}. Or leave it empty.")
+        seed = int(value)
+    if isinstance(seed, int) and not isinstance(seed, bool) and 0 <= seed <= MAX_SEED:
+        return seed
+    raise InputError(
+        f"Expected a whole number as seed in {place}, 0 to {MAX_SEED}, found {value!r:.40}. "
+        "Or leave it empty."
+    )
 
 
 def _size(value: object, place: str) -> tuple[int, int] | None:
     if value is None or value == "":
         return None
-    match = re.fullmatch(r"(\d{1,9})[xX×](\d{1,9})", str(value), re.ASCII)
-    if match is None:
-        raise InputError(f"Expected a size such as 64x96 in {place}, found {value!r:.40}. Write WxH.")
-    return int(match[2]), int(match[1])
+    from pellucid.files.conversion import MAX_SIDE_PX
+
+    size = parse_size(str(value))
+    if size is None or not 1 <= min(size) <= max(size) <= MAX_SIDE_PX:
+        raise InputError(
+            f"Expected a size such as 64x96 in {place}, of 1 to {MAX_SIDE_PX} pixels a side, "
+            f"found {value!r:.40}. Write WxH."
+        )
+    return size

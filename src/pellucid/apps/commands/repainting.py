@@ -1,8 +1,9 @@
 """`vary`, `upscale` and `inpaint`: images repainted after a prompt, one or a folder of them."""
 
+import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import cache, lru_cache, partial
+from functools import cache, lru_cache, partial, wraps
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,6 +17,7 @@ from pellucid.apps.commands.options import (
     CLEAN,
     JSON,
     PATH,
+    Command,
     SamplingArguments,
     SingleRequest,
     check_request,
@@ -34,6 +36,7 @@ from pellucid.apps.commands.runs import (
     unused_stem,
 )
 from pellucid.apps.sections import SectionedCommand, option
+from pellucid.apps.terminal import printable
 
 if TYPE_CHECKING:
     from pellucid.pipelines.pipeline import TransparentPipeline
@@ -127,6 +130,28 @@ class Repaints:
         return [unused_stem(each, self.output.ending) for each in texts]
 
 
+def _is_image(word: str) -> bool:
+    """Tells by the ending, or a slash at the end, whether what may be a prompt is meant as an image."""
+    from pellucid.files.extensions import READABLE
+
+    # a folder without the slash may be called like a prompt: cat
+    is_named = Path(word).suffix.lower() in READABLE and (" " not in word or os.path.exists(word))  # noqa: PTH110
+    return is_named or word.endswith((os.sep, "/"))
+
+
+def _last_may_be_prompt(command: Command) -> Command:
+    """Takes the last of several words as PROMPT, unless it is an image too."""
+
+    @wraps(command)
+    def called(*, images: tuple[str, ...], **named: object) -> object:
+        words, prompt = images, ""
+        if len(images) > 1 and not _is_image(images[-1]):
+            words, prompt = images[:-1], images[-1]
+        return command(images=tuple(map(Path, words)), prompt=prompt, **named)
+
+    return called
+
+
 Paint = Callable[["TransparentPipeline", "Scene", SingleRequest], "list[Scene]"]
 """Takes the model, an image that was read and the keywords of one result, and returns it in a list."""
 shared_options = gathered(
@@ -153,6 +178,8 @@ def vary_command(images: tuple[Path, ...], prompt: str, strength: float, work: R
 
     Transparency is repainted too. Each result is written as soon as it is ready.
     """
+    if _is_image(prompt):
+        raise click.UsageError(f"Expected PROMPT after IMAGES, found the image {printable(prompt)}. Add it.")
     work.check(prompt, strength)
     found = expand_folders(images)
     work.run(
@@ -164,8 +191,7 @@ def vary_command(images: tuple[Path, ...], prompt: str, strength: float, work: R
 
 
 @click.command(name="upscale", cls=SectionedCommand)
-@click.argument("image", type=PATH)
-@click.argument("prompt", default="")
+@click.argument("images", nargs=-1, required=True, metavar="IMAGES... [PROMPT]")
 @option(
     "Repainting", "--scale", type=float, default=2.0, show_default=True, help="Factor for each side's length."
 )
@@ -175,16 +201,19 @@ def vary_command(images: tuple[Path, ...], prompt: str, strength: float, work: R
     type=float,
     help="How much is repainted, 0 to 1; 0 only enlarges.  [default: the model's]",
 )
+@_last_may_be_prompt
 @shared_options
-def upscale_command(image: Path, prompt: str, scale: float, strength: float | None, work: Repaints) -> None:
-    """Enlarge IMAGE, a file or a folder of them, and repaint it a little after PROMPT.
+def upscale_command(
+    images: tuple[Path, ...], prompt: str, scale: float, strength: float | None, work: Repaints
+) -> None:
+    """Enlarge IMAGES, files or folders of them, and repaint them a little after PROMPT.
 
     Without PROMPT the one that an image was made from is taken.
     """
     from pellucid.pipelines.given_images import prompt_of
 
     work.check(prompt, 1.0 if strength is None else strength)
-    found = expand_folders([image])
+    found = expand_folders(images)
 
     def paint(pipe: "TransparentPipeline", scene: "Scene", request: SingleRequest) -> "list[Scene]":
         text = prompt or prompt_of(scene)

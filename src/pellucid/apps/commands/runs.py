@@ -11,13 +11,14 @@ from typing import TYPE_CHECKING
 
 import click
 
-from pellucid.apps.commands.names import alternatives, default_path, numbered, write_new
+from pellucid.apps.commands.names import default_path, numbered, write_new
 from pellucid.apps.commands.options import check_target
 from pellucid.apps.commands.outputs import Destination
 from pellucid.apps.sections import option
 from pellucid.apps.terminal import printable
 from pellucid.apps.wording import in_shell_words
 from pellucid.errors import FileError, PellucidError
+from pellucid.files.names import without_doubles
 from pellucid.progress import announce, track
 
 if TYPE_CHECKING:
@@ -81,12 +82,9 @@ def refuse_one_file(destination: Destination, results: int) -> None:
 
 def distinct(paths: Iterable[Path]) -> list[Path]:
     """Returns the paths, those that come again with a number; capitals alone make no difference."""
-    taken = set[str]()
-    found: list[Path] = []
-    for wanted in paths:
-        found.append(next(path for path in alternatives(wanted) if str(path).casefold() not in taken))
-        taken.add(str(found[-1]).casefold())
-    return found
+    return [
+        Path(name) for name in without_doubles((str(path.parent / path.stem), path.suffix) for path in paths)
+    ]
 
 
 def unused_stem(text: str, ending: str) -> str:

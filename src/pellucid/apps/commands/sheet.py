@@ -88,6 +88,7 @@ def sheet_command(
     if labels and (atlas is not None or power_of_two):
         raise click.UsageError("--labels draws for people. Leave out --atlas and --power-of-two, or it.")
     target = output or Path("sheet.png")
+    wanted = atlas is not None
     atlas = None if labels else (atlas or target.with_suffix(".json"))
     check_target(target)
     if atlas is not None:
@@ -96,6 +97,7 @@ def sheet_command(
             raise FileError(
                 f"Expected a name that is text, for the atlas, found {target.name!r}. Choose another."
             )
+        _spare_other_json(atlas, wanted=wanted)
     found = _without_results(images, target, atlas)
     sprites = _read(found, inputs, trim, cell)
     sizes = [each.sprite.image.shape[:2] for each in sprites]
@@ -116,6 +118,20 @@ def sheet_command(
         "images": len(sprites),
     }
     _report(as_json, target, atlas, {**facts, "cell": list(cell), **inputs.said()})
+
+
+def _spare_other_json(atlas: Path, *, wanted: bool) -> None:
+    """Raises FileError where a name that nobody gave is that of something else, such as a package.json."""
+    if wanted or not atlas.exists():
+        return
+    try:
+        content = json.loads(atlas.read_bytes())
+    except (OSError, ValueError, RecursionError):
+        content = None
+    if not (isinstance(content, dict) and {"frames", "meta"} <= content.keys()):
+        raise FileError(
+            f"Expected {atlas} free for the atlas, found a file of another kind. Name one with --atlas."
+        )
 
 
 def _report(as_json: bool, target: Path, atlas: Path | None, facts: dict[str, object]) -> None:
