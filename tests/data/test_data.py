@@ -153,6 +153,7 @@ def test_images_that_cannot_be_read_are_told_and_the_others_packed(tmp_path: Pat
     assert packed.exit_code == 1
     assert [record.label for record, _ in read_shard(tmp_path / "own.tar")] == ["a"]
     assert all(said in packed.stderr for said in ("b.png", "c.txt", "2 images were left out"))
+    assert "own.tar" not in packed.stderr
     (folder / "a.png").write_bytes(b"")
     (tmp_path / "own.tar").unlink()
     assert isinstance(CliRunner().invoke(cli, command).exception, FileError)

@@ -6,7 +6,6 @@ import threading
 from collections.abc import Mapping
 from pathlib import Path
 
-import numpy as np
 import pytest
 import torch
 from click.testing import CliRunner
@@ -15,10 +14,9 @@ from test_stages import RECIPE, shard
 
 import pellucid
 import tiny
-from pellucid.apps.commands.data import data_command
 from pellucid.apps.commands.train import train_command
 from pellucid.data.records import Record
-from pellucid.errors import ConfigError, FileError, WeightsError
+from pellucid.errors import ConfigError, WeightsError
 from pellucid.training import checkpoints
 from pellucid.training.data.in_memory import InMemoryDataset, held_out_flags
 from pellucid.training.recipe import STAGES, Recipe, read_recipe
@@ -281,23 +279,6 @@ def test_a_size_that_cannot_be_halved_is_one_clear_error(tmp_path: Path) -> None
 def test_the_last_step_is_in_the_log(tmp_path: Path) -> None:
     run(tmp_path, steps=3, log_every=100).train()
     assert [line["step"] for line in log(tmp_path)] == [3]
-
-
-def test_packing_names_the_broken_file(tmp_path: Path) -> None:
-    from PIL import Image
-
-    folder = tmp_path / "images"
-    folder.mkdir()
-    Image.fromarray(np.zeros((8, 8, 4), np.uint8)).save(folder / "good.png")
-    (folder / "bad.png").write_bytes(b"\x89PNG\r\n\x1a\n broken")
-    for name in ("bad.png", "good.txt"):
-        words = ["pack", str(folder), "--size-px", "8", "-o", str(tmp_path / "out.tar")]
-        done = CliRunner().invoke(data_command, words)
-        assert isinstance(done.exception, FileError)
-        assert name in str(done.exception)
-        assert "out.tar" not in str(done.exception)
-        (folder / "bad.png").unlink(missing_ok=True)
-        (folder / "good.txt").write_bytes(b"\xff\xfe\xff")
 
 
 def test_a_run_leaves_the_process_as_it_was(tmp_path: Path) -> None:
