@@ -10,6 +10,7 @@ import pytest
 from PIL import Image
 from psd_tools import PSDImage
 
+from building import present
 from pellucid import Layer, Scene
 from pellucid.files import tiff_strips
 from pellucid.files.metadata import GenerationMetadata
@@ -194,7 +195,7 @@ def test_large_layers_are_written_by_strips_with_the_same_pixels(
         assert (one.name, one.offset, one.opacity) == (other.name, other.offset, other.opacity)
         np.testing.assert_array_equal(one.image, other.image)
     if ending == "psd":  # what other programs make of the channels
-        channels = PSDImage.open(tmp_path / "strips.psd")[0].numpy()
+        channels = present(PSDImage.open(tmp_path / "strips.psd")[0].numpy())
         np.testing.assert_array_equal(np.rint(channels * 255), whole.layers[0].image)
 
 
