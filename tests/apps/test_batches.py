@@ -149,3 +149,11 @@ def test_several_images_are_cleaned_and_each_is_told() -> None:
     assert [row["layers"][0]["name"] for row in facts["pictures"]] == ["a", "c"]
     alone = json.loads(run("clean", "in/a.png", "--json").stdout)
     assert (alone["path"], len(alone["layers"])) == ("in/a-clean.png", 1)
+
+
+@pytest.mark.usefixtures("three")
+def test_what_lies_outside_the_canvas_is_told() -> None:
+    for place, seen in (("31,23", True), ("32,0", False), ("0,-24", False), ("-31,0", True)):
+        told = run("composite", "c.png", "c.png", "--at", place, "-o", "x.png")
+        assert told.exit_code == 0
+        assert ("wholly outside the canvas of 32x24" in told.stderr) != seen

@@ -3,12 +3,16 @@
 import os
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 from test_many import image
 
 import pellucid
+from pellucid.apps.cli import cli
+from pellucid.errors import FileError
 from pellucid.files.images import write_image
 
 SOURCE = Path(pellucid.__file__).parent.parent
@@ -73,3 +77,14 @@ def test_edges_are_estimated_where_nothing_compiled_can_be_kept() -> None:
     told = run_homeless(("clean", "a.png", "--foreground", "estimate"))
     assert "Traceback" not in told, told[-3000:]
     assert Path("a-clean.png").exists()
+
+
+def test_a_pipe_without_a_temporary_folder_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    def none() -> None:
+        raise FileNotFoundError(2, "No usable temporary directory found")
+
+    write_image(image(), "a.png")
+    monkeypatch.setattr(tempfile, "TemporaryDirectory", none)
+    refused = CliRunner().invoke(cli, ["pad", "a.png", "-o", "-"])
+    assert isinstance(refused.exception, FileError)
+    assert "TMPDIR" in str(refused.exception)

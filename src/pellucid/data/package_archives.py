@@ -58,7 +58,8 @@ def fetch(archive: Archive, folder: Path) -> Path:
         except OSError as error:
             # a read-only installation, or a user without a home
             raise FileError(
-                f"Cannot make the folder {folder}: {error.strerror}. Name one that you may write."
+                f"Cannot make the folder {folder}: {error.strerror}. Set XDG_CACHE_HOME to one that you may "
+                "write."
             ) from None
         try:
             subprocess.run(

@@ -14,6 +14,7 @@ import click
 
 from pellucid.apps.commands.engines import build_engine, engine_options
 from pellucid.apps.commands.options import FILE, FOLDER, JSON, PATH, check_target
+from pellucid.apps.commands.outputs import scratch_folder
 from pellucid.apps.sections import SectionedCommand, option
 
 if TYPE_CHECKING:
@@ -171,14 +172,12 @@ def matting_command(
     `eval composition`.
     """
     check_outputs(output, page)
-    from tempfile import TemporaryDirectory
-
     from pellucid.evaluation.file_scores import cut_out
     from pellucid.evaluation.matting import load_matter
 
     matter = load_matter(network, refine, archives)  # type: ignore[arg-type] - click has checked it
     settings = pair_settings(photographs, photograph_count)
-    with TemporaryDirectory() as scratch:
+    with scratch_folder() as scratch:
         pairs = cut_out(wanted, keep or Path(scratch), matter, settings.photographs)
         about = {**pairs.about(settings, "the network was trained on photographs"), "matting": matter.name}
         table = pairs.scored(settings, build_engine(engine, workers, ray_address))

@@ -12,6 +12,7 @@ from pellucid.apps.commands.inputs import Inputs, beside, layer_name, stem_of
 from pellucid.apps.commands.names import write_result
 from pellucid.apps.commands.options import PATH, check_target, gathered
 from pellucid.apps.sections import option
+from pellucid.apps.terminal import tell
 
 if TYPE_CHECKING:
     from pellucid.rgba.blend_modes import BlendMode
@@ -218,7 +219,12 @@ def stacked(
     ]
     # whoever places things on an image wants that image's size
     canvas = [each.scene for each in (placed[:1] if placement["places"] else placed)]
-    return placed, (max(scene.height for scene in canvas), max(scene.width for scene in canvas))
+    height, width = max(scene.height for scene in canvas), max(scene.width for scene in canvas)
+    for path, each in zip(images, placed, strict=True):
+        (top, left), scene = each.offset, each.scene
+        if not (-scene.height < top < height and -scene.width < left < width):
+            tell(f"{path} lies wholly outside the canvas of {width}x{height}, and is not seen.")
+    return placed, (height, width)
 
 
 def _for_each(values: Sequence[T], default: T, count: int, name: str) -> list[T]:

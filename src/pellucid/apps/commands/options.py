@@ -1,11 +1,9 @@
-"""Options that several commands share, declared once.
-
-Options that belong together, such as those of sampling, reach a command as one object.
-"""
+"""Options that several commands share, declared once; those of sampling, for one, reach them as one object."""
 
 import json
 import os
 import re
+import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields, is_dataclass
 from functools import wraps
@@ -187,16 +185,15 @@ class ModelChoice:
 
 
 def quieten_libraries() -> None:
-    """Keeps diffusers and transformers to errors: a command reports in its own words.
-
-    In Python the libraries may, as their users set them.
-    """
+    """Keeps diffusers and transformers to errors, as their users may: a command has its own words."""
     from diffusers.utils import logging as diffusers_logging
     from transformers.utils import logging as transformers_logging
 
     diffusers_logging.set_verbosity_error()
     transformers_logging.set_verbosity_error()
     transformers_logging.disable_progress_bar()
+    # such as that of an argument's name, which every version that is supported takes
+    warnings.filterwarnings("ignore", category=FutureWarning, module="diffusers|transformers")
 
 
 class SamplingArguments(TypedDict):

@@ -138,7 +138,7 @@ def writes_pipes(
                 )
             ending = pipe_format or default
             _check_pipe(target, ending, named, one_image=folders)
-            with tempfile.TemporaryDirectory() as folder:
+            with scratch_folder() as folder:
                 file = Path(folder) / f"output.{ending}"
                 with contextlib.redirect_stdout(io.StringIO()):
                     one = Destination(path=file, is_folder=False, ending=file.suffix) if folders else file
@@ -158,6 +158,16 @@ def writes_pipes(
         return declare(with_pipes)
 
     return decorate
+
+
+def scratch_folder() -> "tempfile.TemporaryDirectory[str]":
+    """Makes a folder that goes away after its block; raises FileError where none may be written."""
+    try:
+        return tempfile.TemporaryDirectory()
+    except OSError:
+        raise FileError(
+            "Expected a folder for temporary files, found none that may be written. Name one in TMPDIR."
+        ) from None
 
 
 def is_pipe(path: Path) -> bool:
