@@ -2,6 +2,7 @@
 
 import json
 import threading
+import warnings
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +13,7 @@ from pellucid.apps.cli import cli
 from pellucid.apps.commands.names import default_path, stem_from, write_new
 from pellucid.apps.commands.prompt_files import PromptRow, read_prompts
 from pellucid.apps.commands.runs import distinct
-from pellucid.errors import FileError, InputError
+from pellucid.errors import FileError, FileWarning, InputError
 from pellucid.files.images import read_image, read_rgba, write_image
 from pellucid.pipelines.pipeline import TransparentPipeline
 from pellucid.scene.scene import Scene
@@ -231,3 +232,28 @@ def test_names_suit_every_system_and_are_never_taken_twice(tmp_path: Path) -> No
     with pytest.raises(KeyboardInterrupt):
         write_new(tmp_path / "dog.png", fail)
     assert not (tmp_path / "dog.png").exists()
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("generate", "a cat", "--size", "20x10"),
+        ("vary", "x.png", "a cat"),
+        ("layers", "--on", "x.png", "--foreground", "a cat"),
+    ],
+)
+@pytest.mark.filterwarnings("ignore:too coarse")
+def test_what_is_warned_of_while_writing_stands_in_the_json(
+    words: tuple[str, ...], model: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_image(image(), "x.png")
+    saved = Scene.save
+
+    def warned(scene: Scene, path: str | Path) -> Path:
+        warnings.warn("too coarse for this format", FileWarning, stacklevel=2)
+        return saved(scene, path)
+
+    monkeypatch.setattr(Scene, "save", warned)
+    made = run(*words, "--model", model, "--steps", "2", "-o", "y.psd", "--json")
+    assert made.exit_code == 0, made.exception
+    assert json.loads(made.stdout)["warnings"] == ["too coarse for this format"]

@@ -110,6 +110,7 @@ def again_command(
         replaces=output is not None,
         as_json=as_json,
         said=lambda: {**inputs.said(), "same": same},
+        noting=inputs.noting,
     )
 
 

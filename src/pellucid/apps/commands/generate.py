@@ -154,7 +154,12 @@ def generate_command(
         for path, (text, make) in zip(paths, makes, strict=True)
     ]
     run_jobs(
-        jobs, finish=finisher(clean, placing), as_json=as_json, said=inputs.said, skip_existing=skip_existing
+        jobs,
+        finish=finisher(clean, placing),
+        as_json=as_json,
+        said=inputs.said,
+        skip_existing=skip_existing,
+        noting=inputs.noting,
     )
 
 

@@ -173,7 +173,9 @@ def layers_command(
         size_arguments.pop("fit", None)
         scenes = _as_list(pipe.joint([texts.pop(0)], [str(background)], **size_arguments, **shared))
     made = _add_layers(pipe, scenes, texts, regions, shared)
-    write_scenes(made, target, replaces=output is not None, as_json=as_json, said=inputs.said)
+    write_scenes(
+        made, target, replaces=output is not None, as_json=as_json, said=inputs.said, noting=inputs.noting
+    )
 
 
 @click.command(name="split", cls=SectionedCommand)
@@ -224,7 +226,14 @@ def split_command(
         **_size_arguments(size, fit),
         **sampling,
     )
-    write_scenes(_as_list(scenes), target, replaces=output is not None, as_json=as_json, said=inputs.said)
+    write_scenes(
+        _as_list(scenes),
+        target,
+        replaces=output is not None,
+        as_json=as_json,
+        said=inputs.said,
+        noting=inputs.noting,
+    )
 
 
 def _add_layers(

@@ -1,4 +1,4 @@
-"""Options that several commands share, declared once; those of sampling, for one, reach them as one object."""
+"""Options that several commands share, declared once; those of sampling, for one, come as one object."""
 
 import json
 import os

@@ -111,6 +111,7 @@ class Repaints:
             as_json=self.as_json,
             said=self.inputs.said,
             skip_existing=self.skip_existing,
+            noting=self.inputs.noting,
         )
 
     def stems(self, images: Sequence[Path], text: str, *, of_images: bool = False) -> list[str]:

@@ -115,6 +115,7 @@ def write_scenes(
     replaces: bool,
     as_json: bool,
     said: Callable[[], Mapping[str, object]],
+    noting: Callable[[], AbstractContextManager[None]],
 ) -> None:
     """Writes scenes that were made together, several of them to numbered files, and reports as `run_jobs`."""
     paths = [target] if len(scenes) == 1 else [numbered(target, i) for i in range(1, len(scenes) + 1)]
@@ -122,7 +123,13 @@ def write_scenes(
         Job(source=str(path), path=path, make=partial(_itself, scene), replaces=replaces)
         for path, scene in zip(paths, scenes, strict=True)
     ]
-    run_jobs(jobs, finish=lambda scene: (scene, _layer_facts(scene)), as_json=as_json, said=said)
+    run_jobs(
+        jobs,
+        finish=lambda scene: (scene, _layer_facts(scene)),
+        as_json=as_json,
+        said=said,
+        noting=noting,
+    )
 
 
 def _layer_facts(scene: "Scene") -> dict[str, object]:
