@@ -4,10 +4,11 @@ LAYERED = (".psd", ".ora", ".zip")
 """Keep every layer, hidden ones too."""
 TIFF_ENDINGS = (".tif", ".tiff")
 """Keep what is seen, a page a layer."""
+IN_LAYERS = (*LAYERED, *TIFF_ENDINGS)
+"""May hold more than one image over another, in whichever way."""
 READABLE = frozenset(
     (
-        *LAYERED,
-        *TIFF_ENDINGS,
+        *IN_LAYERS,
         *(".png", ".apng", ".webp", ".avif", ".jpg", ".jpeg", ".gif", ".bmp", ".ico", ".tga", ".psb"),
     )
 )

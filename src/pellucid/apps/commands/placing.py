@@ -44,10 +44,10 @@ class Placing:
         """
         if not self.is_asked_for:
             return scene
-        from pellucid.files.extensions import LAYERED, TIFF_ENDINGS
+        from pellucid.files.extensions import IN_LAYERS
         from pellucid.scene.placing import fit_scene, trim_scene
 
-        layered = target is not None and target.suffix.lower() in (*LAYERED, *TIFF_ENDINGS)
+        layered = target is not None and target.suffix.lower() in IN_LAYERS
         if self.fit is None:
             return trim_scene(scene, self.margin or 0, flat=not layered)
         if layered and len(scene.layers) > 1:

@@ -16,7 +16,7 @@ from pellucid.apps.commands.placing import Placing, placing_options
 from pellucid.apps.commands.runs import make_folder
 from pellucid.apps.sections import SectionedCommand, option
 from pellucid.errors import InputError, PellucidError
-from pellucid.files.extensions import LAYERED, TIFF_ENDINGS
+from pellucid.files.extensions import IN_LAYERS, LAYERED
 
 if TYPE_CHECKING:
     from pellucid.rgba.types import AnyArray
@@ -177,7 +177,7 @@ def _default_name(image: Path) -> Path:
 
 
 def _refuse_layers(scene: "Scene", target: Path) -> None:
-    if len(scene.layers) > 1 and target.suffix.lower() in (*LAYERED, *TIFF_ENDINGS):
+    if len(scene.layers) > 1 and target.suffix.lower() in IN_LAYERS:
         raise InputError(
             f"Expected one layer to resize, found {len(scene.layers)}, which {target} would keep. Write a "
             ".png instead."
