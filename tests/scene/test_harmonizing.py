@@ -162,3 +162,14 @@ def test_the_command_writes_layers_that_other_programs_turn_off(
     found = scene.layers[2].provenance
     assert found is not None
     assert found.prompt == "a ball"
+
+
+def test_a_foreground_outside_the_canvas_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    write_image(ball(), "ball.png")
+    write_image(np.dstack([field(), np.full((120, 160), 255, np.uint8)]), "hill.png")
+    for place, said in (("5000,10", "outside the canvas of 160x120"), ("40,30", "")):
+        result = CliRunner().invoke(cli, ["harmonize", "ball.png", "hill.png", "--at", place])
+        assert result.exit_code == 0
+        assert said in result.stderr
+        assert bool(said) == bool(result.stderr)

@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from pellucid.apps.commands.inputs import Inputs, layer_name, reads_images, stem_of
-from pellucid.apps.commands.layer_edits import Opacity, Point
+from pellucid.apps.commands.layer_edits import Opacity, Point, tell_unseen
 from pellucid.apps.commands.names import write_result
 from pellucid.apps.commands.options import JSON, PATH, check_target
 from pellucid.apps.commands.outputs import output_option
@@ -70,6 +70,9 @@ def harmonize_command(
         above = replace(above, layers=(replace(above.layers[0], name=layer_name(foreground)),))
     place = None if at is None else (at[1], at[0])
     scene = harmonize(above, below, at=place, scale=scale, light=light, shadow=shadow)
+    # the light on it is clipped to it
+    thing = next(layer for layer in reversed(scene.layers) if not layer.clipped)
+    tell_unseen(foreground, thing.offset, thing.image.shape[:2], (scene.height, scene.width))
     target = write_result(target, scene.save, named=output is not None)
     if not as_json:
         click.echo(target)

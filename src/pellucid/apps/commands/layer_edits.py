@@ -221,10 +221,21 @@ def stacked(
     canvas = [each.scene for each in (placed[:1] if placement["places"] else placed)]
     height, width = max(scene.height for scene in canvas), max(scene.width for scene in canvas)
     for path, each in zip(images, placed, strict=True):
-        (top, left), scene = each.offset, each.scene
-        if not (-scene.height < top < height and -scene.width < left < width):
-            tell(f"{path} lies wholly outside the canvas of {width}x{height}, and is not seen.")
+        tell_unseen(path, each.offset, (each.scene.height, each.scene.width), (height, width))
     return placed, (height, width)
+
+
+def tell_unseen(path: Path, place: tuple[int, int], size: tuple[int, int], canvas: tuple[int, int]) -> None:
+    """Tells of an image that was laid wholly outside a canvas.
+
+    Args:
+        path: of the image.
+        place: its (top, left), px.
+        size: its (height, width), px.
+        canvas: (height, width), px.
+    """
+    if not all(-own < at < whole for at, own, whole in zip(place, size, canvas, strict=True)):
+        tell(f"{path} lies wholly outside the canvas of {canvas[1]}x{canvas[0]}, and is not seen.")
 
 
 def _for_each(values: Sequence[T], default: T, count: int, name: str) -> list[T]:
