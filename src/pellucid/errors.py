@@ -18,9 +18,10 @@ from collections.abc import Collection
 def first_line(error: Exception) -> str:
     """Returns what another library's error says, short enough for the first sentence of one of ours.
 
-    Of pydantic's errors, whose first line only counts them, the first field and what is wrong with it.
+    Of pydantic's errors, whose first line only counts them, the first field and what is wrong with it; of the
+    system's, the reason without its number and path.
     """
-    text = str(error)
+    text = (error.strerror if isinstance(error, OSError) else None) or str(error)
     # by its name: pydantic takes long to import, and most commands need none of it
     if type(error).__name__ == "ValidationError" and isinstance(error, ValueError):
         # below the count stand the field, unless it is the whole, and what is wrong with it, with a type

@@ -9,7 +9,7 @@ from click.testing import CliRunner
 import pellucid
 from pellucid.apps.cli import cli
 from pellucid.apps.wording import OPTIONS, in_shell_words
-from pellucid.errors import InputError, PellucidError, PromptWarning
+from pellucid.errors import InputError, PellucidError, PromptWarning, first_line
 from pellucid.files.conversion import to_rgba8
 from pellucid.pipelines.prompt_length import cut_off
 
@@ -63,3 +63,20 @@ def test_floats_out_of_their_range_are_refused() -> None:
             to_rgba8(wrong)
     # what rounds to the ends all the same is taken
     assert (to_rgba8(np.full((2, 2, 4), 1.0015)) == 255).all()
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("train", "vae", "--config", "absent.toml"),
+        ("decode", "absent.safetensors"),
+        ("study", "results", "."),
+        ("data", "stats", "absent.tar"),
+        ("eval", "compare", "absent.json", "absent.json"),
+    ],
+)
+def test_what_the_system_refuses_is_told_without_its_numbers(arguments: tuple[str, ...]) -> None:
+    result = CliRunner().invoke(cli, arguments)
+    assert result.exit_code != 0
+    assert "Errno" not in f"{result.output} {result.exception}"
+    assert first_line(FileNotFoundError(2, "No such file or directory", "x")) == "No such file or directory"

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, overload
 
-from pellucid.errors import FileError
+from pellucid.errors import FileError, first_line
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +67,7 @@ def fetch(archive: Archive, folder: Path) -> Path:
             )
         except (OSError, subprocess.SubprocessError) as error:
             raise FileError(
-                f"{archive.package} could not be fetched with {archive.command[0]}: {error}. "
+                f"{archive.package} could not be fetched with {archive.command[0]}: {first_line(error)}. "
                 f"Put {archive.file} into a folder yourself and name it with --archives."
             ) from error
     # checked on every run, since the folder may hold a file that somebody put there
@@ -102,7 +102,8 @@ def _data_of(package: Path) -> bytes:
         return subprocess.run(command, check=True, capture_output=True, timeout=600).stdout
     except (OSError, subprocess.SubprocessError) as error:
         raise FileError(
-            f"{package} could not be opened with dpkg-deb: {error}. Install dpkg, or pack it elsewhere."
+            f"{package} could not be opened with dpkg-deb: {first_line(error)}. Install dpkg, or pack it "
+            "elsewhere."
         ) from error
 
 

@@ -16,7 +16,7 @@ import numpy as np
 from PIL import Image
 
 from pellucid.data.records import Record
-from pellucid.errors import FileError
+from pellucid.errors import FileError, first_line
 from pellucid.files.atomic import open_atomically
 from pellucid.rgba.resizing import resize_sample
 
@@ -168,7 +168,8 @@ def read_shard(path: Path | str) -> Iterator[Sample]:
             rgba = decoded(packed)
         except (OSError, ValueError) as error:
             raise FileError(
-                f"{path} is no readable shard: {record.name}: {error}. Make it with `pellucid data pull`."
+                f"{path} is no readable shard: {record.name}: {first_line(error)}. Make it with `pellucid "
+                "data pull`."
             ) from error
         yield record, rgba
 
@@ -208,7 +209,7 @@ def read_packed(path: Path | str) -> Iterator[tuple[Record, bytes]]:
         ) from None
     except (OSError, tarfile.TarError, KeyError, ValueError, TypeError) as error:
         raise FileError(
-            f"{path} is no readable shard: {error}. Make it with `pellucid data pull`."
+            f"{path} is no readable shard: {first_line(error)}. Make it with `pellucid data pull`."
         ) from error
 
 

@@ -98,7 +98,9 @@ def _read(file: Path) -> _Document:
     try:
         values = json.loads(file.read_text())
     except (OSError, ValueError) as error:
-        raise ConfigError(f"{file} is no readable vocabulary: {error}. Write it as JSON.") from None
+        raise ConfigError(
+            f"{file} is no readable vocabulary: {first_line(error)}. Write it as JSON."
+        ) from None
     _check(file, values)
     return values
 

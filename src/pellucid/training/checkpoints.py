@@ -80,8 +80,8 @@ def kept(folder: Path) -> Generator[None]:
         raise
     except (OSError, SafetensorError) as error:
         raise FileError(
-            f"The run in {folder} cannot go on, since it cannot write: {error}. Its last checkpoint is "
-            "whole: make room, and the same command goes on."
+            f"The run in {folder} cannot go on, since it cannot write: {first_line(error)}. Its last "
+            "checkpoint is whole: make room, and the same command goes on."
         ) from error
 
 

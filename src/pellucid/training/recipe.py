@@ -8,7 +8,7 @@ from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, TypeVar, cast, get_args
 
-from pellucid.errors import ConfigError
+from pellucid.errors import ConfigError, first_line
 from pellucid.files.tables import is_table
 from pellucid.files.toml_values import read_value
 from pellucid.training.stages.options import AutoencoderOptions, ModelOptions, Table, read_options
@@ -237,4 +237,6 @@ def _tables(path: Path) -> dict[str, object]:
     try:
         return tomllib.loads(path.read_text())
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise ConfigError(f"{path} is no readable recipe: {error}. See recipes/ for working ones.") from error
+        raise ConfigError(
+            f"{path} is no readable recipe: {first_line(error)}. See recipes/ for working ones."
+        ) from error

@@ -12,7 +12,7 @@ from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
-from pellucid.errors import WeightsError
+from pellucid.errors import WeightsError, first_line
 from pellucid.files.tables import is_table
 
 M = TypeVar("M", bound=nn.Module)
@@ -32,7 +32,9 @@ def shapes(path: Path) -> dict[str, tuple[int, ...]]:
             found: dict[str, list[int]] = {name: file.get_slice(name).get_shape() for name in names}
             return {name: tuple(shape) for name, shape in found.items()}
     except (SafetensorError, OSError) as error:
-        raise WeightsError(f"{path} is not a whole safetensors file ({error}). Fetch it again.") from error
+        raise WeightsError(
+            f"{path} is not a whole safetensors file ({first_line(error)}). Fetch it again."
+        ) from error
 
 
 def read(path: Path) -> dict[str, Tensor]:

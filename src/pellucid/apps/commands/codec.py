@@ -102,12 +102,12 @@ def _read_latent(path: Path) -> "tuple[Tensor, dict[str, str]]":
     """Reads a file of `pellucid encode`: the latent and what is said of it."""
     from safetensors import SafetensorError, safe_open
 
-    from pellucid.errors import FileError
+    from pellucid.errors import FileError, first_line
 
     try:
         with safe_open(path, framework="pt") as file:
             return file.get_tensor(TENSOR), file.metadata() or {}
     except (OSError, SafetensorError) as error:
         raise FileError(
-            f"Expected a latent in {path}, found: {error}. Make one with `pellucid encode`."
+            f"Expected a latent in {path}, found: {first_line(error)}. Make one with `pellucid encode`."
         ) from None

@@ -10,7 +10,7 @@ from PIL import Image
 
 from pellucid.data.records import Record
 from pellucid.data.shards import read_packed
-from pellucid.errors import FileError
+from pellucid.errors import FileError, first_line
 
 MEDIA_TYPES = {".png": "image/png", ".webp": "image/webp"}
 
@@ -37,7 +37,9 @@ def stored_images(shard: Path) -> Iterator[Stored]:
         with tarfile.open(shard) as tar:
             members = {Path(member.name).stem: member for member in tar if not member.name.endswith(".json")}
     except (OSError, tarfile.TarError) as error:
-        raise FileError(f"{shard} is no readable shard: {error}. Sample the round again.") from error
+        raise FileError(
+            f"{shard} is no readable shard: {first_line(error)}. Sample the round again."
+        ) from error
     for record, content in read_packed(shard):
         # as shards write it: WebDataset takes all after the first dot for a kind
         member = members[record.name.replace(".", "_")]
