@@ -17,7 +17,6 @@ RECIPE = f"""
 data = ["token.tar"]
 init = "{Path(pellucid.__file__).parent.as_posix()}/mini"
 size_px = 128
-groups = []
 [transparent]
 steps = 2
 batch_size = 4
