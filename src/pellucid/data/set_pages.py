@@ -17,7 +17,7 @@ from pellucid.errors import InputError, missing_package
 from pellucid.files.atomic import write_atomically
 from pellucid.files.html import html_page, html_table
 from pellucid.files.images import encode_image
-from pellucid.rgba.compositing import flatten
+from pellucid.rgba.compositing import flatten, opaque
 from pellucid.rgba.preview import contact_sheet, on_checkerboard, thumbnail
 from pellucid.rgba.quantization import to_bytes, to_float
 from pellucid.rgba.types import RGBA8
@@ -112,8 +112,7 @@ def write_page(
         columns=12,
         cell_px=8,
     )
-    opaque = np.dstack([sheet, np.full(sheet.shape[:2], 255, np.uint8)])
-    write_atomically(folder / "sheet.png", encode_image(opaque))
+    write_atomically(folder / "sheet.png", encode_image(opaque(sheet)))
     plots = _plots(summary)
     for name, content in plots.items():
         write_atomically(folder / f"{name}.svg", content)
@@ -133,7 +132,7 @@ def inspection_sheet(rgba: RGBA8) -> RGBA8:
     shown.append(np.repeat(rgba[..., 3:], 3, axis=2))
     gap = np.full((rgba.shape[0], 8, 3), 255, np.uint8)
     strip = np.concatenate([part for image in shown for part in (image, gap)][:-1], axis=1)
-    return np.dstack([strip, np.full(strip.shape[:2], 255, np.uint8)])
+    return opaque(strip)
 
 
 def _plots(summary: SetSummary) -> dict[str, bytes]:

@@ -282,6 +282,17 @@ def premultiplied_small(rgba: RGBA, side: int = 32) -> Float[Tensor, "b 4 s s"]:
     )
 
 
+def comparison_vectors(rgba: RGBA) -> Float[Tensor, "b 4096"]:
+    """Returns what images are compared by: premultiplied RGBA at 32 x 32 px, a row each."""
+    return premultiplied_small(rgba).flatten(1)
+
+
+def nearest_order(found: Float[Tensor, "n d"], known: Float[Tensor, "m d"]) -> list[list[int]]:
+    """Returns for each vector the places of all known ones, the nearest by L2 first."""
+    # stable, so that equal distances have the same order on every machine
+    return torch.cdist(found, known).argsort(dim=1, stable=True).tolist()
+
+
 def nearest_rank(found: RGBA, known: Known, labels: Sequence[str], wanted: Sequence[str]) -> list[int]:
     """Returns the rank of the asked label among known images, sorted by distance to the generated one.
 
@@ -296,9 +307,7 @@ def nearest_rank(found: RGBA, known: Known, labels: Sequence[str], wanted: Seque
     Returns:
         Rank of the first known image with that label, 1 is nearest.
     """
-    flat = [premultiplied_small(rgba).flatten(1) for rgba in (found, known)]
-    # stable, so that equal distances have the same order on every machine
-    nearest: list[list[int]] = torch.cdist(flat[0], flat[1]).argsort(dim=1, stable=True).tolist()
+    nearest = nearest_order(comparison_vectors(found), comparison_vectors(known))
     return [
         1 + next(rank for rank, index in enumerate(row) if labels[index] == label)
         for row, label in zip(nearest, wanted, strict=True)

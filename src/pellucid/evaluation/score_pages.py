@@ -12,6 +12,7 @@ from pellucid.evaluation.score_table import METRICS, Difference, ScoreTable
 from pellucid.files.html import html_image, html_page, html_table
 from pellucid.files.images import encode_image
 from pellucid.files.tables import is_list, is_table
+from pellucid.rgba.compositing import opaque
 from pellucid.rgba.preview import on_checkerboard, thumbnail
 from pellucid.rgba.types import RGBA8
 
@@ -87,7 +88,7 @@ def _case(name: str, value: float, metric: str, cases: Case) -> str:
     side = max(max(image.shape[:2]) for image in shown)
     cells = [_centred(image, side) for image in shown]
     strip = np.concatenate(cells, axis=1)
-    content = encode_image(np.dstack([strip, np.full(strip.shape[:2], 255, np.uint8)]))
+    content = encode_image(opaque(strip))
     text = f"{name}: {_number(value)} {METRICS[metric].unit}"
     return f"<figure>{html_image(content, text)}<figcaption>{html.escape(text)}</figcaption></figure>"
 

@@ -6,6 +6,7 @@ import numpy as np
 
 from pellucid.errors import InputError
 from pellucid.files.images import read_rgba
+from pellucid.rgba.compositing import opaque
 from pellucid.rgba.quantization import narrow_to_bytes, to_bytes
 from pellucid.rgba.types import RGBA8, AnyArray
 
@@ -91,5 +92,4 @@ def _to_bytes(array: AnyArray) -> AnyArray:
     if levels.shape[2] == 4:
         return levels
     # one channel is grey: the same level three times
-    rgb = np.broadcast_to(levels, (*levels.shape[:2], 3))
-    return np.dstack([rgb, np.full(levels.shape[:2], 255, np.uint8)])
+    return opaque(np.broadcast_to(levels, (*levels.shape[:2], 3)))

@@ -13,7 +13,7 @@ import numpy as np
 
 from pellucid.errors import InputError
 from pellucid.rgba.srgb import array_module, decode_srgb, encode_srgb
-from pellucid.rgba.types import P, is_tensor
+from pellucid.rgba.types import RGBA8, AnyArray, P, is_tensor
 
 Colour = str | Sequence[int]
 STRIP_PIXELS = 1 << 16
@@ -130,6 +130,11 @@ def flatten(rgba: P, background: P | Colour, *, linear: bool = False) -> P:
     _check_pair(image, back)
     flat = _channels_last(over(_restore(image, axis), _restore(back, axis), linear=linear), "the image")[0]
     return _restore(flat[..., :3], axis)
+
+
+def opaque(rgb: AnyArray) -> RGBA8:
+    """Gives colour, uint8 (h, w, 3), an alpha of 255 everywhere: uint8 (h, w, 4)."""
+    return np.dstack([rgb, np.full(rgb.shape[:2], 255, np.uint8)])
 
 
 def parse_colour(colour: Colour) -> tuple[int, int, int]:

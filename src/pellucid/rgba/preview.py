@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from pellucid.errors import InputError
-from pellucid.rgba.compositing import Colour, flatten
+from pellucid.rgba.compositing import Colour, flatten, opaque
 from pellucid.rgba.quantization import to_bytes, to_float
 from pellucid.rgba.types import RGB8, RGBA8, AnyArray, RGBFloat32, check_rgba8
 
@@ -85,7 +85,7 @@ def thumbnail_jpeg(rgba: AnyArray, side: int, *, background: Colour) -> tuple[by
     import io
 
     small = thumbnail(rgba, side)
-    flat = np.dstack([flatten(small, background), np.full(small.shape[:2], 255, np.uint8)])
+    flat = opaque(flatten(small, background))
     file = io.BytesIO()
     pil_image(flat).convert("RGB").save(file, "JPEG", quality=85)
     return file.getvalue(), *small.shape[:2]

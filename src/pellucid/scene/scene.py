@@ -15,7 +15,7 @@ from pellucid.files.blend_space import BlendSpace, blend_space
 from pellucid.files.images import MAX_PIXELS, write_image
 from pellucid.files.metadata import GenerationMetadata
 from pellucid.files.names import unique_stems
-from pellucid.rgba.compositing import Colour, parse_colour
+from pellucid.rgba.compositing import Colour, opaque, parse_colour
 from pellucid.rgba.types import RGBA8, AnyArray
 from pellucid.scene.editing import Named, moved, renamed, reordered, with_opacity, with_pixels, without
 from pellucid.scene.flatten import flatten_layers, flatten_strips
@@ -304,7 +304,7 @@ references in a hidden group |
         # a transparent background stays transparent where nothing covers it
         if background.shape[2] == 4:
             return background
-        return np.dstack([background, np.full(background.shape[:2], 255, np.uint8)])
+        return opaque(background)
 
 
 class _Mixing(TypedDict):

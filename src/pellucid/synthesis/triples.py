@@ -21,7 +21,7 @@ from pellucid.pipelines.arguments import MAX_SEED
 from pellucid.pipelines.layer_sampler import LAYER_SEED_STRIDE
 from pellucid.pipelines.opaque_inpainting import Inpainter
 from pellucid.pipelines.pipeline import TransparentPipeline
-from pellucid.rgba.compositing import over
+from pellucid.rgba.compositing import opaque, over
 from pellucid.rgba.quantization import to_bytes, to_float
 from pellucid.rgba.resizing import on_grey
 from pellucid.rgba.types import RGBA8, AnyArray
@@ -83,7 +83,7 @@ def synthesise(
     if inpainter.knows_subjects:
         measures = measure_changed(measures, foreground, painted)
     # the foreground's own pixels over what was painted: seen through where it is glass, kept where it is not
-    composite = over(foreground, _opaque(painted))
+    composite = over(foreground, opaque(painted))
     if reason := reason_to_drop_triple(measures, rules):
         return FailedTriple(reason=reason, measures=measures)
 
@@ -94,7 +94,7 @@ def synthesise(
     if reason := reason_to_drop_triple(measures, rules):
         return FailedTriple(reason=reason, measures=measures)
     mixed = painted * behind[..., None] + seen * (1 - behind[..., None])
-    background = _opaque(np.rint(mixed).astype(np.uint8))
+    background = opaque(np.rint(mixed).astype(np.uint8))
     return MadeTriple(foreground=foreground, background=background, composite=composite, measures=measures)
 
 
@@ -109,7 +109,3 @@ def repainted_share(foreground: RGBA8) -> AnyArray:
         return np.zeros(shown.shape, np.float32)
     distance = cv2.distanceTransform(1 - shown, cv2.DIST_L2, cv2.DIST_MASK_PRECISE)
     return np.clip(1 - distance / (GROWN_PX + 1), 0, 1).astype(np.float32)
-
-
-def _opaque(rgb: AnyArray) -> RGBA8:
-    return np.dstack([rgb, np.full(rgb.shape[:2], 255, np.uint8)])

@@ -10,7 +10,9 @@ import click
 
 from pellucid.apps.commands import evaluate_files
 from pellucid.apps.commands.evaluate_scores import (
+    GUIDANCE,
     SCORES_OUTPUT,
+    STEPS,
     echo_scores,
     model_vocabulary,
     vocabulary_options,
@@ -130,8 +132,8 @@ def reconstruction(
     show_default=True,
     help="Seed of the first caption; the others count up from it.",
 )
-@option("Sampling", "--steps", type=int, help="Denoising steps.  [default: the model's]")
-@option("Sampling", "--guidance", type=float, help="How closely to follow the text.  [default: the model's]")
+@STEPS
+@GUIDANCE
 @option("Output", "--sheet", type=PATH, help="Image to write: a sheet of samples with their captions.")
 @option(
     "Models",

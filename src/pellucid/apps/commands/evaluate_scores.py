@@ -17,6 +17,10 @@ if TYPE_CHECKING:
 SCORES_OUTPUT = option(
     "Output", "-o", "--output", type=PATH, help="JSON file to write the scores to as well."
 )
+STEPS = option("Sampling", "--steps", type=int, help="Denoising steps.  [default: the model's]")
+GUIDANCE = option(
+    "Sampling", "--guidance", type=float, help="How closely to follow the text.  [default: the model's]"
+)
 
 
 def vocabulary_options(command: Command) -> Command:
@@ -70,11 +74,10 @@ def model_vocabulary(
 
 def write_sheet(sheet: "AnyArray", path: Path) -> None:
     """Writes uint8 (h, w, 3) as an opaque image."""
-    import numpy as np
-
     from pellucid.files.images import write_image
+    from pellucid.rgba.compositing import opaque
 
-    write_image(np.dstack([sheet, np.full_like(sheet[..., 0], 255)]), path)
+    write_image(opaque(sheet), path)
 
 
 def write_scores(scores: Mapping[str, object], path: Path) -> None:

@@ -8,7 +8,9 @@ import click
 
 from pellucid.apps.commands import evaluate_files
 from pellucid.apps.commands.evaluate_scores import (
+    GUIDANCE,
     SCORES_OUTPUT,
+    STEPS,
     echo_scores,
     model_vocabulary,
     vocabulary_options,
@@ -47,8 +49,8 @@ KINDS = ("colours", "materials", "effects", "counts", "pairs", "paraphrases")
 )
 @option("Sampling", "--batch-size", type=int, default=16, show_default=True, help="Images sampled together.")
 @option("Sampling", "--seed", type=int, default=100, show_default=True, help="Seed of every image.")
-@option("Sampling", "--steps", type=int, help="Denoising steps.  [default: the model's]")
-@option("Sampling", "--guidance", type=float, help="How closely to follow the text.  [default: the model's]")
+@STEPS
+@GUIDANCE
 @option("Output", "--sheets", type=PATH, help="Folder for a sheet of every kind, framed green or red.")
 @model_options
 @SCORES_OUTPUT

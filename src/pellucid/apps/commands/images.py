@@ -160,20 +160,19 @@ def pad_command(images: tuple[Path, ...], keep_alpha: bool, truncate: bool, batc
     """
     if keep_alpha and truncate:
         raise click.UsageError("--truncate is for opaque results. Leave it or --keep-alpha out.")
+    from pellucid.rgba.compositing import opaque
     from pellucid.rgba.padding import extend_colour, pad_rgb
     from pellucid.rgba.quantization import to_bytes
     from pellucid.scene.scene import Scene
 
     def pad(image: Path, target: Path) -> tuple[Scene, dict[str, object]]:
-        import numpy as np
 
         source = batch.inputs.open(image)
         if keep_alpha:
             extended = extend_colour(source.composite(), seen_from=1)
             return Scene.of(extended, name=layer_name(image), provenance=source.provenance), {}
         rgb = to_bytes(pad_rgb(source.composite()), truncate=truncate)
-        opaque = np.dstack([rgb, np.full_like(rgb[..., 0], 255)])
-        return Scene.of(opaque, name=layer_name(image), provenance=source.provenance), {}
+        return Scene.of(opaque(rgb), name=layer_name(image), provenance=source.provenance), {}
 
     batch.run(images, lambda image: beside(image, f"{stem_of(image)}-padded.png"), pad)
 

@@ -188,8 +188,7 @@ def _frames(image: Path, inputs: Inputs) -> "tuple[list[AnyArray], Sequence[int 
 
 def _contact_sheet(sprites: Sequence[_Named], grid: "Grid") -> "AnyArray":
     """Draws sprites with their names, for people: uint8 (h, w, 4), opaque."""
-    import numpy as np
-
+    from pellucid.rgba.compositing import opaque
     from pellucid.rgba.preview import contact_sheet
     from pellucid.rgba.sprite_sheets import Grid, draw_sheet
 
@@ -200,7 +199,7 @@ def _contact_sheet(sprites: Sequence[_Named], grid: "Grid") -> "AnyArray":
         labels=[each.name for each in sprites],
         gap_px=2 * grid.padding or 8,
     )
-    return np.dstack([rgb, np.full_like(rgb[..., 0], 255)])
+    return opaque(rgb)
 
 
 def _write_atlas(sprites: Sequence[_Named], grid: "Grid", sheet: Path, atlas: Path) -> None:

@@ -10,7 +10,7 @@ from pellucid.data.records import captions
 from pellucid.data.shards import Sample
 from pellucid.data.spread import evenly
 from pellucid.evaluation.eval_data import resized
-from pellucid.evaluation.metrics import premultiplied_small, rgba_tensor
+from pellucid.evaluation.metrics import comparison_vectors, nearest_order, rgba_tensor
 from pellucid.evaluation.words.measures import filled_square
 from pellucid.rgba.types import RGBA8, AnyArray
 
@@ -61,8 +61,7 @@ class KnownImages:
         found, known = (
             (_vector(filled_square(rgba)), self._filled) if cut_out else (_vector(rgba), self._whole)
         )
-        # stable, so that equal distances have the same order on every machine
-        order: list[int] = torch.cdist(found, known)[0].argsort(stable=True).tolist()
+        (order,) = nearest_order(found, known)
         return any(self.labels[index] in labels for index in order[:NEAREST])
 
     def rare_keywords(self, count: int) -> dict[str, list[str]]:
@@ -80,5 +79,4 @@ class KnownImages:
 
 
 def _vector(rgba: AnyArray) -> Tensor:
-    """Returns what images are compared by, premultiplied 32 x 32 px: (1, 4096)."""
-    return premultiplied_small(rgba_tensor(rgba)).flatten(1)
+    return comparison_vectors(rgba_tensor(rgba))
