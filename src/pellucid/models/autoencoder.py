@@ -1,7 +1,7 @@
 """RGBA codec over a frozen VAE: alpha hides in an offset of the latent.
 
 Our borders are straight RGBA with alpha last in [0, 1]. "Raw" latents are the VAE's own; "scaled" ones, which
-diffusion models see, are (raw - shift_factor) * scaling_factor.
+diffusion models see, are (raw - shift) * scale (`pellucid.models.latent_space`).
 """
 
 import warnings
@@ -12,12 +12,12 @@ from typing import Literal, TypedDict
 import numpy as np
 import torch
 import torch.nn.functional as F
-from diffusers.models.autoencoders.vae import DiagonalGaussianDistribution
 from jaxtyping import Float, UInt8
 from torch import Tensor, nn
 
 from pellucid.errors import InputError
 from pellucid.models.alpha_decoder import AlphaDecoder
+from pellucid.models.latent_space import Factor, latent_space
 from pellucid.models.offset_encoder import OffsetEncoder
 from pellucid.models.rgba_vae import InflatedDecoder, InflatedEncoder
 from pellucid.models.test_time_augmentation import decode_augmented, decode_padded, decode_tiled
@@ -61,10 +61,6 @@ CONVENTIONS = {
 }
 
 
-def _mean_and_std(posterior: DiagonalGaussianDistribution) -> tuple[Tensor, Tensor]:
-    return posterior.mean, posterior.std
-
-
 class RGBAAutoencoder(nn.Module):
     """Encodes RGBA to the latents of a frozen VAE and back.
 
@@ -87,7 +83,7 @@ class RGBAAutoencoder(nn.Module):
         """Joins three networks; none is copied.
 
         Args:
-            vae: any diffusers VAE with `encode` to a Gaussian, `decode` and `config`.
+            vae: of a kind in `pellucid.models.latent_space`.
             offset_encoder: needed to encode.
             alpha_decoder: needed to decode.
             convention: a `Convention` or its name in `CONVENTIONS`.
@@ -105,16 +101,24 @@ class RGBAAutoencoder(nn.Module):
             convention = CONVENTIONS[convention]
         changes = {"offset": offset, "offset_multiplier": offset_multiplier, "latent_input": latent_input}
         self.convention = replace(convention, **{k: v for k, v in changes.items() if v is not None})  # pyright: ignore
-        config = vae.config
-        self.scaling_factor = float(config.scaling_factor)  # pyright: ignore
-        self.shift_factor = float(getattr(config, "shift_factor", None) or 0.0)
-        self.pixels_per_latent = 2 ** (len(config.block_out_channels) - 1)  # pyright: ignore
+        self.space = latent_space(vae)
+        self.pixels_per_latent = self.space.pixels_per_latent
         for part in (offset_encoder, alpha_decoder):
             if part is not None and part.pixels_per_latent != self.pixels_per_latent:
                 raise InputError(
                     f"The VAE has {self.pixels_per_latent} pixels a latent, {type(part).__name__} "
                     f"{part.pixels_per_latent}. Change fold or levels."
                 )
+
+    @property
+    def scaling_factor(self) -> Factor:
+        """Returns what scaled latents are multiplied by, for all channels or for each."""
+        return self.space.scale
+
+    @property
+    def shift_factor(self) -> Factor:
+        """Returns what is taken from raw latents first."""
+        return self.space.shift
 
     @property
     def upscale(self) -> int:
@@ -133,11 +137,11 @@ class RGBAAutoencoder(nn.Module):
 
     def to_scaled(self, latent: Float[Tensor, "b c h w"]) -> Float[Tensor, "b c h w"]:
         """Converts a raw latent to the units of diffusion models."""
-        return (latent - self.shift_factor) * self.scaling_factor
+        return self.space.to_scaled(latent)
 
     def to_raw(self, scaled_latent: Float[Tensor, "b c h w"]) -> Float[Tensor, "b c h w"]:
         """Undoes `to_scaled`."""
-        return scaled_latent / self.scaling_factor + self.shift_factor
+        return self.space.to_raw(scaled_latent)
 
     def vae_input(
         self, rgba: Float[Tensor, "b 4 h w"], padded_rgb: Float[Tensor, "b 3 h w"] | None = None
@@ -170,7 +174,7 @@ class RGBAAutoencoder(nn.Module):
         rgba = self._whole(rgba)
         padded_rgb = rgba[:, :3] if padded_rgb is None else self._whole(padded_rgb)
         pixels = self.vae_input(rgba, padded_rgb)
-        mean, std = _mean_and_std(self.vae.encode(pixels).latent_dist)  # pyright: ignore
+        mean, std = self.space.encode(self.vae, pixels)
         offset = self._offset(rgba, padded_rgb) if use_offset else None
         return self.join(mean, std, offset, scaled=scaled)
 
@@ -223,15 +227,15 @@ class RGBAAutoencoder(nn.Module):
         self, latent: Float[Tensor, "b c h2 w2"], *, scaled: bool = True
     ) -> Float[Tensor, "b 3 h w"]:
         """Decodes a latent with the frozen VAE alone: RGB in [0, 1]."""
-        raw = (self.to_raw(latent) if scaled else latent)[:, : self.vae.config.latent_channels]  # pyright: ignore
-        image = self.vae.decode(raw.to(self.device, self.vae.dtype)).sample  # pyright: ignore
+        raw = self.to_raw(latent) if scaled else latent
+        image = self.space.decode(self.vae, raw.to(self.device, self.vae.dtype))  # pyright: ignore
         return (image * 0.5 + 0.5).clamp(0, 1)
 
     @torch.no_grad()
     def encode_opaque(self, rgb: Float[Tensor, "b 3 h w"]) -> Float[Tensor, "b c h2 w2"]:
         """Encodes RGB in [0, 1] to the scaled mean of the frozen VAE's posterior, as conditions enter."""
         rgb = rgb.to(self.device, self.vae.dtype)  # pyright: ignore
-        return self.to_scaled(self.vae.encode(rgb * 2 - 1).latent_dist.mean)  # pyright: ignore
+        return self.to_scaled(self.space.encode(self.vae, rgb * 2 - 1)[0])  # pyright: ignore
 
     @torch.no_grad()
     def decode_alpha(

@@ -10,10 +10,11 @@ from diffusers.models.autoencoders.vae import DiagonalGaussianDistribution
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from pellucid.models.latent_space import latent_space
 from pellucid.models.mini_vae import MiniVAE
 
 VAE = AutoencoderKL | MiniVAE
-"""The two kinds of VAE that networks are trained over; they have the same methods and no common base."""
+"""The two kinds of VAE that can be inflated; they have the same methods and no common base."""
 
 
 def decoded(vae: VAE, latent: Float[Tensor, "b c h w"]) -> Float[Tensor, "b k h2 w2"]:
@@ -48,7 +49,7 @@ class InflatedEncoder(nn.Module):
     def __init__(self, vae: VAE) -> None:
         super().__init__()
         self.vae, self.config = vae, vae.config
-        self.pixels_per_latent = 2 ** (len(vae.config["block_out_channels"]) - 1)
+        self.pixels_per_latent = latent_space(vae).pixels_per_latent
 
     def posterior(self, rgba: Float[Tensor, "b 4 h w"]) -> DiagonalGaussianDistribution:
         """Encodes to a distribution of raw latents; colour enters over grey, as the frozen VAE sees it."""
@@ -69,7 +70,7 @@ class InflatedDecoder(nn.Module):
     def __init__(self, vae: VAE) -> None:
         super().__init__()
         self.vae, self.config = vae, vae.config
-        self.pixels_per_latent = self.multiple = 2 ** (len(vae.config["block_out_channels"]) - 1)
+        self.pixels_per_latent = self.multiple = latent_space(vae).pixels_per_latent
 
     def forward(
         self, rgb: Float[Tensor, "b 3 h w"] | None, latent: Float[Tensor, "b c h2 w2"]

@@ -8,6 +8,7 @@ from torch import Tensor
 
 from pellucid.errors import InputError
 from pellucid.models.autoencoder import RGBAAutoencoder
+from pellucid.models.latent_space import Factor, latent_space
 from pellucid.pipelines.arguments import round_up
 from pellucid.pipelines.modes import Codec, resolve_source
 from pellucid.pipelines.stock import StockPipeline
@@ -60,20 +61,28 @@ def size_multiple(stock: StockPipeline, autoencoder: RGBAAutoencoder) -> int:
 
 def check_autoencoder(stock: StockPipeline, autoencoder: RGBAAutoencoder) -> None:
     """Raises InputError for an autoencoder whose latents are not those of the pipeline's denoiser."""
-    config = stock.vae.config
-    expected = {
-        "scaling_factor": (autoencoder.scaling_factor, float(config.scaling_factor)),
-        "shift_factor": (autoencoder.shift_factor, float(getattr(config, "shift_factor", None) or 0.0)),
-        "pixels_per_latent": (autoencoder.pixels_per_latent, stock.vae_scale_factor),
+    theirs = latent_space(stock.vae)
+    expected: dict[str, tuple[Factor, Factor]] = {
+        "scaling_factor": (autoencoder.scaling_factor, theirs.scale),
+        "shift_factor": (autoencoder.shift_factor, theirs.shift),
+        "pixels_per_latent": (autoencoder.pixels_per_latent, theirs.pixels_per_latent),
     }
     for part in filter(None, (autoencoder.offset_encoder, autoencoder.alpha_decoder)):
         expected[type(part).__name__] = part.config["latent_channels"], stock.latent_channels
-    wrong = [f"{name} {ours} for {wanted}" for name, (ours, wanted) in expected.items() if ours != wanted]
+    wrong = [
+        f"{name} {_short(ours)} for {_short(wanted)}"
+        for name, (ours, wanted) in expected.items()
+        if ours != wanted
+    ]
     if wrong:
         raise InputError(
             f"Expected a codec over the VAE of this {stock.family.title}, found {', '.join(wrong)}. "
             "Take one that was trained over this model's VAE."
         )
+
+
+def _short(factor: Factor) -> str:
+    return f"{len(factor)} of channels" if isinstance(factor, tuple) else str(factor)
 
 
 def load_autoencoder(codec: Codec, stock: StockPipeline) -> RGBAAutoencoder:

@@ -21,6 +21,7 @@ from diffusers.utils.torch_utils import randn_tensor
 from torch import Tensor, nn
 
 from pellucid.errors import InputError
+from pellucid.models.latent_space import LatentSpace, latent_space
 from pellucid.pipelines.arguments import CallKwargs, Request
 from pellucid.pipelines.families import CONTROL, ROWS, ClassPath, ModelFamily, PipelineVariants
 from pellucid.pipelines.modes import Sampling
@@ -82,6 +83,11 @@ class StockPipeline:
         return self.pipeline.vae
 
     @property
+    def space(self) -> LatentSpace:
+        """Returns how the VAE's latents and pixels become one another."""
+        return latent_space(self.vae)
+
+    @property
     def device(self) -> torch.device:
         """Returns where inputs must be: the pipeline's device, or with offloading the one modules move to."""
         return self.pipeline._execution_device
@@ -99,7 +105,7 @@ class StockPipeline:
     @property
     def vae_scale_factor(self) -> int:
         """Returns the side in pixels that one latent stands for."""
-        return 2 ** (len(self.vae.config.block_out_channels) - 1)
+        return self.space.pixels_per_latent
 
     @property
     def latents_multiple(self) -> int:
@@ -125,7 +131,7 @@ class StockPipeline:
 
     def check(self) -> None:
         """Raises InputError where the denoiser wants more than a latent, as those made for inpainting do."""
-        channels, inputs = self.vae.config.latent_channels, self.denoiser.config.in_channels
+        channels, inputs = self.space.channels, self.denoiser.config.in_channels
         if inputs != channels * self.family.patch_size**2:
             raise InputError(
                 f"Expected a {self.family.denoiser} with as many inputs as its VAE's latents have channels, "

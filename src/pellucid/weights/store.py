@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Mapping
+from importlib import import_module
 from pathlib import Path
 from typing import TypeVar, get_args
 
@@ -15,6 +16,7 @@ from pellucid.errors import InputError, WeightsError, first_line
 from pellucid.files.tables import is_table
 from pellucid.models.alpha_decoder import AlphaDecoder
 from pellucid.models.autoencoder import CONVENTIONS, ConventionFields, Offset, RGBAAutoencoder
+from pellucid.models.latent_space import KINDS
 from pellucid.models.mini_vae import MiniVAE
 from pellucid.models.offset_encoder import OffsetEncoder
 from pellucid.models.rgba_vae import VAE, InflatedDecoder, InflatedEncoder
@@ -100,11 +102,20 @@ def _pretrained(cls: type[N], folder: Path) -> N:
     )
 
 
-def read_vae(path: Path) -> VAE:
-    """Loads a VAE's folder, frozen, float32: ours, or any family's `AutoencoderKL`."""
-    is_mini = MiniVAE.load_config(path).get("_class_name") == "MiniVAE"  # type: ignore[union-attr]
-    vae = _pretrained(MiniVAE if is_mini else AutoencoderKL, path)
+def read_vae(path: Path) -> ModelMixin:
+    """Loads a VAE's folder, frozen, float32: ours, or any family's."""
+    vae = _pretrained(vae_class(MiniVAE.load_config(path)), path)
     return vae.eval().requires_grad_(False)
+
+
+def vae_class(config: object) -> type[ModelMixin]:
+    """Returns the class that a VAE's config names: one of `pellucid.models.latent_space`, else the usual."""
+    name = config.get("_class_name") if is_table(config) else None
+    if name == "MiniVAE":
+        return MiniVAE
+    if not isinstance(name, str) or name not in KINDS:
+        return AutoencoderKL
+    return getattr(import_module("diffusers"), name)
 
 
 def load_codec(folder: Path, vae: ModelMixin) -> RGBAAutoencoder:
@@ -133,6 +144,8 @@ def load_codec(folder: Path, vae: ModelMixin) -> RGBAAutoencoder:
 
 def _inflated(path: Path) -> tuple[InflatedEncoder, InflatedDecoder]:
     vae = read_vae(path)
+    if not isinstance(vae, VAE):
+        raise TypeError(f"{type(vae).__name__} in place of AutoencoderKL")
     return InflatedEncoder(vae), InflatedDecoder(vae)
 
 

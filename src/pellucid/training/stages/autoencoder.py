@@ -7,6 +7,7 @@ from copy import deepcopy
 from pathlib import Path
 
 import torch
+from diffusers.models.modeling_utils import ModelMixin
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -15,7 +16,7 @@ from pellucid.evaluation.metrics import alpha_mae, blended_metrics, psnr
 from pellucid.models.alpha_decoder import AlphaDecoder
 from pellucid.models.autoencoder import ConventionFields, RGBAAutoencoder
 from pellucid.models.discriminator import PatchDiscriminator
-from pellucid.models.mini_vae import MiniVAE
+from pellucid.models.latent_space import latent_space
 from pellucid.models.offset_encoder import OffsetEncoder
 from pellucid.models.rgba_vae import InflatedDecoder, InflatedEncoder
 from pellucid.models.test_time_augmentation import ORIENTATIONS, orient, restore
@@ -67,7 +68,7 @@ class AutoencoderStage:
     """
 
     def __init__(
-        self, recipe: Recipe, images: InMemoryDataset, device: torch.device, vae: MiniVAE | None = None
+        self, recipe: Recipe, images: InMemoryDataset, device: torch.device, vae: ModelMixin | None = None
     ) -> None:
         self.recipe = recipe
         self.options = recipe.options(AutoencoderOptions)
@@ -78,9 +79,9 @@ class AutoencoderStage:
         self.weights = weighted(DEFAULTS, recipe.weights)
         self.latent_noise = self.options.latent_noise
         self.vae = vae or deepcopy(load_vae(recipe.init_folder, device))  # compiled here alone
-        self.pixels_per_latent = 2 ** (len(self.vae.config["block_out_channels"]) - 1)
+        self.space = latent_space(self.vae)
+        self.pixels_per_latent = self.space.pixels_per_latent
         check_size(recipe, self.pixels_per_latent)
-        self.shift = float(self.vae.config.get("shift_factor") or 0.0)
         self.images = images.only(held_out=False).to(device)
         self.held_out = images.only(held_out=True).to(device)
         check_split(recipe, self.images.count, len(self.held_out.records))
@@ -96,12 +97,12 @@ class AutoencoderStage:
             self.discriminator.to(device)  # pyright: ignore[reportArgumentType]
             modules["discriminator"] = self.discriminator
         self.modules: Mapping[str, nn.Module] = modules
-        self.compiled: Sequence[nn.Module] = (*self.parts.children(), self.vae.encoder, self.vae.decoder)
+        self.compiled: Sequence[nn.Module] = (*self.parts.children(), self.vae.encoder, self.vae.decoder)  # pyright: ignore - all kinds have them
         self._last: dict[int, tuple[Tensor, Tensor]] = {}
 
     def networks(self) -> RGBAParts:
         """Returns what trains, new."""
-        options, channels = self.options, int(self.vae.config["latent_channels"])
+        options, channels = self.options, self.space.channels
         extra = options.extra_channels if options.alpha_encoding == "channels" else 0
         encoder = {
             **encoder_defaults(options.offset_encoder, self.pixels_per_latent),
@@ -191,14 +192,13 @@ class AutoencoderStage:
 
     def vae_latents(self, rgba: Tensor) -> Tensor:
         """Returns scaled latents of the images over grey, without an offset."""
-        posterior = self.vae.encode(blends(rgba, rgba.new_full((1, 3, 1, 1), 0.5)) * 2 - 1).latent_dist  # type: ignore[union-attr]
         # the mean, not a sample: the offset is learned against one latent for each image
-        return (posterior.mean.float() - self.shift) * self.vae.config["scaling_factor"]
+        mean, _ = self.space.encode(self.vae, blends(rgba, rgba.new_full((1, 3, 1, 1), 0.5)) * 2 - 1)
+        return self.space.to_scaled(mean.float())
 
     def decode_frozen(self, scaled: Tensor) -> Tensor:
         """Returns the frozen decoder's image of scaled latents, about [0, 1]."""
-        raw = scaled[:, : self.vae.config["latent_channels"]] / self.vae.config["scaling_factor"] + self.shift
-        return self.vae.decode(raw).sample.float() / 2 + 0.5  # type: ignore[union-attr]
+        return self.space.decode(self.vae, self.space.to_raw(scaled)).float() / 2 + 0.5
 
     def export(self, module: nn.Module, folder: Path) -> None:
         """Writes both networks in diffusers' layout, and how they are to be used."""

@@ -10,9 +10,8 @@ from diffusers.models.modeling_utils import ModelMixin
 from torch import nn
 
 from pellucid.errors import ConfigError, first_line
-from pellucid.models.rgba_vae import VAE
 from pellucid.training.recipe import Recipe
-from pellucid.weights.store import read_vae
+from pellucid.weights.store import read_vae, vae_class
 
 
 def _part(folder: Path, name: str) -> Path:
@@ -50,7 +49,7 @@ def save_half(module: ModelMixin, folder: Path) -> None:
 
 # Read once for all stages of a process. Callers share it: who compiles or changes it copies it first.
 @lru_cache(maxsize=2)
-def load_vae(source: str | Path, device: torch.device) -> VAE:
+def load_vae(source: str | Path, device: torch.device) -> ModelMixin:
     """Returns the frozen VAE of a folder, or of a model on the hub.
 
     Raises:
@@ -63,7 +62,8 @@ def load_vae(source: str | Path, device: torch.device) -> VAE:
         nn.Module.to(vae, device)
         return vae
     try:
-        vae = AutoencoderKL.from_pretrained(owner_and_name, subfolder="vae", torch_dtype=torch.float32)
+        config = AutoencoderKL.load_config(owner_and_name, subfolder="vae")
+        vae = vae_class(config).from_pretrained(owner_and_name, subfolder="vae", torch_dtype=torch.float32)
     except (OSError, ValueError) as error:
         raise ConfigError(
             f"Expected a VAE in {owner_and_name} on the hub, found {first_line(error)}. "

@@ -5,12 +5,12 @@ from dataclasses import replace
 from pathlib import Path
 
 import torch
+from diffusers.models.modeling_utils import ModelMixin
 from torch import Tensor, nn
 from torch.nn import functional
 
 from pellucid.evaluation.metrics import alpha_mae, blended_metrics
 from pellucid.models.autoencoder import RGBAAutoencoder
-from pellucid.models.mini_vae import MiniVAE
 from pellucid.training.data.in_memory import InMemoryDataset
 from pellucid.training.recipe import Recipe
 from pellucid.training.stages.autoencoder import AutoencoderStage
@@ -27,7 +27,7 @@ class DistillationStage(AutoencoderStage):
     """
 
     def __init__(
-        self, recipe: Recipe, images: InMemoryDataset, device: torch.device, vae: MiniVAE | None = None
+        self, recipe: Recipe, images: InMemoryDataset, device: torch.device, vae: ModelMixin | None = None
     ) -> None:
         weights = WEIGHTS | dict(recipe.weights)
         super().__init__(replace(recipe, weights=weights), images, device, vae)

@@ -6,7 +6,8 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from pellucid.models.rgba_vae import InflatedDecoder, InflatedEncoder, inflated
+from pellucid.errors import ConfigError
+from pellucid.models.rgba_vae import VAE, InflatedDecoder, InflatedEncoder, inflated
 from pellucid.training.stages.autoencoder import AutoencoderStage, RGBAParts
 from pellucid.training.stages.components import save_half
 from pellucid.weights.store import CONVENTION, fill
@@ -20,6 +21,11 @@ class RGBAVAEStage(AutoencoderStage):
 
     def networks(self) -> RGBAParts:
         """Returns the grown VAE, as encoder and as decoder."""
+        if not isinstance(self.vae, VAE):
+            raise ConfigError(
+                f"Expected AutoencoderKL with alpha_encoding inflated, found {type(self.vae).__name__}. "
+                'Set alpha_encoding = "offset".'
+            )
         vae = inflated(self.vae)
         return RGBAParts(InflatedEncoder(vae), InflatedDecoder(vae))
 
