@@ -23,7 +23,7 @@ from pellucid.pipelines.families import FAMILIES
 from pellucid.pipelines.keywords import GenerateKeywords, RepaintKeywords, SamplingKeywords
 from pellucid.pipelines.modes import MODES, Family, Mode, Sampling, Task
 from pellucid.pipelines.pipeline import TransparentPipeline
-from pellucid.pipelines.stock import family_of
+from pellucid.pipelines.variants import family_of
 
 SIZE: Size = {"height": 64, "width": 48}
 RNG = np.random.default_rng(0)

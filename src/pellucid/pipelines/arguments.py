@@ -187,6 +187,29 @@ def one_or_all(
     return scenes[0] if single else scenes
 
 
+ELSEWHERE = {
+    "prompt": "Pass the prompt itself",
+    "negative_prompt": "Pass negative_prompt= itself",
+    "num_inference_steps": "Pass num_inference_steps= itself",
+    "guidance_scale": "Pass guidance_scale= itself",
+    "height": "Pass height= itself",
+    "width": "Pass width= itself",
+    "strength": "Pass strength= itself",
+    "generator": "Pass seed=, from which each image gets its own noise",
+    "num_images_per_prompt": "Pass count=",
+    "output_type": "Leave it out: results are images with alpha",
+    "return_dict": "Leave it out: methods return scenes",
+}
+"""Arguments of stock pipelines that methods here say for themselves, and what to do instead."""
+
+
+def check_names(inputs: CallKwargs) -> None:
+    """Raises InputError for an argument that a method here has under a name of its own, or decides."""
+    for name in inputs:
+        if name in ELSEWHERE:
+            raise InputError(f"Expected no {name} in pipeline_inputs, found one. {ELSEWHERE[name]}.")
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SamplingOptions:
     """What every public method may say about sampling.
@@ -219,6 +242,7 @@ class SamplingOptions:
         names = ("num_inference_steps", "guidance_scale", "scheduler", "passes")
         overrides = {name: value for name in names if (value := getattr(self, name)) is not None}
         settings = replace(defaults, **overrides)
+        check_names(self.inputs)
         check_passes(settings.passes)
         check_scheduler(settings.scheduler)
         check_sampling(settings.num_inference_steps, settings.guidance_scale, strength)

@@ -9,7 +9,8 @@ from jaxtyping import Float
 from torch import Tensor
 
 from pellucid.models.autoencoder import RGBAAutoencoder
-from pellucid.pipelines.inpainting import Callback, keep_outside
+from pellucid.pipelines.arguments import CallKwargs
+from pellucid.pipelines.inpainting import keep_outside, step_end_callback, with_step_end
 from pellucid.pipelines.stock import StockPipeline
 
 # One latent at the embedded model's size; two cut subjects off (docs/log.md, 2026-11-23).
@@ -36,18 +37,18 @@ def background_distance(autoencoder: RGBAAutoencoder, latent: Float[Tensor, "1 c
 
 
 def clear_start(
-    stock: StockPipeline, clear_latent: Float[Tensor, "1 c h w"], *, first: Callback | None = None
+    stock: StockPipeline, clear_latent: Float[Tensor, "1 c h w"], inputs: CallKwargs
 ) -> dict[str, object]:
     """Makes the inputs of an image-to-image pipeline that starts clear and keeps a clear frame at every step.
 
     Args:
         stock: the pipeline.
         clear_latent: the adjusted latent of a wholly transparent image.
-        first: the caller's own `callback_on_step_end`, which is called before.
+        inputs: what else the pipeline is called with; a `callback_on_step_end` among it is called before.
     """
     inner = (~_frame(*clear_latent.shape[-2:])).to(clear_latent)[None, None]
-    callback = keep_outside(stock, clear_latent, inner, first=first)
-    return {"image": clear_latent, "strength": START, "callback_on_step_end": callback}
+    callback = keep_outside(stock, clear_latent, inner, first=step_end_callback(inputs))
+    return {**with_step_end(inputs, callback), "image": clear_latent, "strength": START}
 
 
 def _frame(height: int, width: int) -> Tensor:

@@ -1,6 +1,6 @@
 """Repainting inside a mask: after every step latents outside it are put back, and at the end the bytes."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Protocol, cast, runtime_checkable
 
 import numpy as np
@@ -11,6 +11,7 @@ from pellucid.errors import InputError
 from pellucid.pipelines.arguments import CallKwargs
 from pellucid.pipelines.given_images import to_image
 from pellucid.pipelines.latents import centre_offset
+from pellucid.pipelines.pipeline_inputs import SHOWN
 from pellucid.pipelines.stock import StockPipeline
 from pellucid.rgba.compositing import premultiply, unpremultiply
 from pellucid.rgba.quantization import to_bytes, to_float
@@ -107,6 +108,12 @@ def keep_outside(
 def step_end_callback(inputs: CallKwargs) -> Callback | None:
     """Returns the caller's own callback among the inputs of a stock pipeline, which must not be lost."""
     return cast("Callback | None", inputs.get("callback_on_step_end"))
+
+
+def with_step_end(inputs: CallKwargs, callback: Callback) -> dict[str, object]:
+    """Returns the inputs with another callback, which is shown latents and what the caller asked for."""
+    shown = cast("Sequence[str]", inputs.get(SHOWN, ()))
+    return {**inputs, "callback_on_step_end": callback, SHOWN: list(dict.fromkeys((*shown, "latents")))}
 
 
 def paste(image: RGBA8, painted: RGBA8, share: AnyArray) -> RGBA8:

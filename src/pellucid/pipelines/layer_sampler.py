@@ -22,6 +22,7 @@ from pellucid.pipelines.arguments import (
     as_text_list,
     round_up,
 )
+from pellucid.pipelines.control_window import ControlWindow
 from pellucid.pipelines.latents import centre_crop, centre_offset
 from pellucid.pipelines.model import TransparentModel
 from pellucid.pipelines.modes import Mode, Role, Sampling, Task
@@ -127,10 +128,13 @@ class LayerSampler:
         height, width = model.inner_canvas(sampled)
         concat, hint = self._conditions(mode, scenes, sampled)
         requests = [request for scene in scenes for request in scene.requests(mode)]
-        inputs = {"height": height, "width": width, **options.inputs}
+        stock = model.stock.text_to_image()
+        window = ControlWindow.whole(sampled, (height, width), model.autoencoder.upscale)
+        shown = window.fit(stock.text_to_image_inputs(options.inputs), [stock.control_name])
+        inputs = {"height": height, "width": width, **shown}
         with model.adapters.conditioned(concat, hint, end=mode.adapter_end):
             read = model.reader.read(model.stock.pipeline, requests)
-            latents = model.stock.text_to_image().sample(read, settings, inputs)
+            latents = stock.sample(read, settings, inputs)
         # a scene's layers are neighbours in the batch (docs/released-format.md, attention sharing)
         for scene, layers in zip(scenes, torch.split(latents, len(mode.outputs)), strict=True):
             for output, latent in zip(mode.outputs, torch.split(layers, 1), strict=True):

@@ -10,10 +10,19 @@ from torch import Tensor
 from pellucid.errors import InputError
 from pellucid.pipelines.arguments import CallKwargs, Prompt, Request, SamplingOptions
 from pellucid.pipelines.background_check import THRESHOLD, background_distance, clear_start
-from pellucid.pipelines.inpainting import keep_outside, latent_mask, paste, step_end_callback, to_mask
+from pellucid.pipelines.control_window import ControlWindow
+from pellucid.pipelines.inpainting import (
+    keep_outside,
+    latent_mask,
+    paste,
+    step_end_callback,
+    to_mask,
+    with_step_end,
+)
 from pellucid.pipelines.model import TransparentModel
 from pellucid.pipelines.modes import Sampling
-from pellucid.pipelines.repaint_area import around_mask, whole_image
+from pellucid.pipelines.pipeline_inputs import rows_of
+from pellucid.pipelines.repaint_area import RepaintArea, around_mask, whole_image
 from pellucid.pipelines.stock import StockPipeline
 from pellucid.pipelines.structure_control import load_control_network, to_control_image
 from pellucid.rgba.snapping import fit_snapped, snap_alpha
@@ -45,6 +54,21 @@ class Batch:
     fix_background: bool = False
 
 
+@dataclass(frozen=True, slots=True)
+class _Part:
+    """What of an image is repainted."""
+
+    area: RepaintArea
+    whole: RGBA8
+    """The image itself."""
+    latents: Tensor
+    """Of the area, scaled (1, c, h, w), on whole latents."""
+
+    @property
+    def image(self) -> AnyArray:
+        return self.area.cut(self.whole)
+
+
 class SingleLayerSampler:
     """Samples single transparent layers; every method returns a scene for each image, prompt by prompt."""
 
@@ -73,10 +97,12 @@ class SingleLayerSampler:
             first = model.native_size
         canvas_height, canvas_width = model.inner_canvas(first)
         stock, inputs = self._controlled(control, first, options.inputs)
+        window = ControlWindow.whole(first, (canvas_height, canvas_width), model.autoencoder.upscale)
+        shown = window.fit(stock.text_to_image_inputs(inputs), [stock.control_name])
         batch = Batch(
             stock=stock,
             settings=settings,
-            inputs={"height": canvas_height, "width": canvas_width, **inputs},
+            inputs={"height": canvas_height, "width": canvas_width, **shown},
             crop=first,
             fix_background=fix_background,
         )
@@ -84,8 +110,16 @@ class SingleLayerSampler:
             scenes = self._sample(requests, options, batch)
             if hires_strength is not None:
                 return [
-                    self._enlarge(scene, size, request, settings, hires_strength, inputs, options.clean)
-                    for scene, request in zip(scenes, requests, strict=True)
+                    self._enlarge(
+                        scene,
+                        size,
+                        request,
+                        settings,
+                        hires_strength,
+                        _nth(inputs, i, requests),
+                        options.clean,
+                    )
+                    for i, (scene, request) in enumerate(zip(scenes, requests, strict=True))
                 ]
         if first == size:
             return scenes
@@ -97,6 +131,7 @@ class SingleLayerSampler:
             options.requests(prompt),
             options.resolve(self.model.single.sampling, strength),
         )
+        self._check_control(options.inputs)
         with self.model.one_call():
             return self._repaint(rgba, requests, settings, strength, options)
 
@@ -108,19 +143,31 @@ class SingleLayerSampler:
             options.requests(prompt),
             options.resolve(self.model.single.sampling, strength),
         )
+        self._check_control(options.inputs)
         share = to_mask(mask, rgba)
         area = around_mask(self.model, rgba, share)
         with self.model.one_call():
-            part = area.cut(rgba)
-            original = self.model.encode(part)
+            original = self.model.encode(area.cut(rgba))
             pixels = self.model.autoencoder.pixels_per_latent * self.model.autoencoder.upscale
             inside = latent_mask(area.cut_mask(share), *original.shape[-2:], pixels=pixels)
             kept = keep_outside(self.model.stock, original, inside, first=step_end_callback(options.inputs))
-            inside_alone = replace(options, pipeline_inputs={**options.inputs, "callback_on_step_end": kept})
-            scenes = self._repaint_canvas(part, original, requests, settings, strength, inside_alone)
+            inside_alone = replace(options, pipeline_inputs=with_step_end(options.inputs, kept))
+            scenes = self._repaint_canvas(
+                _Part(area, rgba, original), requests, settings, strength, inside_alone
+            )
         return [
             self._scene(paste(rgba, area.lay(rgba, scene.layers[0].image), share), scene) for scene in scenes
         ]
+
+    def _check_control(self, inputs: CallKwargs) -> None:
+        """Raises InputError for a control image of which an image-to-image call would make nothing."""
+        stock = self.model.stock
+        given = {"image", "control_image"} & inputs.keys()
+        if given and "control_image" not in stock.image_to_image_inputs(inputs):
+            raise InputError(
+                f"Expected no {given.pop()} to repaint by {type(stock.pipeline).__name__}, found one. "
+                "Leave it out, or attach a pipeline with a ControlNet."
+            )
 
     def _controlled(
         self, control: Control | None, size: tuple[int, int], inputs: CallKwargs
@@ -153,7 +200,6 @@ class SingleLayerSampler:
     ) -> Scene:
         rgba = self._resampled(scene, size)
         # one at a time, whatever the batch: enlarged images are larger
-        inputs = self.model.stock.image_to_image_inputs(inputs)
         options = SamplingOptions(pipeline_inputs=inputs, clean=clean)
         return self._repaint(rgba, [request], settings, strength, options)[0]
 
@@ -170,29 +216,34 @@ class SingleLayerSampler:
             # not through the codec, which would change what was to be kept
             return [self._made(rgba, request, settings, {"strength": strength}) for request in requests]
         area = whole_image(self.model, rgba)
-        part = area.cut(rgba)
-        scenes = self._repaint_canvas(part, self.model.encode(part), requests, settings, strength, options)
+        part = _Part(area, rgba, self.model.encode(area.cut(rgba)))
+        scenes = self._repaint_canvas(part, requests, settings, strength, options)
         clear = np.zeros_like(rgba)
         return [self._scene(area.lay(clear, scene.layers[0].image), scene) for scene in scenes]
 
     def _repaint_canvas(
         self,
-        rgba: RGBA8,
-        latents: Tensor,
+        part: _Part,
         requests: Sequence[Request],
         settings: Sampling,
         strength: float,
         options: SamplingOptions,
     ) -> list[Scene]:
-        crop, extra = (rgba.shape[0], rgba.shape[1]), {"strength": strength}
+        extra = {"strength": strength}
         if not _repaints(settings, strength):
-            return [self._made(rgba, request, settings, extra) for request in requests]
+            return [self._made(part.image, request, settings, extra) for request in requests]
+        model = self.model
+        rows, columns = (side * model.autoencoder.pixels_per_latent for side in part.latents.shape[-2:])
+        window = ControlWindow.of_area(
+            part.area, part.whole.shape[:2], (rows, columns), model.autoencoder.upscale
+        )
+        inputs = window.fit(model.stock.image_to_image_inputs(options.inputs), ["control_image"])
         batch = Batch(
-            stock=self.model.stock.image_to_image(),
+            stock=model.stock.image_to_image(),
             settings=settings,
-            inputs={"strength": strength, **options.inputs},
-            crop=crop,
-            latents=latents,
+            inputs={"strength": strength, **inputs},
+            crop=part.area.canvas,
+            latents=part.latents,
             extra_metadata=extra,
         )
         return self._sample(requests, options, batch)
@@ -203,28 +254,31 @@ class SingleLayerSampler:
         for part in options.batches(requests):
             start = {} if batch.latents is None else {"image": batch.latents.expand(len(part), -1, -1, -1)}
             read = self.model.reader.read(batch.stock.pipeline, part)
-            latents = batch.stock.sample(read, batch.settings, {**start, **batch.inputs})
-            for request, latent in zip(part, torch.split(latents, 1), strict=True):
+            inputs = rows_of(batch.inputs, len(scenes), len(part), len(requests))
+            latents = batch.stock.sample(read, batch.settings, {**inputs, **start})
+            for i, (request, latent) in enumerate(zip(part, torch.split(latents, 1), strict=True)):
                 extra = dict(batch.extra_metadata)
                 if batch.fix_background:
-                    latent, extra["backdrop"] = self._fix_background(latent, request, batch)
+                    own = rows_of(inputs, i, 1, len(part))
+                    latent, extra["backdrop"] = self._fix_background(latent, request, batch.settings, own)
                 image = self.model.decode(latent, passes=batch.settings.passes, crop=batch.crop)
                 image = snap_alpha(image) if options.clean else image
                 scenes.append(self._made(image, request, batch.settings, extra))
         return scenes
 
-    def _fix_background(self, latent: Tensor, request: Request, batch: Batch) -> tuple[Tensor, float]:
+    def _fix_background(
+        self, latent: Tensor, request: Request, settings: Sampling, inputs: CallKwargs
+    ) -> tuple[Tensor, float]:
         """Returns the latent, or another with clear surroundings, and how far off the first one's were."""
         distance = round(background_distance(self.model.autoencoder, latent), 4)
         if distance < THRESHOLD:
             return latent, distance
         stock = self.model.stock
         # the latent to start from has a size; height and width would contradict it in image-to-image calls
-        inputs = {name: value for name, value in batch.inputs.items() if name not in ("height", "width")}
-        inputs = stock.image_to_image_inputs(inputs)
-        clear = clear_start(stock, self.model.encode_clear(latent), first=step_end_callback(inputs))
+        others = {name: value for name, value in inputs.items() if name not in ("height", "width")}
+        inputs = clear_start(stock, self.model.encode_clear(latent), stock.image_to_image_inputs(others))
         read = self.model.reader.read(stock.pipeline, [request])
-        return stock.image_to_image().sample(read, batch.settings, {**inputs, **clear}), distance
+        return stock.image_to_image().sample(read, settings, inputs), distance
 
     def _resampled(self, scene: Scene, size: tuple[int, int]) -> AnyArray:
         # without a fixed resolution both sizes have the same proportions
@@ -237,6 +291,11 @@ class SingleLayerSampler:
 
     def _scene(self, image: AnyArray, like: Scene) -> Scene:
         return Scene.of(image, name=like.layers[0].name, provenance=like.provenance)
+
+
+def _nth(inputs: CallKwargs, i: int, requests: Sequence[Request]) -> CallKwargs:
+    """Returns the inputs of one image of a call."""
+    return rows_of(inputs, i, 1, len(requests))
 
 
 def _repaints(settings: Sampling, strength: float) -> bool:

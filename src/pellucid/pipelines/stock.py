@@ -1,6 +1,6 @@
 """A diffusers pipeline of a known family, and everything that Pellucid needs to know about it.
 
-diffusers has no protocol that its pipelines share, so this is the one place that holds `Any`. Latents are
+diffusers has no protocol that its pipelines share, so this and `variants.py` alone hold `Any`. Latents are
 scaled (b, c, h, w) on this side, whatever the pipeline's sampler holds; sides are in pixels unless said.
 """
 
@@ -8,47 +8,28 @@ import copy
 import inspect
 import threading
 from collections.abc import Callable, Mapping, Sequence
-from importlib import import_module
-from types import SimpleNamespace
-from typing import Any
+from typing import Any, cast
 from weakref import WeakKeyDictionary
 
 import torch
-from diffusers.configuration_utils import ConfigMixin, register_to_config
 from diffusers.image_processor import VaeImageProcessor
-from diffusers.models.modeling_utils import ModelMixin
+from diffusers.models.adapter import MultiAdapter
 from diffusers.utils.torch_utils import randn_tensor
 from torch import Tensor, nn
 
 from pellucid.errors import InputError
 from pellucid.models.latent_space import LatentSpace, latent_space
 from pellucid.pipelines.arguments import CallKwargs, Request
-from pellucid.pipelines.families import CONTROL, ROWS, ClassPath, ModelFamily, PipelineVariants
+from pellucid.pipelines.families import CONTROL, T2I
 from pellucid.pipelines.modes import Sampling
+from pellucid.pipelines.pipeline_inputs import SHOWN, check_known, rows_of, with_embeddings
 from pellucid.pipelines.prompt_length import warn_of_cut_prompts
 from pellucid.pipelines.schedulers import check_scheduler, scheduler_for_call
+from pellucid.pipelines.variants import IdentityVAE, build_variant, family_of, is_of_class
 
 # Two pipelines may be built over one denoiser, so the lock belongs to that module, not to the wrapper.
 _locks: WeakKeyDictionary[nn.Module, threading.RLock] = WeakKeyDictionary()
 _locks_guard = threading.Lock()
-
-
-class IdentityVAE(ModelMixin, ConfigMixin):
-    """Stands where an image-to-image pipeline has its VAE, and hands on latents that are already encoded.
-
-    Stock pipelines take latents instead of an image only when they have four channels; with this, any.
-    """
-
-    @register_to_config
-    def __init__(self, block_out_channels: list[int], latent_channels: int) -> None:
-        super().__init__()
-        self.config: Any
-        self.register_to_config(scaling_factor=1.0, shift_factor=0.0, force_upcast=False)
-        self.anchor: Tensor
-        self.register_buffer("anchor", torch.zeros(1), persistent=False)  # pipelines ask for device and dtype
-
-    def encode(self, latents: Tensor) -> SimpleNamespace:
-        return SimpleNamespace(latents=latents)
 
 
 class StockPipeline:
@@ -129,6 +110,15 @@ class StockPipeline:
         positions = config.get("pos_embed_max_size")
         return positions * config.patch_size * self.vae_scale_factor if positions else None
 
+    @property
+    def is_refiner(self) -> bool:
+        """Tells whether the UNet is a refiner's, which is told five numbers of an image and not six."""
+        encoder, config = getattr(self.pipeline, "text_encoder_2", None), self.denoiser.config
+        size, each = (
+            config.get(name) for name in ("projection_class_embeddings_input_dim", "addition_time_embed_dim")
+        )
+        return encoder is not None and bool(size) and size == 5 * each + encoder.config.projection_dim
+
     def check(self) -> None:
         """Raises InputError where the denoiser wants more than a latent, as those made for inpainting do."""
         channels, inputs = self.space.channels, self.denoiser.config.in_channels
@@ -154,8 +144,17 @@ class StockPipeline:
 
     def text_to_image(self) -> "StockPipeline":
         """Returns the pipeline over the same parts that starts from noise, this one if it does."""
+        if self.is_refiner:
+            raise InputError(
+                f"Expected a base model to make images from text, found the refiner of {self.family.title}. "
+                "Attach the base model; a refiner repaints, by `vary` and `inpaint`."
+            )
         path = self.variants.text_to_image
-        return self if _is(self.pipeline, path) else StockPipeline(_build(path, self.pipeline, {}))
+        return (
+            self
+            if is_of_class(self.pipeline, path)
+            else StockPipeline(build_variant(path, self.pipeline, {}))
+        )
 
     def image_to_image(self) -> "StockPipeline":
         """Returns the pipeline over the same parts that starts from scaled latents, of any channels.
@@ -168,7 +167,8 @@ class StockPipeline:
         channels = self.latent_channels
         identity = IdentityVAE(list(self.vae.config.block_out_channels), channels)
         identity.anchor = identity.anchor.to(device=self.device, dtype=self.dtype)
-        variant = _build(path, self.pipeline, {"vae": identity})
+        options = {"requires_aesthetics_score": True} if self.is_refiner else {}
+        variant = build_variant(path, self.pipeline, {"vae": identity, **options})
         variant.image_processor = VaeImageProcessor(
             vae_scale_factor=variant.vae_scale_factor, vae_latent_channels=channels
         )
@@ -187,7 +187,16 @@ class StockPipeline:
                 f"Expected a family with T2I-Adapters, found {self.family.title}. "
                 "Attach a pipeline with a ControlNet instead, and pass pipeline_inputs."
             )
-        return StockPipeline(_build(path, self.pipeline, {"adapter": adapter}))
+        return StockPipeline(build_variant(path, self.pipeline, {"adapter": adapter}))
+
+    @property
+    def control_name(self) -> str:
+        """Returns what the text-to-image pipeline calls a ControlNet's or T2I-Adapter's image."""
+        return "image" if self.variants.text_to_image[0] in (CONTROL, T2I) else "control_image"
+
+    def text_to_image_inputs(self, inputs: CallKwargs) -> CallKwargs:
+        """Renames a control image, `control_image` in image-to-image calls, to what it is called here."""
+        return {self.control_name if name == "control_image" else name: each for name, each in inputs.items()}
 
     def image_to_image_inputs(self, inputs: CallKwargs) -> dict[str, Any]:
         """Renames the inputs of the text-to-image pipeline to those of `image_to_image`.
@@ -221,10 +230,12 @@ class StockPipeline:
             "guidance_scale": settings.guidance_scale,
             # on the CPU and one an image: the same noise on every device, and in any company
             "generator": [torch.Generator("cpu").manual_seed(request.seed) for request in requests],
-            **self._spread_control_image(inputs, len(requests)),
+            **self._adapter_inputs(rows_of(inputs, 0, len(requests), len(requests)), len(requests)),
         }
         with self.lock:
-            latents = self._for_one_call(settings.scheduler)._call(call_kwargs)
+            latents = self._for_one_call(settings.scheduler)._call(
+                with_embeddings(call_kwargs, self._longest_text)
+            )
         if not bool(torch.isfinite(latents).all()):
             raise InputError(
                 f"Expected numbers after {settings.num_inference_steps} steps at guidance "
@@ -233,12 +244,27 @@ class StockPipeline:
             )
         return latents
 
-    def _spread_control_image(self, inputs: CallKwargs, rows: int) -> CallKwargs:
-        """Repeats a T2I-Adapter's image for each row, which its pipelines want, unlike all others."""
-        image = inputs.get("image")
-        if rows == 1 or image is None or isinstance(image, list) or not hasattr(self.pipeline, "adapter"):
+    @property
+    def _longest_text(self) -> int | None:
+        """Returns how many tokens of a text are read, where embeddings may have more."""
+        if self.family.denoiser != "unet":
+            return None
+        return getattr(getattr(self.pipeline, "tokenizer", None), "model_max_length", None)
+
+    def _adapter_inputs(self, inputs: CallKwargs, rows: int) -> CallKwargs:
+        """Says to T2I-Adapters what their pipelines do not fill in themselves, unlike all others.
+
+        An image for each row; and of several adapters in one, how strongly each counts.
+        """
+        adapter, image = getattr(self.pipeline, "adapter", None), inputs.get("image")
+        if adapter is None or image is None:
             return inputs
-        return {**inputs, "image": [image] * rows}
+        if isinstance(adapter, MultiAdapter):
+            images = cast("list[object]", image if isinstance(image, list) else [image])
+            scales = [1.0] * adapter.num_adapter
+            spread = [_repeated(each, rows) for each in images]
+            return {"adapter_conditioning_scale": scales, **inputs, "image": spread}
+        return {**inputs, "image": _repeated(image, rows)}
 
     def _for_one_call(self, scheduler: str | None) -> "StockPipeline":
         """Returns the same pipeline with a scheduler of its own.
@@ -270,7 +296,11 @@ class StockPipeline:
                 "Take more steps, or more strength."
             )
         if family.callback == "in_place" and "callback_on_step_end" in kwargs:
+            kwargs.pop(SHOWN, None)  # these always show the latents, and nothing else
             kwargs["callback"] = self._in_place_callback(kwargs.pop("callback_on_step_end"))
+        accepted = inspect.signature(self.pipeline.__call__).parameters
+        # of the older pipelines some names are among their `**kwargs`, where others vanish
+        check_known(kwargs, {*accepted, "callback", "callback_steps"}, type(self.pipeline).__name__)
         latents = self.pipeline(**kwargs, output_type="latent").images
         return self.unpack(latents, kwargs.get("height", 0), kwargs.get("width", 0))
 
@@ -328,45 +358,5 @@ class StockPipeline:
         return callback
 
 
-def family_of(pipeline: Any) -> tuple[ModelFamily, PipelineVariants]:  # noqa: ANN401 - any diffusers pipeline
-    """Finds the family of a pipeline by its class, and the pipelines that are made of the same parts.
-
-    A width of text that no family names is taken for the first that has these classes.
-
-    Raises:
-        InputError: no family here has such a class.
-    """
-    for cls in type(pipeline).__mro__:  # the nearest class first: a user's own may be a subclass
-        rows = [
-            (row, variants) for row in ROWS for variants in row.variants if cls.__name__ in variants.names
-        ]
-        if rows:
-            width = getattr(pipeline, rows[0][0].denoiser).config.get("cross_attention_dim")
-            return next((pair for pair in rows if pair[0].text_width == width), rows[0])
-    raise InputError(
-        f"Expected a pipeline of {', '.join(row.title for row in ROWS)}, found {type(pipeline).__name__}. "
-        "Take the text-to-image pipeline of one of these families."
-    )
-
-
-def _is(pipeline: object, path: ClassPath) -> bool:
-    return any(cls.__name__ == path[2] for cls in type(pipeline).__mro__)
-
-
-def _build(path: ClassPath, pipeline: Any, replaced: dict[str, Any]) -> Any:  # noqa: ANN401
-    """Builds the stock pipeline at `path` over the parts of `pipeline`, some of them replaced or added.
-
-    By its constructor, which moves and casts nothing, so both hold the very same modules. The scheduler is a
-    copy: constructors of diffusers mend outdated settings of the one that they are given.
-    """
-    package, module, name = path
-    cls = getattr(import_module(f"diffusers.pipelines.{package}.{module}"), name)
-    parts = {**pipeline.components, "scheduler": copy.deepcopy(pipeline.scheduler), **replaced}
-    accepted = inspect.signature(cls.__init__).parameters
-    options = {key: value for key, value in pipeline.config.items() if key in accepted and key not in parts}
-    # lists and pairs in a config name the library and class of a part, and are no options
-    options = {key: value for key, value in options.items() if not isinstance(value, (list, tuple))}
-    built = cls(**{key: parts[key] for key in parts if key in accepted}, **options)
-    # diffusers keeps the bar's settings on the object, not in its config
-    built.set_progress_bar_config(**getattr(pipeline, "_progress_bar_config", {}))
-    return built
+def _repeated(image: object, rows: int) -> object:
+    return image if rows == 1 or isinstance(image, list) else [image] * rows

@@ -1,0 +1,81 @@
+"""Which family a diffusers pipeline is of, and the pipelines that are made of the same parts.
+
+diffusers has no protocol that its pipelines share, so this file and `stock.py` alone hold `Any`.
+"""
+
+import copy
+import inspect
+from importlib import import_module
+from types import SimpleNamespace
+from typing import Any
+
+import torch
+from diffusers.configuration_utils import ConfigMixin, register_to_config
+from diffusers.models.modeling_utils import ModelMixin
+from torch import Tensor
+
+from pellucid.errors import InputError
+from pellucid.pipelines.families import ROWS, ClassPath, ModelFamily, PipelineVariants
+
+
+class IdentityVAE(ModelMixin, ConfigMixin):
+    """Stands where an image-to-image pipeline has its VAE, and hands on latents that are already encoded.
+
+    Stock pipelines take latents instead of an image only when they have four channels; with this, any.
+    """
+
+    @register_to_config
+    def __init__(self, block_out_channels: list[int], latent_channels: int) -> None:
+        super().__init__()
+        self.config: Any
+        self.register_to_config(scaling_factor=1.0, shift_factor=0.0, force_upcast=False)
+        self.anchor: Tensor
+        self.register_buffer("anchor", torch.zeros(1), persistent=False)  # pipelines ask for device and dtype
+
+    def encode(self, latents: Tensor) -> SimpleNamespace:
+        return SimpleNamespace(latents=latents)
+
+
+def family_of(pipeline: Any) -> tuple[ModelFamily, PipelineVariants]:  # noqa: ANN401 - any diffusers pipeline
+    """Finds the family of a pipeline by its class, and the pipelines that are made of the same parts.
+
+    A width of text that no family names is taken for the first that has these classes.
+
+    Raises:
+        InputError: no family here has such a class.
+    """
+    for cls in type(pipeline).__mro__:  # the nearest class first: a user's own may be a subclass
+        rows = [
+            (row, variants) for row in ROWS for variants in row.variants if cls.__name__ in variants.names
+        ]
+        if rows:
+            width = getattr(pipeline, rows[0][0].denoiser).config.get("cross_attention_dim")
+            return next((pair for pair in rows if pair[0].text_width == width), rows[0])
+    raise InputError(
+        f"Expected a pipeline of {', '.join(row.title for row in ROWS)}, found {type(pipeline).__name__}. "
+        "Take the text-to-image pipeline of one of these families."
+    )
+
+
+def is_of_class(pipeline: object, path: ClassPath) -> bool:
+    """Tells whether a pipeline is of the class at `path`, or of one that is derived from it."""
+    return any(cls.__name__ == path[2] for cls in type(pipeline).__mro__)
+
+
+def build_variant(path: ClassPath, pipeline: Any, replaced: dict[str, Any]) -> Any:  # noqa: ANN401
+    """Builds the stock pipeline at `path` over the parts of `pipeline`, some of them replaced or added.
+
+    By its constructor, which moves and casts nothing, so both hold the very same modules. The scheduler is a
+    copy: constructors of diffusers mend outdated settings of the one that they are given.
+    """
+    package, module, name = path
+    cls = getattr(import_module(f"diffusers.pipelines.{package}.{module}"), name)
+    parts = {**pipeline.components, "scheduler": copy.deepcopy(pipeline.scheduler), **replaced}
+    accepted = inspect.signature(cls.__init__).parameters
+    options = {key: value for key, value in pipeline.config.items() if key in accepted and key not in parts}
+    # lists and pairs in a config name the library and class of a part, and are no options
+    options = {key: value for key, value in options.items() if not isinstance(value, (list, tuple))}
+    built = cls(**{key: parts[key] for key in parts if key in accepted}, **options)
+    # diffusers keeps the bar's settings on the object, not in its config
+    built.set_progress_bar_config(**getattr(pipeline, "_progress_bar_config", {}))
+    return built
