@@ -153,7 +153,7 @@ def test_a_damaged_file_of_a_stock_model_is_told(kind: str, name: str, tmp_path:
 def test_what_cannot_be_loaded_is_explained(folder: Path, tmp_path: Path) -> None:
     with pytest.raises(WeightsError, match="no hub id"):
         pellucid.load("nowhere")
-    with pytest.raises(WeightsError, match="network"):
+    with pytest.raises(WeightsError, match="hub that answers"):
         pellucid.load("nobody/nothing")
     with pytest.raises(WeightsError, match=r"model_index\.json"):
         pellucid.load(tmp_path)

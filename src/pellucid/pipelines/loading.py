@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import torch
 from diffusers.models.modeling_utils import ModelMixin
 from diffusers.pipelines.stable_diffusion.pipeline_stable_diffusion import StableDiffusionPipeline
-from huggingface_hub import try_to_load_from_cache
+from huggingface_hub import HfApi, try_to_load_from_cache
+from huggingface_hub.errors import RepositoryNotFoundError
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import nn
@@ -52,6 +53,8 @@ DAMAGED = (
     SafetensorError,
 )  # fmt: skip
 """What diffusers, transformers and json raise for a folder whose files are damaged or absent."""
+ANSWER_S = 10.0
+"""How long the hub may take to answer, seconds; then the cache is used as it is."""
 log = logging.getLogger(__name__)
 
 
@@ -311,7 +314,9 @@ def _read_json(path: Path) -> dict[str, object]:
     return values
 
 
-def _stock(source: str | Path, dtype: torch.dtype, parts: dict[str, nn.Module]) -> "DiffusionPipeline":
+def _stock(
+    source: str | Path, dtype: torch.dtype, parts: dict[str, nn.Module], *, local_files_only: bool = False
+) -> "DiffusionPipeline":
     """Loads any pipeline by diffusers; of a safety checker, which judges finished images, none is loaded."""
     from diffusers.pipelines.pipeline_utils import DiffusionPipeline
     from diffusers.utils.import_utils import is_accelerate_available
@@ -319,7 +324,9 @@ def _stock(source: str | Path, dtype: torch.dtype, parts: dict[str, nn.Module]) 
     # without it every weight would be made twice: once at random
     options = {"torch_dtype": dtype, "low_cpu_mem_usage": is_accelerate_available(), "use_safetensors": True}
     try:
-        pipeline = DiffusionPipeline.from_pretrained(source, safety_checker=None, **options, **parts)
+        pipeline = DiffusionPipeline.from_pretrained(
+            source, safety_checker=None, local_files_only=local_files_only, **options, **parts
+        )
     except DAMAGED as error:
         raise WeightsError(
             f"Expected a pipeline at {source}, found {first_line(error)}. "
@@ -355,6 +362,21 @@ def _read_index(source: str | Path) -> dict[str, object]:
 def _from_hub(name: str, dtype: torch.dtype, parts: dict[str, nn.Module]) -> "DiffusionPipeline":
     if name.count("/") != 1 or name.startswith((".", "/")):
         raise WeightsError(f"No folder {name!r}, and it is no hub id. Give mini, a folder, or owner/name.")
+    # asked once and briefly: without an answer each part of a pipeline would be tried again and again
+    try:
+        HfApi().model_info(name, timeout=ANSWER_S)
+    except RepositoryNotFoundError:
+        raise WeightsError(
+            f"Expected a model on the hub, found no {name} there that you may read. "
+            "Check its name, or log in with `hf auth login`."
+        ) from None
+    except Exception:  # noqa: BLE001 - whatever HTTP client the hub's library uses today
+        if try_to_load_from_cache(name, "model_index.json") is None:
+            raise WeightsError(
+                f"Expected {name} in the local cache or a hub that answers, found neither. "
+                "Connect once to fetch it, or give a folder that `save_pretrained` wrote."
+            ) from None
+        return _stock(name, dtype, parts, local_files_only=True)
     return _stock(name, dtype, parts)
 
 

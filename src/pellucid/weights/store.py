@@ -129,6 +129,12 @@ def load_codec(folder: Path, vae: ModelMixin) -> RGBAAutoencoder:
     Raises:
         WeightsError: a part is absent, damaged, or does not fit the VAE.
     """
+    names = ("offset_encoder", "alpha_decoder")
+    if not (folder / "vae").is_dir() and not all((folder / name).is_dir() for name in names):
+        raise WeightsError(
+            f"Expected the RGBA networks of this model in {folder}, found no {' and '.join(names)} there. "
+            "Train them with `pellucid train autoencoder`, or take a model that has them."
+        )
     try:
         parts = _inflated(folder / "vae") if (folder / "vae").is_dir() else _networks(folder)
         # on the VAE's device, but in float32 whatever its precision: alpha's exactness hangs on it
