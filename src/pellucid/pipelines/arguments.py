@@ -10,7 +10,7 @@ from typing import TypeGuard, TypeVar
 from pellucid.errors import InputError
 from pellucid.files.conversion import MAX_SIDE_PX
 from pellucid.pipelines.modes import Sampling
-from pellucid.pipelines.schedulers import check_scheduler
+from pellucid.pipelines.schedulers import check_scheduler, check_steps
 from pellucid.scene.scene import Scene
 
 T = TypeVar("T")
@@ -246,6 +246,7 @@ class SamplingOptions:
         check_passes(settings.passes)
         check_scheduler(settings.scheduler)
         check_sampling(settings.num_inference_steps, settings.guidance_scale, strength)
+        check_steps(settings.scheduler, settings.num_inference_steps)
         return settings
 
     def batches(self, items: Sequence[T]) -> Iterator[Sequence[T]]:

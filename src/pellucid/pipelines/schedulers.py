@@ -24,8 +24,11 @@ class Scheduler(Protocol):
 
 SPACING = {"timestep_spacing": "linspace"}
 """From pure noise on, as k-diffusion; many models' own configs skip the noisiest steps."""
+TRAILING = {"timestep_spacing": "trailing"}
+"""Steps end at the cleanest timestep and begin at pure noise: what distilled models were trained at."""
 STOCK = "diffusers.schedulers.scheduling_"
 DPM = (f"{STOCK}dpmsolver_multistep", "DPMSolverMultistepScheduler")
+LCM = (f"{STOCK}lcm", "LCMScheduler")
 SECOND_ORDER = {
     "algorithm_type": "dpmsolver++",
     "solver_order": 2,
@@ -37,7 +40,9 @@ SECOND_ORDER = {
 SCHEDULERS: Mapping[str, tuple[tuple[str, str], Mapping[str, object]]] = {
     # name: ((module, class), what differs from its defaults)
     "ddim": ((f"{STOCK}ddim", "DDIMScheduler"), {}),
+    "ddim-trailing": ((f"{STOCK}ddim", "DDIMScheduler"), {"clip_sample": False, **TRAILING}),
     "ddpm": ((f"{STOCK}ddpm", "DDPMScheduler"), {}),
+    "dmd2": (LCM, {"original_inference_steps": 4}),  # the timesteps 999, 749, 499 and 249
     "dpm++-2m": (DPM, {"algorithm_type": "dpmsolver++", **SPACING}),
     "dpm++-2m-karras": (DPM, {"algorithm_type": "dpmsolver++", "use_karras_sigmas": True, **SPACING}),
     "dpm++-2m-karras-exact": (  # as the released command line: docs/decisions/008-exact-sampler.md
@@ -48,8 +53,14 @@ SCHEDULERS: Mapping[str, tuple[tuple[str, str], Mapping[str, object]]] = {
     "dpm++-2m-sde-karras": (DPM, {"algorithm_type": "sde-dpmsolver++", "use_karras_sigmas": True, **SPACING}),
     "euler": ((f"{STOCK}euler_discrete", "EulerDiscreteScheduler"), SPACING),
     "euler-a": ((f"{STOCK}euler_ancestral_discrete", "EulerAncestralDiscreteScheduler"), SPACING),
+    "euler-a-trailing": ((f"{STOCK}euler_ancestral_discrete", "EulerAncestralDiscreteScheduler"), TRAILING),
+    "euler-trailing": ((f"{STOCK}euler_discrete", "EulerDiscreteScheduler"), TRAILING),
+    "lcm": (LCM, {}),
+    "tcd": ((f"{STOCK}tcd", "TCDScheduler"), {}),
     "unipc": ((f"{STOCK}unipc_multistep", "UniPCMultistepScheduler"), {}),
 }
+MOST_STEPS = {"dmd2": 4, "lcm": 50, "tcd": 50}
+"""Steps of schedulers that take theirs out of so many, at which their models were distilled."""
 
 
 def check_scheduler(name: str | None, family: ModelFamily | None = None) -> None:
@@ -64,6 +75,16 @@ def check_scheduler(name: str | None, family: ModelFamily | None = None) -> None
         )
     if name is not None and name not in SCHEDULERS:
         raise InputError(f"No scheduler is called {name!r}. Choose one of {', '.join(SCHEDULERS)}.")
+
+
+def check_steps(name: str | None, num_inference_steps: int) -> None:
+    """Raises InputError for more steps than a scheduler of distilled models has."""
+    most = MOST_STEPS.get(name or "")
+    if most is not None and num_inference_steps > most:
+        raise InputError(
+            f"Expected at most {most} steps with the scheduler {name}, found {num_inference_steps}. "
+            "Take fewer: models that were distilled for it need 4 to 8."
+        )
 
 
 def scheduler_for_call(pipeline_scheduler: Scheduler, name: str | None) -> Scheduler:

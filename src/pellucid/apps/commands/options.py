@@ -357,7 +357,8 @@ sampling_options = gathered(
             "--scheduler",
             metavar="NAME",
             help="Sampler: ddim, ddpm, dpm++-2m, dpm++-2m-karras, dpm++-2m-karras-exact, dpm++-2m-sde, "
-            "dpm++-2m-sde-karras, euler, euler-a or unipc.  [default: the model's]",
+            "dpm++-2m-sde-karras, euler, euler-a, unipc. Of distilled models: dmd2, lcm, tcd, ddim-trailing, "
+            "euler-trailing, euler-a-trailing.  [default: the model's]",
         ),
         passes_option("Sampling"),
     ),
