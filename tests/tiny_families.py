@@ -1,7 +1,6 @@
 """Real pipelines of the families beyond SD 1.5 and XL, made small; VAEs keep their row's numbers."""
 
 import torch
-from diffusers.models.autoencoders.autoencoder_kl import AutoencoderKL
 from diffusers.models.transformers.pixart_transformer_2d import PixArtTransformer2DModel
 from diffusers.models.transformers.transformer_flux import FluxTransformer2DModel
 from diffusers.models.transformers.transformer_sd3 import SD3Transformer2DModel
@@ -17,24 +16,10 @@ from diffusers.schedulers.scheduling_flow_match_euler_discrete import FlowMatchE
 from transformers import CLIPTextModel, CLIPTextModelWithProjection, T5Config, T5EncoderModel
 
 import tiny
+import tiny_vaes
 from building import build
 
 WIDTH = 16
-
-
-def vae(latent_channels: int, scaling_factor: float, shift_factor: float | None = None) -> AutoencoderKL:
-    return build(
-        AutoencoderKL,
-        block_out_channels=(4, 8, 8, 8),
-        down_block_types=("DownEncoderBlock2D",) * 4,
-        up_block_types=("UpDecoderBlock2D",) * 4,
-        latent_channels=latent_channels,
-        layers_per_block=1,
-        norm_num_groups=4,
-        sample_size=64,
-        scaling_factor=scaling_factor,
-        shift_factor=shift_factor,
-    ).eval()
 
 
 def t5() -> T5EncoderModel:
@@ -63,7 +48,7 @@ def sd21() -> DiffusionPipeline:
     return quiet(
         build(
             StableDiffusionPipeline,
-            vae=vae(4, 0.18215),
+            vae=tiny_vaes.usual(4, 0.18215),
             text_encoder=tiny.clip_text(CLIPTextModel, 1024),
             tokenizer=tiny.tokenizer(),
             unet=tiny.unet(1024, use_linear_projection=True),
@@ -96,7 +81,7 @@ def sd3() -> DiffusionPipeline:
             StableDiffusion3Pipeline,
             transformer=net.eval(),
             scheduler=FlowMatchEulerDiscreteScheduler(shift=3.0),
-            vae=vae(16, 1.5305, 0.0609),
+            vae=tiny_vaes.usual(16, 1.5305, 0.0609),
             text_encoder=tiny.clip_text(CLIPTextModelWithProjection, WIDTH),
             tokenizer=tiny.tokenizer(),
             text_encoder_2=tiny.clip_text(CLIPTextModelWithProjection, WIDTH),
@@ -124,7 +109,7 @@ def flux() -> DiffusionPipeline:
     pipeline = build(
         FluxPipeline,
         scheduler=FlowMatchEulerDiscreteScheduler(shift=3.0, use_dynamic_shifting=True),
-        vae=vae(16, 0.3611, 0.1159),
+        vae=tiny_vaes.usual(16, 0.3611, 0.1159),
         text_encoder=tiny.clip_text(CLIPTextModel, WIDTH),
         tokenizer=tiny.tokenizer(),
         text_encoder_2=t5(),
@@ -154,7 +139,7 @@ def _pixart(cls: type[DiffusionPipeline], scaling_factor: float) -> DiffusionPip
             cls,
             tokenizer=tiny.tokenizer(),
             text_encoder=t5(),
-            vae=vae(4, scaling_factor),
+            vae=tiny_vaes.usual(4, scaling_factor),
             transformer=net.eval(),
             scheduler=DPMSolverMultistepScheduler(),
         )

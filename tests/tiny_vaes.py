@@ -11,8 +11,13 @@ from diffusers.models.autoencoders.autoencoder_kl_qwenimage import AutoencoderKL
 from diffusers.models.autoencoders.autoencoder_kl_wan import AutoencoderKLWan
 from diffusers.models.autoencoders.autoencoder_tiny import AutoencoderTiny
 from diffusers.models.modeling_utils import ModelMixin
+from torch import nn
 
 from building import build
+from pellucid.models.alpha_decoder import AlphaDecoder
+from pellucid.models.autoencoder import RGBAAutoencoder
+from pellucid.models.latent_space import latent_space
+from pellucid.models.offset_encoder import OffsetEncoder
 
 
 def _blocks(levels: int = 4) -> dict[str, object]:
@@ -124,6 +129,21 @@ MADE: dict[str, Callable[[], ModelMixin]] = {
     "AutoencoderKLWan": wan,
 }
 """Class -> a small one."""
+
+
+def codec_over(vae: nn.Module) -> RGBAAutoencoder:
+    """A codec of new networks that fit, whose offset is not 0."""
+    torch.manual_seed(1)
+    space = latent_space(vae)
+    halvings = space.pixels_per_latent.bit_length() - 1
+    encoder = OffsetEncoder(widths=(4,) * (halvings + 1), latent_channels=space.channels)
+    decoder = AlphaDecoder(
+        widths=(4,) * (halvings + 1), latent_channels=space.channels, latent_level=halvings,
+        attention_levels=0, layers_per_block=1,
+    )  # fmt: skip
+    for part in (encoder.blocks[-1], decoder.latent_conv_in):
+        nn.init.normal_(part.weight, std=0.3)  # pyright: ignore[reportArgumentType]
+    return RGBAAutoencoder(vae, encoder.eval(), decoder.eval()).eval()
 
 
 def seeded(name: str) -> ModelMixin:

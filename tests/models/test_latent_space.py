@@ -7,12 +7,10 @@ import pytest
 import torch
 from torch import nn
 
+import tiny
 import tiny_vaes
 from pellucid.errors import InputError
-from pellucid.models.alpha_decoder import AlphaDecoder
-from pellucid.models.autoencoder import RGBAAutoencoder
 from pellucid.models.latent_space import KINDS, latent_space
-from pellucid.models.offset_encoder import OffsetEncoder
 from pellucid.weights.store import load_codec, read_vae
 
 PIXELS = {"AutoencoderDC": 32, "AutoencoderKLHunyuanImage": 32, "AutoencoderKLFlux2": 16}
@@ -52,14 +50,8 @@ def test_flux2_is_normalised_by_its_running_statistics() -> None:
 def test_a_codec_over_any_kind_encodes_decodes_and_is_loaded_again(name: str, tmp_path: Path) -> None:
     vae = tiny_vaes.seeded(name)
     space = latent_space(vae)
-    halvings = space.pixels_per_latent.bit_length() - 1
-    encoder = OffsetEncoder(widths=(4,) * (halvings + 1), latent_channels=space.channels)
-    decoder = AlphaDecoder(
-        widths=(4,) * (halvings + 1), latent_channels=space.channels, latent_level=halvings,
-        attention_levels=0, layers_per_block=1,
-    )  # fmt: skip
-    nn.init.normal_(encoder.blocks[-1].weight)  # pyright: ignore[reportArgumentType]
-    codec = RGBAAutoencoder(vae, encoder.eval(), decoder.eval())
+    codec = tiny_vaes.codec_over(vae)
+    encoder, decoder = tiny.networks_of(codec)
     rgba = np.random.default_rng(0).integers(0, 256, (70, 50, 4), np.uint8)
     latent, plain = codec.encode_image(rgba), codec.encode_image(rgba, use_offset=False)
     assert (latent - plain).abs().max() > 1e-3

@@ -61,8 +61,8 @@ class LatentSpace:
         )[0]
         found = cast("Tensor | DiagonalGaussianDistribution", encoded)
         if isinstance(found, DiagonalGaussianDistribution):
-            return self._folded(found.mean), self._folded(found.std)
-        plain = self._folded(found)
+            return self.folded(found.mean), self.folded(found.std)
+        plain = self.folded(found)
         return plain, torch.zeros_like(plain)
 
     def decode(self, vae: nn.Module, raw: Float[Tensor, "b d h w"]) -> Float[Tensor, "b 3 h2 w2"]:
@@ -81,7 +81,8 @@ class LatentSpace:
         image = cast("Tensor", decoded)
         return image[:, :, 0] if self.has_frames else image
 
-    def _folded(self, latent: Tensor) -> Tensor:
+    def folded(self, latent: Tensor) -> Tensor:
+        """Returns raw latents (b, c, h, w), without frames and with squares as channels, of the VAE's own."""
         latent = latent[:, :, 0] if self.has_frames else latent
         return functional.pixel_unshuffle(latent, self.patch_size) if self.patch_size > 1 else latent
 

@@ -35,8 +35,8 @@ def attach(
     call, and afterwards it is back.
 
     Args:
-        pipeline: Stable Diffusion 1.5, 2.1, XL, 3 or 3.5, FLUX.1 or PixArt: from text or from an image; the
-            first three with a ControlNet too.
+        pipeline: of a family in `pellucid.pipelines.families`, from text or from an image; docs/families.md
+            has them all, by class.
         adapter: a mode's name, the path of a .safetensors file, None for a model that needs none, or "auto"
             for the released one of the family. The name of a layer mode, such as "sd15-joint", takes the
             family's usual one for single layers.

@@ -11,7 +11,12 @@ from typing import Literal
 
 from pellucid.errors import InputError
 
-Family = Literal["mini", "sd15", "sd21", "sdxl", "sd3", "flux", "pixart-alpha", "pixart-sigma"]
+Family = Literal[
+    "mini", "sd15", "sd21", "sdxl", "kolors",
+    "sd3", "flux", "pixart-alpha", "pixart-sigma", "hunyuan-dit", "cogview3", "lumina",
+    "flux2", "flux2-klein", "qwen-image", "z-image", "sana", "chroma", "aura-flow", "lumina2", "cogview4",
+    "hidream", "hunyuan-image", "ovis-image", "bria", "wan",
+]  # fmt: skip
 """A row of `pellucid.pipelines.families`, or "mini", which is of Stable Diffusion's class."""
 Entry = Literal["attention-hint", "channel-concat"]
 Role = Literal["foreground", "background", "composite"]

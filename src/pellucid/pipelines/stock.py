@@ -14,14 +14,15 @@ from weakref import WeakKeyDictionary
 import torch
 from diffusers.image_processor import VaeImageProcessor
 from diffusers.models.adapter import MultiAdapter
-from diffusers.utils.torch_utils import randn_tensor
 from torch import Tensor, nn
 
 from pellucid.errors import InputError
 from pellucid.models.latent_space import LatentSpace, latent_space
 from pellucid.pipelines.arguments import CallKwargs, Request
 from pellucid.pipelines.families import CONTROL, T2I
+from pellucid.pipelines.later_start import LaterStart
 from pellucid.pipelines.modes import Sampling
+from pellucid.pipelines.packing import LAYOUTS
 from pellucid.pipelines.pipeline_inputs import SHOWN, check_known, rows_of, with_embeddings
 from pellucid.pipelines.prompt_length import warn_of_cut_prompts
 from pellucid.pipelines.schedulers import check_scheduler, scheduler_for_call
@@ -81,7 +82,7 @@ class StockPipeline:
     @property
     def latent_channels(self) -> int:
         """Returns the channels of the latents that the denoiser was trained on."""
-        return self.denoiser.config.in_channels // self.family.patch_size**2
+        return self.denoiser.config.in_channels // self.family.patch_size**2 - self.variants.extra_channels
 
     @property
     def vae_scale_factor(self) -> int:
@@ -94,20 +95,31 @@ class StockPipeline:
         config = self.denoiser.config
         if self.family.denoiser == "unet":
             return 2 ** (len(config.block_out_channels) - 1)
-        return config.patch_size * self.family.patch_size
+        if self.family.patch_size > 1:  # what the sampler holds are the transformer's patches
+            return self.family.patch_size
+        patch = config.get("patch_size") or config.get("all_patch_size", 1)
+        return patch if isinstance(patch, int) else patch[-1]  # of a video's the first is of frames
 
     @property
     def native_size(self) -> tuple[int, int]:
         """Returns the (height, width) in pixels that the model was trained at."""
-        sample = self.denoiser.config.get("sample_size") or self.pipeline.default_sample_size
+        sample, pixels = self.denoiser.config.get("sample_size"), self.vae_scale_factor
+        if not sample:
+            sample = getattr(self.pipeline, "default_sample_size", None)
+            # the pipeline's own, which may fold latents once more than its denoiser
+            pixels = getattr(self.pipeline, "vae_scale_factor", pixels)
+        if not sample:
+            sample, pixels = self.family.native_px, 1
         rows, columns = (sample, sample) if isinstance(sample, (int, float)) else sample
-        return int(rows * self.vae_scale_factor), int(columns * self.vae_scale_factor)
+        return int(rows * pixels), int(columns * pixels)
 
     @property
     def max_side(self) -> int | None:
         """Returns the longest side, px, that the denoiser has positions for; None where any will do."""
         config = self.denoiser.config
         positions = config.get("pos_embed_max_size")
+        if self.family.positions == "area" and positions:
+            positions = int(positions**0.5)
         return positions * config.patch_size * self.vae_scale_factor if positions else None
 
     @property
@@ -122,25 +134,27 @@ class StockPipeline:
     def check(self) -> None:
         """Raises InputError where the denoiser wants more than a latent, as those made for inpainting do."""
         channels, inputs = self.space.channels, self.denoiser.config.in_channels
-        if inputs != channels * self.family.patch_size**2:
+        inputs = inputs / self.family.patch_size**2 - self.variants.extra_channels
+        if inputs != channels:
             raise InputError(
                 f"Expected a {self.family.denoiser} with as many inputs as its VAE's latents have channels, "
-                f"found {inputs / self.family.patch_size**2:g} and {channels}. "
+                f"found {inputs:g} and {channels}. "
                 "Take the base model, not one made for inpainting; `inpaint` works on it."
+            )
+        if self.space.alpha_channels:
+            raise InputError(
+                f"Expected a VAE of opaque images, found {type(self.vae).__name__} with alpha of its own. "
+                "Call the stock pipeline, whose images are transparent already."
             )
 
     def pack(self, latents: Tensor) -> Tensor:
         """Returns latents (b, c, h, w) as the pipeline's sampler holds them."""
-        if self.family.patch_size == 1:
-            return latents
-        # private, but the order of channels is diffusers' to change (docs/decisions/009-families.md)
-        return self.pipeline._pack_latents(latents.contiguous(), *latents.shape)
+        return LAYOUTS[self.family.packing].pack(self.pipeline, latents)
 
     def unpack(self, latents: Tensor, height: int, width: int) -> Tensor:
         """Undoes `pack`, for an image of `height` and `width` px."""
-        if self.family.patch_size == 1:
-            return latents
-        return self.pipeline._unpack_latents(latents, height, width, self.vae_scale_factor)
+        unpack = LAYOUTS[self.family.packing].unpack
+        return unpack(self.pipeline, latents, height, width, self.vae_scale_factor)
 
     def text_to_image(self) -> "StockPipeline":
         """Returns the pipeline over the same parts that starts from noise, this one if it does."""
@@ -159,11 +173,11 @@ class StockPipeline:
     def image_to_image(self) -> "StockPipeline":
         """Returns the pipeline over the same parts that starts from scaled latents, of any channels.
 
-        diffusers has none for some families; their own then starts from noised `latents`, see `sample`.
+        diffusers has none for some families; the other then begins later, see `sample`.
         """
         path = self.variants.image_to_image
         if path is None:
-            return self
+            return self.text_to_image()
         channels = self.latent_channels
         identity = IdentityVAE(list(self.vae.config.block_out_channels), channels)
         identity.anchor = identity.anchor.to(device=self.device, dtype=self.dtype)
@@ -280,16 +294,13 @@ class StockPipeline:
     def _call(self, call_kwargs: CallKwargs) -> Tensor:
         """Calls the pipeline in the words of its family."""
         family = self.family
-        kwargs = self._with_size({**family.default_call_kwargs, **call_kwargs})
-        needs = family.negative_prompt_requires
-        if needs and kwargs.get(needs, 1.0) <= 1 and any(kwargs["negative_prompt"]):
-            raise InputError(
-                f"Expected no negative prompt with {family.title} unless {needs} is above 1, found one."
-                f' Leave it out, or pass pipeline_inputs={{"{needs}": 4.0}}, at twice the time.'
-            )
+        kwargs = self._in_its_words(self._with_size({**family.default_call_kwargs, **call_kwargs}))
+        steps = kwargs["num_inference_steps"]
         if "image" in kwargs and self.variants.image_to_image is None:
-            kwargs = self._started_from_latents(kwargs)
-        steps = len(kwargs["timesteps"]) if "timesteps" in kwargs else kwargs["num_inference_steps"]
+            image, strength = kwargs.pop("image"), kwargs.pop("strength")
+            start = LaterStart(image, kwargs["generator"], steps=steps, strength=strength, pack=self.pack)
+            start.install(self.pipeline)
+            steps = start.remaining
         if steps < family.min_inference_steps:
             raise InputError(
                 f"Expected {family.min_inference_steps} steps or more with {family.title}, found {steps}. "
@@ -301,13 +312,54 @@ class StockPipeline:
         accepted = inspect.signature(self.pipeline.__call__).parameters
         # of the older pipelines some names are among their `**kwargs`, where others vanish
         check_known(kwargs, {*accepted, "callback", "callback_steps"}, type(self.pipeline).__name__)
-        latents = self.pipeline(**kwargs, output_type="latent").images
+        if family.sized_by_area:
+            # by a hair more, or rounding would take a row away
+            area = kwargs["height"] * kwargs["width"] * (1 + 1e-9)
+            self.pipeline.default_sample_size = area**0.5 / self.pipeline.vae_scale_factor
+        result = self.pipeline(**self._with_blank_images(kwargs), output_type="latent")
+        latents = getattr(result, family.output)
+        if family.returns_raw:
+            return self.space.to_scaled(self.space.folded(latents))
         return self.unpack(latents, kwargs.get("height", 0), kwargs.get("width", 0))
+
+    def _in_its_words(self, call_kwargs: dict[str, Any]) -> dict[str, Any]:
+        """Calls guidance and negative prompts as the family does.
+
+        Raises:
+            InputError: it would not read the negative prompts.
+        """
+        family, kwargs = self.family, dict(call_kwargs)
+        needs = family.negative_prompt_requires
+        if needs and kwargs.get(needs, 1.0) <= 1 and any(kwargs.get("negative_prompt", [])):
+            raise InputError(
+                f"Expected no negative prompt with {family.title} unless {needs} is above 1, found one."
+                f' Leave it out, or pass pipeline_inputs={{"{needs}": 4.0}}, at twice the time.'
+            )
+        if "negative_prompt" not in inspect.signature(self.pipeline.__call__).parameters:
+            if any(kwargs.pop("negative_prompt", [])):
+                raise InputError(
+                    f"Expected no negative prompt with {type(self.pipeline).__name__}, which reads none, "
+                    "found one. Leave it out."
+                )
+        guidance = kwargs.pop("guidance_scale")
+        if family.guidance == "guider":
+            self.pipeline.guider = self.pipeline.guider.new(guidance_scale=guidance)
+        else:
+            kwargs.setdefault(family.guidance, guidance)
+        return kwargs
+
+    def _with_blank_images(self, call_kwargs: dict[str, Any]) -> dict[str, Any]:
+        """Adds the images that the pipeline cannot do without, where the call has none."""
+        blanks = {
+            name: torch.full((1, 3, call_kwargs["height"], call_kwargs["width"]), value)
+            for name, value in self.variants.blank_images.items()
+        }
+        return {**blanks, **call_kwargs}
 
     def _with_size(self, call_kwargs: Mapping[str, Any]) -> dict[str, Any]:
         """Says the size in pixels of latents to start from, where the pipeline would take its own."""
         kwargs = dict(call_kwargs)
-        if "image" in kwargs and self.family.denoiser == "transformer":
+        if "image" in kwargs and (self.family.denoiser == "transformer" or not self.variants.image_to_image):
             height, width = (side * self.vae_scale_factor for side in kwargs["image"].shape[-2:])
             kwargs = {"height": height, "width": width, **kwargs}
         most = self.max_side
@@ -317,35 +369,6 @@ class StockPipeline:
                 f"{kwargs['width']}. Shrink it: the model knows no positions beyond."
             )
         return kwargs
-
-    def _started_from_latents(self, call_kwargs: dict[str, Any]) -> dict[str, Any]:
-        """Puts noised `latents` and the last `timesteps` in place of `image` and `strength`."""
-        kwargs = {name: value for name, value in call_kwargs.items() if name not in ("image", "strength")}
-        image, scheduler, steps = (
-            call_kwargs["image"],
-            self.pipeline.scheduler,
-            call_kwargs["num_inference_steps"],
-        )
-        scheduler.set_timesteps(steps)
-        # schedulers of second order list two timesteps a step; diffusers' image-to-image counts so, too
-        begin = (steps - min(int(steps * call_kwargs["strength"]), steps)) * scheduler.order
-        timesteps = scheduler.timesteps[begin:].tolist()
-        accepted = inspect.signature(scheduler.set_timesteps).parameters
-        try:
-            if "timesteps" not in accepted:
-                raise ValueError("no timesteps of its own choice")
-            scheduler.set_timesteps(timesteps=timesteps, device=image.device)
-        except ValueError as error:
-            raise InputError(
-                f"Expected a scheduler that can start from an image with {self.family.title}, found "
-                f"{type(scheduler).__name__} ({str(error).rstrip('.')}). Take dpm++-2m or the model's own."
-            ) from None
-        noise = randn_tensor(
-            image.shape, generator=call_kwargs["generator"], device=image.device, dtype=image.dtype
-        )
-        noised = scheduler.add_noise(image, noise, scheduler.timesteps[:1].expand(len(image)))
-        # divided, since the stock pipeline multiplies what it is given as noise
-        return {**kwargs, "latents": noised / scheduler.init_noise_sigma, "timesteps": timesteps}
 
     def _in_place_callback(
         self, step_end: Callable[..., Mapping[str, Tensor]]

@@ -15,6 +15,7 @@ from diffusers.models.modeling_utils import ModelMixin
 from torch import Tensor
 
 from pellucid.errors import InputError
+from pellucid.models.latent_space import latent_space
 from pellucid.pipelines.families import ROWS, ClassPath, ModelFamily, PipelineVariants
 
 
@@ -50,11 +51,19 @@ def family_of(pipeline: Any) -> tuple[ModelFamily, PipelineVariants]:  # noqa: A
         ]
         if rows:
             width = getattr(pipeline, rows[0][0].denoiser).config.get("cross_attention_dim")
-            return next((pair for pair in rows if pair[0].text_width == width), rows[0])
+            family = next((row for row, _ in rows if row.text_width in (width, None)), rows[0][0])
+            same = [pair for pair in rows if pair[0] is family]
+            return next((pair for pair in same if _has_inputs(pipeline, *pair)), same[0])
     raise InputError(
         f"Expected a pipeline of {', '.join(row.title for row in ROWS)}, found {type(pipeline).__name__}. "
         "Take the text-to-image pipeline of one of these families."
     )
+
+
+def _has_inputs(pipeline: Any, family: ModelFamily, variants: PipelineVariants) -> bool:  # noqa: ANN401
+    """Tells whether the denoiser has just the inputs of these variants beside the latents."""
+    inputs = getattr(pipeline, family.denoiser).config.in_channels / family.patch_size**2
+    return inputs == latent_space(pipeline.vae).channels + variants.extra_channels
 
 
 def is_of_class(pipeline: object, path: ClassPath) -> bool:

@@ -1,0 +1,96 @@
+"""What a family of diffusion models needs said: its pipelines, its latents, and how its calls differ.
+
+Code asks the row, the denoiser's config or the VAE's, never a family's name. Sides are in pixels.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+from pellucid.pipelines.modes import Family, Sampling
+
+Packing = Literal["none", "squares", "tokens", "frame"]
+Guidance = Literal["guidance_scale", "true_cfg_scale", "guider"]
+CONTROL, T2I = "controlnet", "t2i_adapter"
+"""Packages of Stable Diffusion's ControlNets and T2I-Adapters, whose images have names of their own."""
+ClassPath = tuple[str, str, str]
+"""Package, module and class below `diffusers.pipelines`."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PipelineVariants:
+    """Stock pipelines that are made of the same parts."""
+
+    text_to_image: ClassPath
+    image_to_image: ClassPath | None = None
+    """Of four latent channels or any; None where diffusers has none such. Images then enter the other, whose
+    schedule begins in the middle (`pellucid.pipelines.later_start`)."""
+    others: tuple[str, ...] = ()
+    """Further classes with these parts, of which the two can be built."""
+    extra_channels: int = 0
+    """Inputs of the denoiser beside the latents, as those made for inpainting have."""
+    blank_images: Mapping[str, float] = field(default_factory=dict[str, float])
+    """Images that the stock pipeline cannot do without, and what all their pixels are: nothing is shown, all
+    is to be painted."""
+    trains_as_called: bool = False
+    """Whether training calls the stock pipeline for each prediction, since its denoiser is told more than
+    the other variants' is."""
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Returns the classes that this row knows."""
+        return *(place[2] for place in (self.text_to_image, self.image_to_image) if place), *self.others
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelFamily:
+    """What one family of models needs said."""
+
+    name: Family
+    title: str
+    variants: tuple[PipelineVariants, ...]
+    denoiser: Literal["unet", "transformer"] = "unet"
+    """Part of the pipeline that samples, and that adapters are merged into."""
+    latent_channels: int = 4
+    vae: str = "AutoencoderKL"
+    """Class of the released VAE, see `pellucid.models.latent_space`."""
+    scaling_factor: float | None = 0.18215
+    shift_factor: float | None = 0.0
+    """Scaled latents are (raw - shift_factor) * scaling_factor; None where each channel has its own."""
+    vae_scale_factor: int = 8
+    patch_size: int = 1
+    """Latents, squared, that samplers hold as one token (b, tokens, c * patch_size**2); 1 folds none."""
+    packing: Packing = "none"
+    """How samplers hold latents, see `pellucid.pipelines.packing`."""
+    text_width: int | None = None
+    """`cross_attention_dim` that tells families of the same classes apart; None where classes do."""
+    adapters: tuple[Family, ...] = ()
+    """Families of `pellucid.pipelines.modes` whose released files fit."""
+    default_adapter: str | None = None
+    """Mode that `pellucid.load` attaches when none is named; None where nobody has released one."""
+    sampling: Sampling = field(default_factory=Sampling)
+    """Defaults where no mode says more."""
+    # DPM-Solver++ and UniPC can do it in diffusers, but lack `scale_noise`, which image-to-image calls
+    flow: bool = False
+    """Flow matching: the schedulers of `pellucid.pipelines.schedulers` do not apply."""
+    negative_prompt_requires: str | None = None
+    """Argument that must be above 1, else negative prompts are not read."""
+    callback: Literal["on_step_end", "in_place"] = "on_step_end"
+    """How latents change between steps: `callback_on_step_end`, or the older `callback`, which shows them."""
+    guidance: Guidance = "guidance_scale"
+    """Argument that takes the guidance; "guider" is a part of the pipeline."""
+    distilled_guidance: bool = False
+    """Whether the model was distilled with guidance, which is then an input of its own."""
+    output: Literal["images", "frames"] = "images"
+    """Field of the result."""
+    returns_raw: bool = False
+    """Whether latents come out raw and unfolded, whatever the sampler held."""
+    positions: Literal["side", "area"] = "side"
+    """What the denoiser's `pos_embed_max_size` counts: patches a side, or all."""
+    sized_by_area: bool = False
+    """Whether the stock pipeline makes any size to its own number of pixels, which then has to be said."""
+    native_px: int = 1024
+    """Side that the model was trained at, where neither its denoiser nor its pipeline says so."""
+    min_inference_steps: int = 1
+    default_call_kwargs: Mapping[str, object] = field(default_factory=dict[str, object])
+    """What the stock pipeline is called with unless a call says otherwise."""

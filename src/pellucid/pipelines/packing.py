@@ -1,0 +1,45 @@
+"""How samplers hold latents: as images, as squares or single ones in a row, or as one frame of a video.
+
+Latents are (b, c, h, w) on our side; sides of images are in pixels.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from torch import Tensor
+
+from pellucid.pipelines.family import Packing
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Layout:
+    """There and back."""
+
+    pack: Callable[[Any, Tensor], Tensor]
+    """Of the pipeline and latents (b, c, h, w)."""
+    unpack: Callable[[Any, Tensor, int, int, int], Tensor]
+    """Of the pipeline, what its sampler holds, the image's height and width, and pixels a latent."""
+
+
+def _squares(pipeline: Any, latents: Tensor) -> Tensor:  # noqa: ANN401 - diffusers has no common protocol
+    # private, but the order of channels is diffusers' to change (docs/decisions/009-families.md)
+    return pipeline._pack_latents(latents.contiguous(), *latents.shape)
+
+
+def _from_squares(pipeline: Any, held: Tensor, height: int, width: int, _: int) -> Tensor:  # noqa: ANN401
+    latents: Tensor = pipeline._unpack_latents(held, height, width, pipeline.vae_scale_factor)
+    return latents[:, :, 0] if latents.ndim == 5 else latents  # some have an axis of frames
+
+
+def _from_tokens(_pipeline: Any, held: Tensor, height: int, width: int, pixels: int) -> Tensor:  # noqa: ANN401
+    return held.mT.unflatten(2, (height // pixels, width // pixels))
+
+
+LAYOUTS: Mapping[Packing, Layout] = {
+    "none": Layout(pack=lambda _, latents: latents, unpack=lambda _, held, *__: held),
+    "squares": Layout(pack=_squares, unpack=_from_squares),
+    "tokens": Layout(pack=lambda _, latents: latents.flatten(2).mT, unpack=_from_tokens),
+    "frame": Layout(pack=lambda _, latents: latents.unsqueeze(2), unpack=lambda _, held, *__: held[:, :, 0]),
+}
+"""Each kind of packing."""

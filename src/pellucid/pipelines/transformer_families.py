@@ -1,0 +1,92 @@
+"""Families whose denoiser is a transformer, as rows of data.
+
+Steps and guidance are the stock pipelines' own defaults.
+"""
+
+from collections.abc import Mapping
+
+from pellucid.pipelines.family import ModelFamily, PipelineVariants
+from pellucid.pipelines.modes import Sampling
+
+SD3, FLUX, PIXART = "stable_diffusion_3", "flux", "pixart_alpha"
+PIXART_CALL: Mapping[str, object] = {
+    "use_resolution_binning": False,  # it makes other sizes than asked for
+    "clean_caption": False,  # it changes the text, and only where two more packages are installed
+}
+TRANSFORMER_FAMILIES: tuple[ModelFamily, ...] = (
+    ModelFamily(
+        name="sd3",
+        title="Stable Diffusion 3 and 3.5",
+        variants=(
+            PipelineVariants(
+                text_to_image=(SD3, "pipeline_stable_diffusion_3", "StableDiffusion3Pipeline"),
+                image_to_image=(
+                    SD3,
+                    "pipeline_stable_diffusion_3_img2img",
+                    "StableDiffusion3Img2ImgPipeline",
+                ),
+                others=("StableDiffusion3InpaintPipeline",),
+            ),
+        ),
+        denoiser="transformer",
+        latent_channels=16,
+        scaling_factor=1.5305,
+        shift_factor=0.0609,
+        # the stock pipeline's own defaults, as in the rows below
+        sampling=Sampling(num_inference_steps=28, guidance_scale=7.0),
+        flow=True,
+    ),
+    ModelFamily(
+        name="flux",
+        title="FLUX.1",
+        variants=(
+            PipelineVariants(
+                text_to_image=(FLUX, "pipeline_flux", "FluxPipeline"),
+                image_to_image=(FLUX, "pipeline_flux_img2img", "FluxImg2ImgPipeline"),
+                others=("FluxInpaintPipeline",),
+            ),
+        ),
+        denoiser="transformer",
+        latent_channels=16,
+        scaling_factor=0.3611,
+        shift_factor=0.1159,
+        patch_size=2,
+        # the guidance that the model was distilled with, an input of its own; schnell ignores it
+        sampling=Sampling(num_inference_steps=28, guidance_scale=3.5),
+        flow=True,
+        distilled_guidance=True,
+        packing="squares",
+        # the stock pipeline would drop them in silence (docs/decisions/009-families.md)
+        negative_prompt_requires="true_cfg_scale",
+    ),
+    ModelFamily(
+        name="pixart-alpha",
+        title="PixArt-alpha",
+        variants=(
+            PipelineVariants(
+                text_to_image=(PIXART, "pipeline_pixart_alpha", "PixArtAlphaPipeline"), image_to_image=None
+            ),
+        ),
+        denoiser="transformer",
+        sampling=Sampling(num_inference_steps=20, guidance_scale=4.5),
+        # its stock pipeline has no other callback to change latents by
+        callback="in_place",
+        min_inference_steps=2,  # with one its stock pipeline asks DPM solvers for what they do not return
+        default_call_kwargs=PIXART_CALL,
+    ),
+    ModelFamily(
+        name="pixart-sigma",
+        title="PixArt-sigma",
+        variants=(
+            PipelineVariants(
+                text_to_image=(PIXART, "pipeline_pixart_sigma", "PixArtSigmaPipeline"), image_to_image=None
+            ),
+        ),
+        denoiser="transformer",
+        scaling_factor=0.13025,
+        sampling=Sampling(num_inference_steps=20, guidance_scale=4.5),
+        callback="in_place",
+        min_inference_steps=2,
+        default_call_kwargs=PIXART_CALL,
+    ),
+)

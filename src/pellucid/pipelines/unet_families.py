@@ -1,0 +1,68 @@
+"""Families whose denoiser is a UNet, as rows of data."""
+
+from pellucid.pipelines.family import CONTROL, T2I, ClassPath, ModelFamily, PipelineVariants
+
+SD, XL = "stable_diffusion", "stable_diffusion_xl"
+IMAGE_TO_IMAGE: ClassPath = (SD, "pipeline_stable_diffusion_img2img", "StableDiffusionImg2ImgPipeline")
+XL_IMAGE_TO_IMAGE: ClassPath = (
+    XL,
+    "pipeline_stable_diffusion_xl_img2img",
+    "StableDiffusionXLImg2ImgPipeline",
+)
+SD_VARIANTS = (
+    PipelineVariants(
+        text_to_image=(SD, "pipeline_stable_diffusion", "StableDiffusionPipeline"),
+        image_to_image=IMAGE_TO_IMAGE,
+        others=("StableDiffusionInpaintPipeline",),
+    ),
+    PipelineVariants(
+        text_to_image=(CONTROL, "pipeline_controlnet", "StableDiffusionControlNetPipeline"),
+        image_to_image=(CONTROL, "pipeline_controlnet_img2img", "StableDiffusionControlNetImg2ImgPipeline"),
+        others=("StableDiffusionControlNetInpaintPipeline",),
+    ),
+    # T2I-Adapters steer what is made from text; diffusers has no image-to-image with them
+    PipelineVariants(
+        text_to_image=(T2I, "pipeline_stable_diffusion_adapter", "StableDiffusionAdapterPipeline"),
+        image_to_image=IMAGE_TO_IMAGE,
+    ),
+)
+XL_VARIANTS = (
+    PipelineVariants(
+        text_to_image=(XL, "pipeline_stable_diffusion_xl", "StableDiffusionXLPipeline"),
+        image_to_image=XL_IMAGE_TO_IMAGE,
+        others=("StableDiffusionXLInpaintPipeline",),
+    ),
+    PipelineVariants(
+        text_to_image=(CONTROL, "pipeline_controlnet_sd_xl", "StableDiffusionXLControlNetPipeline"),
+        image_to_image=(
+            CONTROL,
+            "pipeline_controlnet_sd_xl_img2img",
+            "StableDiffusionXLControlNetImg2ImgPipeline",
+        ),
+        others=("StableDiffusionXLControlNetInpaintPipeline",),
+    ),
+    PipelineVariants(
+        text_to_image=(T2I, "pipeline_stable_diffusion_xl_adapter", "StableDiffusionXLAdapterPipeline"),
+        image_to_image=XL_IMAGE_TO_IMAGE,
+    ),
+)
+UNET_FAMILIES: tuple[ModelFamily, ...] = (
+    ModelFamily(
+        # first of its classes: any other width of text counts as this one, as the embedded model's does
+        name="sd15",
+        title="Stable Diffusion 1.5",
+        variants=SD_VARIANTS,
+        text_width=768,
+        adapters=("sd15", "mini"),
+        default_adapter="sd15-attn",
+    ),
+    ModelFamily(name="sd21", title="Stable Diffusion 2.1", variants=SD_VARIANTS, text_width=1024),
+    ModelFamily(
+        name="sdxl",
+        title="Stable Diffusion XL",
+        variants=XL_VARIANTS,
+        scaling_factor=0.13025,
+        adapters=("sdxl",),
+        default_adapter="sdxl-attn",
+    ),
+)
