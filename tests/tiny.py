@@ -51,14 +51,14 @@ def tokenizer(n_tokens: int = 16) -> PreTrainedTokenizerFast:
     )
 
 
-def clip_text(cls: type[C], width: int) -> C:
+def clip_text(cls: type[C], width: int, positions: int = 16) -> C:
     config = CLIPTextConfig(
         vocab_size=64,
         hidden_size=width,
         intermediate_size=2 * width,
         num_hidden_layers=2,
         num_attention_heads=2,
-        max_position_embeddings=16,
+        max_position_embeddings=positions,
         projection_dim=width,
         bos_token_id=2,
         eos_token_id=3,

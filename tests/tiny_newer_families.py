@@ -126,7 +126,10 @@ def sana() -> DiffusionPipeline:
         vae=tiny_vaes.deep_compression(),
         transformer=net.eval(),
         scheduler=build(
-            DPMSolverMultistepScheduler, use_flow_sigmas=True, flow_shift=3.0, prediction_type="flow_prediction"
+            DPMSolverMultistepScheduler,
+            use_flow_sigmas=True,
+            flow_shift=3.0,
+            prediction_type="flow_prediction",
         ),
     )
 

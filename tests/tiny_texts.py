@@ -1,6 +1,7 @@
 """Text encoders of newer families, made small, and tokenizers that speak in turns."""
 
 from transformers import (
+    BatchEncoding,
     Gemma2Config,
     Gemma2Model,
     GlmConfig,
@@ -95,3 +96,26 @@ def umt5() -> UMT5EncoderModel:
         UMT5Config, vocab_size=64, d_model=WIDTH, d_kv=8, d_ff=32, num_layers=1, num_heads=2, pad_token_id=0
     )
     return UMT5EncoderModel(config).eval()
+
+
+class Listener(tiny.PreTrainedTokenizerFast):
+    """Reads messages of several parts, as processors do."""
+
+    def apply_chat_template(  # pyright: ignore[reportIncompatibleMethodOverride]
+        self, conversation: list[list[dict[str, list[dict[str, str]]]]], *, max_length: int, **_: object
+    ) -> BatchEncoding:
+        texts = [
+            " ".join(part["text"] for turn in turns for part in turn["content"]) for turns in conversation
+        ]
+        return self(texts, padding="max_length", truncation=True, max_length=max_length, return_tensors="pt")
+
+
+def listener() -> Listener:
+    known = tokenizer()
+    return build(
+        Listener,
+        tokenizer_object=known.backend_tokenizer,
+        pad_token="[PAD]",
+        unk_token="[UNK]",
+        model_max_length=512,
+    )

@@ -101,7 +101,7 @@ def hunyuan() -> AutoencoderKLHunyuanImage:
         in_channels=3,
         out_channels=3,
         latent_channels=4,
-        block_out_channels=(32, 32, 32, 32, 32, 32),
+        block_out_channels=(32, 32, 32, 32, 32, 64),
         layers_per_block=1,
         spatial_compression_ratio=32,
         sample_size=64,

@@ -1,7 +1,6 @@
 """Every family's row is true of its stock pipeline, and the codec meets the model at the right latents."""
 
 import inspect
-import re
 from importlib import import_module
 from pathlib import Path
 from typing import Unpack

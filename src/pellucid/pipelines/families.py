@@ -1,7 +1,7 @@
 """Every family of diffusion models that can be made transparent, as a row of data.
 
-A new family is a row in `unet_families`, `transformer_families` or `newer_families`. The latents' numbers there are the
-released VAEs'; a pipeline's own VAE is what computes (`pellucid.models.latent_space`).
+A new family is a row in `unet_families`, `transformer_families` or `newer_families`. The latents' numbers
+there are the released VAEs'; a pipeline's own VAE is what computes (`pellucid.models.latent_space`).
 """
 
 from collections.abc import Mapping

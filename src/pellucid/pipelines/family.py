@@ -29,9 +29,13 @@ class PipelineVariants:
     """Further classes with these parts, of which the two can be built."""
     extra_channels: int = 0
     """Inputs of the denoiser beside the latents, as those made for inpainting have."""
-    blank_images: Mapping[str, float] = field(default_factory=dict[str, float])
-    """Images that the stock pipeline cannot do without, and what all their pixels are: nothing is shown, all
-    is to be painted."""
+    blank_images: Mapping[str, tuple[int, float]] = field(default_factory=dict[str, tuple[int, float]])
+    """Images that the stock pipeline cannot do without: name -> channels, and what all pixels are, 0 to 1, so
+    that nothing is shown and all is to be painted."""
+    call_kwargs: Mapping[str, object] = field(default_factory=dict[str, object])
+    """What the one from text is always called with."""
+    own_scheduler: bool = False
+    """Whether they run with no scheduler but their own kind."""
     trains_as_called: bool = False
     """Whether training calls the stock pipeline for each prediction, since its denoiser is told more than
     the other variants' is."""

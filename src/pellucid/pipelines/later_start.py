@@ -38,9 +38,7 @@ class LaterStart:
         self.image, self.pack = image, pack
         self.remaining = min(int(steps * strength), steps)
         self._skipped = steps - self.remaining
-        noise = randn_tensor(
-            image.shape, generator=list(generators), device=image.device, dtype=image.dtype
-        )
+        noise = randn_tensor(image.shape, generator=list(generators), device=image.device, dtype=image.dtype)
         self._noise: Tensor = noise
         self._held: Tensor | None = None
         self._is_set = False

@@ -83,9 +83,6 @@ NEWER_FAMILIES: tuple[ModelFamily, ...] = (
                 text_to_image=("z_image", "pipeline_z_image", "ZImagePipeline"),
                 others=("ZImageImg2ImgPipeline", "ZImageInpaintPipeline"),
             ),
-            PipelineVariants(
-                text_to_image=("z_image", "pipeline_z_image_controlnet", "ZImageControlNetPipeline")
-            ),
         ),
         denoiser="transformer",
         latent_channels=16,
@@ -133,9 +130,7 @@ NEWER_FAMILIES: tuple[ModelFamily, ...] = (
     ModelFamily(
         name="aura-flow",
         title="AuraFlow",
-        variants=(
-            PipelineVariants(text_to_image=("aura_flow", "pipeline_aura_flow", "AuraFlowPipeline")),
-        ),
+        variants=(PipelineVariants(text_to_image=("aura_flow", "pipeline_aura_flow", "AuraFlowPipeline")),),
         denoiser="transformer",
         scaling_factor=0.13025,
         positions="area",

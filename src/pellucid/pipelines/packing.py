@@ -36,10 +36,18 @@ def _from_tokens(_pipeline: Any, held: Tensor, height: int, width: int, pixels: 
     return held.mT.unflatten(2, (height // pixels, width // pixels))
 
 
+def _as_it_is(_pipeline: Any, held: Tensor, _height: int, _width: int, _pixels: int) -> Tensor:  # noqa: ANN401
+    return held
+
+
+def _from_frame(_pipeline: Any, held: Tensor, _height: int, _width: int, _pixels: int) -> Tensor:  # noqa: ANN401
+    return held[:, :, 0]
+
+
 LAYOUTS: Mapping[Packing, Layout] = {
-    "none": Layout(pack=lambda _, latents: latents, unpack=lambda _, held, *__: held),
+    "none": Layout(pack=lambda _, latents: latents, unpack=_as_it_is),
     "squares": Layout(pack=_squares, unpack=_from_squares),
     "tokens": Layout(pack=lambda _, latents: latents.flatten(2).mT, unpack=_from_tokens),
-    "frame": Layout(pack=lambda _, latents: latents.unsqueeze(2), unpack=lambda _, held, *__: held[:, :, 0]),
+    "frame": Layout(pack=lambda _, latents: latents.unsqueeze(2), unpack=_from_frame),
 }
 """Each kind of packing."""

@@ -235,6 +235,11 @@ class StockPipeline:
             InputError: something that this family's pipelines cannot do, or NaN or infinity came out.
         """
         check_scheduler(settings.scheduler, self.family)
+        if settings.scheduler is not None and self.variants.own_scheduler:
+            raise InputError(
+                f"Expected no scheduler with {type(self.pipeline).__name__}, found {settings.scheduler!r}. "
+                "Leave it out: it runs with its own kind alone."
+            )
         texts = [text for each in requests for text in (each.prompt, each.negative_prompt)]
         warn_of_cut_prompts(texts, self.pipeline)
         call_kwargs = {
@@ -335,12 +340,12 @@ class StockPipeline:
                 f"Expected no negative prompt with {family.title} unless {needs} is above 1, found one."
                 f' Leave it out, or pass pipeline_inputs={{"{needs}": 4.0}}, at twice the time.'
             )
-        if "negative_prompt" not in inspect.signature(self.pipeline.__call__).parameters:
-            if any(kwargs.pop("negative_prompt", [])):
-                raise InputError(
-                    f"Expected no negative prompt with {type(self.pipeline).__name__}, which reads none, "
-                    "found one. Leave it out."
-                )
+        reads = "negative_prompt" in inspect.signature(self.pipeline.__call__).parameters
+        if not reads and any(kwargs.pop("negative_prompt", [])):
+            raise InputError(
+                f"Expected no negative prompt with {type(self.pipeline).__name__}, which reads none, "
+                "found one. Leave it out."
+            )
         guidance = kwargs.pop("guidance_scale")
         if family.guidance == "guider":
             self.pipeline.guider = self.pipeline.guider.new(guidance_scale=guidance)
@@ -350,11 +355,15 @@ class StockPipeline:
 
     def _with_blank_images(self, call_kwargs: dict[str, Any]) -> dict[str, Any]:
         """Adds the images that the pipeline cannot do without, where the call has none."""
+        if not is_of_class(self.pipeline, self.variants.text_to_image):
+            return call_kwargs
+        # one for each image, since encoding them draws from each one's generator
+        rows = len(call_kwargs["generator"])
         blanks = {
-            name: torch.full((1, 3, call_kwargs["height"], call_kwargs["width"]), value)
-            for name, value in self.variants.blank_images.items()
+            name: torch.full((rows, channels, call_kwargs["height"], call_kwargs["width"]), value)
+            for name, (channels, value) in self.variants.blank_images.items()
         }
-        return {**blanks, **call_kwargs}
+        return {**blanks, **call_kwargs, **self.variants.call_kwargs}
 
     def _with_size(self, call_kwargs: Mapping[str, Any]) -> dict[str, Any]:
         """Says the size in pixels of latents to start from, where the pipeline would take its own."""
@@ -376,7 +385,8 @@ class StockPipeline:
         """Adapts a `callback_on_step_end` to pipelines that only show their latents: the tensor they use."""
 
         def callback(step: int, timestep: Any, latents: Tensor) -> None:  # noqa: ANN401 - the scheduler's own
-            latents.copy_(step_end(self.pipeline, step, timestep, {"latents": latents})["latents"])
+            values = step_end(self.pipeline, step, timestep, {"latents": latents})
+            latents.copy_(values.get("latents", latents))
 
         return callback
 

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from pellucid.pipelines.family import ModelFamily, PipelineVariants
 from pellucid.pipelines.modes import Sampling
 
-SD3, FLUX, PIXART = "stable_diffusion_3", "flux", "pixart_alpha"
+SD3, FLUX, PIXART, PAG = "stable_diffusion_3", "flux", "pixart_alpha", "pag"
 PIXART_CALL: Mapping[str, object] = {
     "use_resolution_binning": False,  # it makes other sizes than asked for
     "clean_caption": False,  # it changes the text, and only where two more packages are installed
@@ -27,6 +27,17 @@ TRANSFORMER_FAMILIES: tuple[ModelFamily, ...] = (
                 ),
                 others=("StableDiffusion3InpaintPipeline",),
             ),
+            PipelineVariants(
+                text_to_image=(PAG, "pipeline_pag_sd_3", "StableDiffusion3PAGPipeline"),
+                image_to_image=(PAG, "pipeline_pag_sd_3_img2img", "StableDiffusion3PAGImg2ImgPipeline"),
+            ),
+            PipelineVariants(
+                text_to_image=(
+                    "controlnet_sd3",
+                    "pipeline_stable_diffusion_3_controlnet",
+                    "StableDiffusion3ControlNetPipeline",
+                ),
+            ),
         ),
         denoiser="transformer",
         latent_channels=16,
@@ -43,7 +54,26 @@ TRANSFORMER_FAMILIES: tuple[ModelFamily, ...] = (
             PipelineVariants(
                 text_to_image=(FLUX, "pipeline_flux", "FluxPipeline"),
                 image_to_image=(FLUX, "pipeline_flux_img2img", "FluxImg2ImgPipeline"),
-                others=("FluxInpaintPipeline",),
+                # Kontext's edits images; without one it makes one from text, as the others do
+                others=("FluxInpaintPipeline", "FluxKontextPipeline", "FluxKontextInpaintPipeline"),
+            ),
+            PipelineVariants(
+                text_to_image=(FLUX, "pipeline_flux_controlnet", "FluxControlNetPipeline"),
+                others=("FluxControlNetImg2ImgPipeline", "FluxControlNetInpaintPipeline"),
+            ),
+            PipelineVariants(
+                text_to_image=(FLUX, "pipeline_flux_fill", "FluxFillPipeline"),
+                # the masked image's latents, and a mask of 8 x 8 px for each
+                extra_channels=16 + 64,
+                blank_images={"image": (3, 0.5), "mask_image": (1, 1.0)},
+                trains_as_called=True,
+            ),
+            PipelineVariants(
+                text_to_image=(FLUX, "pipeline_flux_control", "FluxControlPipeline"),
+                others=("FluxControlImg2ImgPipeline", "FluxControlInpaintPipeline"),
+                extra_channels=16,
+                blank_images={"control_image": (3, 0.0)},
+                trains_as_called=True,
             ),
         ),
         denoiser="transformer",
@@ -81,6 +111,7 @@ TRANSFORMER_FAMILIES: tuple[ModelFamily, ...] = (
             PipelineVariants(
                 text_to_image=(PIXART, "pipeline_pixart_sigma", "PixArtSigmaPipeline"), image_to_image=None
             ),
+            PipelineVariants(text_to_image=(PAG, "pipeline_pag_pixart_sigma", "PixArtSigmaPAGPipeline")),
         ),
         denoiser="transformer",
         scaling_factor=0.13025,
@@ -88,5 +119,38 @@ TRANSFORMER_FAMILIES: tuple[ModelFamily, ...] = (
         callback="in_place",
         min_inference_steps=2,
         default_call_kwargs=PIXART_CALL,
+    ),
+    ModelFamily(
+        name="hunyuan-dit",
+        title="HunyuanDiT",
+        variants=(
+            PipelineVariants(text_to_image=("hunyuandit", "pipeline_hunyuandit", "HunyuanDiTPipeline")),
+            PipelineVariants(text_to_image=(PAG, "pipeline_pag_hunyuandit", "HunyuanDiTPAGPipeline")),
+        ),
+        denoiser="transformer",
+        scaling_factor=0.13025,
+        sampling=Sampling(num_inference_steps=50, guidance_scale=5.0),
+        default_call_kwargs={"use_resolution_binning": False},
+    ),
+    ModelFamily(
+        name="cogview3",
+        title="CogView 3",
+        variants=(
+            PipelineVariants(text_to_image=("cogview3", "pipeline_cogview3plus", "CogView3PlusPipeline")),
+        ),
+        denoiser="transformer",
+        latent_channels=16,
+        scaling_factor=1.0,
+        sampling=Sampling(num_inference_steps=50, guidance_scale=5.0),
+    ),
+    ModelFamily(
+        name="lumina",
+        title="Lumina-Next",
+        variants=(PipelineVariants(text_to_image=("lumina", "pipeline_lumina", "LuminaPipeline")),),
+        denoiser="transformer",
+        scaling_factor=0.13025,
+        sampling=Sampling(num_inference_steps=30, guidance_scale=4.0),
+        flow=True,
+        default_call_kwargs={"clean_caption": False},
     ),
 )

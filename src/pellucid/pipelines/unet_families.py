@@ -1,6 +1,7 @@
 """Families whose denoiser is a UNet, as rows of data."""
 
 from pellucid.pipelines.family import CONTROL, T2I, ClassPath, ModelFamily, PipelineVariants
+from pellucid.pipelines.modes import Sampling
 
 SD, XL = "stable_diffusion", "stable_diffusion_xl"
 IMAGE_TO_IMAGE: ClassPath = (SD, "pipeline_stable_diffusion_img2img", "StableDiffusionImg2ImgPipeline")
@@ -9,6 +10,9 @@ XL_IMAGE_TO_IMAGE: ClassPath = (
     "pipeline_stable_diffusion_xl_img2img",
     "StableDiffusionXLImg2ImgPipeline",
 )
+PAG, LCM = "pag", "latent_consistency_models"
+ALL_IS_PAINTED = {"image": (3, 0.5), "mask_image": (1, 1.0)}
+"""What UNets made for inpainting are shown: nothing that is kept."""
 SD_VARIANTS = (
     PipelineVariants(
         text_to_image=(SD, "pipeline_stable_diffusion", "StableDiffusionPipeline"),
@@ -24,6 +28,25 @@ SD_VARIANTS = (
     PipelineVariants(
         text_to_image=(T2I, "pipeline_stable_diffusion_adapter", "StableDiffusionAdapterPipeline"),
         image_to_image=IMAGE_TO_IMAGE,
+    ),
+    PipelineVariants(
+        text_to_image=(PAG, "pipeline_pag_sd", "StableDiffusionPAGPipeline"),
+        image_to_image=(PAG, "pipeline_pag_sd_img2img", "StableDiffusionPAGImg2ImgPipeline"),
+        others=("StableDiffusionPAGInpaintPipeline",),
+    ),
+    PipelineVariants(
+        text_to_image=(LCM, "pipeline_latent_consistency_text2img", "LatentConsistencyModelPipeline"),
+        # whose stock schedule forbids little strength
+        others=("LatentConsistencyModelImg2ImgPipeline",),
+        own_scheduler=True,
+        trains_as_called=True,  # with the guidance that it was distilled with
+    ),
+    PipelineVariants(
+        text_to_image=(SD, "pipeline_stable_diffusion_inpaint", "StableDiffusionInpaintPipeline"),
+        extra_channels=5,
+        blank_images=ALL_IS_PAINTED,
+        call_kwargs={"strength": 1.0},
+        trains_as_called=True,
     ),
 )
 XL_VARIANTS = (
@@ -45,6 +68,18 @@ XL_VARIANTS = (
         text_to_image=(T2I, "pipeline_stable_diffusion_xl_adapter", "StableDiffusionXLAdapterPipeline"),
         image_to_image=XL_IMAGE_TO_IMAGE,
     ),
+    PipelineVariants(
+        text_to_image=(PAG, "pipeline_pag_sd_xl", "StableDiffusionXLPAGPipeline"),
+        image_to_image=(PAG, "pipeline_pag_sd_xl_img2img", "StableDiffusionXLPAGImg2ImgPipeline"),
+        others=("StableDiffusionXLPAGInpaintPipeline",),
+    ),
+    PipelineVariants(
+        text_to_image=(XL, "pipeline_stable_diffusion_xl_inpaint", "StableDiffusionXLInpaintPipeline"),
+        extra_channels=5,
+        blank_images=ALL_IS_PAINTED,
+        call_kwargs={"strength": 1.0},
+        trains_as_called=True,
+    ),
 )
 UNET_FAMILIES: tuple[ModelFamily, ...] = (
     ModelFamily(
@@ -64,5 +99,18 @@ UNET_FAMILIES: tuple[ModelFamily, ...] = (
         scaling_factor=0.13025,
         adapters=("sdxl",),
         default_adapter="sdxl-attn",
+    ),
+    ModelFamily(
+        name="kolors",
+        title="Kolors",
+        variants=(
+            PipelineVariants(
+                text_to_image=("kolors", "pipeline_kolors", "KolorsPipeline"),
+                image_to_image=("kolors", "pipeline_kolors_img2img", "KolorsImg2ImgPipeline"),
+            ),
+            PipelineVariants(text_to_image=(PAG, "pipeline_pag_kolors", "KolorsPAGPipeline")),
+        ),
+        scaling_factor=0.13025,
+        sampling=Sampling(num_inference_steps=50, guidance_scale=5.0),
     ),
 )

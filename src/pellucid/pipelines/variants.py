@@ -17,6 +17,7 @@ from torch import Tensor
 from pellucid.errors import InputError
 from pellucid.models.latent_space import latent_space
 from pellucid.pipelines.families import ROWS, ClassPath, ModelFamily, PipelineVariants
+from pellucid.pipelines.refused_pipelines import BASE, refusal_of
 
 
 class IdentityVAE(ModelMixin, ConfigMixin):
@@ -54,9 +55,20 @@ def family_of(pipeline: Any) -> tuple[ModelFamily, PipelineVariants]:  # noqa: A
             family = next((row for row, _ in rows if row.text_width in (width, None)), rows[0][0])
             same = [pair for pair in rows if pair[0] is family]
             return next((pair for pair in same if _has_inputs(pipeline, *pair)), same[0])
-    raise InputError(
-        f"Expected a pipeline of {', '.join(row.title for row in ROWS)}, found {type(pipeline).__name__}. "
-        "Take the text-to-image pipeline of one of these families."
+    raise InputError(_refusal(pipeline.__class__))
+
+
+def _refusal(cls: type) -> str:
+    """Says in at most 200 characters what was found, why it is not taken, and what to do."""
+    for each in cls.__mro__:
+        parts = each.__module__.split(".")
+        refusal = refusal_of(each.__name__, parts[2] if parts[:2] == ["diffusers", "pipelines"] else "")
+        if refusal is not None and refusal is not BASE:
+            found, advice = f"{cls.__name__[:60]}, which {refusal.reason}", refusal.advice
+            return f"Expected a family of docs/families.md, found {found}. {advice}"
+    return (
+        f"Expected a pipeline of a family in docs/families.md, found {cls.__name__[:60]}. "
+        "Take one of diffusers' text-to-image pipelines."
     )
 
 

@@ -97,9 +97,10 @@ def fused_layers(denoiser: nn.Module) -> set[nn.Module]:
 def _is_fused(attention: Attention | AttentionModuleMixin) -> bool:
     # diffusers' older attentions keep the flag when they are unfused, and get their processor back; the newer
     # ones take the flag back, and have one processor for both
+    fused = bool(getattr(attention, "fused_projections", False))  # HiDream's have no such flag
     if isinstance(attention, Attention):
-        return attention.fused_projections and type(attention.processor).__name__.startswith("Fused")
-    return attention.fused_projections
+        return fused and type(attention.processor).__name__.startswith("Fused")
+    return fused
 
 
 def check_not_fused(denoiser: nn.Module, slots: Iterable[Slot]) -> None:
