@@ -308,7 +308,7 @@ def test_wrong_arguments_are_explained(sd15: TransparentPipeline) -> None:
         (lambda: pellucid.attach(sd15.pipeline, "sd15-attn", strength=3.0), "strength of 0 to 2"),
         (
             lambda: build(pellucid.attach, pipeline=object(), adapter=None),
-            "Expected a pipeline of Stable Diffusion 1.5",
+            "Expected a pipeline of a family in docs",
         ),
     ]:
         with pytest.raises(InputError, match=words):
