@@ -198,10 +198,11 @@ def test_what_was_added_to_the_model_is_asked_for_when_an_image_is_made_again(
     assert "The same as FILE, to the byte" in made.output, made.exception
 
 
-def test_tiling_that_a_model_lacks_is_told() -> None:
-    refused = run("generate", "a cat", "--tiling")
-    assert isinstance(refused.exception, InputError)
-    assert "--tiling" in str(refused.exception)
+def test_tiles_larger_than_an_image_change_nothing() -> None:
+    words = ("generate", "a cat", "--seed", "1", "--steps", "2")
+    assert run(*words, "-o", "plain.png").exit_code == 0
+    assert run(*words, "--tiling", "-o", "tiled.png").exit_code == 0
+    assert np.array_equal(read_rgba(Path("plain.png")), read_rgba(Path("tiled.png")))
 
 
 def test_info_says_what_is_used() -> None:

@@ -137,6 +137,19 @@ def test_a_saved_file_tells_how_it_was_made(sd15: TransparentPipeline, tmp_path:
     assert found.extra["scheduler"] == "DDIMScheduler"
 
 
+def test_tiles_cut_only_what_is_larger(sd15: TransparentPipeline) -> None:
+    small, large = image(sd15), image(sd15, height=192, width=256)
+    sd15.enable_tiling(128)
+    assert image(sd15).tobytes() == small.tobytes()
+    tiled = image(sd15, height=192, width=256)
+    assert tiled.shape == large.shape
+    assert 0 < np.abs(tiled.astype(int) - large).mean() < 32  # untrained norms see a tile each
+    sd15.disable_tiling()
+    assert image(sd15, height=192, width=256).tobytes() == large.tobytes()
+    with pytest.raises(InputError, match="steps of 64"):
+        sd15.enable_tiling(100)
+
+
 def test_detach_gives_the_weights_back_bit_for_bit(tmp_path: Path) -> None:
     pipeline = tiny.sdxl()
     before = {name: value.clone() for name, value in pipeline.unet.state_dict().items()}

@@ -101,6 +101,8 @@ class RGBAAutoencoder(nn.Module):
             convention = CONVENTIONS[convention]
         changes = {"offset": offset, "offset_multiplier": offset_multiplier, "latent_input": latent_input}
         self.convention = replace(convention, **{k: v for k, v in changes.items() if v is not None})  # pyright: ignore
+        self.tile_px: int | None = None
+        """Side of the tiles that `decode` cuts larger images into unless it is told otherwise; None never."""
         self.space = latent_space(vae)
         self.pixels_per_latent = self.space.pixels_per_latent
         for part in (offset_encoder, alpha_decoder):
@@ -215,7 +217,7 @@ class RGBAAutoencoder(nn.Module):
             scaled: whether it is in the units of diffusion models.
             passes: orientations of the median: 8 as released; 1, 2 or 4 are faster.
             tile: side of the tiles that large images are cut into, in pixels of the frozen VAE's image; None
-                never cuts.
+                takes `tile_px`.
             overlap: pixels over which neighbouring tiles are blended.
         """
         raw = self.to_raw(latent) if scaled else latent
@@ -257,7 +259,7 @@ class RGBAAutoencoder(nn.Module):
         device, dtype = self.device, next(decoder.parameters()).dtype
         _follow(decoder, device)
         predict = partial(decode_padded, decoder, multiple=decoder.multiple)
-        if tile is not None:
+        if (tile := tile or self.tile_px) is not None:
             predict = partial(decode_tiled, predict, tile=tile, overlap=overlap, upscale=self.upscale)
         given = rgb.to(device, dtype), latent.to(device, dtype)
         return decode_augmented(predict, *given, passes=passes, upscale=self.upscale)
@@ -302,7 +304,7 @@ class RGBAAutoencoder(nn.Module):
             height: rows to keep from the top; None keeps all. Undoes the extension of `encode`.
             width: columns to keep from the left.
             passes: orientations of the median.
-            tile: side in pixels of the tiles that large images are cut into.
+            tile: see `decode`.
             exact: truncates to bytes as the released code does, instead of rounding.
         """
         from pellucid.rgba.quantization import to_bytes

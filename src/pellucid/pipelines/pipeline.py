@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from torch import Tensor, nn
 
 from pellucid._deprecation import renamed_arguments
+from pellucid.errors import InputError
 from pellucid.models.autoencoder import RGBAAutoencoder
 from pellucid.pipelines.families import custom_mode
 from pellucid.pipelines.given_images import to_image
@@ -139,6 +140,34 @@ class TransparentPipeline(SingleLayerMethods, LayerMethods):
             if network is not None:
                 # moved but not cast, and not by diffusers' own `to`, which warns of half precision
                 nn.Module.to(network, self.model.stock.device)
+
+    def enable_tiling(self, tile_px: int = 1024) -> None:
+        """Runs the VAE and the alpha decoder tile by tile, which needs less memory for large images.
+
+        Images of up to one tile stay as they are. Larger ones differ a little, since norms and attention then
+        see one tile at a time; tiles are blended where they overlap (`docs/how-to/memory.md` has figures).
+
+        Args:
+            tile_px: side of the alpha decoder's tiles; the VAE keeps its own. A multiple of 64.
+
+        Raises:
+            InputError: another number.
+        """
+        if tile_px < 128 or tile_px % 64:
+            raise InputError(
+                f"Expected a tile of 128 pixels or more in steps of 64, found {tile_px}. Try 1024."
+            )
+        with self.model.stock.lock:
+            self.autoencoder.tile_px = tile_px
+            if (enable := getattr(self.model.stock.vae, "enable_tiling", None)) is not None:
+                enable()
+
+    def disable_tiling(self) -> None:
+        """Undoes `enable_tiling`."""
+        with self.model.stock.lock:
+            self.autoencoder.tile_px = None
+            if (disable := getattr(self.model.stock.vae, "disable_tiling", None)) is not None:
+                disable()
 
     def detach(self) -> "DiffusionPipeline":
         """Takes the adapter out and returns the stock pipeline, its weights as before, bit for bit.

@@ -24,6 +24,7 @@ from pellucid.weights.placement import (
     merged_loras,
     sample,
 )
+from pellucid.weights.side_differences import SideChange, SideDifference, Sides, side_changes
 
 ROUNDING = 4e-6
 """By how much float32 weights may differ, as a share of their norm, after others added and took off again."""
@@ -77,7 +78,7 @@ class PutProcessor:
         return PutProcessor(self.attention, self.attention.processor)
 
 
-Change = PutParameter | PutProcessor
+Change = PutParameter | PutProcessor | SideChange
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -99,6 +100,8 @@ class Contents:
     """Says what adapters have made of a denoiser. Never changed, only replaced by a whole other one."""
 
     patches: tuple[Patch, ...] = ()
+    sides: Sides = field(default_factory=dict[Slot, tuple[SideDifference, ...]])
+    """Differences beside weights that none can be merged into, there while adapters are enabled."""
     sharing: AttentionSharing | None = None
     stock: Mapping[str, object] = field(default_factory=dict[str, object])
     """Processors that attention sharing replaced, by the attention's name."""
@@ -112,7 +115,7 @@ class Contents:
     @property
     def is_plain(self) -> bool:
         """Tells whether nothing is set."""
-        return not self.patches and self.sharing is None and self.key is None
+        return not self.patches and not self.sides and self.sharing is None and self.key is None
 
 
 class AdapterState:
@@ -169,10 +172,10 @@ def check_unchanged(denoiser: nn.Module, contents: Contents) -> None:
     Raises:
         WeightsError: they have, and what would be lost.
     """
-    if not contents.patches:
+    if not contents.patches and not contents.sides:
         return
     check_reachable(denoiser)
-    check_present(denoiser, (patch.slot for patch in contents.patches))
+    check_present(denoiser, (*(patch.slot for patch in contents.patches), *contents.sides))
     check_not_fused(denoiser, (patch.slot for patch in contents.patches))
     now = merged_loras(denoiser)
     for patch in contents.patches:
@@ -271,12 +274,13 @@ def toggle(denoiser: nn.Module, *, enabled: bool) -> bool:
     """
     state = state_of(denoiser)
     contents = state.contents
-    if contents.enabled == enabled or (not contents.patches and contents.sharing is None):
+    if contents.enabled == enabled or not (contents.patches or contents.sides or contents.sharing):
         return False
     check_unchanged(denoiser, contents)
     puts = [(patch, as_like(patch.aside, patch.slot.value)) for patch in contents.patches]
     patches = patched(denoiser, ((patch.name, patch.slot, patch.slot.value, put) for patch, put in puts))
     changes: list[Change] = [PutParameter(patch.slot, put) for patch, put in puts]
+    changes += side_changes({} if enabled else contents.sides, contents.sides if enabled else {})
     stock = contents.stock
     if contents.sharing is not None and enabled:
         put_units, stock = attaching(denoiser, contents.sharing, contents)

@@ -35,6 +35,13 @@ from pellucid.weights.placement import (
     slots_of,
     unwrapped,
 )
+from pellucid.weights.side_differences import (
+    SideDifference,
+    check_layer,
+    is_dense,
+    shape_of,
+    side_changes,
+)
 from pellucid.weights.tensor_files import NoInit, fill, shapes, tensors_in
 
 HOOKERS = "hookers."
@@ -196,9 +203,10 @@ class AdapterStack:
             for patch in before.patches
         }
         self.merged: dict[Slot, Tensor] = {}
+        self.sides: dict[Slot, tuple[SideDifference, ...]] = {}
         self.sharing: AttentionSharing | None = None
         if keep:
-            self.sharing = before.sharing
+            self.sharing, self.sides = before.sharing, dict(before.sides)
             for patch in before.patches:
                 self.merged[patch.slot] = patch.slot.value if before.enabled else patch.aside
 
@@ -210,11 +218,20 @@ class AdapterStack:
         patches = self._placed(path, stored)
         slots = {name: self.slots[name] for name in patches}
         # what can be checked is checked before the first tensor is read
-        check_mergeable(self.denoiser, {name: self._original(slot) for name, slot in slots.items()})
+        beside = self._beside(slots)
+        check_mergeable(
+            self.denoiser,
+            {name: self._original(slot) for name, slot in slots.items() if name not in beside},
+        )
         check_not_fused(self.denoiser, slots.values())
         # a parameter at a time: files have up to 3.6 GB, and originals are kept too
         with tensors_in(path) as tensor:
             for name, names in patches.items():
+                if name in beside:
+                    parts = tuple(tensor(part_name) for part_name in names)
+                    difference = SideDifference(slots[name].leaf, parts, strength)
+                    self.sides[slots[name]] = (*self.sides.get(slots[name], ()), difference)
+                    continue
                 base = self._base(slots[name])
                 parts = [tensor(part_name).to(base.device) for part_name in names]
                 if len(parts) == 2:
@@ -232,6 +249,7 @@ class AdapterStack:
             current = slot.value
             puts[slot] = as_like(nn.Parameter(value.detach(), current.requires_grad), current)
         changes: list[Change] = [PutParameter(slot, value) for slot, value in puts.items()]
+        changes += side_changes(self.before.sides if self.before.enabled else {}, self.sides)
         changes += detaching(self.denoiser, self.before)
         stock: Mapping[str, object] = {}
         if self.sharing is not None:
@@ -239,9 +257,25 @@ class AdapterStack:
             changes += units
         named = ((self.names[slot], slot, self._original(slot), puts[slot]) for slot in self.merged)
         after = Contents(
-            patches=patched(self.denoiser, named), sharing=self.sharing, stock=stock, key=key, report=report
+            patches=patched(self.denoiser, named),
+            sides=self.sides,
+            sharing=self.sharing,
+            stock=stock,
+            key=key,
+            report=report,
         )
         return changes, after
+
+    def _beside(self, slots: Mapping[str, Slot]) -> set[str]:
+        """Returns the names of weights that nothing can be merged into, or that have something beside them.
+
+        Raises:
+            WeightsError: one of them is not in a layer that a difference can stand beside.
+        """
+        names = {name for name, slot in slots.items() if not is_dense(self._original(slot))}
+        for name in names:
+            check_layer(slots[name], name)
+        return names
 
     def _original(self, slot: Slot) -> nn.Parameter:
         return self.originals.get(slot, slot.value)
@@ -274,12 +308,14 @@ class AdapterStack:
     ) -> None:
         wrong: list[str] = []
         for (target, kind), names in places.items():
-            current = tuple(self._base(self.slots[target]).shape)
+            slot = self.slots[target]
+            base = self._base(slot)
+            current = shape_of(slot, base)
             shapes_in_file = [stored[names[i]] for i in sorted(names)]
             fits = (
                 _lora_fits(current, shapes_in_file)
                 if kind == "lora"
-                else _delta_fits(target, current, shapes_in_file[0])
+                else _delta_fits(target, current, shapes_in_file[0], may_grow=is_dense(base))
             )
             if not fits:
                 wrong.append(f"{target} {current} but {' and '.join(map(str, shapes_in_file))}")
@@ -356,8 +392,8 @@ def _lora_fits(current: Shape, factors: list[Shape]) -> bool:
     return up[1] == down[0] and current[0] == up[0] and math.prod(current[1:]) == down[1]
 
 
-def _delta_fits(target: str, current: Shape, stored: Shape) -> bool:
+def _delta_fits(target: str, current: Shape, stored: Shape, *, may_grow: bool) -> bool:
     if stored == current:
         return True
-    grows = target == FIRST and len(current) == len(stored) == 4
+    grows = may_grow and target == FIRST and len(current) == len(stored) == 4
     return grows and stored[0] == current[0] and stored[2:] == current[2:]

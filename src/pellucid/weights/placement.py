@@ -125,21 +125,11 @@ def check_mergeable(denoiser: nn.Module, names: dict[str, nn.Parameter]) -> None
         names: the weights by name, as they are without adapters.
 
     Raises:
-        WeightsError: they are elsewhere, quantised, or of 8 bits.
+        WeightsError: they are elsewhere.
     """
-    for name, value in names.items():
+    for value in names.values():
         if value.is_meta:
             raise offloaded()
-        if not value.is_floating_point():
-            raise WeightsError(
-                f"Expected weights as floating point numbers, found {name} quantised ({value.dtype}). "
-                "Load the model without quantisation, or fuse the adapter before quantising."
-            )
-        if value.dtype.itemsize == 1:
-            raise WeightsError(
-                f"Expected weights of 16 bits or more, found {name} as {value.dtype}, which would round an "
-                "adapter's small differences away. Attach before enable_layerwise_casting()."
-            )
     check_reachable(denoiser)
 
 

@@ -57,7 +57,7 @@ class FullModelChoice(ModelChoice):
                 add_loras(pipe, tuple(Lora.parse(text) for text in self.loras))
         pipe.model.reader.tell = tell
         if self.tiling:
-            _switch_on(pipe.pipeline.vae, "enable_tiling", "--tiling")
+            pipe.enable_tiling()
         if self.attention_slicing:
             _switch_on(pipe.pipeline, "enable_attention_slicing", "--attention-slicing")
         if self.compiles:
@@ -101,7 +101,7 @@ full_model_options = gathered(
             show_default=True,
             help="Keep in main memory what does not compute: parts, layers, or single weights.",
         ),
-        option("Memory", "--tiling", is_flag=True, help="Run the VAE tile by tile."),
+        option("Memory", "--tiling", is_flag=True, help="Decode large images tile by tile."),
         option("Memory", "--attention-slicing", is_flag=True, help="Compute attention in slices."),
         option(
             "Memory",
