@@ -19,7 +19,7 @@ from pellucid.data.records import Record
 from pellucid.errors import ConfigError, WeightsError
 from pellucid.training import checkpoints
 from pellucid.training.data.in_memory import InMemoryDataset, held_out_flags
-from pellucid.training.recipe import STAGES, Recipe, read_recipe
+from pellucid.training.recipe import STAGES, Recipe, check_stages_of, read_recipe, recipe_stages
 from pellucid.training.recipe_help import TABLES, field_docs
 from pellucid.training.stages.autoencoder import AutoencoderStage
 from pellucid.training.stages.options import AutoencoderOptions, TransparentOptions
@@ -226,22 +226,64 @@ def labelled(labels: str) -> tuple[Record, ...]:
     return tuple(Record(name=f"{i}{label}", label=label, group="food") for i, label in enumerate(labels))
 
 
-@pytest.mark.parametrize("labels", ["xy", "xxxxxyyyy", "cj", "xyzwxyzw", "cjx"])
-def test_two_captions_are_enough_to_train_and_to_measure(labels: str) -> None:
+@pytest.mark.parametrize(
+    "labels",
+    ["xy", "xxxxxyyyy", "cj", "xyzwxyzw", "cjx", "xx", "cc", "x" * 60, "c" * 60, "xy" * 30, "abxc" * 15],
+)
+def test_two_images_are_enough_to_train_and_to_measure(labels: str) -> None:
     records = labelled(labels)
     flags = held_out_flags(records)
     assert set(flags) == {True, False}
-    for label in set(labels):  # images of one caption are on one side
+    assert sum(flags) <= max(1, len(labels) / 4)
+    # another order of the same images holds the same ones out
+    backwards = held_out_flags(records[::-1])[::-1]
+    assert flags == backwards
+
+
+def test_the_stages_of_a_recipe_are_those_of_its_tables(toml: Path, tmp_path: Path) -> None:
+    assert recipe_stages(toml) == STAGES
+    (tmp_path / "one.toml").write_text("[transparent]\nsteps = 1\n")
+    assert recipe_stages(tmp_path / "one.toml") == ("transparent",)
+    (tmp_path / "none.toml").write_text("steps = 1\n")
+    with pytest.raises(ConfigError, match=r"Expected a table of a stage in .*none.toml, found none"):
+        recipe_stages(tmp_path / "none.toml")
+
+
+@pytest.mark.parametrize("labels", ["abcdefghijklmnopqrstuvwxyz" * 2, "xyzwvu", "abdefgh"])
+def test_with_many_captions_all_images_of_one_are_on_one_side(labels: str) -> None:
+    records = labelled(labels)
+    flags = held_out_flags(records)
+    assert set(flags) == {True, False}
+    for label in set(labels):
         assert len({flag for record, flag in zip(records, flags, strict=True) if record.label == label}) == 1
     if {record.held_out for record in records} == {True, False}:
         assert flags == [record.held_out for record in records]
 
 
-def test_images_of_one_caption_are_refused_before_the_run(tmp_path: Path) -> None:
-    one = InMemoryDataset(labelled("xxxx"), torch.zeros(4, 4, 16, 16, dtype=torch.uint8))
-    with pytest.raises(ConfigError, match=r"two captions or more.*found 4 to train on and 0 held out"):
+def test_one_image_is_refused_before_the_run(tmp_path: Path) -> None:
+    one = InMemoryDataset(labelled("x"), torch.zeros(1, 4, 16, 16, dtype=torch.uint8))
+    with pytest.raises(ConfigError, match=r"two images or more.*found 1 to train on and 0 held out"):
         VAEStage(recipe(sample_every=2), one, CPU)
     VAEStage(recipe(sample_every=0), one, CPU)
+
+
+def test_sixty_images_of_one_caption_train_and_are_measured(tmp_path: Path) -> None:
+    sixty = InMemoryDataset(labelled("x" * 60), torch.zeros(60, 4, 16, 16, dtype=torch.uint8))
+    stage = VAEStage(recipe(sample_every=2, score_count=2), sixty, CPU)
+    assert (stage.images.count, stage.held_out.count) == (57, 3)
+    stage.sample_grid(stage.vae, tmp_path / "grid.png")
+    assert stage.validation_metrics(stage.vae)
+
+
+def test_values_for_one_stage_leave_the_others_alone(toml: Path) -> None:
+    values = {"transparent.model.rank": "3", "transparent.steps": "7", "batch_size": "5"}
+    found = read_recipe(toml, "transparent", values)
+    assert (found.options(TransparentOptions).rank, found.steps, found.batch_size) == (3, 7, 5)
+    other = read_recipe(toml, "vae", values)
+    assert (other.steps, other.batch_size) == (read_recipe(toml, "vae").steps, 5)
+    with pytest.raises(ConfigError, match=r"Expected --set for vae, found transparent.model.rank"):
+        check_stages_of(values, ["vae"])
+    check_stages_of(values, STAGES)
 
 
 @pytest.mark.parametrize(("pixels", "latents"), [(4, 4), (8, 4), (16, 8)])

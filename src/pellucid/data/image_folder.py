@@ -19,6 +19,7 @@ def folder_samples(
     size_px: int,
     *,
     group: str = "",
+    keep_opaque: bool = True,
     set_aside: Callable[[Path, FileError], None] | None = None,
 ) -> Iterator[Sample]:
     """Yields every image below a folder as a square, in the order of their paths.
@@ -30,11 +31,13 @@ def folder_samples(
         folder: where they lie.
         size_px: height and width of the result.
         group: of the records; "background" for what layers are placed on.
-        set_aside: is told of an image or a caption that cannot be read, and why; the others go on.
+        keep_opaque: whether images without a transparent pixel are taken. A model of transparent images
+            would learn their backgrounds as part of them.
+        set_aside: is told of an image or a caption that cannot be used, and why; the others go on.
 
     Raises:
         InputError: there is none.
-        FileError: one cannot be read, and there is no `set_aside`.
+        FileError: one cannot be used, and there is no `set_aside`.
     """
     # sorted, since a record's name holds its number, and file systems list in any order
     paths = sorted(path for path in folder.rglob("*") if path.suffix.lower() in ENDINGS)
@@ -44,6 +47,10 @@ def folder_samples(
     for number, path in enumerate(track(paths, total=len(paths), label="packing", unit="image")):
         try:
             caption, image = _caption(path), read_rgba(path)
+            if not keep_opaque and image[..., 3].min() == 255:
+                raise FileError(
+                    f"Expected transparency in {path}, found an opaque image. Cut its subject out."
+                )
         except FileError as error:
             if set_aside is None:
                 raise
@@ -61,7 +68,7 @@ def folder_samples(
         yield record, rgba
     if not readable:
         raise FileError(
-            f"Expected images that can be read in {folder}, found none. See what was said of each."
+            f"Expected images that can be used in {folder}, found none. See what was said of each."
         )
 
 

@@ -22,15 +22,15 @@ FAMILIES: Mapping[str, ModelFamily] = {row.name: row for row in ROWS}
 """Name -> row."""
 
 
-def custom_mode(family: ModelFamily, adapter: Path | tuple[Path, ...] | None) -> Mode:
+def custom_mode(family: ModelFamily, adapter: Path | tuple[str | Path, ...] | None) -> Mode:
     """Returns the mode of one transparent layer for a codec of the user's own.
 
     Args:
         family: of the pipeline; gives the sampling defaults.
-        adapter: a .safetensors file, several that lie over each other, the lowest first, or None where the
-            denoiser needs none.
+        adapter: a .safetensors file; several that lie over each other, the lowest first, which may be a name
+            of the catalog; or None where the denoiser needs none.
     """
     highest = adapter[-1] if isinstance(adapter, tuple) else adapter
-    name = highest.stem if highest else "custom"
+    name = Path(highest).stem if highest else "custom"
     title = "one transparent layer"
     return Mode(name=name, title=title, family=family.name, adapter=adapter, sampling=family.sampling)

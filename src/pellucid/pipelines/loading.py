@@ -5,7 +5,6 @@ import logging
 from collections.abc import Mapping
 from dataclasses import replace
 from importlib import import_module
-from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -25,6 +24,15 @@ from pellucid.pipelines.attach import AUTO, attach, check_modes_fit
 from pellucid.pipelines.extras import load_vae
 from pellucid.pipelines.families import custom_mode
 from pellucid.pipelines.mode_discovery import adapters_of, discover_tasks
+from pellucid.pipelines.model_folders import (
+    MINI,
+    base_model,
+    find_part,
+    folders_below,
+    lowest_model,
+    mini_folder,
+    model_folder,
+)
 from pellucid.pipelines.modes import MODES, Mode, tasks_for
 from pellucid.pipelines.pipeline import TransparentPipeline
 from pellucid.pipelines.placement import AUTO as AUTO_DEVICE
@@ -42,7 +50,6 @@ if TYPE_CHECKING:
     from transformers import BertModel, PreTrainedTokenizerFast
 
 M = TypeVar("M", bound=ModelMixin)
-MINI = "mini"
 ADAPTER_FOLDER = "adapter"
 SINGLE_LAYER_FILES = ("single-layer.safetensors", "transparent.safetensors")
 """Adapters of a folder that make its single layer: the first that is there. One that goes over the other
@@ -72,8 +79,8 @@ def load(
     """Loads a model that makes transparent images.
 
     Args:
-        model: "mini" is embedded and needs no network; else a folder in diffusers' layout, or a hub id, with
-            weights in safetensors. Its safety checker, if it has one, is left out.
+        model: "mini" is embedded and needs no network; else a folder in diffusers' layout, a hub id, or what
+            `pellucid train all` made, with weights in safetensors. A safety checker is left out.
         adapter: a mode's name or a .safetensors file. None takes what the folder has in `adapter/`, else the
             usual one for that kind of model. Families without one need a codec in `rgba/`.
         device: where to run: "auto" (CUDA, else MPS, else the CPU), "cpu", "cuda", "cuda:1", "mps".
@@ -117,16 +124,6 @@ def _knows_emoji(folder: Path) -> bool:
     return isinstance(sets, list) and ("fluent-3d" in sets or "noto" in sets)
 
 
-def model_folder(model: str | Path) -> Path | None:
-    """Returns the folder of the embedded model, or the one that is named; None for what only a hub has.
-
-    Raises:
-        WeightsError: this installation has no embedded model.
-    """
-    folder = _mini_folder() if str(model) == MINI else Path(model)
-    return folder if folder.is_dir() else None
-
-
 def _make_transparent(
     pipeline: "DiffusionPipeline",
     folder: Path | None,
@@ -140,16 +137,17 @@ def _make_transparent(
     pipeline.set_progress_bar_config(disable=None, leave=False, desc="sampling", unit=" step")
     # a folder with a codec of its own is a model of ours; everything else goes the way of `attach`
     stock = StockPipeline(pipeline)
-    codec_folder = folder / CODEC_FOLDER if folder else None
+    codec_folder = find_part(folder, CODEC_FOLDER) if folder else None
     codec = load_codec(codec_folder, stock.vae) if codec_folder and codec_folder.is_dir() else None
     is_mode = adapter is not None and not is_path(adapter)
-    if folder is None or codec is None or is_mode:
-        return attach(pipeline, adapter or AUTO, strength=strength, autoencoder=codec, model=name)
-    adapters_folder = folder / ADAPTER_FOLDER
-    own = (adapters_folder / name for name in SINGLE_LAYER_FILES)
+    adapter_folders = [each / ADAPTER_FOLDER for each in folders_below(folder)] if folder else []
+    own = (place / file for place in adapter_folders for file in SINGLE_LAYER_FILES)
     file = next(filter(Path.is_file, own), None) if adapter is None else Path(adapter)
-    mode = single_layer_mode(stock, None if file is None else adapters_of(file, adapters_folder), codec)
-    layers = discover_tasks(adapters_folder, mode)
+    if folder is None or codec is None or is_mode:
+        chosen = adapter or file or AUTO
+        return attach(pipeline, chosen, strength=strength, autoencoder=codec, model=name)
+    mode = single_layer_mode(stock, None if file is None else adapters_of(file, *adapter_folders), codec)
+    layers = discover_tasks(adapter_folders, mode)
     check_modes_fit(stock.family, None, layers)
     adapters = AdapterManager(stock.denoiser, strength)
     with stock.lock:
@@ -160,13 +158,13 @@ def _make_transparent(
         adapters=adapters,
         tasks=tasks_for(mode) | layers,
         attached=mode.source,
-        control=folder if (folder / FOLDER).is_dir() else None,
+        control=next((each for each in folders_below(folder) if (each / FOLDER).is_dir()), None),
         model=name,
     )
 
 
 def single_layer_mode(
-    stock: StockPipeline, adapter: Path | tuple[Path, ...] | None, codec: RGBAAutoencoder | None = None
+    stock: StockPipeline, adapter: Path | tuple[str | Path, ...] | None, codec: RGBAAutoencoder | None = None
 ) -> Mode:
     """Returns the mode of a folder with a codec of its own: the embedded model's, or its family's settings.
 
@@ -194,6 +192,8 @@ def load_stock_pipeline(
         WeightsError: it cannot be found, or a part is absent or damaged.
     """
     folder = model_folder(model)
+    if folder is not None and base_model(folder) is not None:
+        return load_stock_pipeline(lowest_model(folder), dtype, unet=unet)
     parts = {} if unet is None else {"unet": unet}
     if folder is None:
         return _from_hub(str(model), dtype, parts)
@@ -238,7 +238,7 @@ def load_nearest_names() -> NearestNames:
     """Loads what finds names of the embedded model by meaning: its text encoder alone."""
     from transformers import PreTrainedTokenizerFast
 
-    folder = _mini_folder()
+    folder = mini_folder()
     tokenizer = _tokenizer(PreTrainedTokenizerFast, folder / "tokenizer")
     return NearestNames(tokenizer, _text_encoder(folder / "text_encoder", torch.float32))
 
@@ -378,12 +378,3 @@ def _from_hub(name: str, dtype: torch.dtype, parts: dict[str, nn.Module]) -> "Di
             ) from None
         return _stock(name, dtype, parts, local_files_only=True)
     return _stock(name, dtype, parts)
-
-
-def _mini_folder() -> Path:
-    folder = Path(str(files("pellucid") / "mini"))
-    if not (folder / "model_index.json").is_file():
-        raise WeightsError(
-            f"Expected the embedded model in {folder}, found none. Install pellucid from a wheel."
-        )
-    return folder

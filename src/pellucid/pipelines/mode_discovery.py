@@ -1,7 +1,7 @@
 """Discovers the layer modes of a model's folder by its adapter files: what `pellucid train layers` wrote."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Literal, NotRequired, TypedDict, TypeGuard, get_args
@@ -10,7 +10,7 @@ from safetensors import SafetensorError, safe_open
 
 from pellucid.errors import WeightsError
 from pellucid.files.tables import is_table
-from pellucid.pipelines.modes import MODES, Codec, Condition, Mode, Output, Role, Task
+from pellucid.pipelines.modes import MODES, Codec, Condition, Mode, Output, Role, Task, resolve_source
 from pellucid.weights.adapter_files import ABOUT, CODEC
 
 ROLES: tuple[Role, ...] = get_args(Role)
@@ -72,18 +72,23 @@ TASK_RECIPES: dict[Task, tuple[tuple[Ability | None, ...], ...]] = {
 """Task -> ways to do it, the best first: what each file of a way makes, and what it is shown."""
 
 
-def discover_tasks(folder: Path, single: Mode) -> dict[Task, tuple[Mode, ...]]:
-    """Finds the tasks that the layer adapters in `folder` can do, over the single layer's adapter.
+def discover_tasks(folders: Sequence[Path], single: Mode) -> dict[Task, tuple[Mode, ...]]:
+    """Finds the tasks that layer adapters can do, over the single layer's adapter.
+
+    Args:
+        folders: of adapters; of two files of one name that in the first folder counts.
+        single: the mode of the single layer.
 
     Raises:
         WeightsError: a file is damaged, or says something of itself that no adapter here is.
     """
     modes: dict[Ability | None, Mode] = {SINGLE: single}
-    # sorted, so that of two files that can do the same always the same one is taken
-    for path in sorted(folder.glob("*.safetensors")):
+    # the first folder last, and its files sorted: of two that can do the same always the same one is taken
+    found = {path.name: path for folder in reversed(folders) for path in sorted(folder.glob("*.safetensors"))}
+    for path in found.values():
         # a file without a description is a single layer's, and no part of any task
         if about := _about(path):
-            mode = _mode(path, about, single)
+            mode = _mode(path, about, single, found)
             makes: Roles = frozenset(output.role for output in mode.outputs)
             conditions: Roles = frozenset(condition.role for condition in mode.conditions)
             modes[makes, conditions] = mode
@@ -99,8 +104,10 @@ def discover_tasks(folder: Path, single: Mode) -> dict[Task, tuple[Mode, ...]]:
     return tasks
 
 
-def _mode(path: Path, about: _About, single: Mode) -> Mode:
-    below = path.with_name(f"{over}.safetensors") if (over := about.get("over")) else None
+def _mode(path: Path, about: _About, single: Mode, files: Mapping[str, Path]) -> Mode:
+    name = f"{over}.safetensors" if (over := about.get("over")) else None
+    # one that is absent is told when the layer is asked for
+    below = files.get(name, path.with_name(name)) if name else None
     frames, hint = about["frames"], about.get("hint")
     hints = [Condition(role=hint, entry="attention-hint")] if hint else []
     concat = [Condition(role=role, entry="channel-concat") for role in about.get("concat", ())]
@@ -114,12 +121,13 @@ def _mode(path: Path, about: _About, single: Mode) -> Mode:
     )
 
 
-def adapters_of(path: Path, folder: Path | None = None) -> Path | tuple[Path, Path]:
+def adapters_of(path: Path, *folders: Path) -> Path | tuple[str | Path, Path]:
     """Returns an adapter's file, after the one that it goes over if it says so.
 
     Args:
         path: the file.
-        folder: of adapters of a model, where the lower one is sought if it does not lie beside the file.
+        folders: of adapters, where the lower one is sought if it does not lie beside the file. One that is
+            nowhere may be a released mode's.
 
     Raises:
         WeightsError: the file is damaged, or the lower one is absent.
@@ -129,8 +137,10 @@ def adapters_of(path: Path, folder: Path | None = None) -> Path | tuple[Path, Pa
     over = about.get("over") if about else None
     if not over:
         return path
-    places = [place / f"{over}.safetensors" for place in (path.parent, folder) if place is not None]
+    places = [place / f"{over}.safetensors" for place in (path.parent, *folders)]
     below = next((place for place in places if place.is_file()), None)
+    if below is None and over in MODES and isinstance(released := MODES[over].adapter, str):
+        return resolve_source(released), path
     if below is None:
         raise WeightsError(
             f"Expected {over}.safetensors, over which {path.name} was trained, in {path.parent}, found none. "

@@ -2,7 +2,7 @@
 
 import json
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import asdict, dataclass, field
 from importlib.resources import files
 from pathlib import Path
@@ -183,7 +183,8 @@ def read_recipe(path: Path, stage: str, overrides: Mapping[str, str] | None = No
     Args:
         path: TOML with a table for each stage that it trains.
         stage: which one.
-        overrides: `key=value` pairs; dots reach into tables, as in `model.alpha_decoder.fold`.
+        overrides: `key=value` pairs; dots reach into tables, as in `model.alpha_decoder.fold`. A key that
+            begins with a stage's name, as in `transparent.model.rank`, is for that stage alone.
 
     Raises:
         ConfigError: no TOML, no such stage, an unknown or former name, a field that is missing, a value of
@@ -198,7 +199,11 @@ def read_recipe(path: Path, stage: str, overrides: Mapping[str, str] | None = No
     # a stage's table wins over what stands outside all tables
     values |= {"stage": stage} | table
     for key, text in (overrides or {}).items():
-        _override(values, key, read_value(text))
+        first, _, rest = key.partition(".")
+        if first not in STAGES or not rest:
+            _override(values, key, read_value(text))
+        elif first == stage:
+            _override(values, rest, read_value(text))
     names = field_names(Recipe)
     check_names(values, names, where=str(path))
     if missing := [name for name in required_names(Recipe) if name not in values]:
@@ -213,9 +218,36 @@ def read_recipe(path: Path, stage: str, overrides: Mapping[str, str] | None = No
 
 
 def recipe_stages(path: Path) -> tuple[Stage, ...]:
-    """Returns the stages that make a model: all, but the last two only where the recipe has their tables."""
+    """Returns the stages that a recipe has tables for, in the order in which they are trained.
+
+    Raises:
+        ConfigError: it has none, or is no TOML.
+    """
     tables = _tables(path)
-    return tuple(stage for stage in STAGES if stage not in ("layers", "control") or stage in tables)
+    stages = tuple(stage for stage in STAGES if tables.get(stage) is not None)
+    if not stages:
+        raise ConfigError(
+            f"Expected a table of a stage in {path}, found none. Add one of {', '.join(STAGES)}."
+        )
+    return stages
+
+
+def check_stages_of(overrides: Iterable[str], stages: Collection[str]) -> None:
+    """Refuses keys of stages that are not trained, which would change nothing.
+
+    Args:
+        overrides: keys, as `read_recipe` takes them.
+        stages: that are trained.
+
+    Raises:
+        ConfigError: a key begins with the name of another stage.
+    """
+    for key in overrides:
+        first, _, rest = key.partition(".")
+        if rest and first in STAGES and first not in stages:
+            raise ConfigError(
+                f"Expected --set for {', '.join(stages)}, found {key}. Train that stage, or leave it out."
+            )
 
 
 def _override(values: dict[str, object], key: str, value: object) -> None:

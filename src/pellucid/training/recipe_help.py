@@ -4,6 +4,7 @@ import ast
 import inspect
 import textwrap
 from dataclasses import MISSING, Field, fields
+from functools import cache
 
 from pellucid.training.recipe import ONLY_IN, Recipe
 from pellucid.training.stages.layer_options import ConditionalLayersOptions, JointLayersOptions
@@ -40,6 +41,7 @@ def stage_help(stage: str) -> list[tuple[str, list[tuple[str, str]]]]:
     return [(f"Fields of the recipe: [{stage}], or outside all tables", common), *stage_sections]
 
 
+@cache
 def field_docs(kind: type) -> dict[str, str]:
     """Returns the text under each field of a dataclass, those that it inherits included."""
     docs: dict[str, str] = {}

@@ -4,59 +4,54 @@ from pathlib import Path
 
 import click
 
+from pellucid.apps.commands.train_new import new_command
+
 # loads no torch, and --help needs the stages' names
-from pellucid.training.recipe import STAGES, read_recipe
+from pellucid.training.recipe import STAGES, check_stages_of, read_recipe
+
+LINES = {
+    "vae": "Train a VAE of one's own.",
+    "autoencoder": "Train the codec: offset encoder and alpha decoder over a frozen VAE.",
+    "base": "Train a new UNet on opaque images.",
+    "transparent": "Train the adapter of single transparent images.",
+    "layers": "Train layers that see each other.",
+    "control": "Train a T2I-Adapter for silhouettes and edges.",
+    "all": "Train all stages of a recipe into one model.",
+}
+"""Stage -> its line in --help."""
 
 
-class TrainCommand(click.Command):
-    """Lists a stage's fields where `--help` follows its name."""
-
-    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        # kept for the help, which click prints before it has read the arguments
-        ctx.meta["stage"] = next((word for word in args if word in STAGES), None)
-        return super().parse_args(ctx, args)
+class StageCommand(click.Command):
+    """Lists a stage's fields in its `--help`."""
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         super().format_options(ctx, formatter)
-        if stage := ctx.meta.get("stage"):
+        if self.name in STAGES:
             from pellucid.training.recipe_help import stage_help
 
-            for heading, rows in stage_help(stage):
+            for heading, rows in stage_help(self.name):
                 with formatter.section(heading):
                     formatter.write_dl(rows, col_max=34)
 
 
-@click.command("train", cls=TrainCommand)
-@click.argument("stage", type=click.Choice([*STAGES, "all"]))
-@click.option(
-    "--config",
-    type=click.Path(path_type=Path, exists=True, dir_okay=False),
-    required=True,
-    help="Recipe (TOML).",
-)
-@click.option(
-    "--set",
-    "overrides",
-    multiple=True,
-    metavar="KEY=VALUE",
-    help="Replace one value of the recipe; dots reach into tables.",
-)
-@click.option(
-    "-o",
-    "--output",
-    type=click.Path(path_type=Path, file_okay=False),
-    help="Folder of the run.  [default: runs/STAGE; for all, the recipe's name]",
-)
-@click.option(
-    "--budget", "budget_s", type=float, help="Stop after so many seconds; the same command goes on."
-)
-@click.option(
-    "--device", help='Where to train: "cpu" or "cuda".  [default: a GPU if torch sees one, else the CPU]'
-)
-@click.option(
-    "--threads", type=int, help="CPU threads. 1 makes resumed runs bit-equal to uninterrupted ones."
-)
-def train_command(
+class TrainGroup(click.Group):
+    """Lists its commands in the order in which a model is made."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(self.commands)
+
+
+@click.group("train", cls=TrainGroup)
+def train_command() -> None:
+    """Train a stage of a recipe, or all of them; the same command resumes it.
+
+    Writes log.jsonl, TensorBoard files, sample grids, an atomic checkpoint every few minutes, and `export`.
+    `train STAGE --help` lists the stage's fields. On several GPUs: `accelerate launch -m pellucid train …`
+    (docs/scale.md).
+    """
+
+
+def _run(
     stage: str,
     config: Path,
     overrides: tuple[str, ...],
@@ -65,16 +60,11 @@ def train_command(
     device: str | None,
     threads: int | None,
 ) -> None:
-    """Train STAGE from a recipe; the same command resumes it. `train STAGE --help` lists the stage's fields.
-
-    Writes log.jsonl, TensorBoard files, sample grids, an atomic checkpoint every few minutes, and `export`.
-    On several GPUs: `accelerate launch -m pellucid train …` (docs/scale.md).
-    STAGE all trains one stage after the other into OUTPUT/model.
-    """
     import math
 
     import torch
 
+    from pellucid.apps.terminal import tell
     from pellucid.errors import ConfigError
     from pellucid.training.distributed import Processes
     from pellucid.training.stages.registry import make_stage, train_all, usable_device
@@ -91,14 +81,75 @@ def train_command(
     # it times convolutions once for each shape, and a training has few
     torch.backends.cudnn.benchmark = True
     folder = output or Path("runs") / (config.stem if stage == "all" else stage)
+    made = hint = None
     if stage == "all":
-        model = train_all(config, values, folder, processes.device, budget_s or math.inf, processes)
-        message = model or f"{folder}: time is up; the same command goes on"
+        made = train_all(config, values, folder, processes.device, budget_s or math.inf, processes)
+        hint = f'pellucid generate "WORDS" --model {made}'
     else:
+        check_stages_of(values, [stage])
         recipe = read_recipe(config, stage, values)
         trained_stage = make_stage(recipe, processes.device)
         Trainer(recipe, trained_stage, folder, processes).train(budget_s=budget_s or math.inf)
-        message = folder / "export"
+        made = folder / "export"
     # every process of `accelerate launch` comes here; one message is enough
     if processes.main:
-        click.echo(message)
+        click.echo(made or f"{folder}: time is up; the same command goes on")
+        if made and hint:
+            tell(f"The model is ready: {hint}")
+
+
+def _stage_command(stage: str) -> click.Command:
+    """Returns the command that trains a stage."""
+    usual = "the recipe's name" if stage == "all" else stage
+    options = [
+        click.Option(
+            ["--config"],
+            type=click.Path(path_type=Path, exists=True, dir_okay=False),
+            required=True,
+            help="Recipe (TOML).",
+        ),
+        click.Option(
+            ["overrides", "--set"],
+            multiple=True,
+            metavar="KEY=VALUE",
+            help="Replace one value of the recipe; dots reach into tables of any depth.",
+        ),
+        click.Option(
+            ["-o", "--output"],
+            type=click.Path(path_type=Path, file_okay=False),
+            help=f"Folder of the run.  [default: runs/{usual}]",
+        ),
+        click.Option(
+            ["budget_s", "--budget"],
+            type=float,
+            help="Stop after so many seconds; the same command goes on.",
+        ),
+        click.Option(
+            ["--device"],
+            help='Where to train: "cpu" or "cuda".  [default: a GPU if torch sees one, else the CPU]',
+        ),
+        click.Option(
+            ["--threads"],
+            type=int,
+            help="CPU threads. 1 makes resumed runs bit-equal to uninterrupted ones.",
+        ),
+    ]
+
+    def callback(
+        config: Path,
+        overrides: tuple[str, ...],
+        output: Path | None,
+        budget_s: float | None,
+        device: str | None,
+        threads: int | None,
+    ) -> None:
+        _run(stage, config, overrides, output, budget_s, device, threads)
+
+    more = " The model lies in OUTPUT/model." if stage == "all" else ""
+    help_text = f"{LINES[stage]} The same command resumes it.{more}"
+    return StageCommand(stage, callback=callback, params=[*options], help=help_text, short_help=LINES[stage])
+
+
+train_command.add_command(new_command)
+for _name in (*STAGES, "all"):
+    train_command.add_command(_stage_command(_name))

@@ -15,13 +15,16 @@ from torch.nn import functional
 from pellucid.data.datasets import shards_of
 from pellucid.data.image_folder import BACKGROUND
 from pellucid.data.land_photos import calmest
-from pellucid.data.records import Record, draw_weights
+from pellucid.data.records import HELD_OUT_SHARE, Record, draw_weights
 from pellucid.data.shards import Sample, read_shard
 from pellucid.errors import ConfigError
 from pellucid.rgba.padding import extend_colour
 from pellucid.rgba.resizing import resize_sample
 from pellucid.training.data.subjects import belongs
 from pellucid.training.recipe import Recipe
+
+MOST_HELD_OUT = 0.25
+"""Largest share of images that are held out by their labels."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,15 +103,22 @@ def held_out_flags(records: Sequence[Record]) -> list[bool]:
     """Returns which images are held out: by a hash of the label, 5 % of many.
 
     Where that takes none or all of them, as happens with few labels, the label with the lowest or highest
-    hash goes to the other side, so that two labels are enough to train and to measure.
+    hash goes to the other side. Where a label is more than a quarter of all images, as in a set of one's own
+    with few captions, 5 % of the images and at least one are held out by a hash of their names instead. Two
+    images are enough to train and to measure.
     """
     flags = [record.held_out for record in records]
     # by hash, not by name, so that the label that moves is no special one
-    labels = sorted({record.label for record in records}, key=_label_hash)
-    if len(labels) < 2 or len(set(flags)) == 2:
+    labels = sorted({record.label for record in records}, key=_hash)
+    if len(labels) > 1 and len(set(flags)) < 2:
+        moved = labels[-1] if all(flags) else labels[0]
+        flags = [flag != (record.label == moved) for flag, record in zip(flags, records, strict=True)]
+    if 0 < sum(flags) <= MOST_HELD_OUT * len(flags):
         return flags
-    moved = labels[-1] if all(flags) else labels[0]
-    return [flag != (record.label == moved) for flag, record in zip(flags, records, strict=True)]
+    count = min(max(1, round(HELD_OUT_SHARE * len(records))), len(records) - 1)
+    # the place too, since names may repeat
+    chosen = sorted(range(len(records)), key=lambda place: (_hash(records[place].name), place))[:count]
+    return [place in chosen for place in range(len(records))]
 
 
 def check_split(recipe: Recipe, trained: int, held_out: int) -> None:
@@ -124,13 +134,13 @@ def check_split(recipe: Recipe, trained: int, held_out: int) -> None:
     """
     if not trained or (not held_out and 0 < recipe.sample_every <= recipe.steps):
         raise ConfigError(
-            f"Expected images of two captions or more, to hold some out, found {trained} to train "
-            f"on and {held_out} held out. Add images with other captions, or set sample_every to 0."
+            f"Expected two images or more, to hold one out, found {trained} to train on and {held_out} held "
+            "out. Add images, or set sample_every to 0."
         )
 
 
-def _label_hash(label: str) -> bytes:
-    return hashlib.sha256(label.encode()).digest()
+def _hash(text: str) -> bytes:
+    return hashlib.sha256(text.encode()).digest()
 
 
 def augmented(rgba: Float[Tensor, "b 4 h w"], generator: torch.Generator) -> Float[Tensor, "b 4 h w"]:

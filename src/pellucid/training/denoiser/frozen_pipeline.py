@@ -17,7 +17,8 @@ from pellucid.pipelines.arguments import Request
 from pellucid.pipelines.families import ModelFamily
 from pellucid.pipelines.latents import check_autoencoder, load_autoencoder
 from pellucid.pipelines.loading import load_stock_pipeline, single_layer_mode
-from pellucid.pipelines.modes import MODES, Sampling
+from pellucid.pipelines.model_folders import find_part, folders_below
+from pellucid.pipelines.modes import MODES, Sampling, resolve_source
 from pellucid.pipelines.stock import StockPipeline
 from pellucid.training.data.latent_cache import cached, folder_key
 from pellucid.training.denoiser.noise import Noising
@@ -93,7 +94,7 @@ class FrozenPipeline:
         # named for a released model, whose VAE is the pipeline's; else the one that an earlier stage made
         name = self.options.codec
         if name is None:
-            return load_codec(self.folder / CODEC, self.pipeline.vae)
+            return load_codec(find_part(self.folder, CODEC), self.pipeline.vae)
         if name not in MODES or MODES[name].codec is None:
             raise ConfigError(
                 f"Expected codec to name a released mode, got {name!r}. Choose one of {', '.join(MODES)}."
@@ -132,7 +133,8 @@ class FrozenPipeline:
             return make()
         parts = [
             (path.name, folder_key(path))
-            for path in sorted(self.folder.glob("*"))
+            for folder in folders_below(self.folder)
+            for path in sorted(folder.glob("*"))
             # the denoiser and its adapters have no say in latents and texts, and change with every run
             if path.is_dir() and path.name not in (self.family.denoiser, "adapter", "control")
         ]
@@ -241,17 +243,27 @@ def _digest(values: Tensor) -> str:
 
 
 def with_base_adapter(recipe: Recipe, device: torch.device, adapter: str) -> FrozenPipeline:
-    """Returns the pipeline with one of its folder's adapters merged; "" is none.
+    """Returns the pipeline with an adapter merged.
+
+    Args:
+        recipe: of the run.
+        device: that trains.
+        adapter: name of one in the model's folder, or of a released mode; "" is none.
 
     Raises:
-        ConfigError: there is no such file.
+        ConfigError: there is none of that name.
+        WeightsError: a released one cannot be fetched.
     """
     frozen = FrozenPipeline(recipe, device)
-    path = frozen.folder / "adapter" / f"{adapter}.safetensors"
-    if adapter and not path.is_file():
+    if not adapter:
+        return frozen
+    path = find_part(frozen.folder, f"adapter/{adapter}.safetensors")
+    if path.is_file():
+        apply_adapter(frozen.net, path)
+    elif adapter in MODES and isinstance(released := MODES[adapter].adapter, str):
+        apply_adapter(frozen.net, resolve_source(released))
+    else:
         raise ConfigError(
             f"Expected {path}, found none. Train it first, or set base_adapter to what is there."
         )
-    if adapter:
-        apply_adapter(frozen.net, path)
     return frozen

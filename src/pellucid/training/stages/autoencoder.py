@@ -20,6 +20,7 @@ from pellucid.models.latent_space import latent_space
 from pellucid.models.offset_encoder import OffsetEncoder
 from pellucid.models.rgba_vae import InflatedDecoder, InflatedEncoder
 from pellucid.models.test_time_augmentation import ORIENTATIONS, orient, restore
+from pellucid.pipelines.model_folders import find_part
 from pellucid.training.data.in_memory import InMemoryDataset, check_split
 from pellucid.training.recipe import Recipe
 from pellucid.training.sample_grids import write_sample_grid
@@ -89,7 +90,7 @@ class AutoencoderStage:
         self.parts = self.networks().to(device)
         self.codec(self.parts)  # or the recipe's networks do not fit the VAE
         if self.options.start == "init":
-            self._start_from(Path(recipe.init_folder) / "rgba")
+            self._start_from(find_part(Path(recipe.init_folder), "rgba"))
         self._freeze(self.options.trainable)
         modules: dict[str, nn.Module] = {"parts": self.parts}
         if self.weights["discriminator"]:

@@ -10,6 +10,7 @@ from diffusers.models.modeling_utils import ModelMixin
 from torch import nn
 
 from pellucid.errors import ConfigError, first_line
+from pellucid.pipelines.model_folders import base_model, lowest_model
 from pellucid.training.recipe import Recipe
 from pellucid.weights.store import read_vae, vae_class
 
@@ -55,6 +56,9 @@ def load_vae(source: str | Path, device: torch.device) -> ModelMixin:
     Raises:
         ConfigError: there is none.
     """
+    # a light folder has no VAE
+    if base_model(Path(source)) is not None:
+        return load_vae(lowest_model(Path(source)), device)
     owner_and_name = str(source)
     # a name on the hub has one slash and no dot in front; everything else is meant as a path
     if Path(source).is_dir() or owner_and_name.count("/") != 1 or owner_and_name.startswith((".", "/")):

@@ -2,18 +2,19 @@
 
 import os
 import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 import torch
 
 from pellucid.errors import ConfigError
+from pellucid.pipelines.model_folders import base_model, whole_name, write_base_model
 from pellucid.training import checkpoints
 from pellucid.training.data.in_memory import InMemoryDataset, load_images, load_samples
 from pellucid.training.data.streaming import open_stream
 from pellucid.training.distributed import Processes
-from pellucid.training.recipe import Recipe, read_recipe, recipe_stages
+from pellucid.training.recipe import Recipe, check_stages_of, read_recipe, recipe_stages
 from pellucid.training.stages.layer_options import ConditionalLayersOptions, JointLayersOptions
 from pellucid.training.stages.options import AutoencoderOptions, TransparentOptions
 from pellucid.training.stages.protocol import Stage
@@ -99,9 +100,12 @@ def train_all(
 ) -> Path | None:
     """Trains every stage of a recipe in turn into one model; called again, goes on where it stopped.
 
+    A recipe with a VAE of its own makes a whole model, from the text encoder and tokenizer of
+    `init`. Any other adds to the model in `init`, which the new folder names and does not copy.
+
     Args:
-        config: recipe with a table for every stage. Its `init` is a folder with text encoder and tokenizer.
-        overrides: values for all stages.
+        config: recipe with a table for every stage that is to be trained.
+        overrides: values for all stages, or for one, see `read_recipe`.
         folder: each stage runs in a folder of its name in here; the model grows in `model`.
         device: where to train.
         budget_s: seconds after which to stop.
@@ -109,13 +113,18 @@ def train_all(
 
     Returns:
         The model's folder, or None if the time was up first.
+
+    Raises:
+        ConfigError: a recipe that is not right, see `read_recipe`, or not that of the folder.
     """
     processes = processes or Processes(device)
     started = processes.clock()
-    recipes = [read_recipe(config, stage, overrides) for stage in recipe_stages(config)]
+    stages = recipe_stages(config)
+    check_stages_of(overrides, stages)
+    recipes = [read_recipe(config, stage, overrides) for stage in stages]
     model = folder / MODEL
     if processes.main:
-        _copy_untrained_parts(Path(recipes[0].init_folder), model)
+        _begin(recipes, model)
     processes.wait()
     datasets = Datasets()
     for stage_recipe in recipes:
@@ -161,6 +170,30 @@ def _part(recipe: Recipe) -> str:
     if isinstance(recipe.model, ConditionalLayersOptions):
         return f"adapter/{recipe.model.file_name}.safetensors"
     return PARTS[recipe.stage]
+
+
+def _begin(recipes: Sequence[Recipe], model: Path) -> None:
+    """Makes the folder of a model with what its stages start from, copied or named."""
+    stages, init = [recipe.stage for recipe in recipes], recipes[0].init
+    if "vae" in stages:
+        _copy_untrained_parts(Path(recipes[0].init_folder), model)
+        return
+    if "base" in stages:
+        raise ConfigError(
+            "Expected [vae] beside [base], found none: a new base has a VAE of its own. Add it, or train the "
+            "base alone with `pellucid train base`."
+        )
+    if not init:
+        raise ConfigError("Expected init, the model that stages add to, found none. Set it in the recipe.")
+    below = base_model(model)
+    if below is None:
+        write_base_model(model, init)
+    # stages see the folder alone, so another `init` would go unnoticed
+    elif below != whole_name(init):
+        raise ConfigError(
+            f"Expected init to be {below}, over which {model} was begun, found {init}. Set it back, or train "
+            "into another folder."
+        )
 
 
 def _copy_untrained_parts(start: Path, model: Path) -> None:
