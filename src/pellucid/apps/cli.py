@@ -37,7 +37,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "info": ("info", "Show versions, devices, models, and how long an image takes."),
     "models": ("models", "List, fetch, show and verify checkpoints."),
     "data": ("data", "Fetch and pack training images."),
-    "train": ("train", "Train a stage from a recipe."),
+    "train": ("train", "Write a recipe for pictures of your own, and train by recipes."),
     "eval": ("evaluate", "Score a model: its codec, its images, its speed; or files."),
     "study": ("study", "Ask people which of two images they prefer."),
 }

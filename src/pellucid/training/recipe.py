@@ -224,7 +224,7 @@ def recipe_stages(path: Path) -> tuple[Stage, ...]:
         ConfigError: it has none, or is no TOML.
     """
     tables = _tables(path)
-    stages = tuple(stage for stage in STAGES if tables.get(stage) is not None)
+    stages: tuple[Stage, ...] = tuple(stage for stage in STAGES if tables.get(stage) is not None)
     if not stages:
         raise ConfigError(
             f"Expected a table of a stage in {path}, found none. Add one of {', '.join(STAGES)}."

@@ -4,10 +4,13 @@ from pathlib import Path
 
 import click
 
+from pellucid.apps.commands.options import PATH
 from pellucid.apps.commands.train_new import new_command
+from pellucid.apps.terminal import tell
+from pellucid.errors import ConfigError
 
 # loads no torch, and --help needs the stages' names
-from pellucid.training.recipe import STAGES, check_stages_of, read_recipe
+from pellucid.training.recipe import STAGES, check_stages_of, read_recipe, recipe_stages
 
 LINES = {
     "vae": "Train a VAE of one's own.",
@@ -60,20 +63,17 @@ def _run(
     device: str | None,
     threads: int | None,
 ) -> None:
+    values = _values(overrides)
+    recipe_stages(config)  # or it is no recipe, which is told before torch is imported
+
     import math
 
     import torch
 
-    from pellucid.apps.terminal import tell
-    from pellucid.errors import ConfigError
     from pellucid.training.distributed import Processes
     from pellucid.training.stages.registry import make_stage, train_all, usable_device
     from pellucid.training.trainer import Trainer
 
-    if bad := [pair for pair in overrides if "=" not in pair]:
-        raise ConfigError(f"Expected --set KEY=VALUE, got {bad[0]!r}. Write for example --set steps=100.")
-    # at the first = alone: a value may have others
-    values = dict(pair.split("=", 1) for pair in overrides)
     if threads:
         torch.set_num_threads(threads)
     processes = Processes(usable_device(device))
@@ -81,21 +81,28 @@ def _run(
     # it times convolutions once for each shape, and a training has few
     torch.backends.cudnn.benchmark = True
     folder = output or Path("runs") / (config.stem if stage == "all" else stage)
-    made = hint = None
+    budget_s = budget_s or math.inf
     if stage == "all":
-        made = train_all(config, values, folder, processes.device, budget_s or math.inf, processes)
-        hint = f'pellucid generate "WORDS" --model {made}'
+        made = train_all(config, values, folder, processes.device, budget_s, processes)
     else:
         check_stages_of(values, [stage])
         recipe = read_recipe(config, stage, values)
         trained_stage = make_stage(recipe, processes.device)
-        Trainer(recipe, trained_stage, folder, processes).train(budget_s=budget_s or math.inf)
+        Trainer(recipe, trained_stage, folder, processes).train(budget_s=budget_s)
         made = folder / "export"
     # every process of `accelerate launch` comes here; one message is enough
     if processes.main:
         click.echo(made or f"{folder}: time is up; the same command goes on")
-        if made and hint:
-            tell(f"The model is ready: {hint}")
+        if made and stage == "all":
+            tell(f'The model is ready: pellucid generate "WORDS" --model {made}')
+
+
+def _values(overrides: tuple[str, ...]) -> dict[str, str]:
+    """Splits pairs of --set."""
+    if bad := [pair for pair in overrides if "=" not in pair]:
+        raise ConfigError(f"Expected --set KEY=VALUE, got {bad[0]!r}. Write for example --set steps=100.")
+    # at the first = alone: a value may have others
+    return dict(pair.split("=", 1) for pair in overrides)
 
 
 def _stage_command(stage: str) -> click.Command:
@@ -104,7 +111,7 @@ def _stage_command(stage: str) -> click.Command:
     options = [
         click.Option(
             ["--config"],
-            type=click.Path(path_type=Path, exists=True, dir_okay=False),
+            type=PATH,
             required=True,
             help="Recipe (TOML).",
         ),

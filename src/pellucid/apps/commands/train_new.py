@@ -4,7 +4,7 @@ from pathlib import Path
 
 import click
 
-from pellucid.apps.commands.options import FOLDER
+from pellucid.apps.commands.options import PATH
 from pellucid.apps.sections import SectionedCommand, option
 from pellucid.apps.terminal import tell
 from pellucid.errors import FileError
@@ -23,7 +23,7 @@ from pellucid.errors import FileError
 @option(
     "Training",
     "--pictures",
-    type=FOLDER,
+    type=PATH,
     required=True,
     help="Folder of transparent pictures, each captioned by a .txt of its name, or by its name.",
 )

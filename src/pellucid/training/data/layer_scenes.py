@@ -15,14 +15,12 @@ from pellucid.rgba.padding import extend_colour
 from pellucid.rgba.resizing import on_grey
 from pellucid.rgba.types import AnyArray
 from pellucid.training.data.subjects import learned_images
-from pellucid.training.denoiser.frozen_pipeline import FrozenPipeline
+from pellucid.training.denoiser.frozen_pipeline import FrozenPipeline, images_at_once
 from pellucid.training.denoiser.predict import Conditions, take_rows
 from pellucid.training.recipe import Recipe
 from pellucid.training.stages.layer_options import SceneOptions
 
 TEXTS_A_SCENE = 4
-# Of one pass of the VAE, as in text_image.py.
-PIXELS_AT_ONCE = 64 * 128 * 128
 
 
 class LayerSceneDataset:
@@ -125,7 +123,7 @@ class LayerSceneDataset:
         return torch.cat([self._on_grey(some, role) for some in self._parts()])
 
     def _parts(self) -> list[list[Triple]]:
-        at_once = max(1, PIXELS_AT_ONCE // self.recipe.size_px**2)
+        at_once = images_at_once(self.recipe.size_px)
         return [self.triples[start : start + at_once] for start in range(0, len(self.triples), at_once)]
 
     def _on_grey(self, triples: Sequence[Triple], role: str) -> Tensor:

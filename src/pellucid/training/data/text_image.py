@@ -1,5 +1,7 @@
 """Captioned images for stages of text-to-image models: cached as latents and texts."""
 
+from functools import partial
+
 import torch
 from torch import Tensor
 from torch.nn import functional
@@ -8,7 +10,7 @@ from pellucid.data.records import Record, captions
 from pellucid.data.spread import evenly
 from pellucid.training.data.in_memory import InMemoryDataset
 from pellucid.training.data.subjects import learned_images
-from pellucid.training.denoiser.frozen_pipeline import FrozenPipeline
+from pellucid.training.denoiser.frozen_pipeline import FrozenPipeline, images_at_once
 from pellucid.training.denoiser.predict import Conditions, take_rows
 from pellucid.training.recipe import Recipe
 from pellucid.training.stages.losses import blends
@@ -16,8 +18,6 @@ from pellucid.training.stages.pipeline_options import PlacedImageOptions, TextIm
 
 BACKGROUNDS = {"": 0.5, "white": 1.0, "black": 0.0}
 """Words after a caption, and the level behind the image; no words mean the grey of transparency."""
-# Of one pass of the VAE, so that its memory does not grow with the set.
-PIXELS_AT_ONCE = 64 * 128 * 128
 SMALLEST = 0.55
 """Smallest side of a placed image over its canvas's."""
 SHIFT = 0.1
@@ -64,8 +64,7 @@ class TextImageDataset:
         """Encodes every image in every setting, and every caption."""
         encode = self._opaque_latents if self.opaque else self._adjusted_latents
         self.ways = self._placed()
-        at_once = max(1, PIXELS_AT_ONCE // self.recipe.size_px**2)
-        batches = torch.split(self.ways, at_once)
+        batches = torch.split(self.ways, images_at_once(self.recipe.size_px))
         self.latents = self.frozen.make_or_reuse(
             "latents",
             [self.ways, self.opaque, self.settings],
@@ -138,9 +137,9 @@ class TextImageDataset:
 
     def generated(self, latents: Tensor) -> Tensor:
         """Returns images (n, 3 or 4, h, w) of latents."""
-        if self.opaque:
-            return self.frozen.vae.decode_opaque(latents)
-        return self.frozen.codec.decode(latents, passes=1)
+        decode = self.frozen.vae.decode_opaque if self.opaque else partial(self.frozen.codec.decode, passes=1)
+        parts = torch.split(latents, images_at_once(self.recipe.size_px))
+        return torch.cat([decode(part) for part in parts])
 
     def spread(self, count: int) -> tuple[Tensor, list[str]]:
         """Returns indices of `count` images evenly spread over the plain ones, and their first captions."""

@@ -32,6 +32,8 @@ from pellucid.weights.adapters import apply_adapter
 from pellucid.weights.store import load_codec
 
 CODEC = "rgba"
+PIXELS_AT_ONCE = 64 * 128 * 128
+"""Of images that are encoded, sampled or decoded together: memory does not grow with their size."""
 SCORED = 8
 """Batches at fixed noise of which a score is made."""
 
@@ -202,11 +204,14 @@ class FrozenPipeline:
             handle = (
                 None if condition_latents is None else ConcatCondition(condition_latents).attach(self.net)
             )
-            parts = [rows] if len(inputs) == 1 else [[row] for row in rows]
+            at_once = images_at_once(self.recipe.size_px) if condition_latents is None else len(rows)
+            at_once = at_once if len(inputs) == 1 else 1
+            parts = [rows[first : first + at_once] for first in range(0, len(rows), at_once)]
+            part_inputs = [*inputs] * len(parts) if len(inputs) == 1 else inputs
             try:
                 latents = [
                     (stock or self.stock).sample(part, self.sampling, {**size, **row_inputs})
-                    for part, row_inputs in zip(parts, inputs, strict=True)
+                    for part, row_inputs in zip(parts, part_inputs, strict=True)
                 ]
                 return torch.cat(latents).float()
             finally:
@@ -236,6 +241,11 @@ class FrozenPipeline:
             yield
         finally:
             setattr(self.pipeline, name, original)
+
+
+def images_at_once(size_px: int) -> int:
+    """Returns how many images of a size are encoded, sampled or decoded together."""
+    return max(1, PIXELS_AT_ONCE // size_px**2)
 
 
 def _digest(values: Tensor) -> str:

@@ -9,7 +9,7 @@ import torch
 from pellucid.data.image_folder import folder_samples
 from pellucid.data.records import Record
 from pellucid.data.shards import write_shard
-from pellucid.errors import ConfigError, FileError
+from pellucid.errors import ConfigError, FileError, InputError
 from pellucid.files.atomic import write_atomically
 from pellucid.training.data.in_memory import held_out_flags
 from pellucid.training.proposals.memory import Fit, device_memory
@@ -67,6 +67,8 @@ def write_new_recipe(
         FileError: none of the pictures can be used, or the files cannot be written.
     """
     shard = recipe.with_name("pictures.tar" if recipe.stem == "recipe" else f"{recipe.stem}.tar")
+    if not pictures.is_dir():
+        raise InputError(f"Expected a folder of pictures at {pictures}, found none. Check the path.")
     # somebody may have changed it since
     if found := next((path for path in (recipe, shard) if path.exists()), None):
         raise ConfigError(f"Expected no {found}, found one. Name another place with -o, or delete it.")
