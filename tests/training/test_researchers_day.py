@@ -7,10 +7,12 @@ import subprocess
 import sys
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from click.testing import CliRunner, Result
 from drawn_pictures import BROKEN, OPAQUE, draw_pictures
 from PIL import Image
@@ -20,6 +22,9 @@ import tiny
 from pellucid.apps.cli import cli
 from pellucid.data.shards import read_shard
 from pellucid.files.images import read_rgba
+from pellucid.pipelines.modes import MODES, Codec
+from pellucid.training.proposals import start_model
+from pellucid.weights.adapter_files import write_adapter
 
 SOURCE = Path(pellucid.__file__).parents[1]
 QUICK = (
@@ -118,3 +123,35 @@ def test_the_embedded_model_learns_pictures_of_ones_own(tmp_path: Path) -> None:
     words = ("--foreground", "a ring", "--model", str(model), "--steps", "2", "-o", str(two))
     run("layers", "--on", str(output), *words)
     assert len(pellucid.Scene.open(two).layers) == 2
+
+
+@pytest.mark.slow
+def test_a_model_with_released_files_gets_an_adapter_over_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # the released row, with files that fit the small model in place of those on the hub
+    base, released = tmp_path / "base", tmp_path / "released"
+    pipeline = tiny.sd15()
+    pipeline.save_pretrained(base)
+    tiny.save_codec(tiny.codec(pipeline.vae), released)
+    torch.manual_seed(1)
+    write_adapter({"mid_block.resnets.0.conv1.weight": torch.randn(32, 32, 3, 3)}, released / "a.safetensors")
+    codec = Codec(
+        offset_encoder=str(released / "offset_encoder"), alpha_decoder=str(released / "alpha_decoder")
+    )
+    mode = replace(MODES["sd15-attn"], adapter=str(released / "a.safetensors"), codec=codec)
+    monkeypatch.setitem(MODES, "sd15-attn", mode)
+    monkeypatch.setattr(start_model, "RELEASED_VAE", (4, 8, 8, 8))
+
+    draw_pictures(tmp_path / "pictures", count=4)
+    pictures, run_folder = str(tmp_path / "pictures"), tmp_path / "run"
+    run("train", "new", "--from", str(base), "--pictures", pictures, "-o", str(run_folder))
+    text = (run_folder / "recipe.toml").read_text()
+    assert 'codec = "sd15-attn"' in text
+    assert "[autoencoder]" not in text
+    quick = ("--set", "steps=1", "--set", "batch_size=2", "--set", "sample_every=0", "--threads=1")
+    run("train", "all", "--config", str(run_folder / "recipe.toml"), "-o", str(run_folder), *quick)
+    pipe = pellucid.load(run_folder / "model", device="cpu")
+    own = run_folder / "model" / "adapter" / "single-layer.safetensors"
+    assert pipe.model.single.source == (str(released / "a.safetensors"), own)
+    assert pipe.generate("a ring", seed=1, num_inference_steps=2).layers[0].image.shape == (64, 64, 4)
