@@ -220,6 +220,9 @@ def test_a_finished_stage_of_all_is_not_passed_over_with_another_recipe(toml: Pa
     assert train_all(toml, values, tmp_path / "run", CPU, 600)
     with pytest.raises(ConfigError, match=r"learning_rate 0.001 → 0.5"):
         train_all(toml, {**values, "learning_rate": "0.5"}, tmp_path / "run", CPU, 600)
+    # nor trained further, since the others were trained over it
+    with pytest.raises(ConfigError, match=r"Expected vae as long as before.*autoencoder was trained over it"):
+        train_all(toml, {**values, "vae.steps": "9"}, tmp_path / "run", CPU, 600)
 
 
 def labelled(labels: str) -> tuple[Record, ...]:

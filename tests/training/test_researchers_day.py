@@ -88,8 +88,8 @@ def test_from_sixty_pictures_to_a_transparent_image(tmp_path: Path) -> None:
     assert done.stderr.rstrip().endswith(f'pellucid generate "WORDS" --model {model}')
     run(*words, "-o", str(tmp_path / "whole"))
     assert weights(model) == weights(tmp_path / "whole" / "model")
-    steps = [json.loads(line)["step"] for line in (run_folder / "transparent" / "log.jsonl").open()]
-    assert set(steps) == set(range(1, 31))
+    lines = (run_folder / "transparent" / "log.jsonl").read_text().splitlines()
+    assert {json.loads(line)["step"] for line in lines} == set(range(1, 31))
 
     # the base is named, and not copied
     assert json.loads((model / "base_model.json").read_text())["base_model_name_or_path"] == str(base)
@@ -110,8 +110,13 @@ def test_the_embedded_model_learns_pictures_of_ones_own(tmp_path: Path) -> None:
     run_folder = tmp_path / "run"
     run("train", "new", "--pictures", str(pictures), "-o", str(run_folder))
     quick = ("--set", "steps=2", "--set", "batch_size=2", "--set", "sample_every=0", "--threads=1")
-    run("train", "all", "--config", str(run_folder / "recipe.toml"), "-o", str(run_folder), *quick)
+    words = ("train", "all", "--config", str(run_folder / "recipe.toml"), "-o", str(run_folder), *quick)
+    run(*words)
     model = run_folder / "model"
+    before = weights(model)
+    # the last stage may be trained further
+    run(*words, "--set", "steps=3")
+    assert weights(model) != before
     assert json.loads((model / "base_model.json").read_text())["base_model_name_or_path"] == "mini"
     assert [path.name for path in sorted((model / "adapter").iterdir())] == ["single-layer.safetensors"]
     output = tmp_path / "ring.png"

@@ -121,6 +121,21 @@ def check_recipe(folder: Path, recipe: Recipe, state: State | None = None) -> No
         )
 
 
+def is_finished(folder: Path, recipe: Recipe) -> bool:
+    """Tells whether a folder's run has come to its recipe's end; one without a checkpoint counts as that.
+
+    Raises:
+        WeightsError: the checkpoint is damaged.
+    """
+    state = _read(folder, mapped=True)
+    if state is None:
+        return True
+    with fitting(folder):
+        # of recipes that give a time, the time that all runs together took
+        in_time = recipe.minutes and float(state["elapsed_s"]) >= 60 * recipe.minutes
+        return int(state["step"]) >= recipe.steps or bool(in_time)
+
+
 def differences(
     old: Mapping[str, object], new: Mapping[str, object], prefix: str = ""
 ) -> Iterator[tuple[str, str]]:

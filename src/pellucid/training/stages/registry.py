@@ -132,7 +132,9 @@ def train_all(
         if (model / _part(recipe)).exists():
             # a finished stage is not trained again, so a changed recipe would go unnoticed
             checkpoints.check_recipe(folder / recipe.stage, recipe)
-            continue
+            if checkpoints.is_finished(folder / recipe.stage, recipe):
+                continue
+            _check_last(stage_recipe, recipes, model)
         stage = make_stage(recipe, processes.device, datasets.of(recipe))
         run = Trainer(recipe, stage, folder / recipe.stage, processes)
         # the time that earlier stages took is gone
@@ -170,6 +172,16 @@ def _part(recipe: Recipe) -> str:
     if isinstance(recipe.model, ConditionalLayersOptions):
         return f"adapter/{recipe.model.file_name}.safetensors"
     return PARTS[recipe.stage]
+
+
+def _check_last(recipe: Recipe, recipes: Sequence[Recipe], model: Path) -> None:
+    """Refuses to train a stage further over which a later one was trained already."""
+    later = recipes[recipes.index(recipe) + 1 :]
+    if found := next((other for other in later if (model / _part(other)).exists()), None):
+        raise ConfigError(
+            f"Expected {recipe.stage} as long as before, since {found.stage} was trained over it, found "
+            f"{recipe.steps} steps. Set them back, or train into another folder."
+        )
 
 
 def _begin(recipes: Sequence[Recipe], model: Path) -> None:
