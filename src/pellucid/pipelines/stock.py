@@ -20,6 +20,7 @@ from pellucid.errors import InputError
 from pellucid.models.latent_space import LatentSpace, latent_space
 from pellucid.pipelines.arguments import CallKwargs, Request
 from pellucid.pipelines.families import CONTROL, T2I
+from pellucid.pipelines.family_words import blank_images, in_its_words
 from pellucid.pipelines.later_start import LaterStart
 from pellucid.pipelines.modes import Sampling
 from pellucid.pipelines.packing import LAYOUTS
@@ -299,7 +300,7 @@ class StockPipeline:
     def _call(self, call_kwargs: CallKwargs) -> Tensor:
         """Calls the pipeline in the words of its family."""
         family = self.family
-        kwargs = self._in_its_words(self._with_size({**family.default_call_kwargs, **call_kwargs}))
+        kwargs = in_its_words(self.pipeline, family, self._with_size(call_kwargs))
         steps = kwargs["num_inference_steps"]
         if "image" in kwargs and self.variants.image_to_image is None:
             image, strength = kwargs.pop("image"), kwargs.pop("strength")
@@ -321,49 +322,29 @@ class StockPipeline:
             # by a hair more, or rounding would take a row away
             area = kwargs["height"] * kwargs["width"] * (1 + 1e-9)
             self.pipeline.default_sample_size = area**0.5 / self.pipeline.vae_scale_factor
-        result = self.pipeline(**self._with_blank_images(kwargs), output_type="latent")
+        result = self.pipeline(**self._with_what_it_needs(kwargs), output_type="latent")
         latents = getattr(result, family.output)
         if family.returns_raw:
             return self.space.to_scaled(self.space.folded(latents))
         return self.unpack(latents, kwargs.get("height", 0), kwargs.get("width", 0))
 
-    def _in_its_words(self, call_kwargs: dict[str, Any]) -> dict[str, Any]:
-        """Calls guidance and negative prompts as the family does.
+    def arguments(self, call_kwargs: CallKwargs) -> dict[str, Any]:
+        """Returns what the pipeline from text is called with, in its family's words.
+
+        Args:
+            call_kwargs: prompts, size, steps, guidance and one generator an image.
 
         Raises:
             InputError: it would not read the negative prompts.
         """
-        family, kwargs = self.family, dict(call_kwargs)
-        needs = family.negative_prompt_requires
-        if needs and kwargs.get(needs, 1.0) <= 1 and any(kwargs.get("negative_prompt", [])):
-            raise InputError(
-                f"Expected no negative prompt with {family.title} unless {needs} is above 1, found one."
-                f' Leave it out, or pass pipeline_inputs={{"{needs}": 4.0}}, at twice the time.'
-            )
-        reads = "negative_prompt" in inspect.signature(self.pipeline.__call__).parameters
-        if not reads and any(kwargs.pop("negative_prompt", [])):
-            raise InputError(
-                f"Expected no negative prompt with {type(self.pipeline).__name__}, which reads none, "
-                "found one. Leave it out."
-            )
-        guidance = kwargs.pop("guidance_scale")
-        if family.guidance == "guider":
-            self.pipeline.guider = self.pipeline.guider.new(guidance_scale=guidance)
-        else:
-            kwargs.setdefault(family.guidance, guidance)
-        return kwargs
+        return self._with_what_it_needs(in_its_words(self.pipeline, self.family, call_kwargs))
 
-    def _with_blank_images(self, call_kwargs: dict[str, Any]) -> dict[str, Any]:
-        """Adds the images that the pipeline cannot do without, where the call has none."""
+    def _with_what_it_needs(self, call_kwargs: dict[str, Any]) -> dict[str, Any]:
+        """Adds what the family is always called with, and images that its pipeline cannot do without."""
+        call_kwargs = {**self.family.default_call_kwargs, **call_kwargs}
         if not is_of_class(self.pipeline, self.variants.text_to_image):
             return call_kwargs
-        # one for each image, since encoding them draws from each one's generator
-        rows = len(call_kwargs["generator"])
-        blanks = {
-            name: torch.full((rows, channels, call_kwargs["height"], call_kwargs["width"]), value)
-            for name, (channels, value) in self.variants.blank_images.items()
-        }
-        return {**blanks, **call_kwargs, **self.variants.call_kwargs}
+        return {**blank_images(self.variants, call_kwargs), **call_kwargs, **self.variants.call_kwargs}
 
     def _with_size(self, call_kwargs: Mapping[str, Any]) -> dict[str, Any]:
         """Says the size in pixels of latents to start from, where the pipeline would take its own."""

@@ -5,6 +5,7 @@ from typing import Literal
 
 import torch
 from diffusers.configuration_utils import ConfigMixin
+from diffusers.schedulers.scheduling_ddim_cogvideox import CogVideoXDDIMScheduler
 from diffusers.schedulers.scheduling_ddpm import DDPMScheduler
 from diffusers.training_utils import compute_density_for_timestep_sampling
 from jaxtyping import Float, Shaped
@@ -45,10 +46,11 @@ class Noising:
         """
         self.options = options
         config = scheduler.config
-        if "prediction_type" not in config:  # flow matching
+        if config.get("prediction_type", "flow_prediction") == "flow_prediction":  # flow matching
             self.objective: Objective = "flow_matching"
             # a dynamic shift follows from an image's size, at sampling time only
-            usual_shift = 1.0 if config.get("use_dynamic_shifting") else float(config.get("shift", 1.0))
+            fixed = float(config.get("flow_shift", config.get("shift", 1.0)) or 1.0)
+            usual_shift = 1.0 if config.get("use_dynamic_shifting") else fixed
             self.shift = usual_shift if options.shift is None else options.shift
             return
         if config["prediction_type"] not in ("epsilon", "v_prediction"):
@@ -58,9 +60,11 @@ class Noising:
             )
         self.objective = config["prediction_type"]
         # every scheduler's config tells the same noise levels; this class keeps their products
-        ancestral = DDPMScheduler.from_config(config)
-        assert isinstance(ancestral, DDPMScheduler)
-        self.alphas_cumprod: Tensor = ancestral.alphas_cumprod.to(device)
+        known = DDPMScheduler.from_config(config)
+        # but for CogView's, which has one more number and keeps them itself
+        keeper = scheduler if "snr_shift_scale" in config else known
+        assert isinstance(keeper, DDPMScheduler | CogVideoXDDIMScheduler)
+        self.alphas_cumprod: Tensor = keeper.alphas_cumprod.to(device)
 
     def __call__(self, latents: Latents, generator: torch.Generator, *, rows_together: int = 1) -> Noised:
         """Noises latents at random levels.

@@ -1,4 +1,4 @@
-"""What a denoiser is called with while it trains, family by family: text conditions, and one prediction.
+"""What a denoiser is called with while it trains: text conditions, and one prediction.
 
 Latents are scaled (b, c, h, w) on this side, whatever the family's transformer holds.
 """
@@ -12,6 +12,7 @@ from torch import Tensor
 
 from pellucid.pipelines.modes import Family
 from pellucid.pipelines.stock import StockPipeline
+from pellucid.training.denoiser import stock_step
 
 Conditions = dict[str, Tensor]
 """What the text encoders say, by name, with a row a text."""
@@ -29,7 +30,9 @@ class _Denoiser:
 @torch.no_grad()
 def encode_texts(stock: StockPipeline, texts: Sequence[str]) -> Conditions:
     """Encodes every text as the stock pipeline does; float16, on the pipeline's device."""
-    encode = _DENOISERS[stock.family.name].encode
+    if (denoiser := _denoiser(stock)) is None:
+        return stock_step.encode_texts(stock, texts)
+    encode = denoiser.encode
     parts = [
         encode(stock, list(texts[start : start + TEXTS_AT_ONCE]))
         for start in range(0, len(texts), TEXTS_AT_ONCE)
@@ -40,7 +43,8 @@ def encode_texts(stock: StockPipeline, texts: Sequence[str]) -> Conditions:
 
 def condition_names(stock: StockPipeline) -> tuple[str, ...]:
     """Returns names of the conditions of the pipeline's family."""
-    return _DENOISERS[stock.family.name].names
+    denoiser = _denoiser(stock)
+    return stock_step.condition_names(stock) if denoiser is None else denoiser.names
 
 
 def take_rows(conditions: Conditions, rows: Tensor) -> Conditions:
@@ -64,7 +68,15 @@ def predict(
         conditions: rows of what `encode_texts` gave, one a latent.
         extra_kwargs: what else a UNet is called with.
     """
-    return _DENOISERS[stock.family.name].predict(stock, noisy, timesteps, conditions, **extra_kwargs)
+    denoiser = _denoiser(stock)
+    if denoiser is None:
+        return stock_step.predict(stock, noisy, timesteps, conditions)
+    return denoiser.predict(stock, noisy, timesteps, conditions, **extra_kwargs)
+
+
+def _denoiser(stock: StockPipeline) -> _Denoiser | None:
+    """Returns how a denoiser is called whose call is known here; None where its stock pipeline has to."""
+    return None if stock.variants.trains_as_called else _DENOISERS.get(stock.family.name)
 
 
 def _encode_unet(stock: StockPipeline, texts: list[str]) -> Mapping[str, Tensor]:
@@ -172,4 +184,5 @@ _DENOISERS: Mapping[Family, _Denoiser] = {
     "pixart-alpha": PIXART,
     "pixart-sigma": PIXART,
 }
-"""Families of `pellucid.pipelines.families`."""
+"""Families of `pellucid.pipelines.families` whose denoisers are called here, all rows at once. Of the others
+the stock pipeline is called, row by row."""

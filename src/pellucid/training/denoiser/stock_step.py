@@ -1,0 +1,226 @@
+"""Text conditions and one prediction of any family, computed by its stock pipeline itself.
+
+Between a text and its conditions, and between latents and a prediction, families differ by a hundred details
+(positions, masks, the sign and scale of time). So the pipeline is called as for one step, with three things
+exchanged: its text encoders answer from memory, its noise is the training's noisy latents, and its scheduler
+hands out the prediction. Gradients flow; rows are called one by one, as their texts differ in length.
+"""
+
+import copy
+import inspect
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any
+from weakref import WeakKeyDictionary
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from pellucid.pipelines.stock import StockPipeline
+
+SHAPE = ".shape"
+_templates: WeakKeyDictionary[Any, list[Any]] = WeakKeyDictionary()
+"""Of a pipeline: what its text encoders answer to the empty text, whose form every answer has."""
+
+
+class _Told(Exception):
+    """Ends a call of a pipeline as soon as it has computed what was asked for."""
+
+    def __init__(self, value: Tensor | None = None) -> None:
+        super().__init__("told")
+        self.value = value
+
+
+class OneStep:
+    """Stands where a pipeline has its scheduler: one given timestep, and the prediction is what comes out."""
+
+    order = 1
+    init_noise_sigma = 1.0
+
+    def __init__(self, config: Mapping[str, object], timestep: Tensor) -> None:
+        self.config, self.timesteps = config, timestep.reshape(1)
+        self.sigmas = torch.stack([self.timesteps[0] / 1000, self.timesteps.new_zeros(())])
+
+    def set_timesteps(
+        self,
+        num_inference_steps: int | None = None,
+        device: object = None,
+        timesteps: object = None,
+        sigmas: object = None,
+        mu: float | None = None,
+        **_: object,
+    ) -> None:
+        """Keeps the one timestep, whatever is asked for."""
+
+    def set_begin_index(self, begin_index: int = 0) -> None:
+        """Does nothing, since there is one."""
+
+    def scale_model_input(self, sample: Tensor, timestep: object = None) -> Tensor:
+        """Returns latents as they are: training noises them as denoisers see them."""
+        return sample
+
+    def scale_noise(self, sample: Tensor, timestep: object, noise: Tensor) -> Tensor:
+        """Returns the noise, in whose place the training's latents are put."""
+        return noise
+
+    def step(self, model_output: Tensor, timestep: object, sample: Tensor, **_: object) -> None:
+        """Hands out the prediction."""
+        raise _Told(model_output)
+
+
+@torch.no_grad()
+def encode_texts(stock: StockPipeline, texts: Sequence[str]) -> dict[str, Tensor]:
+    """Returns what the pipeline's text encoders say to each text: a row a text, of float16 where of floats.
+
+    Rows of different lengths are filled up with zeros; those with the ending `SHAPE` tell their own.
+    """
+    answers = [list(_tensors(_answers(stock, text))) for text in texts]
+    found: dict[str, Tensor] = {}
+    for number, name in enumerate(condition_names(stock)[::2]):
+        parts = [answer[number] for answer in answers]
+        largest = [max(sides) for sides in zip(*(part.shape for part in parts), strict=True)]
+        # half precision, since the states of all captions stay in memory for the whole run
+        rows = [_filled_up(part.half() if part.is_floating_point() else part, largest) for part in parts]
+        found[name] = torch.stack(rows)
+        shapes = [list(part.shape) for part in parts]
+        found[name + SHAPE] = torch.tensor(shapes, device=found[name].device)
+    return found
+
+
+def condition_names(stock: StockPipeline) -> tuple[str, ...]:
+    """Returns the names of what `encode_texts` returns, each with its shape after it."""
+    count = len(list(_tensors(_template(stock))))
+    return tuple(f"text{number}{ending}" for number in range(count) for ending in ("", SHAPE))
+
+
+def predict(
+    stock: StockPipeline, noisy: Tensor, timesteps: Tensor, conditions: Mapping[str, Tensor]
+) -> Tensor:
+    """Returns what the denoiser predicts of latents (b, c, h, w), as its scheduler would be told.
+
+    Args:
+        stock: its pipeline is called.
+        noisy: scaled latents, noised.
+        timesteps: (b,), 0 to 1000.
+        conditions: rows of `encode_texts`.
+    """
+    stock = stock.text_to_image()
+    rows = [
+        _predict_one(stock, noisy[row : row + 1], timesteps[row], _row(stock, conditions, row))
+        for row in range(len(noisy))
+    ]
+    return torch.cat(rows)
+
+
+def _predict_one(stock: StockPipeline, noisy: Tensor, timestep: Tensor, answers: list[Any]) -> Tensor:
+    height, width = (side * stock.vae_scale_factor for side in noisy.shape[-2:])
+    pipeline, left = copy.copy(stock.pipeline), iter(answers)
+    original = pipeline.prepare_latents
+
+    def encode_prompt(*_: object, **__: object) -> object:
+        return next(left)
+
+    def prepare_latents(*args: object, **options: object) -> object:
+        made = original(*args, **options)
+        if isinstance(made, Tensor):
+            return stock.pack(noisy).to(made)
+        # some return positions or other images beside the latents, which come first
+        latents, *others = made
+        return (stock.pack(noisy).to(latents), *others)
+
+    pipeline.encode_prompt, pipeline.prepare_latents = encode_prompt, prepare_latents
+    pipeline.scheduler = OneStep(pipeline.scheduler.config, timestep)
+    prediction = _told(stock, pipeline, "", height, width)
+    assert prediction is not None
+    return stock.unpack(prediction, height, width)
+
+
+def _answers(stock: StockPipeline, text: str) -> list[Any]:
+    """Returns what `encode_prompt` returns in one call of the pipeline, call by call."""
+    stock = stock.text_to_image()
+    pipeline, answers = copy.copy(stock.pipeline), list[Any]()
+    original = pipeline.encode_prompt
+
+    def encode_prompt(*args: object, **options: object) -> object:
+        answers.append(original(*args, **options))
+        return answers[-1]
+
+    def stop(*_: object, **__: object) -> None:
+        raise _Told
+
+    pipeline.encode_prompt, pipeline.prepare_latents = encode_prompt, stop
+    pipeline.scheduler = OneStep(pipeline.scheduler.config, torch.tensor(500.0, device=stock.device))
+    side = stock.vae_scale_factor * max(stock.latents_multiple, 2)
+    _told(stock, pipeline, text, side, side)
+    return answers
+
+
+def _told(stock: StockPipeline, pipeline: Any, text: str, height: int, width: int) -> Tensor | None:  # noqa: ANN401
+    """Calls a pipeline for one step without guidance, until it tells what was asked for."""
+    family = stock.family
+    call_kwargs = {
+        "prompt": [text],
+        "negative_prompt": [""],
+        "num_inference_steps": 1,
+        # where it is no input of the model, 1 makes one prediction, of the text alone
+        "guidance_scale": family.sampling.guidance_scale if family.distilled_guidance else 1.0,
+        "generator": [torch.Generator("cpu").manual_seed(0)],
+        "height": height,
+        "width": width,
+    }
+    if "pag_scale" in inspect.signature(pipeline.__call__).parameters:
+        call_kwargs["pag_scale"] = 0.0
+    caller = copy.copy(stock)
+    caller.pipeline = pipeline
+    kwargs = caller.arguments(call_kwargs)
+    if family.guidance == "guider":
+        pipeline.guider = pipeline.guider.new(enabled=False)
+    # without the `no_grad` that decorates it
+    call: Callable[..., object] = inspect.unwrap(type(pipeline).__call__)
+    try:
+        call(pipeline, **kwargs, output_type="latent")
+    except _Told as told:
+        return told.value
+    raise AssertionError("the pipeline ended without a step")
+
+
+def _template(stock: StockPipeline) -> list[Any]:
+    if stock.pipeline not in _templates:
+        with torch.no_grad():
+            _templates[stock.pipeline] = _answers(stock, "")
+    return _templates[stock.pipeline]
+
+
+def _row(stock: StockPipeline, conditions: Mapping[str, Tensor], row: int) -> list[Any]:
+    """Returns the answers of one text, in the form and precision that the pipeline's own have."""
+    tensors: list[Tensor] = []
+    for name in condition_names(stock)[::2]:
+        shape = [slice(int(side)) for side in conditions[name + SHAPE][row]]
+        tensors.append(conditions[name][row][tuple(shape)])
+    return _formed(_template(stock), iter(tensors))
+
+
+def _tensors(value: Any) -> Iterator[Tensor]:  # noqa: ANN401 - each pipeline's own
+    """Yields the tensors in lists of lists, in order."""
+    if isinstance(value, Tensor):
+        yield value
+    elif isinstance(value, list | tuple):
+        for each in value:
+            yield from _tensors(each)
+
+
+def _formed(form: Any, tensors: Iterator[Tensor]) -> Any:  # noqa: ANN401
+    """Undoes `_tensors`: tensors in the place of the form's."""
+    if isinstance(form, Tensor):
+        return next(tensors).to(form)
+    if isinstance(form, list | tuple):
+        parts: list[Any] = [_formed(each, tensors) for each in form]
+        return tuple(parts) if isinstance(form, tuple) else parts
+    return form
+
+
+def _filled_up(part: Tensor, sides: Sequence[int]) -> Tensor:
+    """Adds zeros at the end of each axis."""
+    lacking = [side - own for side, own in zip(sides, part.shape, strict=True)]
+    # `pad` counts axes from the last one, each with what comes before and after
+    return functional.pad(part, [count for after in reversed(lacking) for count in (0, after)])
