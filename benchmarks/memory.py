@@ -219,8 +219,9 @@ def whole(
     peaks: list[int] = []
     for name, part in parts.items():
         mine = name in OURS
-        key = "tile" if tiled and "tile" in part["beside"] else str(side)
-        active = int(part["beside"][key])
+        active = int(part["beside"][str(side)])
+        if tiled:  # what is no larger than a tile is not cut
+            active = min(active, int(part["beside"].get("tile", active)))
         if how == "none":
             resident = sum(held(other, each) for other, each in parts.items())
         elif how == "model":

@@ -13,6 +13,7 @@ from torch import nn
 
 from pellucid.errors import InputError, WeightsError, first_line
 from pellucid.pipelines.pipeline import TransparentPipeline
+from pellucid.weights.diffusers_names import dtype_option
 
 if TYPE_CHECKING:
     import torch
@@ -58,9 +59,9 @@ def load_vae(source: str | Path, dtype: "torch.dtype") -> "AutoencoderKL":
     _check_place("a VAE", source)
     try:
         if Path(source).is_file():
-            return AutoencoderKL.from_single_file(str(source), torch_dtype=dtype)
+            return AutoencoderKL.from_single_file(str(source), **dtype_option(dtype))
         folder = {"subfolder": "vae"} if (Path(source) / "vae").is_dir() else {}
-        return AutoencoderKL.from_pretrained(source, torch_dtype=dtype, use_safetensors=True, **folder)
+        return AutoencoderKL.from_pretrained(source, **dtype_option(dtype), use_safetensors=True, **folder)
     except FAULTS as error:
         raise _wrong("a VAE", source, error) from None
 
@@ -106,7 +107,7 @@ def add_controlnet(pipe: TransparentPipeline, source: str | Path) -> Transparent
     stock = pipe.model.stock
     _check_place("a ControlNet", source)
     try:
-        network = ControlNetModel.from_pretrained(source, torch_dtype=stock.dtype, use_safetensors=True)
+        network = ControlNetModel.from_pretrained(source, **dtype_option(stock.dtype), use_safetensors=True)
         nn.Module.to(network, stock.device)
     except FAULTS as error:
         raise _wrong("a ControlNet", source, error) from None

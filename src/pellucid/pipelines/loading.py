@@ -42,6 +42,7 @@ from pellucid.pipelines.prompt_reading import NearestNames
 from pellucid.pipelines.stock import StockPipeline
 from pellucid.pipelines.structure_control import FOLDER
 from pellucid.weights.adapter_manager import AdapterManager
+from pellucid.weights.diffusers_names import dtype_option
 from pellucid.weights.hub import is_path
 from pellucid.weights.store import load_codec
 
@@ -322,7 +323,7 @@ def _stock(
     from diffusers.utils.import_utils import is_accelerate_available
 
     # without it every weight would be made twice: once at random
-    options = {"torch_dtype": dtype, "low_cpu_mem_usage": is_accelerate_available(), "use_safetensors": True}
+    options = {**dtype_option(dtype), "low_cpu_mem_usage": is_accelerate_available(), "use_safetensors": True}
     try:
         pipeline = DiffusionPipeline.from_pretrained(
             source, safety_checker=None, local_files_only=local_files_only, **options, **parts

@@ -22,6 +22,7 @@ from pellucid.pipelines.modes import Mode
 from pellucid.rgba.quantization import to_bytes, to_float
 from pellucid.rgba.resizing import fit_pixels
 from pellucid.rgba.types import AnyArray
+from pellucid.weights.diffusers_names import dtype_option
 
 HELD = 0.5
 """Share of the steps after which an adapter for backgrounds paints freely, see `LatentInpainter`."""
@@ -201,7 +202,7 @@ def load_inpainter(
 
     try:
         pipeline = AutoPipelineForInpainting.from_pretrained(
-            str(source), torch_dtype=dtype, safety_checker=None, use_safetensors=True
+            str(source), **dtype_option(dtype), safety_checker=None, use_safetensors=True
         )
     except UNREADABLE as error:
         raise WeightsError(

@@ -11,6 +11,7 @@ from pellucid.errors import WeightsError, first_line
 from pellucid.pipelines.given_images import to_image
 from pellucid.rgba.control_images import structure
 from pellucid.rgba.resizing import fit_rgba
+from pellucid.weights.diffusers_names import dtype_option
 
 if TYPE_CHECKING:
     from diffusers.models.adapter import T2IAdapter
@@ -29,7 +30,7 @@ def load_control_network(folder: Path, device: torch.device, dtype: torch.dtype)
     path = folder / FOLDER
     try:
         network = T2IAdapter.from_pretrained(
-            path, local_files_only=True, low_cpu_mem_usage=False, torch_dtype=dtype
+            path, local_files_only=True, low_cpu_mem_usage=False, **dtype_option(dtype)
         )
         nn.Module.to(network, device)
         return network.eval()

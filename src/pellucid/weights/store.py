@@ -21,6 +21,7 @@ from pellucid.models.mini_vae import MiniVAE
 from pellucid.models.offset_encoder import OffsetEncoder
 from pellucid.models.rgba_vae import VAE, InflatedDecoder, InflatedEncoder
 from pellucid.weights.catalog import named
+from pellucid.weights.diffusers_names import dtype_option
 from pellucid.weights.hub import locate, sha256_of, verify
 from pellucid.weights.tensor_files import EXPONENTS, fill, in_eight_bits, read, shapes, tensors_in
 
@@ -97,7 +98,7 @@ def _pretrained(cls: type[N], folder: Path) -> N:
         folder,
         local_files_only=True,
         low_cpu_mem_usage=False,
-        torch_dtype=torch.float32,
+        **dtype_option(torch.float32),
         use_safetensors=True,
     )
 

@@ -12,6 +12,7 @@ from torch import nn
 from pellucid.errors import ConfigError, first_line
 from pellucid.pipelines.model_folders import base_model, lowest_model
 from pellucid.training.recipe import Recipe
+from pellucid.weights.diffusers_names import dtype_option
 from pellucid.weights.store import read_vae, vae_class
 
 
@@ -67,7 +68,9 @@ def load_vae(source: str | Path, device: torch.device) -> ModelMixin:
         return vae
     try:
         config = AutoencoderKL.load_config(owner_and_name, subfolder="vae")
-        vae = vae_class(config).from_pretrained(owner_and_name, subfolder="vae", torch_dtype=torch.float32)
+        vae = vae_class(config).from_pretrained(
+            owner_and_name, subfolder="vae", **dtype_option(torch.float32)
+        )
     except (OSError, ValueError) as error:
         raise ConfigError(
             f"Expected a VAE in {owner_and_name} on the hub, found {first_line(error)}. "
