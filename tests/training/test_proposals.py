@@ -29,6 +29,7 @@ XL = StartModel(
     title="Stable Diffusion XL",
     native_px=1024,
     pixels_per_latent=8,
+    size_multiple=32,
     denoiser_parameters=2_567_463_684,
     text_parameters=817_720_320,
     vae_parameters=83_653_863,
@@ -163,11 +164,15 @@ def test_a_recipe_that_is_there_is_not_overwritten_and_one_picture_is_not_enough
     def set_aside(path: Path, error: FileError) -> None:
         left.append(path.name)
 
-    def write(pictures: Path, **options: bool) -> Recipe:
+    def write(pictures: Path, size_px: int = 32, **options: bool) -> Recipe:
         path = tmp_path / "new" / "recipe.toml"
-        made = write_new_recipe(model, pictures, path, size_px=32, device=CPU, set_aside=set_aside, **options)
+        made = write_new_recipe(
+            model, pictures, path, size_px=size_px, device=CPU, set_aside=set_aside, **options
+        )
         return read_recipe(made.recipe, "transparent")
 
+    with pytest.raises(ConfigError, match=r"multiples of 16 for .*found 40. Take 32 or 48"):
+        write(tmp_path, 40)
     one = draw_pictures(tmp_path / "one", count=1, side_px=32)
     with pytest.raises(ConfigError, match=r"Expected two pictures or more in .*found 1"):
         write(one)

@@ -15,7 +15,7 @@ from pellucid.training.data.in_memory import held_out_flags
 from pellucid.training.proposals.memory import Fit, device_memory
 from pellucid.training.proposals.plan import Setting, plan_recipe
 from pellucid.training.proposals.recipe_text import recipe_text
-from pellucid.training.proposals.start_model import read_start_model
+from pellucid.training.proposals.start_model import StartModel, read_start_model
 
 HEAD = (
     "Written by `pellucid train new` for the model and the pictures below; every value may be changed. Train "
@@ -61,7 +61,8 @@ def write_new_recipe(
         set_aside: is told of each picture that cannot be used, and why. None raises its error.
 
     Raises:
-        ConfigError: there is such a recipe already, or fewer than two pictures are left.
+        ConfigError: there is such a recipe already, a size that the model cannot have, or fewer than two
+            pictures are left.
         WeightsError: the model cannot be loaded.
         InputError: no pictures, or a model of a family that is not known.
         FileError: none of the pictures can be used, or the files cannot be written.
@@ -73,7 +74,7 @@ def write_new_recipe(
     if found := next((path for path in (recipe, shard) if path.exists()), None):
         raise ConfigError(f"Expected no {found}, found one. Name another place with -o, or delete it.")
     start = read_start_model(model)
-    size_px = size_px or start.native_px
+    size_px = _size_for(start, size_px)
     records: list[Record] = []
     samples = folder_samples(pictures, size_px, keep_opaque=keep_opaque, set_aside=set_aside)
     write_shard(((_kept(record, records), rgba) for record, rgba in samples), shard, small=True)
@@ -105,6 +106,20 @@ def write_new_recipe(
         fit=fit,
         memory_gib=memory,
     )
+
+
+def _size_for(start: StartModel, size_px: int | None) -> int:
+    """Returns the size that is asked for, or the model's own."""
+    multiple = start.size_multiple
+    if size_px is None:
+        return max(start.native_px // multiple, 1) * multiple
+    if size_px % multiple:
+        near = max(size_px // multiple, 1) * multiple
+        raise ConfigError(
+            f"Expected a size in multiples of {multiple} for {start.name}, found {size_px}. "
+            f"Take {near} or {near + multiple}."
+        )
+    return size_px
 
 
 def _kept(record: Record, records: list[Record]) -> Record:

@@ -29,6 +29,8 @@ class StartModel:
     native_px: int
     """Side of the images that it was trained on."""
     pixels_per_latent: int
+    size_multiple: int
+    """What sides must divide by, px: for the denoiser, and for the small codec that a recipe may train."""
     denoiser_parameters: int
     text_parameters: int
     """Of all text encoders."""
@@ -67,6 +69,7 @@ def read_start_model(name: str) -> StartModel:
         title="The embedded model" if name == MINI else stock.family.title,
         native_px=min(stock.native_size),
         pixels_per_latent=stock.vae_scale_factor,
+        size_multiple=stock.vae_scale_factor * math.lcm(stock.latents_multiple, 2 if codec == "none" else 1),
         denoiser_parameters=_count(stock.denoiser),
         text_parameters=sum(_count(part) for part in texts if isinstance(part, nn.Module)),
         vae_parameters=_count(stock.vae),
