@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from pellucid.errors import PellucidError
     from pellucid.pipelines.attach import attach
     from pellucid.pipelines.loading import load
+    from pellucid.pipelines.native_layers import decompose
     from pellucid.pipelines.pipeline import TransparentPipeline
     from pellucid.scene.harmonizing import harmonize
     from pellucid.scene.layer import Group, Layer, Mask
@@ -26,6 +27,7 @@ _HOMES = {
     "Scene": "pellucid.scene.scene",
     "TransparentPipeline": "pellucid.pipelines.pipeline",
     "attach": "pellucid.pipelines.attach",
+    "decompose": "pellucid.pipelines.native_layers",
     "harmonize": "pellucid.scene.harmonizing",
     "load": "pellucid.pipelines.loading",
 }
@@ -39,6 +41,7 @@ __all__ = [
     "TransparentPipeline",
     "__version__",
     "attach",
+    "decompose",
     "harmonize",
     "load",
 ]

@@ -23,6 +23,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "upscale": ("repainting", "Enlarge a transparent image and repaint it a little."),
     "inpaint": ("repainting", "Repaint a transparent image inside a mask."),
     "split": ("layers", "Take an image apart, given one of its two layers."),
+    "decompose": ("decompose", "Take an image apart into layers, by a model that makes layers itself."),
     "again": ("again", "Make an image anew from its own metadata, the same or with changes."),
     "encode": ("codec", "Write the adjusted latent of a transparent image."),
     "decode": ("codec", "Write the transparent image of an adjusted latent."),

@@ -42,7 +42,7 @@ EDITOR = Refusal(
 )
 OWN_ALPHA = Refusal(
     reason="makes transparent layers by itself",
-    advice="Call the pipeline itself.",
+    advice="Pass it to `pellucid.decompose`.",
 )
 IMAGE_STEERED = Refusal(
     reason="is told by further images what to paint", advice="Take the text-to-image pipeline of its family."

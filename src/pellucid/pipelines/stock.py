@@ -145,7 +145,7 @@ class StockPipeline:
         if self.space.alpha_channels:
             raise InputError(
                 f"Expected a VAE of opaque images, found {type(self.vae).__name__} with alpha of its own. "
-                "Call the stock pipeline, whose images are transparent already."
+                "Call the stock pipeline, or pass it to `pellucid.decompose`: its images have alpha already."
             )
 
     def pack(self, latents: Tensor) -> Tensor:
