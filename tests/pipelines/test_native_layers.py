@@ -64,7 +64,7 @@ def test_layers_are_the_stock_pipelines_at_the_images_size(layered: DiffusionPip
         image=Image.fromarray(PICTURE), prompt="a cat", negative_prompt=" ", layers=2, true_cfg_scale=1.0,
         num_inference_steps=1, generator=torch.Generator().manual_seed(3), output_type="np",
     ).images[0]  # fmt: skip
-    stock: list[np.ndarray] = list(own)
+    stock: list[np.ndarray] = [*own]  # pyright: ignore[reportUnknownVariableType]
     for layer, made in zip(scene.layers, stock, strict=True):
         expected = fit_rgba(np.rint(made * 255).astype(np.uint8), 40, 56, "stretch")
         assert np.abs(layer.image.astype(int) - expected).max() <= 1
