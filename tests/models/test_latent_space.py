@@ -10,6 +10,7 @@ from torch import nn
 import tiny
 import tiny_vaes
 from pellucid.errors import InputError
+from pellucid.models.autoencoder import RGBAAutoencoder
 from pellucid.models.latent_space import KINDS, latent_space
 from pellucid.weights.store import load_codec, read_vae
 
@@ -68,6 +69,17 @@ def test_a_codec_over_any_kind_encodes_decodes_and_is_loaded_again(name: str, tm
     assert type(again.vae) is type(vae)
     assert again.space == space
     torch.testing.assert_close(again.encode_image(rgba), latent)
+
+
+@pytest.mark.parametrize("name", ["AutoencoderTiny", "AutoencoderDC"])
+def test_a_released_codec_needs_a_deviation_to_hide_alpha_in(name: str) -> None:
+    vae = tiny_vaes.seeded(name)
+    networks = tiny.networks_of(tiny_vaes.codec_over(vae))
+    codec = RGBAAutoencoder(vae, *networks, convention="forge")
+    rgba = np.zeros((64, 64, 4), np.uint8)
+    with pytest.raises(InputError, match=rf"tells a deviation.*found {name}\. Take the model's own VAE"):
+        codec.encode_image(rgba)
+    assert codec.encode_image(rgba, use_offset=False).ndim == 4
 
 
 def test_a_kind_that_is_not_known_is_refused() -> None:

@@ -18,6 +18,7 @@ from diffusers.pipelines.stable_diffusion_xl.pipeline_stable_diffusion_xl_inpain
 
 import pellucid
 import tiny
+import tiny_vaes
 from building import present
 from pellucid.errors import InputError, WeightsError
 from pellucid.pipelines.families import FAMILIES
@@ -251,3 +252,15 @@ def test_a_folders_single_layer_may_go_over_the_adapter_of_its_layers(folder: Pa
 
 def tiny_pipeline_bias(model: Path, adapter: Path | None) -> torch.Tensor:
     return pellucid.load(model, adapter=adapter).pipeline.unet.conv_out.bias.detach().clone()
+
+
+def test_another_kind_of_vae_takes_the_place_of_the_models_own(tmp_path: Path) -> None:
+    pipeline = tiny.sd15()
+    pipeline.save_pretrained(tmp_path / "model")
+    tiny.save_codec(tiny.codec(pipeline.vae), tmp_path / "model" / "rgba")
+    tiny_vaes.seeded("AutoencoderTiny").save_pretrained(tmp_path / "taesd")
+    pipe = pellucid.load(tmp_path / "model", vae=tmp_path / "taesd")
+    assert type(pipe.autoencoder.vae).__name__ == "AutoencoderTiny"
+    assert pipe.model.additions["vae"] == "taesd"
+    scene = pipe.generate("a cat", seed=1, num_inference_steps=1, passes=1, height=40, width=56)
+    assert scene.layers[0].image.shape == (40, 56, 4)

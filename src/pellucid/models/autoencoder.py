@@ -191,6 +191,11 @@ class RGBAAutoencoder(nn.Module):
         """Applies the network's raw output `offset` to the posterior of the frozen VAE."""
         if offset is None:
             return self.to_scaled(mean) if scaled else mean
+        if self.convention.offset == "posterior_std" and not self.space.has_distribution:
+            raise InputError(
+                f"Expected a VAE that tells a deviation, in which a released codec hides alpha, found "
+                f"{type(self.vae).__name__}. Take the model's own VAE."
+            )
         offset = offset.to(mean.dtype) * self.convention.offset_multiplier
         if self.convention.offset in ("posterior_std", "replaced"):
             latent = offset if self.convention.offset == "replaced" else mean + std * offset

@@ -36,6 +36,8 @@ class LatentSpace:
     """Latents of the VAE that are folded into channels, squared."""
     has_frames: bool = False
     """Whether the VAE is a video's, which gets and gives one frame: (b, c, 1, h, w)."""
+    has_distribution: bool = True
+    """Whether the VAE tells a standard deviation."""
     alpha_channels: int = 0
     """Channels that its images have beside RGB."""
 
@@ -148,6 +150,7 @@ def _deep_compression(vae: nn.Module) -> LatentSpace:
         channels=_whole(vae, "latent_channels"),
         pixels_per_latent=2 ** (_levels(vae, "encoder_block_out_channels") - 1),
         scale=_number(vae, "scaling_factor", 1.0),
+        has_distribution=False,
     )
 
 

@@ -14,10 +14,11 @@ from torch import nn
 from pellucid.errors import InputError, WeightsError, first_line
 from pellucid.pipelines.pipeline import TransparentPipeline
 from pellucid.weights.diffusers_names import dtype_option
+from pellucid.weights.store import vae_class
 
 if TYPE_CHECKING:
     import torch
-    from diffusers.models.autoencoders.autoencoder_kl import AutoencoderKL
+    from diffusers.models.modeling_utils import ModelMixin
 
 FAULTS = (
     OSError, RuntimeError, ValueError, KeyError, TypeError, AttributeError, IndexError, ImportError,
@@ -48,8 +49,8 @@ class Lora:
             return cls(source=text)
 
 
-def load_vae(source: str | Path, dtype: "torch.dtype") -> "AutoencoderKL":
-    """Loads another VAE of the model's kind, such as one whose half precision does not overflow.
+def load_vae(source: str | Path, dtype: "torch.dtype") -> "ModelMixin":
+    """Loads another VAE of the model's kind, such as one whose half precision does not overflow, or TAESD.
 
     Raises:
         WeightsError: it cannot be found, or is none.
@@ -61,7 +62,8 @@ def load_vae(source: str | Path, dtype: "torch.dtype") -> "AutoencoderKL":
         if Path(source).is_file():
             return AutoencoderKL.from_single_file(str(source), **dtype_option(dtype))
         folder = {"subfolder": "vae"} if (Path(source) / "vae").is_dir() else {}
-        return AutoencoderKL.from_pretrained(source, **dtype_option(dtype), use_safetensors=True, **folder)
+        cls = vae_class(AutoencoderKL.load_config(source, subfolder=folder.get("subfolder")))
+        return cls.from_pretrained(source, **dtype_option(dtype), use_safetensors=True, **folder)
     except FAULTS as error:
         raise _wrong("a VAE", source, error) from None
 
