@@ -111,7 +111,7 @@ def sana() -> DiffusionPipeline:
         SanaTransformer2DModel,
         in_channels=4,
         out_channels=4,
-        num_layers=1,
+        num_layers=2,  # what a ControlNet adds comes in with the second
         num_cross_attention_heads=2,
         cross_attention_head_dim=16,
         cross_attention_dim=32,

@@ -162,9 +162,10 @@ def kolors(cls: type[DiffusionPipeline] = KolorsPipeline) -> DiffusionPipeline:
 
 
 def active(network: nn.Module) -> nn.Module:
-    """Lets a ControlNet have a say, which new ones have not."""
-    for parameter in network.get_submodule("controlnet_blocks").parameters():
-        nn.init.normal_(parameter, std=0.1)
+    """Lets a ControlNet see its image and have a say, which new ones do not: all of both is 0 in them."""
+    for parameter in network.parameters():
+        if parameter.ndim > 1 and not parameter.any():
+            nn.init.normal_(parameter, std=0.1)
     return network.eval()
 
 
