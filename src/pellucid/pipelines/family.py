@@ -34,6 +34,9 @@ class PipelineVariants:
     that nothing is shown and all is to be painted."""
     call_kwargs: Mapping[str, object] = field(default_factory=dict[str, object])
     """What the one from text is always called with."""
+    mean_of_control: bool = False
+    """Whether the stock pipeline draws latents of a control image by a generator that no seed reaches; it is
+    given their mean."""
     own_scheduler: bool = False
     """Whether they run with no scheduler but their own kind."""
     trains_as_called: bool = False

@@ -27,7 +27,7 @@ from pellucid.pipelines.packing import LAYOUTS
 from pellucid.pipelines.pipeline_inputs import SHOWN, check_known, rows_of, with_embeddings
 from pellucid.pipelines.prompt_length import warn_of_cut_prompts
 from pellucid.pipelines.schedulers import check_scheduler, scheduler_for_call
-from pellucid.pipelines.variants import IdentityVAE, build_variant, family_of, is_of_class
+from pellucid.pipelines.variants import IdentityVAE, MeanVAE, build_variant, family_of, is_of_class
 
 # Two pipelines may be built over one denoiser, so the lock belongs to that module, not to the wrapper.
 _locks: WeakKeyDictionary[nn.Module, threading.RLock] = WeakKeyDictionary()
@@ -63,7 +63,8 @@ class StockPipeline:
     @property
     def vae(self) -> Any:  # noqa: ANN401 - any diffusers VAE
         """Returns the frozen VAE."""
-        return self.pipeline.vae
+        vae = self.pipeline.vae
+        return vae.vae if isinstance(vae, MeanVAE) else vae
 
     @property
     def space(self) -> LatentSpace:
@@ -295,6 +296,9 @@ class StockPipeline:
         stock = copy.copy(self)
         stock.pipeline = copy.copy(self.pipeline)
         stock.pipeline.scheduler = scheduler_for_call(self.pipeline.scheduler, scheduler)
+        if self.variants.mean_of_control:
+            # not by diffusers' own way of setting a part, which wants a module
+            vars(stock.pipeline)["vae"] = MeanVAE(self.vae)
         return stock
 
     def _call(self, call_kwargs: CallKwargs) -> Tensor:

@@ -37,6 +37,7 @@ TRANSFORMER_FAMILIES: tuple[ModelFamily, ...] = (
                     "pipeline_stable_diffusion_3_controlnet",
                     "StableDiffusion3ControlNetPipeline",
                 ),
+                mean_of_control=True,
             ),
         ),
         denoiser="transformer",

@@ -38,6 +38,25 @@ class IdentityVAE(ModelMixin, ConfigMixin):
         return SimpleNamespace(latents=latents)
 
 
+class MeanVAE:
+    """A VAE whose posteriors are their means, for pipelines that draw from them by no seed of ours."""
+
+    def __init__(self, vae: Any) -> None:  # noqa: ANN401 - any diffusers VAE
+        self.vae = vae
+
+    def __getattr__(self, name: str) -> Any:  # noqa: ANN401 - of any VAE
+        return getattr(self.vae, name)
+
+    def encode(self, pixels: Tensor) -> SimpleNamespace:
+        """Encodes; whatever is drawn from the result is the mean."""
+        mean = self.vae.encode(pixels).latent_dist.mode()
+
+        def take_mean(generator: torch.Generator | None = None) -> Tensor:
+            return mean
+
+        return SimpleNamespace(latent_dist=SimpleNamespace(sample=take_mean, mode=take_mean))
+
+
 def family_of(pipeline: Any) -> tuple[ModelFamily, PipelineVariants]:  # noqa: ANN401 - any diffusers pipeline
     """Finds the family of a pipeline by its class, and the pipelines that are made of the same parts.
 
