@@ -273,7 +273,7 @@ def test_frozen_weights_in_half_precision_train_the_same_adapter(
     losses: list[float] = []
     for half in (False, True):
         table = {"method": "lora", "rank": 4}
-        made = recipe("transparent", folders[name], table, precision="bfloat16", half_frozen=half, steps=6)
+        made = recipe("transparent", folders[name], table, precision="bfloat16", half_frozen=half, steps=20)
         stage = make_stage(made, CPU)
         assert isinstance(stage, TextToImageStage)
         kept = {p.dtype for p in stage.frozen.net.parameters() if not p.requires_grad}
