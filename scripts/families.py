@@ -44,7 +44,9 @@ def works() -> Iterator[str]:
     yield "|---|---|---|---|---|"
     for row in ROWS:
         classes = ", ".join(f"`{name}`" for variants in row.variants for name in variants.names)
-        schedulers = "none" if row.flow else "yes"
+        # some variants of others run with their own kind alone, which the page says in words
+        own = row.flow or all(variants.own_scheduler for variants in row.variants)
+        schedulers = "none" if own else "yes"
         yield f"| `{row.name}` | {classes} | {_entry(row)} | `{row.guidance}` | {schedulers} |"
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 import pytest
@@ -20,6 +21,7 @@ from PIL import Image
 import pellucid
 import tiny
 import tiny_families
+import tiny_vaes
 from building import QuickSeeded, build
 from pellucid.errors import InputError
 from pellucid.pipelines.arguments import ELSEWHERE
@@ -256,3 +258,89 @@ def test_a_refiner_repaints_and_does_not_begin() -> None:
     assert pixels(varied)[0].shape == IMAGE.shape
     with pytest.raises(InputError, match="Attach the base model"):
         pipe.generate("a", **FAST)
+
+
+def test_a_control_image_for_each_image_is_cut_to_batches() -> None:
+    pipe = with_controlnets(1)
+    shades = [Image.new("RGB", (64, 64), colour) for colour in ("black", "white", "grey")]
+    alone = [
+        pixels(pipe.generate("a", pipeline_inputs={"image": each}, clean=False, **FAST))[0] for each in shades
+    ]
+    for batch_size in (1, 2, 3):
+        together = pipe.generate(
+            ["a"] * 3,
+            pipeline_inputs={"image": shades},
+            batch_size=batch_size,
+            clean=False,
+            num_inference_steps=3,
+            passes=1,
+            seed=[3, 3, 3],
+        )
+        assert all(np.abs(a.astype(int) - b).max() <= 1 for a, b in zip(alone, pixels(together), strict=True))
+
+
+def test_what_only_the_first_pass_takes_does_not_stop_the_second() -> None:
+    inputs = {"image": SHOWN, "adapter_conditioning_scale": 0.5}
+    made = with_t2i_adapters(1).generate(
+        "a", height=90, width=100, hires_strength=0.7, pipeline_inputs=inputs, **FAST
+    )
+    assert pixels(made)[0].shape == (90, 100, 4)
+
+
+def test_sizes_and_images_for_adapters_are_no_rows() -> None:
+    pipe = attached(tiny.sdxl())
+    inputs = {"negative_original_size": (64, 64), "negative_crops_coords_top_left": (0, 0)}
+    assert len(pixels(pipe.generate("a", count=2, pipeline_inputs=inputs, **FAST))) == 2
+
+
+def test_an_image_that_a_pipeline_does_not_take_is_told() -> None:
+    for make in (tiny_families.flux, tiny_families.pixart_alpha):
+        with pytest.raises(InputError, match="found image"):
+            attached_family(make()).generate("a", pipeline_inputs={"image": SHOWN}, **FAST)
+
+
+def test_control_images_of_16_bits_and_of_one_channel_keep_their_shades() -> None:
+    window = ControlWindow.whole((8, 8), (8, 8), 1)
+    depth = Image.fromarray(np.full((8, 8), 2**15, np.uint16))
+    assert np.abs(np.asarray(window.show(depth)).astype(int) - 128).max() <= 1
+    for array in (np.full((8, 8), 128, np.uint8), np.full((8, 8, 1), 128, np.uint8)):
+        assert (np.asarray(window.show(array)) == 128).all()
+    several = window.show(np.full((2, 8, 8, 3), 128, np.uint8))
+    images = cast("list[Image.Image]", several)
+    assert [np.asarray(each).shape for each in images] == [(8, 8, 3)] * 2
+    shown = window.show(np.full((8, 8), 0.5, np.float32))
+    assert isinstance(shown, torch.Tensor)
+    assert tuple(shown.shape) == (1, 1, 8, 8)
+
+
+def test_a_consistency_model_that_starts_from_an_image_ends_without_noise() -> None:
+    pipe, seen = attached_family(tiny_families.pixart_sigma()), list[int]()
+
+    def callback(pipeline: object, _: int, __: object, values: dict[str, object]) -> dict[str, object]:
+        seen.append(getattr(getattr(pipeline, "scheduler"), "num_inference_steps"))  # noqa: B009
+        return values
+
+    inputs = {"callback_on_step_end": callback}
+    pipe.vary(IMAGE, "a", strength=0.5, scheduler="lcm", num_inference_steps=8, pipeline_inputs=inputs)
+    assert seen == [4] * 4  # noise is added at each but the one that is counted as the last
+
+
+def test_a_pipeline_of_two_denoisers_is_refused() -> None:
+    import tiny_newer_families
+
+    stock = tiny_newer_families.made("wan")
+    stock.register_modules(transformer_2=stock.components["transformer"])
+    codec = tiny_vaes.codec_over(stock.components["vae"])
+    with pytest.raises(InputError, match="found two"):
+        pellucid.attach(stock, None, autoencoder=codec)
+
+
+@pytest.mark.parametrize(("family", "dtype"), [("sd15", torch.float16), ("flux", torch.bfloat16)])
+def test_transformers_compute_in_bfloat16_on_a_gpu(family: str, dtype: torch.dtype, tmp_path: Path) -> None:
+    from pellucid.pipelines.placement import dtype_for
+
+    FAMILIES[family]().save_pretrained(tmp_path)
+    assert dtype_for(tmp_path, None, torch.device("cuda")) == dtype
+    assert dtype_for(tmp_path, "float32", torch.device("cuda")) == torch.float32
+    assert dtype_for(tmp_path, None, torch.device("cpu")) == torch.float32
+    assert dtype_for("mini", "auto", torch.device("cuda")) == torch.float16

@@ -75,7 +75,7 @@ class ControlWindow:
         Arrays of floats come back as tensors (n, c, h, w).
 
         Args:
-            image: of Pillow; a path; floats (h, w, c) or (n, h, w, c) in [0, 1]; bytes (h, w, c); a tensor
+            image: of Pillow; a path; floats in [0, 1] or bytes, (h, w), (h, w, c) or (n, h, w, c); a tensor
                 (c, h, w) or (n, c, h, w).
         """
         if isinstance(image, str | Path):
@@ -84,8 +84,11 @@ class ControlWindow:
             return [self.show(each) for each in cast("Sequence[object]", image)]
         if isinstance(image, np.ndarray):
             array = cast("AnyArray", image)
-            if array.dtype == np.uint8 and array.ndim in (2, 3):
-                return self._show_pillow(Image.fromarray(array))
+            array = array[..., None] if array.ndim == 2 else array
+            if array.dtype == np.uint8 and array.ndim == 4:
+                return [self.show(each) for each in array]
+            if array.dtype == np.uint8:
+                return self._show_pillow(Image.fromarray(array[..., 0] if array.shape[-1] == 1 else array))
             return self._show_tensor(torch.from_numpy(np.moveaxis(array, -1, -3)))
         if isinstance(image, Image.Image):
             return self._show_pillow(image)
@@ -97,6 +100,8 @@ class ControlWindow:
         return round(left * width), round(top * height), round(right * width), round(bottom * height)
 
     def _show_pillow(self, image: Image.Image) -> Image.Image:
+        if image.mode.startswith("I"):  # depth in 16 bits, which `convert` would cut off at 255
+            image = Image.fromarray((np.asarray(image) // 257).astype(np.uint8))
         if image.size == self.canvas[::-1] and self._is_whole:
             return image
         image = image if image.mode == "L" else image.convert("RGB")

@@ -12,6 +12,10 @@ import torch
 from diffusers.utils.torch_utils import randn_tensor
 from torch import Tensor
 
+from pellucid.errors import InputError
+
+BY_STEP = ("sigmas", "sigmas_interpol", "sigmas_up", "sigmas_down")
+"""What schedulers hold for each step of a schedule, beside the timesteps."""
 Pack = Callable[[Tensor], Tensor]
 
 
@@ -44,7 +48,16 @@ class LaterStart:
         self._is_set = False
 
     def install(self, pipeline: Any) -> None:  # noqa: ANN401 - diffusers has no common protocol
-        """Changes a pipeline, which nobody else may use, and its scheduler."""
+        """Changes a pipeline, which nobody else may use, and its scheduler.
+
+        Raises:
+            InputError: a scheduler whose steps hang on those before them.
+        """
+        if type(pipeline.scheduler).__name__ == "IPNDMScheduler":
+            raise InputError(
+                "Expected a scheduler whose schedule can begin in the middle, found IPNDMScheduler. "
+                "Set another on the stock pipeline."
+            )
         self._scheduler = pipeline.scheduler
         pipeline.scheduler.set_timesteps = self._cut(pipeline.scheduler.set_timesteps)
         pipeline.prepare_latents = self._watch(pipeline.prepare_latents)
@@ -58,8 +71,12 @@ class LaterStart:
             # schedulers of second order list two timesteps a step; diffusers' image-to-image counts so, too
             begin = self._skipped * scheduler.order
             scheduler.timesteps = scheduler.timesteps[begin:]
-            if hasattr(scheduler, "sigmas"):
-                scheduler.sigmas = scheduler.sigmas[begin:]
+            for name in BY_STEP:
+                if hasattr(scheduler, name):
+                    setattr(scheduler, name, getattr(scheduler, name)[begin:])
+            if "original_inference_steps" in scheduler.config:
+                # of consistency models, which add noise at every step but the one that is counted as the last
+                scheduler.num_inference_steps = len(scheduler.timesteps)
             self._is_set = True
             self._write()
 

@@ -36,7 +36,7 @@ from pellucid.pipelines.model_folders import (
 from pellucid.pipelines.modes import MODES, Mode, tasks_for
 from pellucid.pipelines.pipeline import TransparentPipeline
 from pellucid.pipelines.placement import AUTO as AUTO_DEVICE
-from pellucid.pipelines.placement import check_offload, choose_device, choose_dtype, move
+from pellucid.pipelines.placement import check_offload, choose_device, dtype_for, move
 from pellucid.pipelines.placement import offload as offload_parts
 from pellucid.pipelines.prompt_reading import NearestNames
 from pellucid.pipelines.stock import StockPipeline
@@ -85,7 +85,8 @@ def load(
         adapter: a mode's name or a .safetensors file. None takes what the folder has in `adapter/`, else the
             usual one for that kind of model. Families without one need a codec in `rgba/`.
         device: where to run: "auto" (CUDA, else MPS, else the CPU), "cpu", "cuda", "cuda:1", "mps".
-        dtype: "float32", "float16" or "bfloat16". None and "auto" take float32 on a CPU, float16 elsewhere.
+        dtype: "float32", "float16" or "bfloat16". None and "auto" take float32 on a CPU; elsewhere float16
+            for UNets, and bfloat16 for transformers, which leave the range of float16.
         strength: of the adapter, 0 to 2.
         offload: what stays in main memory until it computes: "none", "model" (a part at a time), "group" (a
             layer at a time), "sequential" (least memory, slowest, and one adapter only).
@@ -100,7 +101,7 @@ def load(
     """
     where = choose_device(device)
     check_offload(offload, where)
-    number_format = choose_dtype(dtype, where)
+    number_format = dtype_for(model, dtype, where)
     pipeline = load_stock_pipeline(model, number_format)
     if vae is not None:
         pipeline.register_modules(vae=load_vae(vae, number_format))

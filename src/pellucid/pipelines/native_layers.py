@@ -66,11 +66,7 @@ def decompose(
             f"Expected {NATIVE[0]}, found {type(pipeline).__name__}. Load a model that makes layers itself, "
             "such as Qwen/Qwen-Image-Layered."
         )
-    if not 1 <= as_whole_number(layers, "layers") <= MAX_LAYERS:
-        raise InputError(f"Expected 1 to {MAX_LAYERS} layers, found {layers}. Try 4.")
-    if resolution not in RESOLUTIONS:
-        raise InputError(f"Expected a resolution of 640 or 1024, found {resolution}. Take one of them.")
-    check_sampling(num_inference_steps, guidance_scale)
+    check_decomposition(layers, resolution, num_inference_steps, guidance_scale)
     (request,) = expand_requests(prompt or "", negative_prompt=negative_prompt, seed=seed)
     rgba = to_image(image)
     found = _sampled(
@@ -104,6 +100,15 @@ def decompose(
     return replace(scene, layers=tuple(named))
 
 
+def check_decomposition(layers: int, resolution: int, steps: int, guidance: float) -> None:
+    """Raises InputError for arguments of `decompose` that the model does not take."""
+    if not 1 <= as_whole_number(layers, "layers") <= MAX_LAYERS:
+        raise InputError(f"Expected 1 to {MAX_LAYERS} layers, found {layers}. Try 4.")
+    if resolution not in RESOLUTIONS:
+        raise InputError(f"Expected a resolution of 640 or 1024, found {resolution}. Take one of them.")
+    check_sampling(steps, guidance)
+
+
 def _sampled(pipeline: Any, **call_kwargs: object) -> list[np.ndarray]:  # noqa: ANN401 - diffusers has no common protocol
     """Calls a copy of the pipeline, whose scheduler and settings stay the user's; uint8 (h, w, 4) each."""
     own = copy.copy(pipeline)
@@ -111,6 +116,6 @@ def _sampled(pipeline: Any, **call_kwargs: object) -> list[np.ndarray]:  # noqa:
     images: torch.Tensor = own(**call_kwargs, output_type="pt").images[0]
     if not bool(torch.isfinite(images).all()):
         raise InputError(
-            "Expected numbers from the pipeline, found NaN or infinity. Take less guidance, or float32."
+            "Expected numbers from the pipeline, found NaN or infinity. Take bfloat16 or float32."
         )
     return [to_bytes(each.permute(1, 2, 0).float().cpu().numpy()) for each in images]

@@ -2,7 +2,9 @@
 
 import difflib
 from collections.abc import Collection, Mapping, Sequence
+from typing import cast
 
+from diffusers.models.adapter import MultiAdapter
 from torch import Tensor
 
 from pellucid.errors import InputError
@@ -11,6 +13,8 @@ SHOWN = "callback_on_step_end_tensor_inputs"
 """Argument of stock pipelines that names what their callback is shown."""
 ROW_PREFIXES = ("prompt_", "pooled_prompt_", "negative_")
 """Embeddings and further texts of these names have a row for each image."""
+WITHOUT_ROWS = ("_size", "_crops_coords", "ip_adapter", "llama3")
+"""Parts of names that begin so, too: sizes, images for adapters, and states of all layers of an encoder."""
 
 
 def check_known(names: Collection[str], accepted: Collection[str], pipeline: str) -> None:
@@ -37,7 +41,7 @@ def rows_of(inputs: Mapping[str, object], start: int, count: int, total: int) ->
 
 
 def _rows(name: str, value: object, start: int, count: int, total: int) -> object:
-    if not name.startswith(ROW_PREFIXES) or not isinstance(value, str | Tensor | Sequence):
+    if not _has_rows(name) or not isinstance(value, str | Tensor | Sequence):
         return value
     if isinstance(value, str):
         return [value] * count
@@ -52,6 +56,22 @@ def _rows(name: str, value: object, start: int, count: int, total: int) -> objec
     return value.expand(count, *value.shape[1:]) if isinstance(value, Tensor) else [rows[0]] * count
 
 
+def images_of(
+    inputs: Mapping[str, object], names: Collection[str], start: int, count: int, total: int
+) -> dict[str, object]:
+    """Returns the inputs with lists of `total` images, under these names, cut to some of them."""
+    found = dict(inputs)
+    for name in names:
+        if isinstance(found.get(name), list | tuple):
+            images = list(cast("Sequence[object]", found[name]))
+            found[name] = images[start : start + count] if len(images) == total > 1 else images
+    return found
+
+
+def _has_rows(name: str) -> bool:
+    return name.startswith(ROW_PREFIXES) and not any(part in name for part in WITHOUT_ROWS)
+
+
 def with_embeddings(call_kwargs: Mapping[str, object], longest: int | None = None) -> dict[str, object]:
     """Leaves out the texts in whose place embeddings are given; stock pipelines refuse both.
 
@@ -64,17 +84,41 @@ def with_embeddings(call_kwargs: Mapping[str, object], longest: int | None = Non
     """
     kwargs = dict(call_kwargs)
     positive, negative = kwargs.get("prompt_embeds"), kwargs.get("negative_prompt_embeds")
-    if isinstance(positive, Tensor):
-        del kwargs["prompt"]
+    if any(name in kwargs for name in ("prompt_embeds", "pooled_prompt_embeds")):
+        kwargs.pop("prompt", None)
     if isinstance(negative, Tensor):
         texts = kwargs.pop("negative_prompt")
         if isinstance(texts, list) and any(texts):  # pyright: ignore[reportUnknownArgumentType] - of strings
             raise InputError(
                 "Expected a negative prompt or negative_prompt_embeds, found both. Leave one of them out."
             )
-    elif isinstance(positive, Tensor) and longest is not None and positive.shape[1] > longest:
+    elif _is_longer(positive, longest) and float(str(kwargs.get("guidance_scale", 1))) > 1:
         raise InputError(
             f"Expected negative_prompt_embeds beside prompt_embeds of over {longest} tokens, found none. "
             "Embed an empty text at the same length."
         )
     return kwargs
+
+
+def _is_longer(embeddings: object, longest: int | None) -> bool:
+    return isinstance(embeddings, Tensor) and longest is not None and embeddings.shape[1] > longest
+
+
+def adapter_inputs(pipeline: object, inputs: Mapping[str, object], rows: int) -> Mapping[str, object]:
+    """Says to T2I-Adapters what their pipelines do not fill in themselves, unlike all others.
+
+    An image for each row; and of several adapters in one, how strongly each counts.
+    """
+    adapter, image = getattr(pipeline, "adapter", None), inputs.get("image")
+    if adapter is None or image is None:
+        return inputs
+    if isinstance(adapter, MultiAdapter):
+        images = cast("list[object]", image if isinstance(image, list) else [image])
+        scales = [1.0] * adapter.num_adapter
+        spread = [_repeated(each, rows) for each in images]
+        return {"adapter_conditioning_scale": scales, **inputs, "image": spread}
+    return {**inputs, "image": _repeated(image, rows)}
+
+
+def _repeated(image: object, rows: int) -> object:
+    return image if rows == 1 or isinstance(image, list) else [image] * rows

@@ -1,15 +1,21 @@
 """Where a pipeline computes and what stays in the memory there: devices, number formats, offloading."""
 
+import json
+from contextlib import suppress
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import torch
+from huggingface_hub import hf_hub_download
 
 from pellucid.errors import InputError, first_line
+from pellucid.pipelines.model_folders import lowest_model, model_folder
 
 if TYPE_CHECKING:
     from diffusers.pipelines.pipeline_utils import DiffusionPipeline
 
 AUTO = "auto"
+INDEX = "model_index.json"
 DTYPES = {"float32": torch.float32, "float16": torch.float16, "bfloat16": torch.bfloat16}
 OFFLOADS = ("none", "model", "sequential", "group")
 
@@ -43,6 +49,27 @@ def choose_dtype(name: str | None, device: torch.device) -> torch.dtype:
     if name not in DTYPES:
         raise InputError(f"No dtype is called {name!r}. Choose one of {', '.join((AUTO, *DTYPES))}.")
     return DTYPES[name]
+
+
+def dtype_for(model: str | Path, name: str | None, device: torch.device) -> torch.dtype:
+    """Returns the dtype of a name for a model as `pellucid.load` takes it.
+
+    None and "auto" take float32 on a CPU; elsewhere float16 for UNets, and bfloat16 for transformers, which
+    leave the range of float16.
+
+    Raises:
+        InputError: an unknown name.
+    """
+    usual = choose_dtype(name, device)
+    if name not in (None, AUTO) or usual is not torch.float16:
+        return usual
+    with suppress(Exception):  # whatever is wrong is told when the whole model is loaded
+        folder = model_folder(model)
+        source = str(model) if folder is None else lowest_model(folder)
+        path = Path(source) / INDEX
+        index = json.loads((path if path.is_file() else Path(hf_hub_download(source, INDEX))).read_text())
+        return torch.bfloat16 if "transformer" in index else usual
+    return usual
 
 
 def check_offload(name: str, device: torch.device) -> None:

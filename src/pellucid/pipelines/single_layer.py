@@ -21,7 +21,6 @@ from pellucid.pipelines.inpainting import (
 )
 from pellucid.pipelines.model import TransparentModel
 from pellucid.pipelines.modes import Sampling
-from pellucid.pipelines.pipeline_inputs import rows_of
 from pellucid.pipelines.repaint_area import RepaintArea, around_mask, whole_image
 from pellucid.pipelines.stock import StockPipeline
 from pellucid.pipelines.structure_control import load_control_network, to_control_image
@@ -116,7 +115,7 @@ class SingleLayerSampler:
                         request,
                         settings,
                         hires_strength,
-                        _nth(inputs, i, requests),
+                        stock.batch_inputs(inputs, i, 1, len(requests)),
                         options.clean,
                     )
                     for i, (scene, request) in enumerate(zip(scenes, requests, strict=True))
@@ -200,6 +199,7 @@ class SingleLayerSampler:
     ) -> Scene:
         rgba = self._resampled(scene, size)
         # one at a time, whatever the batch: enlarged images are larger
+        inputs = self.model.stock.later_pass_inputs(inputs)
         options = SamplingOptions(pipeline_inputs=inputs, clean=clean)
         return self._repaint(rgba, [request], settings, strength, options)[0]
 
@@ -254,12 +254,12 @@ class SingleLayerSampler:
         for part in options.batches(requests):
             start = {} if batch.latents is None else {"image": batch.latents.expand(len(part), -1, -1, -1)}
             read = self.model.reader.read(batch.stock.pipeline, part)
-            inputs = rows_of(batch.inputs, len(scenes), len(part), len(requests))
+            inputs = batch.stock.batch_inputs(batch.inputs, len(scenes), len(part), len(requests))
             latents = batch.stock.sample(read, batch.settings, {**inputs, **start})
             for i, (request, latent) in enumerate(zip(part, torch.split(latents, 1), strict=True)):
                 extra = dict(batch.extra_metadata)
                 if batch.fix_background:
-                    own = rows_of(inputs, i, 1, len(part))
+                    own = batch.stock.batch_inputs(inputs, i, 1, len(part))
                     latent, extra["backdrop"] = self._fix_background(latent, request, batch.settings, own)
                 image = self.model.decode(latent, passes=batch.settings.passes, crop=batch.crop)
                 image = snap_alpha(image) if options.clean else image
@@ -276,7 +276,7 @@ class SingleLayerSampler:
         stock = self.model.stock
         # the latent to start from has a size; height and width would contradict it in image-to-image calls
         others = {name: value for name, value in inputs.items() if name not in ("height", "width")}
-        inputs = clear_start(stock, self.model.encode_clear(latent), stock.image_to_image_inputs(others))
+        inputs = clear_start(stock, self.model.encode_clear(latent), stock.later_pass_inputs(others))
         read = self.model.reader.read(stock.pipeline, [request])
         return stock.image_to_image().sample(read, settings, inputs), distance
 
@@ -291,11 +291,6 @@ class SingleLayerSampler:
 
     def _scene(self, image: AnyArray, like: Scene) -> Scene:
         return Scene.of(image, name=like.layers[0].name, provenance=like.provenance)
-
-
-def _nth(inputs: CallKwargs, i: int, requests: Sequence[Request]) -> CallKwargs:
-    """Returns the inputs of one image of a call."""
-    return rows_of(inputs, i, 1, len(requests))
 
 
 def _repaints(settings: Sampling, strength: float) -> bool:

@@ -8,12 +8,13 @@ import copy
 import inspect
 import threading
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, cast
+from typing import Any
 from weakref import WeakKeyDictionary
 
 import torch
 from diffusers.image_processor import VaeImageProcessor
 from diffusers.models.adapter import MultiAdapter
+from diffusers.models.controlnets.multicontrolnet import MultiControlNetModel
 from torch import Tensor, nn
 
 from pellucid.errors import InputError
@@ -24,7 +25,14 @@ from pellucid.pipelines.family_words import blank_images, in_its_words
 from pellucid.pipelines.later_start import LaterStart
 from pellucid.pipelines.modes import Sampling
 from pellucid.pipelines.packing import LAYOUTS
-from pellucid.pipelines.pipeline_inputs import SHOWN, check_known, rows_of, with_embeddings
+from pellucid.pipelines.pipeline_inputs import (
+    SHOWN,
+    adapter_inputs,
+    check_known,
+    images_of,
+    rows_of,
+    with_embeddings,
+)
 from pellucid.pipelines.prompt_length import warn_of_cut_prompts
 from pellucid.pipelines.schedulers import check_scheduler, scheduler_for_call
 from pellucid.pipelines.variants import IdentityVAE, MeanVAE, build_variant, family_of, is_of_class
@@ -143,6 +151,11 @@ class StockPipeline:
                 f"found {inputs:g} and {channels}. "
                 "Take the base model, not one made for inpainting; `inpaint` works on it."
             )
+        if getattr(self.pipeline, "transformer_2", None) is not None:
+            raise InputError(
+                f"Expected one denoiser, found two in {type(self.pipeline).__name__}. "
+                "Take a model with one, such as Wan 2.1: an adapter would reach the first alone."
+            )
         if self.space.alpha_channels:
             raise InputError(
                 f"Expected a VAE of opaque images, found {type(self.vae).__name__} with alpha of its own. "
@@ -166,11 +179,9 @@ class StockPipeline:
                 "Attach the base model; a refiner repaints, by `vary` and `inpaint`."
             )
         path = self.variants.text_to_image
-        return (
-            self
-            if is_of_class(self.pipeline, path)
-            else StockPipeline(build_variant(path, self.pipeline, {}))
-        )
+        if is_of_class(self.pipeline, path):
+            return self
+        return StockPipeline(build_variant(path, self.pipeline, {}))
 
     def image_to_image(self) -> "StockPipeline":
         """Returns the pipeline over the same parts that starts from scaled latents, of any channels.
@@ -224,6 +235,32 @@ class StockPipeline:
         is_control = path is not None and path[0] == CONTROL
         return others | ({"control_image": inputs["image"]} if is_control and "image" in inputs else {})
 
+    @property
+    def accepted(self) -> set[str]:
+        """Returns the arguments of the pipeline's call."""
+        found = inspect.signature(self.pipeline.__call__).parameters
+        # of the older pipelines two names are among their `**kwargs`, where all others vanish
+        older = any(each.kind is inspect.Parameter.VAR_KEYWORD for each in found.values())
+        return {*found, *(("callback", "callback_steps") if older else ())}
+
+    def later_pass_inputs(self, inputs: CallKwargs) -> dict[str, Any]:
+        """Returns what of a first pass's inputs an image-to-image pass after it takes."""
+        accepted = self.image_to_image().accepted
+        renamed = self.image_to_image_inputs(inputs)
+        # callbacks are handed on in the pipeline's own way
+        return {
+            name: value for name, value in renamed.items() if name in accepted or name.startswith("callback")
+        }
+
+    def batch_inputs(self, inputs: CallKwargs, start: int, count: int, total: int) -> CallKwargs:
+        """Returns the inputs of some of a call's images, see `rows_of`; of a list of control images, too."""
+        several = any(
+            isinstance(getattr(self.pipeline, part, None), kind)
+            for part, kind in (("controlnet", MultiControlNetModel), ("adapter", MultiAdapter))
+        )
+        names = () if several else ("image", "control_image")  # else a list is one for each network
+        return rows_of(images_of(inputs, names, start, count, total), start, count, total)
+
     def sample(self, requests: Sequence[Request], settings: Sampling, inputs: CallKwargs) -> Tensor:
         """Runs one batch and returns its scaled latents (requests, c, h, w), each from its own seed's noise.
 
@@ -242,7 +279,8 @@ class StockPipeline:
                 f"Expected no scheduler with {type(self.pipeline).__name__}, found {settings.scheduler!r}. "
                 "Leave it out: it runs with its own kind alone."
             )
-        texts = [text for each in requests for text in (each.prompt, each.negative_prompt)]
+        texts = [each.prompt for each in requests if "prompt_embeds" not in inputs]
+        texts += [each.negative_prompt for each in requests if "negative_prompt_embeds" not in inputs]
         warn_of_cut_prompts(texts, self.pipeline)
         call_kwargs = {
             "prompt": [request.prompt for request in requests],
@@ -251,7 +289,7 @@ class StockPipeline:
             "guidance_scale": settings.guidance_scale,
             # on the CPU and one an image: the same noise on every device, and in any company
             "generator": [torch.Generator("cpu").manual_seed(request.seed) for request in requests],
-            **self._adapter_inputs(rows_of(inputs, 0, len(requests), len(requests)), len(requests)),
+            **adapter_inputs(self.pipeline, rows_of(inputs, 0, len(requests), len(requests)), len(requests)),
         }
         with self.lock:
             latents = self._for_one_call(settings.scheduler)._call(
@@ -261,7 +299,7 @@ class StockPipeline:
             raise InputError(
                 f"Expected numbers after {settings.num_inference_steps} steps at guidance "
                 f"{settings.guidance_scale:g}, found NaN or infinity. "
-                "Take fewer steps, less guidance, another scheduler, or float32."
+                "Take fewer steps, less guidance, another scheduler, or bfloat16 or float32."
             )
         return latents
 
@@ -271,21 +309,6 @@ class StockPipeline:
         if self.family.denoiser != "unet":
             return None
         return getattr(getattr(self.pipeline, "tokenizer", None), "model_max_length", None)
-
-    def _adapter_inputs(self, inputs: CallKwargs, rows: int) -> CallKwargs:
-        """Says to T2I-Adapters what their pipelines do not fill in themselves, unlike all others.
-
-        An image for each row; and of several adapters in one, how strongly each counts.
-        """
-        adapter, image = getattr(self.pipeline, "adapter", None), inputs.get("image")
-        if adapter is None or image is None:
-            return inputs
-        if isinstance(adapter, MultiAdapter):
-            images = cast("list[object]", image if isinstance(image, list) else [image])
-            scales = [1.0] * adapter.num_adapter
-            spread = [_repeated(each, rows) for each in images]
-            return {"adapter_conditioning_scale": scales, **inputs, "image": spread}
-        return {**inputs, "image": _repeated(image, rows)}
 
     def _for_one_call(self, scheduler: str | None) -> "StockPipeline":
         """Returns the same pipeline with a scheduler of its own.
@@ -306,7 +329,8 @@ class StockPipeline:
         family = self.family
         kwargs = in_its_words(self.pipeline, family, self._with_size(call_kwargs))
         steps = kwargs["num_inference_steps"]
-        if "image" in kwargs and self.variants.image_to_image is None:
+        # without a strength an image is the caller's own, for pipelines that take one
+        if {"image", "strength"} <= kwargs.keys() and self.variants.image_to_image is None:
             image, strength = kwargs.pop("image"), kwargs.pop("strength")
             start = LaterStart(image, kwargs["generator"], steps=steps, strength=strength, pack=self.pack)
             start.install(self.pipeline)
@@ -319,9 +343,7 @@ class StockPipeline:
         if family.callback == "in_place" and "callback_on_step_end" in kwargs:
             kwargs.pop(SHOWN, None)  # these always show the latents, and nothing else
             kwargs["callback"] = self._in_place_callback(kwargs.pop("callback_on_step_end"))
-        accepted = inspect.signature(self.pipeline.__call__).parameters
-        # of the older pipelines some names are among their `**kwargs`, where others vanish
-        check_known(kwargs, {*accepted, "callback", "callback_steps"}, type(self.pipeline).__name__)
+        check_known(kwargs, self.accepted, type(self.pipeline).__name__)
         if family.sized_by_area:
             # by a hair more, or rounding would take a row away
             area = kwargs["height"] * kwargs["width"] * (1 + 1e-9)
@@ -353,7 +375,8 @@ class StockPipeline:
     def _with_size(self, call_kwargs: Mapping[str, Any]) -> dict[str, Any]:
         """Says the size in pixels of latents to start from, where the pipeline would take its own."""
         kwargs = dict(call_kwargs)
-        if "image" in kwargs and (self.family.denoiser == "transformer" or not self.variants.image_to_image):
+        starts = {"image", "strength"} <= kwargs.keys()
+        if starts and (self.family.denoiser == "transformer" or not self.variants.image_to_image):
             height, width = (side * self.vae_scale_factor for side in kwargs["image"].shape[-2:])
             kwargs = {"height": height, "width": width, **kwargs}
         most = self.max_side
@@ -374,7 +397,3 @@ class StockPipeline:
             latents.copy_(values.get("latents", latents))
 
         return callback
-
-
-def _repeated(image: object, rows: int) -> object:
-    return image if rows == 1 or isinstance(image, list) else [image] * rows

@@ -137,7 +137,11 @@ TRANSFORMER_FAMILIES: tuple[ModelFamily, ...] = (
         name="cogview3",
         title="CogView 3",
         variants=(
-            PipelineVariants(text_to_image=("cogview3", "pipeline_cogview3plus", "CogView3PlusPipeline")),
+            PipelineVariants(
+                text_to_image=("cogview3", "pipeline_cogview3plus", "CogView3PlusPipeline"),
+                # its schedule is shifted towards noise, of which other schedulers know nothing
+                own_scheduler=True,
+            ),
         ),
         denoiser="transformer",
         latent_channels=16,

@@ -59,11 +59,12 @@ def decompose_command(
     # read first: loading takes minutes
     whole = inputs.open(image).composite()
     from pellucid.pipelines.loading import load_stock_pipeline
-    from pellucid.pipelines.native_layers import decompose
-    from pellucid.pipelines.placement import choose_device, choose_dtype, move
+    from pellucid.pipelines.native_layers import check_decomposition, decompose
+    from pellucid.pipelines.placement import choose_device, dtype_for, move
 
+    check_decomposition(layers, resolution, steps, guidance)
     where = choose_device(device)
-    pipeline = load_stock_pipeline(model, choose_dtype(dtype, where))
+    pipeline = load_stock_pipeline(model, dtype_for(model, dtype, where))
     move(pipeline, where)
     scene = decompose(
         pipeline,
