@@ -1,5 +1,6 @@
 """Recipes for a model and pictures at hand: right for any of them, explained, and within the memory."""
 
+import os
 import re
 import tomllib
 from dataclasses import replace
@@ -16,6 +17,7 @@ from hypothesis import strategies as st
 import tiny
 from pellucid.data.shards import read_shard
 from pellucid.errors import ConfigError, FileError
+from pellucid.training.data.in_memory import load_images
 from pellucid.training.proposals.memory import SHARE, fit_adapter, fit_codec
 from pellucid.training.proposals.new_recipe import write_new_recipe
 from pellucid.training.proposals.plan import Setting, plain, plan_recipe
@@ -184,3 +186,30 @@ def test_a_recipe_that_is_there_is_not_overwritten_and_one_picture_is_not_enough
     assert (made.size_px, made.init) == (32, model)
     with pytest.raises(ConfigError, match=r"Expected no .*recipe.toml, found one"):
         write(one, keep_opaque=True)
+
+
+def test_a_system_that_does_not_tell_its_memory_is_asked_before_anything_is_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = str(tiny.save_mini(tmp_path / "model"))
+    pictures = draw_pictures(tmp_path / "pictures [2024] {a,b}", count=2, side_px=32)
+    monkeypatch.chdir(tmp_path)
+    recipe = Path("new {1..2} [x]") / "recipe.toml"
+
+    def write(**options: float) -> Recipe:
+        made = write_new_recipe(
+            "model", pictures, recipe, size_px=32, device=CPU, keep_opaque=True,
+            set_aside=lambda path, error: None, **options,
+        )  # fmt: skip
+        return read_recipe(made.recipe, "transparent")
+
+    # as on Windows
+    monkeypatch.delattr(os, "sysconf")
+    with pytest.raises(ConfigError, match=r"how much memory it has.* --memory"):
+        write()
+    assert not recipe.parent.exists()
+    made = write(memory_gib=4.0)
+    # what it names is found from anywhere, whatever signs are in the path
+    monkeypatch.chdir("/")
+    assert made.init == model
+    assert load_images(made).count == 4

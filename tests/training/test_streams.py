@@ -163,6 +163,14 @@ def test_shards_are_read_from_any_file_system(shards: str) -> None:
 
 
 @pytest.mark.filterwarnings("ignore::ResourceWarning", "ignore::pytest.PytestUnraisableExceptionWarning")
+@pytest.mark.parametrize("name", ["cats [2024]", "cats {2024}", "{a,b}", "{1..3}", "what?", "all*"])
+def test_a_file_that_is_there_is_no_pattern(tmp_path: Path, name: str) -> None:
+    path = str(tmp_path / name / "pictures.tar")
+    Path(path).parent.mkdir()
+    Path(path).touch()
+    assert expanded(path) == [path]
+
+
 def test_webdataset_reads_our_shards_and_we_read_its(shards: str, tmp_path: Path) -> None:
     webdataset = pytest.importorskip("webdataset")
     theirs = list(webdataset.WebDataset(shards, shardshuffle=False).decode("rgba8"))

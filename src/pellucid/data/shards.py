@@ -5,6 +5,7 @@ A shard is a file's path, or any URL that fsspec opens (s3://, gs://, https://, 
 
 import io
 import json
+import os
 import tarfile
 from collections.abc import Iterable, Iterator, Mapping
 from glob import glob
@@ -114,14 +115,22 @@ def resized(shards: Iterable[Path | str], size_px: int) -> Iterator[Sample]:
 def expanded(name: str) -> list[str]:
     """Lists shards by a name that may have braces, as in s3://bucket/set-{000000..000099}.tar, or a pattern.
 
+    The name of a file that is there stands for that file, whatever signs are in it.
+
     Raises:
         FileError: no file fits the pattern.
     """
+    # a file that is there is no pattern, whatever its name; `Path.exists` raises for names that are too long
+    if "://" not in name and os.path.exists(name):  # noqa: PTH110
+        return [name]
     if "{" in name:
         # imported here, because only names with braces need it
         from webdataset.shardlists import expand_urls
 
-        return [each for brace in expand_urls(name) for each in expanded(brace)]
+        names = list(expand_urls(name))
+        # braces without a list or a range in them are signs like any other
+        if names != [name]:
+            return [each for brace in names for each in expanded(brace)]
     if "://" in name or not set("*?[") & set(name):
         return [name]
     paths = sorted(glob(name))  # noqa: PTH207 - Path.glob takes no absolute patterns

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 import torch
 
+from pellucid.errors import ConfigError
 from pellucid.training.proposals.start_model import StartModel
 
 GIB = 2**30
@@ -43,10 +44,20 @@ class Fit:
 
 
 def device_memory(device: torch.device) -> float:
-    """Returns the GiB of memory of a device: a GPU's own, or the machine's."""
+    """Returns the GiB of memory of a device: a GPU's own, or the machine's.
+
+    Raises:
+        ConfigError: the system does not tell, as Windows.
+    """
     if device.type == "cuda":
         return torch.cuda.get_device_properties(device).total_memory / GIB
-    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / GIB
+    try:
+        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / GIB
+    except (AttributeError, OSError, ValueError):  # Windows has no such question
+        raise ConfigError(
+            "Expected a system that tells how much memory it has, found one that does not. Name the GiB with "
+            "--memory."
+        ) from None
 
 
 def fit_adapter(

@@ -61,8 +61,8 @@ def write_new_recipe(
         set_aside: is told of each picture that cannot be used, and why. None raises its error.
 
     Raises:
-        ConfigError: there is such a recipe already, a size that the model cannot have, or fewer than two
-            pictures are left.
+        ConfigError: there is such a recipe already, a size that the model cannot have, fewer than two
+            pictures are left, or the system does not tell its memory.
         WeightsError: the model cannot be loaded.
         InputError: no pictures, or a model of a family that is not known.
         FileError: none of the pictures can be used, or the files cannot be written.
@@ -73,6 +73,8 @@ def write_new_recipe(
     # somebody may have changed it since
     if found := next((path for path in (recipe, shard) if path.exists()), None):
         raise ConfigError(f"Expected no {found}, found one. Name another place with -o, or delete it.")
+    # before anything is written: a shard that is left behind would refuse the next try
+    memory = device_memory(device) if memory_gib is None else memory_gib
     start = read_start_model(model)
     size_px = _size_for(start, size_px)
     records: list[Record] = []
@@ -84,7 +86,6 @@ def write_new_recipe(
             f"Expected two pictures or more in {pictures}, to hold one out, found {len(records)} that can be "
             "used. Add some."
         )
-    memory = device_memory(device) if memory_gib is None else memory_gib
     setting = Setting(
         model=start,
         # the whole path: the recipe may be used from anywhere

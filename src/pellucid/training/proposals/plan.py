@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 from typing import cast
 
 from pellucid.files.tables import is_table
+from pellucid.pipelines.model_folders import whole_name
 from pellucid.training.proposals.memory import LARGE, Fit, fit_adapter, fit_codec
 from pellucid.training.proposals.start_model import StartModel, halvings
 from pellucid.training.stages.networks import decoder_defaults, encoder_defaults
@@ -76,7 +77,7 @@ def plan_recipe(setting: Setting) -> tuple[Plan, Fit]:
     """Returns a recipe's tables, and what its training of the denoiser takes."""
     plan: Plan = {
         "data": Entry(list(setting.data), "On another machine: where the file lies there."),
-        "init": Entry(setting.model.name, setting.model.title),
+        "init": Entry(whole_name(setting.model.name), setting.model.title),
         "size_px": Entry(setting.size_px, f"The model's own is {setting.model.native_px}."),
     }
     if setting.model.codec == "none":
