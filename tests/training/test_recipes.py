@@ -16,7 +16,7 @@ import pellucid
 import tiny
 from pellucid.apps.commands.train import train_command
 from pellucid.data.records import Record
-from pellucid.errors import ConfigError, WeightsError
+from pellucid.errors import ConfigError, PellucidError, WeightsError
 from pellucid.training import checkpoints
 from pellucid.training.data.in_memory import InMemoryDataset, held_out_flags
 from pellucid.training.recipe import STAGES, Recipe, check_stages_of, read_recipe, recipe_stages
@@ -138,6 +138,45 @@ def test_a_changed_recipe_is_refused_in_the_same_folder(tmp_path: Path) -> None:
     assert longer.step == 6
     assert longer.train()
     assert json.loads((tmp_path / "recipe.json").read_text())["steps"] == 8
+
+
+@pytest.mark.parametrize("has_recipe", [True, False])
+def test_a_run_is_not_made_shorter_than_it_is(tmp_path: Path, has_recipe: bool) -> None:
+    run(tmp_path).train()
+    path = tmp_path / checkpoints.NAME
+    if not has_recipe:  # as in checkpoints from before recipes were kept
+        state = torch.load(path, weights_only=True)
+        torch.save({name: value for name, value in state.items() if name != "recipe"}, path)
+    before = path.read_bytes()
+    for steps in (1, 5):
+        with pytest.raises(ConfigError, match=rf"Expected 6 steps or more.*found {steps}\. Set more"):
+            run(tmp_path, steps=steps)
+        with pytest.raises(ConfigError, match=r"into another folder"):
+            checkpoints.check_recipe(tmp_path, recipe(steps))
+    assert path.read_bytes() == before
+    assert run(tmp_path, steps=6).train()
+    assert run(tmp_path, steps=7).train()
+
+
+def test_a_wrong_start_can_be_set_right_until_something_was_trained_over_it(tmp_path: Path) -> None:
+    shard(tmp_path / "small.tar")
+    path, folder = tmp_path / "recipe.toml", tmp_path / "run"
+    path.write_text("[control]\nsteps = 1\nsize_px = 32\nbatch_size = 2\nsample_every = 0\n")
+    data, absent = json.dumps([str(tmp_path / "small.tar")]), json.dumps([str(tmp_path / "absent.tar")])
+    # a folder that is not there, a name of no model, and a model whose data was wrong
+    for init, values in (("no/such/folder", data), (str(tmp_path), data), (str(MINI), absent)):
+        with pytest.raises((PellucidError, OSError)):
+            train_all(path, {"init": init, "data": values}, folder, CPU, 600)
+    other = shutil.copytree(MINI, tmp_path / "other")
+    for init in (other, MINI):
+        with pytest.raises((PellucidError, OSError)):
+            train_all(path, {"init": str(init), "data": absent}, folder, CPU, 600)
+    # stopped before the end: a checkpoint, and no part yet
+    assert train_all(path, {"init": str(MINI), "data": data}, folder, CPU, 0) is None
+    for model in (None, folder / "model"):
+        assert model is None or train_all(path, {"init": str(MINI), "data": data}, folder, CPU, 600) == model
+        with pytest.raises(ConfigError, match=r"Expected init to be .*Set it back, or train into another"):
+            train_all(path, {"init": str(other), "data": data}, folder, CPU, 600)
 
 
 def test_fields_that_may_change_are_fields(toml: Path) -> None:

@@ -104,12 +104,25 @@ def check_recipe(folder: Path, recipe: Recipe, state: State | None = None) -> No
 
     Raises:
         ConfigError: they differ in more than `MAY_CHANGE`; the message has each field's old and new value.
+            Or the checkpoint has taken more steps than the recipe now asks for.
         WeightsError: the checkpoint is damaged.
     """
     state = _read(folder, mapped=True) if state is None else state
-    saved = None if state is None else state.get("recipe")
-    if saved is None:  # no checkpoint, or one from before recipes were kept
+    if state is None:
         return
+    # absent in checkpoints from before recipes were kept
+    if (saved := state.get("recipe")) is not None:
+        _check_values(folder, recipe, saved)
+    with fitting(folder):
+        step = int(state["step"])
+    if step > recipe.steps:
+        raise ConfigError(
+            f"Expected {step} steps or more, which {folder} has taken already, found {recipe.steps}. Set "
+            "more, or train into another folder."
+        )
+
+
+def _check_values(folder: Path, recipe: Recipe, saved: object) -> None:
     if not is_table(saved):
         raise _damaged(folder, f"a recipe of {type(saved).__name__}")
     changed = [line for name, line in differences(saved, recipe.plain()) if name not in MAY_CHANGE]

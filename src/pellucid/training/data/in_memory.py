@@ -117,7 +117,8 @@ def held_out_flags(records: Sequence[Record]) -> list[bool]:
         return flags
     count = min(max(1, round(HELD_OUT_SHARE * len(records))), len(records) - 1)
     # the place too, since names may repeat
-    chosen = sorted(range(len(records)), key=lambda place: (_hash(records[place].name), place))[:count]
+    places = sorted(range(len(records)), key=lambda place: (_hash(records[place].name), place))
+    chosen = set(places[:count])
     return [place in chosen for place in range(len(records))]
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import torch
 
 from pellucid.errors import ConfigError
-from pellucid.pipelines.model_folders import base_model, whole_name, write_base_model
+from pellucid.pipelines.model_folders import FILE, base_model, whole_name, write_base_model
 from pellucid.training import checkpoints
 from pellucid.training.data.in_memory import InMemoryDataset, load_images, load_samples
 from pellucid.training.data.streaming import open_stream
@@ -197,7 +197,8 @@ def _begin(recipes: Sequence[Recipe], model: Path) -> None:
         )
     if not init:
         raise ConfigError("Expected init, the model that stages add to, found none. Set it in the recipe.")
-    below = base_model(model)
+    # a name that nothing was trained over yet may have been the mistake that ended the last call
+    below = base_model(model) if _is_begun(model) else None
     if below is None:
         write_base_model(model, init)
     # stages see the folder alone, so another `init` would go unnoticed
@@ -206,6 +207,12 @@ def _begin(recipes: Sequence[Recipe], model: Path) -> None:
             f"Expected init to be {below}, over which {model} was begun, found {init}. Set it back, or train "
             "into another folder."
         )
+
+
+def _is_begun(model: Path) -> bool:
+    """Tells whether a stage has left a part in the model's folder, or a checkpoint beside it."""
+    own = (path for path in model.glob("*") if path.name != FILE and not path.name.startswith("."))
+    return any(own) or any(model.parent.glob(f"*/{checkpoints.NAME}"))
 
 
 def _copy_untrained_parts(start: Path, model: Path) -> None:
