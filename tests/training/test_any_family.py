@@ -1,6 +1,7 @@
 """A few steps of every method on every family: the loss falls, only what was asked moves, files reload."""
 
 from collections.abc import Mapping
+from functools import partial
 from itertools import product
 from pathlib import Path
 
@@ -20,7 +21,9 @@ from pellucid.data.shards import write_shard
 from pellucid.errors import ConfigError, InputError, WeightsError
 from pellucid.pipelines.families import FAMILIES
 from pellucid.pipelines.loading import load_stock_pipeline
+from pellucid.pipelines.model_folders import write_base_model
 from pellucid.pipelines.stock import StockPipeline
+from pellucid.training.denoiser.frozen_pipeline import FrozenPipeline
 from pellucid.training.denoiser.parameters import select_parameters
 from pellucid.training.denoiser.predict import condition_names
 from pellucid.training.recipe import Recipe
@@ -397,3 +400,23 @@ def test_mistakes_in_a_recipe_are_explained(folders: dict[str, Path]) -> None:
     made = recipe("transparent", folders["sd3"], {"rank": 2, "format": "released"}, steps=1)
     with pytest.raises(ConfigError, match="released files have no name"):
         Trainer(made, make_stage(made, CPU), folders["sd3"] / "run").train()
+
+
+def test_what_is_kept_is_that_of_the_model_below(
+    folders: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    light = tmp_path / "light"
+    write_base_model(light, str(folders["sd15"]))
+    frozen = FrozenPipeline(recipe("transparent", light, {"cache": True}), CPU)
+    made: list[str] = []
+
+    def make(base: str) -> Tensor:
+        made.append(base)
+        return torch.full((2,), float(len(made)))
+
+    # of hub ids nothing else lies in the folder
+    for base in ("one/model", "another/model", "one/model", "another/model"):
+        write_base_model(light, base)
+        assert frozen.make_or_reuse("latents", ["x"], partial(make, base))[0] == 1 + (base[0] == "a")
+    assert made == ["one/model", "another/model"]

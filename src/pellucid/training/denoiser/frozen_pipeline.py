@@ -17,7 +17,7 @@ from pellucid.pipelines.arguments import Request
 from pellucid.pipelines.families import ModelFamily
 from pellucid.pipelines.latents import check_autoencoder, load_autoencoder
 from pellucid.pipelines.loading import load_stock_pipeline, single_layer_mode
-from pellucid.pipelines.model_folders import find_part, folders_below
+from pellucid.pipelines.model_folders import find_part, folders_below, lowest_model
 from pellucid.pipelines.modes import MODES, Sampling, resolve_source
 from pellucid.pipelines.stock import StockPipeline
 from pellucid.training.data.latent_cache import cached, folder_key
@@ -141,7 +141,8 @@ class FrozenPipeline:
             if path.is_dir() and path.name not in (self.family.denoiser, "adapter", "control")
         ]
         hashed = [_digest(value) if isinstance(value, Tensor) else value for value in content]
-        key = [self.recipe.init, parts, self.options.codec, *hashed]
+        # of a model that only a hub has there are no parts here, but its name
+        key = [self.recipe.init, lowest_model(self.folder), parts, self.options.codec, *hashed]
         return cached(None, key, make, label=label).to(self.device)
 
     def loss_per_sample(

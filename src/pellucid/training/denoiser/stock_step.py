@@ -70,7 +70,7 @@ class OneStep:
 
 @torch.no_grad()
 def encode_texts(stock: StockPipeline, texts: Sequence[str]) -> dict[str, Tensor]:
-    """Returns what the pipeline's text encoders say to each text: a row a text, of float16 where of floats.
+    """Returns what the pipeline's text encoders say to each text: a row a text, floats in 16 bits.
 
     Rows of different lengths are filled up with zeros; those with the ending `SHAPE` tell their own.
     """
@@ -80,7 +80,7 @@ def encode_texts(stock: StockPipeline, texts: Sequence[str]) -> dict[str, Tensor
         parts = [answer[number] for answer in answers]
         largest = [max(sides) for sides in zip(*(part.shape for part in parts), strict=True)]
         # half precision, since the states of all captions stay in memory for the whole run
-        rows = [_filled_up(part.half() if part.is_floating_point() else part, largest) for part in parts]
+        rows = [_filled_up(_halved(part), largest) for part in parts]
         found[name] = torch.stack(rows)
         shapes = [list(part.shape) for part in parts]
         found[name + SHAPE] = torch.tensor(shapes, device=found[name].device)
@@ -156,14 +156,16 @@ def _answers(stock: StockPipeline, text: str) -> list[Any]:
 
 
 def _told(stock: StockPipeline, pipeline: Any, text: str, height: int, width: int) -> Tensor | None:  # noqa: ANN401
-    """Calls a pipeline for one step without guidance, until it tells what was asked for."""
+    """Calls a pipeline for one step of a single prediction, until it tells what was asked for."""
     family = stock.family
+    # FLUX takes guidance as an input, and so does any denoiser that embeds it beside time, as LCM's
+    embedded = family.distilled_guidance or stock.denoiser.config.get("time_cond_proj_dim")
     call_kwargs = {
         "prompt": [text],
         "negative_prompt": [""],
         "num_inference_steps": 1,
         # where it is no input of the model, 1 makes one prediction, of the text alone
-        "guidance_scale": family.sampling.guidance_scale if family.distilled_guidance else 1.0,
+        "guidance_scale": family.sampling.guidance_scale if embedded else 1.0,
         "generator": [torch.Generator("cpu").manual_seed(0)],
         "height": height,
         "width": width,
@@ -217,6 +219,11 @@ def _formed(form: Any, tensors: Iterator[Tensor]) -> Any:  # noqa: ANN401
         parts: list[Any] = [_formed(each, tensors) for each in form]
         return tuple(parts) if isinstance(form, tuple) else parts
     return form
+
+
+def _halved(part: Tensor) -> Tensor:
+    """Returns floats in half precision; bfloat16 stays, some of whose values float16 cannot hold."""
+    return part.half() if part.is_floating_point() and part.dtype != torch.bfloat16 else part
 
 
 def _filled_up(part: Tensor, sides: Sequence[int]) -> Tensor:
