@@ -23,14 +23,18 @@ def in_its_words(pipeline: Any, family: ModelFamily, call_kwargs: CallKwargs) ->
         InputError: the pipeline would not read the negative prompts.
     """
     kwargs = dict[str, Any](call_kwargs)
-    needs = family.negative_prompt_requires
-    if needs and kwargs.get(needs, 1.0) <= 1 and any(kwargs.get("negative_prompt", [])):
+    accepted, needs = inspect.signature(pipeline.__call__).parameters, family.negative_prompt_requires
+    if (
+        needs is not None
+        and needs in accepted
+        and kwargs.get(needs, 1.0) <= 1
+        and any(kwargs.get("negative_prompt", []))
+    ):
         raise InputError(
             f"Expected no negative prompt with {family.title} unless {needs} is above 1, found one."
             f' Leave it out, or pass pipeline_inputs={{"{needs}": 4.0}}, at twice the time.'
         )
-    reads = "negative_prompt" in inspect.signature(pipeline.__call__).parameters
-    if not reads and any(kwargs.pop("negative_prompt", [])):
+    if "negative_prompt" not in accepted and any(kwargs.pop("negative_prompt", [])):
         raise InputError(
             f"Expected no negative prompt with {type(pipeline).__name__}, which reads none, found one. "
             "Leave it out."
