@@ -84,7 +84,7 @@ def check_autoencoder(stock: StockPipeline, autoencoder: RGBAAutoencoder) -> Non
 def _agree(ours: Factor, wanted: Factor) -> bool:
     """Compares factors; those of each channel may have been cast to half precision since, with the VAE."""
     if isinstance(ours, tuple) and isinstance(wanted, tuple):
-        return np.shape(ours) == np.shape(wanted) and np.allclose(ours, wanted, rtol=1e-2, atol=1e-3)
+        return len(ours) == len(wanted) and np.allclose(ours, wanted, rtol=1e-2, atol=1e-3)
     return ours == wanted
 
 

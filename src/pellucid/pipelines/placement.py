@@ -1,6 +1,7 @@
 """Where a pipeline computes and what stays in the memory there: devices, number formats, offloading."""
 
 import json
+import os
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -70,6 +71,14 @@ def dtype_for(model: str | Path, name: str | None, device: torch.device) -> torc
         index = json.loads((path if path.is_file() else Path(hf_hub_download(source, INDEX))).read_text())
         return torch.bfloat16 if "transformer" in index else usual
     return usual
+
+
+def main_memory_gib() -> float | None:
+    """Returns the GiB of the machine's main memory; None where the system does not tell, as Windows."""
+    try:
+        return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") / 2**30
+    except (AttributeError, OSError, ValueError):
+        return None
 
 
 def check_offload(name: str, device: torch.device) -> None:

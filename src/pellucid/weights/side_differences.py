@@ -5,7 +5,7 @@ weights stay as they are, at the cost of the difference's memory and of its mult
 """
 
 import sys
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from weakref import WeakKeyDictionary, ref
 
@@ -127,11 +127,11 @@ SideChange = PutSides | ForgetCompiled
 
 def side_changes(before: Sides, after: Sides) -> list[SideChange]:
     """Plans the hooks that lead from some differences to others."""
-    layers = {slot.module: slot.owner for slot in (*before, *after)}
-    changes: list[SideChange] = [
-        PutSides(owner, tuple(one for slot, some in after.items() if slot.module is layer for one in some))
-        for layer, owner in layers.items()
-    ]
+    # a layer may have differences of its weight and of its bias
+    layers: dict[ref[nn.Module], list[SideDifference]] = {slot.owner: [] for slot in (*before, *after)}
+    for slot, differences in after.items():
+        layers[slot.owner] += differences
+    changes: list[SideChange] = [PutSides(owner, tuple(some)) for owner, some in layers.items()]
     return [*changes, ForgetCompiled()] if changes else []
 
 
@@ -157,13 +157,3 @@ def check_layer(slot: Slot, name: str) -> None:
             f"Expected {name} as floating point numbers of 16 bits or more, found {slot.value.dtype} in "
             f"{type(slot.module).__name__}. Load that layer without quantisation."
         )
-
-
-def all_sides(
-    before: Sides, added: Iterable[tuple[Slot, SideDifference]]
-) -> dict[Slot, tuple[SideDifference, ...]]:
-    """Returns differences with others on top of them."""
-    sides = dict(before)
-    for slot, difference in added:
-        sides[slot] = (*sides.get(slot, ()), difference)
-    return sides

@@ -1,12 +1,11 @@
 """`decompose`: an image taken apart into layers, by a model that makes layers itself."""
 
-import json
 from pathlib import Path
 
 import click
 
 from pellucid.apps.commands.inputs import Inputs, reads_images, stem_of
-from pellucid.apps.commands.names import write_result
+from pellucid.apps.commands.names import write_document
 from pellucid.apps.commands.options import JSON, PATH, check_target
 from pellucid.apps.commands.outputs import output_option
 from pellucid.apps.sections import SectionedCommand, option
@@ -76,10 +75,4 @@ def decompose_command(
         guidance_scale=guidance,
         resolution=resolution,
     )
-    target = write_result(target, scene.save, named=output is not None)
-    if not as_json:
-        click.echo(target)
-        return
-    facts = {"path": str(target), "height": scene.height, "width": scene.width}
-    facts |= {"layers": [layer.name for layer in reversed(scene.layers)], **inputs.said()}
-    click.echo(json.dumps(facts, ensure_ascii=False))
+    write_document(target, scene, inputs, named=output is not None, as_json=as_json)

@@ -1,6 +1,5 @@
 """`harmonize`: a foreground of one's own on a background of one's own, with matching light and a shadow."""
 
-import json
 from dataclasses import replace
 from pathlib import Path
 
@@ -8,7 +7,7 @@ import click
 
 from pellucid.apps.commands.inputs import Inputs, layer_name, reads_images, stem_of
 from pellucid.apps.commands.layer_edits import Opacity, Point, tell_unseen
-from pellucid.apps.commands.names import write_result
+from pellucid.apps.commands.names import write_document
 from pellucid.apps.commands.options import JSON, PATH, check_target
 from pellucid.apps.commands.outputs import output_option
 from pellucid.apps.sections import SectionedCommand, option
@@ -73,10 +72,4 @@ def harmonize_command(
     # the light on it is clipped to it
     thing = next(layer for layer in reversed(scene.layers) if not layer.clipped)
     tell_unseen(foreground, thing.offset, thing.image.shape[:2], (scene.height, scene.width))
-    target = write_result(target, scene.save, named=output is not None)
-    if not as_json:
-        click.echo(target)
-        return
-    facts = {"path": str(target), "height": scene.height, "width": scene.width}
-    facts |= {"layers": [layer.name for layer in reversed(scene.layers)], **inputs.said()}
-    click.echo(json.dumps(facts, ensure_ascii=False))
+    write_document(target, scene, inputs, named=output is not None, as_json=as_json)

@@ -166,7 +166,6 @@ def pad_command(images: tuple[Path, ...], keep_alpha: bool, truncate: bool, batc
     from pellucid.scene.scene import Scene
 
     def pad(image: Path, target: Path) -> tuple[Scene, dict[str, object]]:
-
         source = batch.inputs.open(image)
         if keep_alpha:
             extended = extend_colour(source.composite(), seen_from=1)

@@ -73,11 +73,10 @@ def _devices() -> dict[str, str]:
 
 
 def _memory() -> str:
-    try:
-        size = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-    except (AttributeError, OSError, ValueError):
-        return ""  # Windows has no such question
-    return f", {size / 2**30:.1f} GiB"
+    from pellucid.pipelines.placement import main_memory_gib
+
+    size = main_memory_gib()
+    return "" if size is None else f", {size:.1f} GiB"
 
 
 def _uses() -> dict[str, str]:

@@ -1,15 +1,23 @@
 """Names of the files that commands write: made from prompts, fit for every system, never taken twice."""
 
 import contextlib
+import json
 import os
 import re
 import unicodedata
 from collections.abc import Callable, Iterator
 from itertools import count
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
 
 from pellucid.errors import FileError
 from pellucid.files.names import RESERVED
+
+if TYPE_CHECKING:
+    from pellucid.apps.commands.inputs import Inputs
+    from pellucid.scene.scene import Scene
 
 MAX_NAME = 60
 """Longest stem of a file name that is made from a prompt, characters; prompts can be whole paragraphs."""
@@ -62,6 +70,17 @@ def write_result(target: Path, write: Callable[[Path], object], *, named: bool) 
         return write_new(target, write)
     write(target)
     return target
+
+
+def write_document(target: Path, scene: "Scene", inputs: "Inputs", *, named: bool, as_json: bool) -> None:
+    """Writes a scene as `write_result` does, and prints its path, or with `as_json` what is in it."""
+    target = write_result(target, scene.save, named=named)
+    if not as_json:
+        click.echo(target)
+        return
+    facts = {"path": str(target), "height": scene.height, "width": scene.width}
+    facts |= {"layers": [layer.name for layer in reversed(scene.layers)], **inputs.said()}
+    click.echo(json.dumps(facts, ensure_ascii=False))
 
 
 def write_new(path: Path, write: Callable[[Path], object]) -> Path:

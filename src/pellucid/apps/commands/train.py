@@ -1,5 +1,6 @@
 """`pellucid train`: a stage of a recipe or all of them, resumed where the folder holds a checkpoint."""
 
+from functools import partial
 from pathlib import Path
 
 import click
@@ -142,19 +143,11 @@ def _stage_command(stage: str) -> click.Command:
         ),
     ]
 
-    def callback(
-        config: Path,
-        overrides: tuple[str, ...],
-        output: Path | None,
-        budget_s: float | None,
-        device: str | None,
-        threads: int | None,
-    ) -> None:
-        _run(stage, config, overrides, output, budget_s, device, threads)
-
     more = " The model lies in OUTPUT/model." if stage == "all" else ""
     help_text = f"{LINES[stage]} The same command resumes it.{more}"
-    return StageCommand(stage, callback=callback, params=[*options], help=help_text, short_help=LINES[stage])
+    return StageCommand(
+        stage, callback=partial(_run, stage), params=[*options], help=help_text, short_help=LINES[stage]
+    )
 
 
 train_command.add_command(new_command)

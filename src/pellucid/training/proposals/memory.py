@@ -4,13 +4,13 @@ Weights are counted exactly. Activations were counted for Stable Diffusion 1.5, 
 device (docs/log.md); of other models they are scaled, and may be wrong by a third.
 """
 
-import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 
 import torch
 
 from pellucid.errors import ConfigError
+from pellucid.pipelines.placement import main_memory_gib
 from pellucid.training.proposals.start_model import StartModel
 
 GIB = 2**30
@@ -51,13 +51,13 @@ def device_memory(device: torch.device) -> float:
     """
     if device.type == "cuda":
         return torch.cuda.get_device_properties(device).total_memory / GIB
-    try:
-        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / GIB
-    except (AttributeError, OSError, ValueError):  # Windows has no such question
+    size = main_memory_gib()
+    if size is None:
         raise ConfigError(
             "Expected a system that tells how much memory it has, found one that does not. Name the GiB with "
             "--memory."
-        ) from None
+        )
+    return size
 
 
 def fit_adapter(
