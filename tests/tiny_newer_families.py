@@ -25,21 +25,16 @@ from diffusers.pipelines.sana.pipeline_sana import SanaPipeline
 from diffusers.pipelines.wan.pipeline_wan import WanPipeline
 from diffusers.pipelines.z_image.pipeline_z_image import ZImagePipeline
 from diffusers.schedulers.scheduling_dpmsolver_multistep import DPMSolverMultistepScheduler
-from diffusers.schedulers.scheduling_flow_match_euler_discrete import FlowMatchEulerDiscreteScheduler
 from diffusers.schedulers.scheduling_unipc_multistep import UniPCMultistepScheduler
 
 import tiny
+import tiny_recent_families
 import tiny_texts
 import tiny_vaes
 from building import build
 from tiny_families import quiet, t5
+from tiny_recent_families import HEADS, flow
 from tiny_texts import WIDTH
-
-HEADS = {"attention_head_dim": 16, "num_attention_heads": 2}
-
-
-def flow(**more: object) -> FlowMatchEulerDiscreteScheduler:
-    return build(FlowMatchEulerDiscreteScheduler, **{"shift": 3.0, **more})
 
 
 def klein() -> DiffusionPipeline:
@@ -167,7 +162,7 @@ def aura_flow() -> DiffusionPipeline:
         num_single_dit_layers=1,
         joint_attention_dim=WIDTH,
         caption_projection_dim=32,
-        pos_embed_max_size=24**2,
+        pos_embed_max_size=12**2,
         **HEADS,
     )
     return build(
@@ -284,12 +279,11 @@ BUILDERS: dict[str, Callable[[], DiffusionPipeline]] = {
     "cogview4": cogview4,
     "ovis-image": ovis_image,
     "wan": wan,
+    **tiny_recent_families.BUILDERS,
 }
 
 
 def made(name: str) -> DiffusionPipeline:
     torch.manual_seed(0)
     pipeline = BUILDERS[name]()
-    # not in a configuration, but as small as the others: 64 px
-    pipeline.default_sample_size = 64 // getattr(pipeline, "vae_scale_factor", 8)
-    return quiet(pipeline)
+    return quiet(tiny_recent_families.small(pipeline))

@@ -8,11 +8,17 @@ from transformers import (
     GlmModel,
     LlamaConfig,
     LlamaForCausalLM,
+    Mistral3Config,
+    Mistral3Model,
     Qwen2_5_VLConfig,
     Qwen2_5_VLForConditionalGeneration,
     Qwen3Config,
     Qwen3ForCausalLM,
     Qwen3Model,
+    Qwen3VLConfig,
+    Qwen3VLForConditionalGeneration,
+    SmolLM3Config,
+    SmolLM3ForCausalLM,
     UMT5Config,
     UMT5EncoderModel,
 )
@@ -89,6 +95,51 @@ def qwen_vl() -> Qwen2_5_VLForConditionalGeneration:
         video_token_id=63,
     )
     return Qwen2_5_VLForConditionalGeneration(config).eval()
+
+
+def qwen3_vl(layers: int = 2) -> Qwen3VLForConditionalGeneration:
+    places = {"rope_type": "default", "mrope_section": [2, 3, 3]}
+    vision = {
+        "depth": 1,
+        "hidden_size": 16,
+        "intermediate_size": 16,
+        "num_heads": 2,
+        "out_hidden_size": WIDTH,
+        "num_position_embeddings": 16,
+        "deepstack_visual_indexes": [0],
+    }
+    config = build(
+        Qwen3VLConfig,
+        text_config=_decoder(num_hidden_layers=layers, rope_scaling=places),
+        vision_config=vision,
+        vision_start_token_id=60,
+        vision_end_token_id=61,
+        image_token_id=62,
+        video_token_id=63,
+    )
+    return Qwen3VLForConditionalGeneration(config).eval()
+
+
+def smol_lm3() -> SmolLM3ForCausalLM:
+    """With the token 128000, which its pipeline takes for the empty text."""
+    return SmolLM3ForCausalLM(
+        build(SmolLM3Config, **_decoder(vocab_size=128001, hidden_size=8, head_dim=4))
+    ).eval()
+
+
+def mistral3() -> Mistral3Model:
+    vision = {
+        "model_type": "pixtral",
+        "hidden_size": 16,
+        "intermediate_size": 16,
+        "num_hidden_layers": 1,
+        "num_attention_heads": 2,
+        "head_dim": 8,
+        "image_size": 32,
+        "patch_size": 16,
+    }
+    config = Mistral3Config(text_config={"model_type": "mistral", **_decoder()}, vision_config=vision)
+    return Mistral3Model(config).eval()
 
 
 def umt5() -> UMT5EncoderModel:

@@ -71,6 +71,19 @@ def wan() -> AutoencoderKLWan:
     return build(AutoencoderKLWan, **_video(16)).eval()
 
 
+def wan22() -> AutoencoderKLWan:
+    """16 pixels a latent: squares of pixels are channels before its first layer."""
+    return build(
+        AutoencoderKLWan,
+        **_video(16),
+        in_channels=12,
+        out_channels=12,
+        patch_size=2,
+        is_residual=True,
+        scale_factor_spatial=16,
+    ).eval()
+
+
 def deep_compression() -> AutoencoderDC:
     """32 pixels a latent, without a distribution."""
     levels = 6

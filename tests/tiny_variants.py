@@ -64,10 +64,11 @@ from transformers import BatchEncoding, BertConfig, BertModel, CLIPTextModelWith
 import tiny
 import tiny_families
 import tiny_newer_families
+import tiny_recent_families
 import tiny_texts
 import tiny_vaes
 from building import build
-from tiny_newer_families import HEADS, flow
+from tiny_recent_families import HEADS, active, flow
 from tiny_texts import WIDTH
 
 
@@ -159,14 +160,6 @@ def kolors(cls: type[DiffusionPipeline] = KolorsPipeline) -> DiffusionPipeline:
         unet=net,
         scheduler=scheduler,
     )
-
-
-def active(network: nn.Module) -> nn.Module:
-    """Lets a ControlNet see its image and have a say, which new ones do not: all of both is 0 in them."""
-    for parameter in network.parameters():
-        if parameter.ndim > 1 and not parameter.any():
-            nn.init.normal_(parameter, std=0.1)
-    return network.eval()
 
 
 def sd3_controlnet() -> DiffusionPipeline:
@@ -480,5 +473,4 @@ VARIANTS: dict[str, Variant] = {
 def made(name: str) -> DiffusionPipeline:
     torch.manual_seed(0)
     pipeline = VARIANTS[name].make()
-    pipeline.default_sample_size = 64 // getattr(pipeline, "vae_scale_factor", 8)
-    return tiny_families.quiet(pipeline)
+    return tiny_families.quiet(tiny_recent_families.small(pipeline))

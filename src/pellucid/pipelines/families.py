@@ -1,7 +1,8 @@
 """Every family of diffusion models that can be made transparent, as a row of data.
 
-A new family is a row in `unet_families`, `transformer_families` or `newer_families`. The latents' numbers
-there are the released VAEs'; a pipeline's own VAE is what computes (`pellucid.models.latent_space`).
+A new family is a row in `unet_families`, `transformer_families`, `newer_families` or `recent_families`. The
+latents' numbers there are the released VAEs'; a pipeline's own VAE is what computes
+(`pellucid.models.latent_space`).
 """
 
 from collections.abc import Mapping
@@ -10,6 +11,7 @@ from pathlib import Path
 from pellucid.pipelines.family import CONTROL, T2I, ClassPath, ModelFamily, PipelineVariants
 from pellucid.pipelines.modes import Mode
 from pellucid.pipelines.newer_families import NEWER_FAMILIES
+from pellucid.pipelines.recent_families import RECENT_FAMILIES
 from pellucid.pipelines.transformer_families import TRANSFORMER_FAMILIES
 from pellucid.pipelines.unet_families import UNET_FAMILIES
 
@@ -17,7 +19,9 @@ __all__ = [
     "CONTROL", "FAMILIES", "ROWS", "T2I", "ClassPath", "ModelFamily", "PipelineVariants", "custom_mode",
 ]  # fmt: skip
 
-ROWS: tuple[ModelFamily, ...] = (*UNET_FAMILIES, *TRANSFORMER_FAMILIES, *NEWER_FAMILIES)
+ROWS: tuple[ModelFamily, ...] = (
+    *UNET_FAMILIES, *TRANSFORMER_FAMILIES, *NEWER_FAMILIES, *RECENT_FAMILIES,
+)  # fmt: skip
 FAMILIES: Mapping[str, ModelFamily] = {row.name: row for row in ROWS}
 """Name -> row."""
 

@@ -9,7 +9,7 @@ from typing import Literal
 
 from pellucid.pipelines.modes import Family, Sampling
 
-Packing = Literal["none", "squares", "tokens", "frame"]
+Packing = Literal["none", "squares", "tokens", "frame", "frame-last", "unfolded"]
 Guidance = Literal["guidance_scale", "true_cfg_scale", "guider"]
 CONTROL, T2I = "controlnet", "t2i_adapter"
 """Packages of Stable Diffusion's ControlNets and T2I-Adapters, whose images have names of their own."""
@@ -82,20 +82,28 @@ class ModelFamily:
     """Flow matching: the schedulers of `pellucid.pipelines.schedulers` do not apply."""
     negative_prompt_requires: str | None = None
     """Argument that must be above 1, else negative prompts are not read."""
-    callback: Literal["on_step_end", "in_place"] = "on_step_end"
-    """How latents change between steps: `callback_on_step_end`, or the older `callback`, which shows them."""
+    callback: Literal["on_step_end", "in_place", "by_scheduler"] = "on_step_end"
+    """How latents change between steps: `callback_on_step_end`; the older `callback`, which shows them; or as
+    the scheduler hands them out, where the stock pipeline has no callback or does not read its answer."""
     guidance: Guidance = "guidance_scale"
     """Argument that takes the guidance; "guider" is a part of the pipeline."""
+    off_guidance: float = 1.0
+    """Guidance at which the prediction is that of the text alone."""
     distilled_guidance: bool = False
     """Whether the model was distilled with guidance, which is then an input of its own."""
-    output: Literal["images", "frames"] = "images"
+    output: Literal["images", "image", "frames"] = "images"
     """Field of the result."""
     returns_raw: bool = False
     """Whether latents come out raw and unfolded, whatever the sampler held."""
     positions: Literal["side", "area"] = "side"
     """What the denoiser's `pos_embed_max_size` counts: patches a side, or all."""
-    sized_by_area: bool = False
-    """Whether the stock pipeline makes any size to its own number of pixels, which then has to be said."""
+    sized_by: Literal["call", "area", "list"] = "call"
+    """What decides sizes beside the call: the stock pipeline's own number of pixels, or its list of sizes,
+    which then are set to what is asked for."""
+    one_at_a_time: bool = False
+    """Whether the stock pipeline makes one image a call, or of several texts other images than of each."""
+    sized_as_called: bool = False
+    """Whether the model was trained at the size that its stock call makes, whatever its denoiser says."""
     native_px: int = 1024
     """Side that the model was trained at, where neither its denoiser nor its pipeline says so."""
     min_inference_steps: int = 1

@@ -1,6 +1,8 @@
 """What a call of ours is in the words of a family: guidance, negative prompts, images that must be there."""
 
 import inspect
+from collections.abc import Callable, Mapping
+from functools import wraps
 from typing import Any
 
 import torch
@@ -9,6 +11,7 @@ from torch import Tensor
 from pellucid.errors import InputError
 from pellucid.pipelines.arguments import CallKwargs
 from pellucid.pipelines.family import ModelFamily, PipelineVariants
+from pellucid.pipelines.pipeline_inputs import SHOWN
 
 
 def in_its_words(pipeline: Any, family: ModelFamily, call_kwargs: CallKwargs) -> dict[str, Any]:  # noqa: ANN401
@@ -56,3 +59,69 @@ def blank_images(variants: PipelineVariants, call_kwargs: CallKwargs) -> dict[st
         name: torch.full((rows, channels, height, width), value)
         for name, (channels, value) in variants.blank_images.items()
     }
+
+
+def in_singular(call_kwargs: CallKwargs) -> dict[str, Any]:
+    """Returns the arguments of a call for one image as pipelines want them that make no more."""
+    one = dict[str, Any](call_kwargs)
+    for name in ("prompt", "negative_prompt", "generator"):
+        if isinstance(one.get(name), list):
+            (one[name],) = one[name]
+    return one
+
+
+def set_size(pipeline: Any, family: ModelFamily, call_kwargs: CallKwargs) -> None:  # noqa: ANN401
+    """Lets a pipeline, nobody else's, make the size of the call, px, where it would make another."""
+    if family.sized_by == "call":
+        return
+    height, width = int(call_kwargs["height"]), int(call_kwargs["width"])  # pyright: ignore[reportArgumentType]
+    if family.sized_by == "area":
+        # by a hair more, or rounding would take a row away
+        pipeline.default_sample_size = (height * width * (1 + 1e-9)) ** 0.5 / pipeline.vae_scale_factor
+    else:
+        pipeline.resolutions = [(width, height)]
+
+
+StepEnd = Callable[..., Mapping[str, Tensor]]
+"""A `callback_on_step_end`: of pipeline, step, timestep and the tensors that it is shown."""
+
+
+def hand_on_step_end(pipeline: Any, family: ModelFamily, call_kwargs: dict[str, Any]) -> None:  # noqa: ANN401
+    """Hands a `callback_on_step_end` on in a family's way, and takes it out of the arguments in others' way.
+
+    Args:
+        pipeline: nobody else's, with a scheduler of its own.
+        family: of the pipeline.
+        call_kwargs: of its call; changed.
+    """
+    if family.callback == "on_step_end" or "callback_on_step_end" not in call_kwargs:
+        return
+    call_kwargs.pop(SHOWN, None)  # these always show the latents, and nothing else
+    step_end: StepEnd = call_kwargs.pop("callback_on_step_end")
+
+    def callback(step: int, timestep: Any, latents: Tensor) -> None:  # noqa: ANN401 - the scheduler's own
+        values = step_end(pipeline, step, timestep, {"latents": latents})
+        latents.copy_(values.get("latents", latents))  # the tensor that the pipeline goes on with
+
+    if family.callback == "in_place":
+        call_kwargs["callback"] = callback
+    else:
+        pipeline.scheduler.step = _after_each(pipeline.scheduler.step, callback)
+
+
+def _after_each(
+    take_step: Callable[..., Any], callback: Callable[[int, Any, Tensor], None]
+) -> Callable[..., Any]:
+    """Returns a scheduler's `step` that shows its result, a tuple or what counts like one, to a callback."""
+    taken = 0
+
+    # wrapped, since pipelines ask its signature what it takes
+    @wraps(take_step)
+    def step(output: Tensor, timestep: Any, *args: object, **options: object) -> Any:  # noqa: ANN401
+        nonlocal taken
+        result = take_step(output, timestep, *args, **options)
+        callback(taken, timestep, result[0])
+        taken += 1
+        return result
+
+    return step

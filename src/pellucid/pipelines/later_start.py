@@ -47,8 +47,8 @@ class LaterStart:
         self._held: Tensor | None = None
         self._is_set = False
 
-    def install(self, pipeline: Any) -> None:  # noqa: ANN401 - diffusers has no common protocol
-        """Changes a pipeline, which nobody else may use, and its scheduler.
+    def install(self, pipeline: Any) -> dict[str, Tensor]:  # noqa: ANN401 - diffusers has no common protocol
+        """Changes a pipeline, which nobody else may use, and its scheduler; returns what to call it with.
 
         Raises:
             InputError: a scheduler whose steps hang on those before them.
@@ -60,7 +60,11 @@ class LaterStart:
             )
         self._scheduler = pipeline.scheduler
         pipeline.scheduler.set_timesteps = self._cut(pipeline.scheduler.set_timesteps)
+        if not hasattr(pipeline, "prepare_latents"):  # then it samples in the very tensor that it is given
+            self._held = self.pack(self.image).clone()
+            return {"latents": self._held}
         pipeline.prepare_latents = self._watch(pipeline.prepare_latents)
+        return {}
 
     def _cut(self, set_timesteps: Callable[..., None]) -> Callable[..., None]:
         # wrapped, since pipelines ask its signature what it takes

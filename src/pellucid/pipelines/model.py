@@ -102,9 +102,14 @@ class TransparentModel:
         return canvas
 
     def in_proportion(self, size: tuple[int, int], pixels: float = 1.0) -> tuple[int, int]:
-        """Returns (height, width) in the proportions of `size`, with `pixels` times the native pixels."""
+        """Returns (height, width) in the proportions of `size`, with `pixels` times the native pixels.
+
+        Or with fewer, where a side would be longer than the model knows positions for.
+        """
         rows, columns = self.native_size
         scale = (pixels * rows * columns / (size[0] * size[1])) ** 0.5
+        if longest := self.stock.max_side:
+            scale = min(scale, longest * self.autoencoder.upscale / max(size))
         # a side of an extremely long image would round to 0
         return max(round(size[0] * scale), 1), max(round(size[1] * scale), 1)
 

@@ -58,6 +58,10 @@ UNSEEDED = Refusal(
 LATER = Refusal(
     reason="animates", advice="Take the image pipeline of the same model; animation is not supported yet."
 )
+OWN_ALPHA_IMAGES = Refusal(
+    reason="has a VAE with an alpha of its own", advice="Call it: its images have alpha already."
+)
+TWO_DENOISERS = Refusal(reason="is guided by a second denoiser, which an adapter does not reach")
 OWN_STEPS = Refusal(
     reason="steps by a schedule of its own, in which no image can be started from",
     advice="Take SanaPipeline.",
@@ -75,6 +79,8 @@ BY_CLASS: Mapping[str, Refusal] = {
     "KandinskyV22PriorEmb2EmbPipeline": PRIOR,
     "StableCascadePriorPipeline": PRIOR,
     "QwenImageLayeredPipeline": OWN_ALPHA,
+    "QwenImage21Pipeline": OWN_ALPHA_IMAGES,
+    "Ideogram4Pipeline": TWO_DENOISERS,
     "QwenImageControlNetInpaintPipeline": CONTROL_PARTS,
     "StableDiffusion3ControlNetInpaintingPipeline": CONTROL_PARTS,
     "StableDiffusionXLControlNetUnionPipeline": CONTROL_PARTS,
@@ -111,7 +117,6 @@ BY_CLASS: Mapping[str, Refusal] = {
     "SanaSprintPipeline": OWN_STEPS,
     "SanaSprintImg2ImgPipeline": OWN_STEPS,
     "PRXPixelPipeline": PIXELS,
-    "Kandinsky5T2IPipeline": NOT_YET,
     "Kandinsky5I2IPipeline": EDITOR,
     "LongCatImageEditPipeline": EDITOR,
     "BriaFiboEditPipeline": EDITOR,
@@ -134,8 +139,7 @@ BY_PACKAGE: Mapping[str, Refusal] = {
     **dict.fromkeys(("joyimage", "visualcloze"), EDITOR),
     **dict.fromkeys(
         (
-            "bria_fibo", "bria_fibo2", "dreamlite", "ernie_image", "glm_image", "ideogram4", "krea2",
-            "longcat_image", "nucleusmoe_image", "omnigen", "prx", "qwenimage21",
+            "dreamlite", "glm_image", "omnigen", "prx",
         ),
         NOT_YET,
     ),

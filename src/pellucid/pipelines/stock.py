@@ -7,7 +7,7 @@ scaled (b, c, h, w) on this side, whatever the pipeline's sampler holds; sides a
 import copy
 import inspect
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 from weakref import WeakKeyDictionary
 
@@ -19,14 +19,20 @@ from torch import Tensor, nn
 
 from pellucid.errors import InputError
 from pellucid.models.latent_space import LatentSpace, latent_space
+from pellucid.pipelines import native_sizes
 from pellucid.pipelines.arguments import CallKwargs, Request
 from pellucid.pipelines.families import CONTROL, T2I
-from pellucid.pipelines.family_words import blank_images, in_its_words
+from pellucid.pipelines.family_words import (
+    blank_images,
+    hand_on_step_end,
+    in_its_words,
+    in_singular,
+    set_size,
+)
 from pellucid.pipelines.later_start import LaterStart
 from pellucid.pipelines.modes import Sampling
 from pellucid.pipelines.packing import LAYOUTS
 from pellucid.pipelines.pipeline_inputs import (
-    SHOWN,
     adapter_inputs,
     check_known,
     images_of,
@@ -35,7 +41,14 @@ from pellucid.pipelines.pipeline_inputs import (
 )
 from pellucid.pipelines.prompt_length import warn_of_cut_prompts
 from pellucid.pipelines.schedulers import check_scheduler, scheduler_for_call
-from pellucid.pipelines.variants import IdentityVAE, MeanVAE, build_variant, family_of, is_of_class
+from pellucid.pipelines.variants import (
+    IdentityVAE,
+    MeanVAE,
+    build_variant,
+    family_of,
+    is_of_class,
+    latent_inputs,
+)
 
 # Two pipelines may be built over one denoiser, so the lock belongs to that module, not to the wrapper.
 _locks: WeakKeyDictionary[nn.Module, threading.RLock] = WeakKeyDictionary()
@@ -92,7 +105,7 @@ class StockPipeline:
     @property
     def latent_channels(self) -> int:
         """Returns the channels of the latents that the denoiser was trained on."""
-        return self.denoiser.config.in_channels // self.family.patch_size**2 - self.variants.extra_channels
+        return int(latent_inputs(self.denoiser, self.family, self.variants))
 
     @property
     def vae_scale_factor(self) -> int:
@@ -102,35 +115,17 @@ class StockPipeline:
     @property
     def latents_multiple(self) -> int:
         """Returns what sides in latents must divide by: a UNet's halvings, or a transformer's patches."""
-        config = self.denoiser.config
-        if self.family.denoiser == "unet":
-            return 2 ** (len(config.block_out_channels) - 1)
-        if self.family.patch_size > 1:  # what the sampler holds are the transformer's patches
-            return self.family.patch_size
-        patch = config.get("patch_size") or config.get("all_patch_size", 1)
-        return patch if isinstance(patch, int) else patch[-1]  # of a video's the first is of frames
+        return native_sizes.latents_multiple(self.denoiser.config, self.family)
 
     @property
     def native_size(self) -> tuple[int, int]:
         """Returns the (height, width) in pixels that the model was trained at."""
-        sample, pixels = self.denoiser.config.get("sample_size"), self.vae_scale_factor
-        if not sample:
-            sample = getattr(self.pipeline, "default_sample_size", None)
-            # the pipeline's own, which may fold latents once more than its denoiser
-            pixels = getattr(self.pipeline, "vae_scale_factor", pixels)
-        if not sample:
-            sample, pixels = self.family.native_px, 1
-        rows, columns = (sample, sample) if isinstance(sample, (int, float)) else sample
-        return int(rows * pixels), int(columns * pixels)
+        return native_sizes.native_size(self.pipeline, self.family, self.vae_scale_factor)
 
     @property
     def max_side(self) -> int | None:
         """Returns the longest side, px, that the denoiser has positions for; None where any will do."""
-        config = self.denoiser.config
-        positions = config.get("pos_embed_max_size")
-        if self.family.positions == "area" and positions:
-            positions = int(positions**0.5)
-        return positions * config.patch_size * self.vae_scale_factor if positions else None
+        return native_sizes.max_side(self.denoiser.config, self.family, self.vae_scale_factor)
 
     @property
     def is_refiner(self) -> bool:
@@ -143,8 +138,8 @@ class StockPipeline:
 
     def check(self) -> None:
         """Raises InputError where the denoiser wants more than a latent, as those made for inpainting do."""
-        channels, inputs = self.space.channels, self.denoiser.config.in_channels
-        inputs = inputs / self.family.patch_size**2 - self.variants.extra_channels
+        channels = self.space.channels
+        inputs = latent_inputs(self.denoiser, self.family, self.variants)
         if inputs != channels:
             raise InputError(
                 f"Expected a {self.family.denoiser} with as many inputs as its VAE's latents have channels, "
@@ -282,6 +277,8 @@ class StockPipeline:
         texts = [each.prompt for each in requests if "prompt_embeds" not in inputs]
         texts += [each.negative_prompt for each in requests if "negative_prompt_embeds" not in inputs]
         warn_of_cut_prompts(texts, self.pipeline)
+        if self.family.one_at_a_time and len(requests) > 1:
+            return torch.cat([self.sample(*each) for each in self._one_by_one(requests, settings, inputs)])
         call_kwargs = {
             "prompt": [request.prompt for request in requests],
             "negative_prompt": [request.negative_prompt for request in requests],
@@ -302,6 +299,16 @@ class StockPipeline:
                 "Take fewer steps, less guidance, another scheduler, or bfloat16 or float32."
             )
         return latents
+
+    def _one_by_one(
+        self, requests: Sequence[Request], settings: Sampling, inputs: CallKwargs
+    ) -> Iterator[tuple[list[Request], Sampling, CallKwargs]]:
+        """Yields the arguments of `sample` for each image alone."""
+        for row, request in enumerate(requests):
+            own = dict(self.batch_inputs(inputs, row, 1, len(requests)))
+            if "strength" in own:  # then the image is latents, a row for each
+                own["image"] = inputs["image"][row : row + 1]  # pyright: ignore[reportIndexIssue]
+            yield [request], settings, own
 
     @property
     def _longest_text(self) -> int | None:
@@ -333,21 +340,16 @@ class StockPipeline:
         if {"image", "strength"} <= kwargs.keys() and self.variants.image_to_image is None:
             image, strength = kwargs.pop("image"), kwargs.pop("strength")
             start = LaterStart(image, kwargs["generator"], steps=steps, strength=strength, pack=self.pack)
-            start.install(self.pipeline)
+            kwargs |= start.install(self.pipeline)
             steps = start.remaining
         if steps < family.min_inference_steps:
             raise InputError(
                 f"Expected {family.min_inference_steps} steps or more with {family.title}, found {steps}. "
                 "Take more steps, or more strength."
             )
-        if family.callback == "in_place" and "callback_on_step_end" in kwargs:
-            kwargs.pop(SHOWN, None)  # these always show the latents, and nothing else
-            kwargs["callback"] = self._in_place_callback(kwargs.pop("callback_on_step_end"))
+        hand_on_step_end(self.pipeline, family, kwargs)
         check_known(kwargs, self.accepted, type(self.pipeline).__name__)
-        if family.sized_by_area:
-            # by a hair more, or rounding would take a row away
-            area = kwargs["height"] * kwargs["width"] * (1 + 1e-9)
-            self.pipeline.default_sample_size = area**0.5 / self.pipeline.vae_scale_factor
+        set_size(self.pipeline, family, kwargs)
         result = self.pipeline(**self._with_what_it_needs(kwargs), output_type="latent")
         latents = getattr(result, family.output)
         if family.returns_raw:
@@ -368,9 +370,10 @@ class StockPipeline:
     def _with_what_it_needs(self, call_kwargs: dict[str, Any]) -> dict[str, Any]:
         """Adds what the family is always called with, and images that its pipeline cannot do without."""
         call_kwargs = {**self.family.default_call_kwargs, **call_kwargs}
-        if not is_of_class(self.pipeline, self.variants.text_to_image):
-            return call_kwargs
-        return {**blank_images(self.variants, call_kwargs), **call_kwargs, **self.variants.call_kwargs}
+        if is_of_class(self.pipeline, self.variants.text_to_image):
+            blank = blank_images(self.variants, call_kwargs)
+            call_kwargs = {**blank, **call_kwargs, **self.variants.call_kwargs}
+        return in_singular(call_kwargs) if self.family.one_at_a_time else call_kwargs
 
     def _with_size(self, call_kwargs: Mapping[str, Any]) -> dict[str, Any]:
         """Says the size in pixels of latents to start from, where the pipeline would take its own."""
@@ -386,14 +389,3 @@ class StockPipeline:
                 f"{kwargs['width']}. Shrink it: the model knows no positions beyond."
             )
         return kwargs
-
-    def _in_place_callback(
-        self, step_end: Callable[..., Mapping[str, Tensor]]
-    ) -> Callable[[int, Any, Tensor], None]:
-        """Adapts a `callback_on_step_end` to pipelines that only show their latents: the tensor they use."""
-
-        def callback(step: int, timestep: Any, latents: Tensor) -> None:  # noqa: ANN401 - the scheduler's own
-            values = step_end(self.pipeline, step, timestep, {"latents": latents})
-            latents.copy_(values.get("latents", latents))
-
-        return callback

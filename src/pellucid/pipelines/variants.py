@@ -93,8 +93,16 @@ def _refusal(cls: type) -> str:
 
 def _has_inputs(pipeline: Any, family: ModelFamily, variants: PipelineVariants) -> bool:  # noqa: ANN401
     """Tells whether the denoiser has just the inputs of these variants beside the latents."""
-    inputs = getattr(pipeline, family.denoiser).config.in_channels / family.patch_size**2
-    return inputs == latent_space(pipeline.vae).channels + variants.extra_channels
+    denoiser = getattr(pipeline, family.denoiser)
+    return latent_inputs(denoiser, family, variants) == latent_space(pipeline.vae).channels
+
+
+def latent_inputs(denoiser: Any, family: ModelFamily, variants: PipelineVariants) -> float:  # noqa: ANN401
+    """Returns how many channels of latents (b, c, h, w) a denoiser has inputs for."""
+    config = denoiser.config
+    inputs = config["in_channels"] if "in_channels" in config else config["in_visual_dim"]
+    unfolded = 4 if family.packing == "unfolded" else 1
+    return inputs * unfolded / family.patch_size**2 - variants.extra_channels
 
 
 def is_of_class(pipeline: object, path: ClassPath) -> bool:

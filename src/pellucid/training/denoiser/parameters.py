@@ -30,8 +30,10 @@ METHODS = {
 low rank, for what lies far from what the model knows."""
 ATTENTION = (
     "to_q", "to_k", "to_v", "to_out.0", "add_q_proj", "add_k_proj", "add_v_proj", "to_add_out",
+    "to_query", "to_key", "to_value", "self_attention.out_layer", "cross_attention.out_layer",
 )  # fmt: skip
-"""Matrices that LoRAs go into, as the released ones; the last four exist where texts have their own."""
+"""Matrices that LoRAs go into, as the released ones; the second four exist where texts have their own, the
+last are Kandinsky's names."""
 LOW_RANK = ("lora", "locon")
 RANK = 256
 

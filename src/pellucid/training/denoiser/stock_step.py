@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from pellucid.pipelines.family_words import set_size
 from pellucid.pipelines.stock import StockPipeline
 
 SHAPE = ".shape"
@@ -115,12 +116,14 @@ def predict(
 def _predict_one(stock: StockPipeline, noisy: Tensor, timestep: Tensor, answers: list[Any]) -> Tensor:
     height, width = (side * stock.vae_scale_factor for side in noisy.shape[-2:])
     pipeline, left = copy.copy(stock.pipeline), iter(answers)
-    original = pipeline.prepare_latents
+    original = getattr(pipeline, "prepare_latents", None)
+    text = "" if _has_encoders(stock) else bytes(answers[0].tolist()).decode()
 
     def encode_prompt(*_: object, **__: object) -> object:
         return next(left)
 
     def prepare_latents(*args: object, **options: object) -> object:
+        assert original is not None
         made = original(*args, **options)
         if isinstance(made, Tensor):
             return stock.pack(noisy).to(made)
@@ -130,14 +133,20 @@ def _predict_one(stock: StockPipeline, noisy: Tensor, timestep: Tensor, answers:
 
     pipeline.encode_prompt, pipeline.prepare_latents = encode_prompt, prepare_latents
     pipeline.scheduler = OneStep(pipeline.scheduler.config, timestep)
-    prediction = _told(stock, pipeline, "", height, width)
+    latents = {} if original else {"latents": stock.pack(noisy).to(stock.dtype)}
+    prediction = _told(stock, pipeline, text, height, width, **latents)
     assert prediction is not None
     return stock.unpack(prediction, height, width)
 
 
 def _answers(stock: StockPipeline, text: str) -> list[Any]:
-    """Returns what `encode_prompt` returns in one call of the pipeline, call by call."""
+    """Returns what `encode_prompt` returns in one call of the pipeline, call by call.
+
+    Of a denoiser that reads the text itself, its bytes.
+    """
     stock = stock.text_to_image()
+    if not _has_encoders(stock):
+        return [torch.tensor(list(text.encode()), dtype=torch.uint8)]
     pipeline, answers = copy.copy(stock.pipeline), list[Any]()
     original = pipeline.encode_prompt
 
@@ -148,14 +157,26 @@ def _answers(stock: StockPipeline, text: str) -> list[Any]:
     def stop(*_: object, **__: object) -> None:
         raise _Told
 
-    pipeline.encode_prompt, pipeline.prepare_latents = encode_prompt, stop
+    pipeline.encode_prompt, pipeline.prepare_latents = encode_prompt, stop  # or, without, at the first step
     pipeline.scheduler = OneStep(pipeline.scheduler.config, torch.tensor(500.0, device=stock.device))
     side = stock.vae_scale_factor * max(stock.latents_multiple, 2)
     _told(stock, pipeline, text, side, side)
     return answers
 
 
-def _told(stock: StockPipeline, pipeline: Any, text: str, height: int, width: int) -> Tensor | None:  # noqa: ANN401
+def _has_encoders(stock: StockPipeline) -> bool:
+    """Tells whether something beside the denoiser reads the text."""
+    return hasattr(stock.pipeline, "encode_prompt")
+
+
+def _told(
+    stock: StockPipeline,
+    pipeline: Any,  # noqa: ANN401 - diffusers has no common protocol
+    text: str,
+    height: int,
+    width: int,
+    **more: Tensor,
+) -> Tensor | None:
     """Calls a pipeline for one step of a single prediction, until it tells what was asked for."""
     family = stock.family
     # FLUX takes guidance as an input, and so does any denoiser that embeds it beside time, as LCM's
@@ -164,17 +185,19 @@ def _told(stock: StockPipeline, pipeline: Any, text: str, height: int, width: in
         "prompt": [text],
         "negative_prompt": [""],
         "num_inference_steps": 1,
-        # where it is no input of the model, 1 makes one prediction, of the text alone
-        "guidance_scale": family.sampling.guidance_scale if embedded else 1.0,
+        # where it is no input of the model, the prediction is that of the text alone
+        "guidance_scale": family.sampling.guidance_scale if embedded else family.off_guidance,
         "generator": [torch.Generator("cpu").manual_seed(0)],
         "height": height,
         "width": width,
+        **more,
     }
     if "pag_scale" in inspect.signature(pipeline.__call__).parameters:
         call_kwargs["pag_scale"] = 0.0
     caller = copy.copy(stock)
     caller.pipeline = pipeline
     kwargs = caller.arguments(call_kwargs)
+    set_size(pipeline, family, kwargs)
     if family.guidance == "guider":
         pipeline.guider = pipeline.guider.new(enabled=False)
     # without the `no_grad` that decorates it
