@@ -1,6 +1,5 @@
 """Real pipelines of further classes and families, made small: what steers, what paints inside masks, PAG."""
 
-import inspect
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
@@ -58,6 +57,7 @@ from diffusers.schedulers.scheduling_ddim_cogvideox import CogVideoXDDIMSchedule
 from diffusers.schedulers.scheduling_ddpm import DDPMScheduler
 from diffusers.schedulers.scheduling_euler_discrete import EulerDiscreteScheduler
 from diffusers.schedulers.scheduling_lcm import LCMScheduler
+from PIL import Image
 from torch import nn
 from transformers import BatchEncoding, BertConfig, BertModel, CLIPTextModelWithProjection
 
@@ -65,10 +65,12 @@ import tiny
 import tiny_families
 import tiny_newer_families
 import tiny_recent_families
+import tiny_steered
 import tiny_texts
 import tiny_vaes
 from building import build
 from tiny_recent_families import HEADS, active, flow
+from tiny_steered import SAFE, config_of, over
 from tiny_texts import WIDTH
 
 
@@ -82,20 +84,14 @@ class Variant:
     """Whether it is shown a control image."""
     reads_negative: bool = True
     inputs: dict[str, object] = field(default_factory=dict[str, object])
-
-
-def over(cls: type[DiffusionPipeline], pipeline: DiffusionPipeline, **parts: object) -> DiffusionPipeline:
-    """Makes a pipeline of another class over the parts of one."""
-    known = {name: part for name, part in pipeline.components.items() if part is not None}
-    return build(cls, **{**known, **parts})
+    """What else it is shown."""
 
 
 def in_nine(cls: type[DiffusionPipeline], pipeline: DiffusionPipeline) -> DiffusionPipeline:
     config: dict[str, object] = dict(pipeline.components["unet"].config)
     known = {name: value for name, value in config.items() if not name.startswith("_")}
     grown = build(UNet2DConditionModel, **{**known, "in_channels": 9}).eval()
-    extra = {"requires_safety_checker": False, "safety_checker": None, "feature_extractor": None}
-    return over(cls, pipeline, unet=grown, **(extra if cls is StableDiffusionInpaintPipeline else {}))
+    return over(cls, pipeline, unet=grown, **(SAFE if cls is StableDiffusionInpaintPipeline else {}))
 
 
 def lcm() -> DiffusionPipeline:
@@ -103,17 +99,11 @@ def lcm() -> DiffusionPipeline:
     scheduler = build(
         LCMScheduler, **{k: v for k, v in tiny.scheduler().config.items() if not k.startswith("_")}
     )
-    return over(
-        LatentConsistencyModelPipeline, parts, scheduler=scheduler, requires_safety_checker=False,
-        safety_checker=None, feature_extractor=None,
-    )  # fmt: skip
+    return over(LatentConsistencyModelPipeline, parts, scheduler=scheduler, **SAFE)
 
 
 def sd_pag() -> DiffusionPipeline:
-    return over(
-        StableDiffusionPAGPipeline, tiny.sd15(), requires_safety_checker=False, safety_checker=None,
-        feature_extractor=None, pag_applied_layers="mid",
-    )  # fmt: skip
+    return over(StableDiffusionPAGPipeline, tiny.sd15(), pag_applied_layers="mid", **SAFE)
 
 
 class Placed(tiny.PreTrainedTokenizerFast):
@@ -189,22 +179,16 @@ def flux_net(channels: int) -> FluxTransformer2DModel:
     ).eval()
 
 
-def config_of(pipeline: DiffusionPipeline) -> dict[str, object]:
-    """Returns the arguments that the transformer was made with."""
-    config: dict[str, object] = dict(pipeline.components["transformer"].config)
-    return {name: value for name, value in config.items() if not name.startswith("_")}
-
-
 def flux_controlnet() -> DiffusionPipeline:
     parts = tiny_families.flux()
-    config = {name: value for name, value in config_of(parts).items() if name != "out_channels"}
+    config = config_of(parts.components["transformer"], FluxControlNetModel)
     network = active(build(FluxControlNetModel, **config))
     return over(FluxControlNetPipeline, parts, controlnet=network)
 
 
 def qwen_controlnet() -> DiffusionPipeline:
     parts = tiny_newer_families.qwen_image()
-    config = config_of(parts)
+    config = config_of(parts.components["transformer"])
     known = ("patch_size", "in_channels", "out_channels", "joint_attention_dim", "axes_dims_rope")
     network = active(
         build(QwenImageControlNetModel, num_layers=1, **HEADS, **{name: config[name] for name in known})
@@ -214,16 +198,15 @@ def qwen_controlnet() -> DiffusionPipeline:
 
 def sana_controlnet() -> DiffusionPipeline:
     parts = tiny_newer_families.sana()
-    known = inspect.signature(SanaControlNetModel).parameters
-    config = {name: value for name, value in config_of(parts).items() if name in known}
+    config = config_of(parts.components["transformer"], SanaControlNetModel)
     return over(SanaControlNetPipeline, parts, controlnet=active(build(SanaControlNetModel, **config)))
 
 
-def hunyuan_dit(cls: type[DiffusionPipeline] = HunyuanDiTPipeline) -> DiffusionPipeline:
+def hunyuan_dit(cls: type[DiffusionPipeline] = HunyuanDiTPipeline, layers: int = 2) -> DiffusionPipeline:
     net = build(
         HunyuanDiT2DModel,
         sample_size=8,
-        num_layers=2,
+        num_layers=layers,
         patch_size=2,
         attention_head_dim=8,
         num_attention_heads=2,
@@ -408,7 +391,31 @@ def flux2() -> DiffusionPipeline:
     )
 
 
+RIGHT_HALF = Image.new("L", (96, 64))
+RIGHT_HALF.paste(255, (48, 0, 96, 64))
 VARIANTS: dict[str, Variant] = {
+    "sd-controlnet-pag": Variant(make=tiny_steered.sd_pag, family="sd15", steered=True),
+    "sdxl-controlnet-pag": Variant(make=tiny_steered.xl_pag, family="sdxl", steered=True),
+    "sdxl-controlnet-union": Variant(
+        make=tiny_steered.xl_union, family="sdxl", steered=True, inputs={"control_mode": 0}
+    ),
+    "sd3-controlnet-inpainting": Variant(
+        make=tiny_steered.sd3_inpainting, family="sd3", steered=True, inputs={"control_mask": RIGHT_HALF}
+    ),
+    "qwen-controlnet-inpainting": Variant(
+        make=tiny_steered.qwen_inpainting,
+        family="qwen-image",
+        steered=True,
+        inputs={"control_mask": RIGHT_HALF},
+    ),
+    "z-image-controlnet": Variant(make=tiny_steered.z_image, family="z-image", steered=True),
+    "z-image-controlnet-inpainting": Variant(
+        make=tiny_steered.z_image_inpainting, family="z-image", steered=True
+    ),
+    "hunyuan-dit-controlnet": Variant(
+        make=lambda: tiny_steered.hunyuan_dit(hunyuan_dit(layers=4)), family="hunyuan-dit", steered=True
+    ),
+    "cogview4-control": Variant(make=tiny_steered.cogview4, family="cogview4", steered=True),
     "sd-pag": Variant(make=sd_pag, family="sd15"),
     "lcm": Variant(make=lcm, family="sd15", reads_negative=False),
     "sd-inpainting": Variant(

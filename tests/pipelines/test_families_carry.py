@@ -43,7 +43,9 @@ def attached(name: str) -> TransparentPipeline:
 
 
 def shown(name: str, image: AnyArray = PICTURE) -> dict[str, object]:
-    return {"control_image": Image.fromarray(image[..., :3])} if name in STEERED else {}
+    if name not in STEERED:
+        return {}
+    return {**tiny_variants.VARIANTS[name].inputs, "control_image": Image.fromarray(image[..., :3])}
 
 
 def image(pipe: TransparentPipeline, inputs: dict[str, object]) -> AnyArray:

@@ -55,7 +55,9 @@ def pipe(name: str) -> TransparentPipeline:
 def shown(name: str) -> Shown:
     """What steers the stock pipeline, where it must be steered."""
     variant = tiny_variants.VARIANTS.get(name)
-    return {"control_image": Image.fromarray(PICTURE[..., :3])} if variant and variant.steered else {}
+    if not variant or not variant.steered:
+        return {}
+    return {**variant.inputs, "control_image": Image.fromarray(PICTURE[..., :3])}
 
 
 @pytest.fixture
@@ -80,7 +82,7 @@ def zeros(output: object) -> object:
     if isinstance(output, Tensor):
         return torch.zeros_like(output)
     if isinstance(output, Transformer2DModelOutput):
-        return Transformer2DModelOutput(sample=torch.zeros_like(cast("Tensor", output.sample)))
+        return Transformer2DModelOutput(sample=zeros(output.sample))  # pyright: ignore
     assert isinstance(output, list | tuple)
     parts = map(zeros, cast("Sequence[object]", output))
     return list(parts) if isinstance(output, list) else tuple(parts)
@@ -111,7 +113,7 @@ def test_our_latents_decode_to_the_stock_pipelines_image(
     row, stock = family_of(pipe.pipeline)[0], pipe.model.stock.text_to_image()
     size: Size = {"height": 64, "width": 64} if row.vae_scale_factor == 32 else SIZE
     settings = Sampling(num_inference_steps=3, guidance_scale=row.sampling.guidance_scale)
-    latents = stock.sample(one(), settings, {**size, **shown})
+    latents = stock.sample(one(), settings, {**size, **stock.text_to_image_inputs(shown)})
     space = pipe.autoencoder.space
     sides = (size["height"], size["width"])
     assert latents.shape == (1, space.channels, *(side // space.pixels_per_latent for side in sides))
@@ -128,9 +130,9 @@ def test_our_latents_decode_to_the_stock_pipelines_image(
         output_type="pt",
         **({"negative_prompt": ""} if "negative_prompt" in known else {}),
         **({row.guidance: row.sampling.guidance_scale} if row.guidance in known else {}),
-        **({name: blank[name] for name in stock.variants.blank_images} if not shown else {}),
+        **{each: blank[each] for each in stock.variants.blank_images if each not in shown},
         **size,
-        **shown,
+        **stock.text_to_image_inputs(shown),
         **row.default_call_kwargs,
         **stock.variants.call_kwargs,
     )
@@ -200,7 +202,7 @@ def test_any_size_comes_out_as_asked(image: Made, pipe: TransparentPipeline, siz
 
 
 def test_an_image_is_noised_to_the_step_that_the_schedule_begins_at(
-    name: str, pipe: TransparentPipeline, shown: Shown
+    pipe: TransparentPipeline, shown: Shown
 ) -> None:
     stock, known = pipe.model.stock.image_to_image(), pipe.encode(PICTURE)
     if stock.variants.image_to_image is not None:
@@ -211,15 +213,16 @@ def test_an_image_is_noised_to_the_step_that_the_schedule_begins_at(
         schedules.append(running.scheduler)
         return {}
 
-    # guidance that keeps the length of what is predicted makes 0 / 0 of it; PAG's is not without
-    settings = Sampling(num_inference_steps=10, guidance_scale=2.0 if name.endswith("pag") else 1.0)
+    # guidance that keeps the length of what is predicted makes 0 / 0 of it
+    settings = Sampling(num_inference_steps=10, guidance_scale=1.0)
     sizes = {
         "height": known.shape[2] * stock.vae_scale_factor,
         "width": known.shape[3] * stock.vae_scale_factor,
     }
     handle = pipe.denoiser.register_forward_hook(lambda _, __, output: zeros(output))
     try:
-        stock.sample(one(), settings, {**sizes, **shown, "callback_on_step_end": note})
+        named = stock.text_to_image_inputs(shown)
+        stock.sample(one(), settings, {**sizes, **named, "callback_on_step_end": note})
         more = {"image": known, "strength": 0.4, "callback_on_step_end": note, **shown}
         start = stock.sample(one(), settings, more)
     finally:

@@ -27,7 +27,17 @@ from pellucid.training.trainer import Trainer
 
 CPU = torch.device("cpu")
 FLOWING = [*tiny_newer_families.BUILDERS, "hunyuan-image", "hidream", "flux2", "bria", "lumina"]
-SHOWN_MORE = ["qwen-edit", "sana-pag"]
+SHOWN_MORE = ["qwen-edit", "sana-pag", "cogview4-control"]
+XL = {
+    "addition_embed_type": "text_time",
+    "addition_time_embed_dim": 8,
+    "projection_class_embeddings_input_dim": 6 * 8 + 16,
+}
+DISTILLED = {
+    "sd15-distilled": lambda: tiny.sd15(tiny.unet(16, time_cond_proj_dim=8)),
+    "sdxl-distilled": lambda: tiny.sdxl(tiny.unet(32, time_cond_proj_dim=8, **XL)),
+}
+"""Usual pipelines whose UNet is told the guidance."""
 TAUGHT = [name for name in FLOWING if name != "flux2"] + [
     "flux-fill",
     "hunyuan-dit",
@@ -38,11 +48,15 @@ TAUGHT = [name for name in FLOWING if name != "flux2"] + [
 
 
 def made(name: str) -> DiffusionPipeline:
+    if name in DISTILLED:
+        return DISTILLED[name]()
     makers = tiny_newer_families if name in tiny_newer_families.BUILDERS else tiny_variants
     return makers.made(name)
 
 
-@pytest.mark.parametrize("name", [*FLOWING, *SHOWN_MORE, "kolors", "hunyuan-dit", "cogview3", "lcm"])
+@pytest.mark.parametrize(
+    "name", [*FLOWING, *SHOWN_MORE, *DISTILLED, "kolors", "hunyuan-dit", "hunyuan-dit-pag", "cogview3", "lcm"]
+)
 def test_a_prediction_is_what_the_stock_pipeline_hands_its_scheduler(name: str) -> None:
     stock = StockPipeline(made(name)).text_to_image()
     size = {"height": 64, "width": 64}
@@ -62,8 +76,8 @@ def test_a_prediction_is_what_the_stock_pipeline_hands_its_scheduler(name: str) 
 
     family = stock.family
     # where guidance is an input of the denoiser, it is trained with what it is used with
-    embedded = family.distilled_guidance or name == "lcm"
-    guidance = family.sampling.guidance_scale if embedded else 1.0
+    embedded = family.distilled_guidance or stock.denoiser.config.get("time_cond_proj_dim")
+    guidance = family.sampling.guidance_scale if embedded else family.off_guidance
     settings = Sampling(num_inference_steps=2, guidance_scale=guidance)
     texts = ["x y z q w", "a cat"]
     inputs = {**size, "pag_scale": 0.0} if name.endswith("pag") else size

@@ -8,7 +8,7 @@ latents' numbers there are the released VAEs'; a pipeline's own VAE is what comp
 from collections.abc import Mapping
 from pathlib import Path
 
-from pellucid.pipelines.family import CONTROL, T2I, ClassPath, ModelFamily, PipelineVariants
+from pellucid.pipelines.family import ClassPath, ModelFamily, PipelineVariants
 from pellucid.pipelines.modes import Mode
 from pellucid.pipelines.newer_families import NEWER_FAMILIES
 from pellucid.pipelines.recent_families import RECENT_FAMILIES
@@ -16,7 +16,7 @@ from pellucid.pipelines.transformer_families import TRANSFORMER_FAMILIES
 from pellucid.pipelines.unet_families import UNET_FAMILIES
 
 __all__ = [
-    "CONTROL", "FAMILIES", "ROWS", "T2I", "ClassPath", "ModelFamily", "PipelineVariants", "custom_mode",
+    "FAMILIES", "ROWS", "ClassPath", "ModelFamily", "PipelineVariants", "custom_mode",
 ]  # fmt: skip
 
 ROWS: tuple[ModelFamily, ...] = (

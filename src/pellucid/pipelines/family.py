@@ -11,8 +11,6 @@ from pellucid.pipelines.modes import Family, Sampling
 
 Packing = Literal["none", "squares", "tokens", "frame", "frame-last", "unfolded"]
 Guidance = Literal["guidance_scale", "true_cfg_scale", "guider"]
-CONTROL, T2I = "controlnet", "t2i_adapter"
-"""Packages of Stable Diffusion's ControlNets and T2I-Adapters, whose images have names of their own."""
 ClassPath = tuple[str, str, str]
 """Package, module and class below `diffusers.pipelines`."""
 
@@ -34,6 +32,12 @@ class PipelineVariants:
     that nothing is shown and all is to be painted."""
     call_kwargs: Mapping[str, object] = field(default_factory=dict[str, object])
     """What the one from text is always called with."""
+    control_name: Literal["control_image", "image"] = "control_image"
+    """What the one from text calls an image that steers it."""
+    control_masks: tuple[str, ...] = ()
+    """Further images that belong to that one, and have its size."""
+    least_guidance: float = 0.0
+    """Guidance just above 1 where the stock pipeline fails at 1; the prediction is the same."""
     mean_of_control: bool = False
     """Whether the stock pipeline draws latents of a control image by a generator that no seed reaches; it is
     given their mean."""

@@ -7,6 +7,7 @@ pipelines' own defaults.
 
 from pellucid.pipelines.family import ModelFamily, PipelineVariants
 from pellucid.pipelines.modes import Sampling
+from pellucid.pipelines.transformer_families import ALL_IS_PAINTED
 
 FLUX2, QWEN, SANA = "flux2", "qwenimage", "sana"
 NEWER_FAMILIES: tuple[ModelFamily, ...] = (
@@ -63,6 +64,16 @@ NEWER_FAMILIES: tuple[ModelFamily, ...] = (
             PipelineVariants(
                 text_to_image=(QWEN, "pipeline_qwenimage_controlnet", "QwenImageControlNetPipeline"),
             ),
+            PipelineVariants(
+                text_to_image=(
+                    QWEN,
+                    "pipeline_qwenimage_controlnet_inpaint",
+                    "QwenImageControlNetInpaintPipeline",
+                ),
+                control_masks=("control_mask",),
+                blank_images=ALL_IS_PAINTED,
+                mean_of_control=True,
+            ),
         ),
         denoiser="transformer",
         latent_channels=16,
@@ -82,6 +93,17 @@ NEWER_FAMILIES: tuple[ModelFamily, ...] = (
             PipelineVariants(
                 text_to_image=("z_image", "pipeline_z_image", "ZImagePipeline"),
                 others=("ZImageImg2ImgPipeline", "ZImageInpaintPipeline"),
+            ),
+            PipelineVariants(
+                text_to_image=("z_image", "pipeline_z_image_controlnet", "ZImageControlNetPipeline")
+            ),
+            PipelineVariants(
+                text_to_image=(
+                    "z_image",
+                    "pipeline_z_image_controlnet_inpaint",
+                    "ZImageControlNetInpaintPipeline",
+                ),
+                blank_images={"image": (3, 0.5), "mask_image": (1, 1.0)},
             ),
         ),
         denoiser="transformer",
@@ -152,7 +174,15 @@ NEWER_FAMILIES: tuple[ModelFamily, ...] = (
     ModelFamily(
         name="cogview4",
         title="CogView 4",
-        variants=(PipelineVariants(text_to_image=("cogview4", "pipeline_cogview4", "CogView4Pipeline")),),
+        variants=(
+            PipelineVariants(text_to_image=("cogview4", "pipeline_cogview4", "CogView4Pipeline")),
+            PipelineVariants(
+                text_to_image=("cogview4", "pipeline_cogview4_control", "CogView4ControlPipeline"),
+                extra_channels=16,
+                blank_images={"control_image": (3, 0.0)},
+                mean_of_control=True,
+            ),
+        ),
         denoiser="transformer",
         latent_channels=16,
         scaling_factor=1.0,

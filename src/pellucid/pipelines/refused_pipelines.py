@@ -47,14 +47,6 @@ OWN_ALPHA = Refusal(
 IMAGE_STEERED = Refusal(
     reason="is told by further images what to paint", advice="Take the text-to-image pipeline of its family."
 )
-CONTROL_PARTS = Refusal(
-    reason="has another kind of control",
-    advice="Attach a plain ControlNet pipeline of its family, if there is one.",
-)
-UNSEEDED = Refusal(
-    reason="encodes its control image with noise that no seed decides",
-    advice="Take the text-to-image pipeline of its family.",
-)
 LATER = Refusal(
     reason="animates", advice="Take the image pipeline of the same model; animation is not supported yet."
 )
@@ -81,20 +73,7 @@ BY_CLASS: Mapping[str, Refusal] = {
     "QwenImageLayeredPipeline": OWN_ALPHA,
     "QwenImage21Pipeline": OWN_ALPHA_IMAGES,
     "Ideogram4Pipeline": TWO_DENOISERS,
-    "QwenImageControlNetInpaintPipeline": CONTROL_PARTS,
-    "StableDiffusion3ControlNetInpaintingPipeline": CONTROL_PARTS,
-    "StableDiffusionXLControlNetUnionPipeline": CONTROL_PARTS,
-    "StableDiffusionXLControlNetUnionInpaintPipeline": CONTROL_PARTS,
-    "StableDiffusionXLControlNetUnionImg2ImgPipeline": CONTROL_PARTS,
-    "ZImageControlNetPipeline": CONTROL_PARTS,
-    "ZImageControlNetInpaintPipeline": CONTROL_PARTS,
-    "StableDiffusionControlNetPAGPipeline": CONTROL_PARTS,
-    "StableDiffusionControlNetPAGInpaintPipeline": CONTROL_PARTS,
-    "StableDiffusionXLControlNetPAGPipeline": CONTROL_PARTS,
-    "StableDiffusionXLControlNetPAGImg2ImgPipeline": CONTROL_PARTS,
-    "HunyuanDiTControlNetPipeline": CONTROL_PARTS,
     "BlipDiffusionControlNetPipeline": IMAGE_STEERED,
-    "CogView4ControlPipeline": UNSEEDED,
     "ZImageOmniPipeline": IMAGE_STEERED,
     "Flux2KleinKVPipeline": IMAGE_STEERED,
     "AnimateDiffPAGPipeline": LATER,

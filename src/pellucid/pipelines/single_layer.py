@@ -97,7 +97,8 @@ class SingleLayerSampler:
         canvas_height, canvas_width = model.inner_canvas(first)
         stock, inputs = self._controlled(control, first, options.inputs)
         window = ControlWindow.whole(first, (canvas_height, canvas_width), model.autoencoder.upscale)
-        shown = window.fit(stock.text_to_image_inputs(inputs), [stock.control_name])
+        names = [stock.control_name, *stock.variants.control_masks]
+        shown = window.fit(stock.text_to_image_inputs(inputs), names)
         batch = Batch(
             stock=stock,
             settings=settings,
@@ -237,7 +238,8 @@ class SingleLayerSampler:
         window = ControlWindow.of_area(
             part.area, part.whole.shape[:2], (rows, columns), model.autoencoder.upscale
         )
-        inputs = window.fit(model.stock.image_to_image_inputs(options.inputs), ["control_image"])
+        names = ["control_image", *model.stock.variants.control_masks]
+        inputs = window.fit(model.stock.image_to_image_inputs(options.inputs), names)
         batch = Batch(
             stock=model.stock.image_to_image(),
             settings=settings,

@@ -14,6 +14,7 @@ from weakref import WeakKeyDictionary
 import torch
 from diffusers.image_processor import VaeImageProcessor
 from diffusers.models.adapter import MultiAdapter
+from diffusers.models.controlnets.controlnet_union import ControlNetUnionModel
 from diffusers.models.controlnets.multicontrolnet import MultiControlNetModel
 from torch import Tensor, nn
 
@@ -21,7 +22,6 @@ from pellucid.errors import InputError
 from pellucid.models.latent_space import LatentSpace, latent_space
 from pellucid.pipelines import native_sizes
 from pellucid.pipelines.arguments import CallKwargs, Request
-from pellucid.pipelines.families import CONTROL, T2I
 from pellucid.pipelines.family_words import (
     blank_images,
     hand_on_step_end,
@@ -45,9 +45,11 @@ from pellucid.pipelines.variants import (
     IdentityVAE,
     MeanVAE,
     build_variant,
+    class_at,
     family_of,
     is_of_class,
     latent_inputs,
+    takes_means,
 )
 
 # Two pipelines may be built over one denoiser, so the lock belongs to that module, not to the wrapper.
@@ -213,8 +215,8 @@ class StockPipeline:
 
     @property
     def control_name(self) -> str:
-        """Returns what the text-to-image pipeline calls a ControlNet's or T2I-Adapter's image."""
-        return "image" if self.variants.text_to_image[0] in (CONTROL, T2I) else "control_image"
+        """Returns what the text-to-image pipeline calls an image that steers it."""
+        return self.variants.control_name
 
     def text_to_image_inputs(self, inputs: CallKwargs) -> CallKwargs:
         """Renames a control image, `control_image` in image-to-image calls, to what it is called here."""
@@ -227,8 +229,9 @@ class StockPipeline:
         """
         others = {name: value for name, value in inputs.items() if name != "image"}
         path = self.variants.image_to_image
-        is_control = path is not None and path[0] == CONTROL
-        return others | ({"control_image": inputs["image"]} if is_control and "image" in inputs else {})
+        steers = path is None or "control_image" in inspect.signature(class_at(path).__call__).parameters
+        named = self.control_name == "image" and "image" in inputs and steers
+        return others | ({"control_image": inputs["image"]} if named else {})
 
     @property
     def accepted(self) -> set[str]:
@@ -251,7 +254,10 @@ class StockPipeline:
         """Returns the inputs of some of a call's images, see `rows_of`; of a list of control images, too."""
         several = any(
             isinstance(getattr(self.pipeline, part, None), kind)
-            for part, kind in (("controlnet", MultiControlNetModel), ("adapter", MultiAdapter))
+            for part, kind in (
+                ("controlnet", (MultiControlNetModel, ControlNetUnionModel)),
+                ("adapter", MultiAdapter),
+            )
         )
         names = () if several else ("image", "control_image")  # else a list is one for each network
         return rows_of(images_of(inputs, names, start, count, total), start, count, total)
@@ -326,21 +332,22 @@ class StockPipeline:
         stock = copy.copy(self)
         stock.pipeline = copy.copy(self.pipeline)
         stock.pipeline.scheduler = scheduler_for_call(self.pipeline.scheduler, scheduler)
-        if self.variants.mean_of_control:
-            # not by diffusers' own way of setting a part, which wants a module
-            vars(stock.pipeline)["vae"] = MeanVAE(self.vae)
+        takes_means(stock.pipeline, self.variants)
         return stock
 
     def _call(self, call_kwargs: CallKwargs) -> Tensor:
         """Calls the pipeline in the words of its family."""
         family = self.family
-        kwargs = in_its_words(self.pipeline, family, self._with_size(call_kwargs))
+        guidance = max(float(str(call_kwargs["guidance_scale"])), self.variants.least_guidance)
+        sized = self._with_size({**call_kwargs, "guidance_scale": guidance})
+        kwargs = in_its_words(self.pipeline, family, sized)
         steps = kwargs["num_inference_steps"]
         # without a strength an image is the caller's own, for pipelines that take one
         if {"image", "strength"} <= kwargs.keys() and self.variants.image_to_image is None:
             image, strength = kwargs.pop("image"), kwargs.pop("strength")
             start = LaterStart(image, kwargs["generator"], steps=steps, strength=strength, pack=self.pack)
-            kwargs |= start.install(self.pipeline)
+            kwargs = dict[str, Any](self.text_to_image_inputs(kwargs))
+            kwargs.update(start.install(self.pipeline))
             steps = start.remaining
         if steps < family.min_inference_steps:
             raise InputError(

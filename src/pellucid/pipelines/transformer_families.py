@@ -13,6 +13,8 @@ PIXART_CALL: Mapping[str, object] = {
     "use_resolution_binning": False,  # it makes other sizes than asked for
     "clean_caption": False,  # it changes the text, and only where two more packages are installed
 }
+ALL_IS_PAINTED = {"control_image": (3, 0.5), "control_mask": (1, 1.0)}
+"""What ControlNets made for inpainting are shown where a call shows nothing."""
 TRANSFORMER_FAMILIES: tuple[ModelFamily, ...] = (
     ModelFamily(
         name="sd3",
@@ -37,6 +39,16 @@ TRANSFORMER_FAMILIES: tuple[ModelFamily, ...] = (
                     "pipeline_stable_diffusion_3_controlnet",
                     "StableDiffusion3ControlNetPipeline",
                 ),
+                mean_of_control=True,
+            ),
+            PipelineVariants(
+                text_to_image=(
+                    "controlnet_sd3",
+                    "pipeline_stable_diffusion_3_controlnet_inpainting",
+                    "StableDiffusion3ControlNetInpaintingPipeline",
+                ),
+                control_masks=("control_mask",),
+                blank_images=ALL_IS_PAINTED,
                 mean_of_control=True,
             ),
         ),
@@ -126,7 +138,18 @@ TRANSFORMER_FAMILIES: tuple[ModelFamily, ...] = (
         title="HunyuanDiT",
         variants=(
             PipelineVariants(text_to_image=("hunyuandit", "pipeline_hunyuandit", "HunyuanDiTPipeline")),
-            PipelineVariants(text_to_image=(PAG, "pipeline_pag_hunyuandit", "HunyuanDiTPAGPipeline")),
+            PipelineVariants(
+                text_to_image=(PAG, "pipeline_pag_hunyuandit", "HunyuanDiTPAGPipeline"),
+                least_guidance=1 + 1e-6,  # below, diffusers tells the denoiser of three rows and shows it two
+            ),
+            PipelineVariants(
+                text_to_image=(
+                    "controlnet_hunyuandit",
+                    "pipeline_hunyuandit_controlnet",
+                    "HunyuanDiTControlNetPipeline",
+                ),
+                mean_of_control=True,
+            ),
         ),
         denoiser="transformer",
         scaling_factor=0.13025,

@@ -1,6 +1,6 @@
 """Families whose denoiser is a UNet, as rows of data."""
 
-from pellucid.pipelines.family import CONTROL, T2I, ClassPath, ModelFamily, PipelineVariants
+from pellucid.pipelines.family import ClassPath, ModelFamily, PipelineVariants
 from pellucid.pipelines.modes import Sampling
 
 SD, XL = "stable_diffusion", "stable_diffusion_xl"
@@ -11,6 +11,7 @@ XL_IMAGE_TO_IMAGE: ClassPath = (
     "StableDiffusionXLImg2ImgPipeline",
 )
 PAG, LCM = "pag", "latent_consistency_models"
+CONTROL, T2I = "controlnet", "t2i_adapter"
 ALL_IS_PAINTED = {"image": (3, 0.5), "mask_image": (1, 1.0)}
 """What UNets made for inpainting are shown: nothing that is kept."""
 SD_VARIANTS = (
@@ -23,11 +24,18 @@ SD_VARIANTS = (
         text_to_image=(CONTROL, "pipeline_controlnet", "StableDiffusionControlNetPipeline"),
         image_to_image=(CONTROL, "pipeline_controlnet_img2img", "StableDiffusionControlNetImg2ImgPipeline"),
         others=("StableDiffusionControlNetInpaintPipeline",),
+        control_name="image",
+    ),
+    PipelineVariants(
+        text_to_image=(PAG, "pipeline_pag_controlnet_sd", "StableDiffusionControlNetPAGPipeline"),
+        others=("StableDiffusionControlNetPAGInpaintPipeline",),
+        control_name="image",
     ),
     # T2I-Adapters steer what is made from text; diffusers has no image-to-image with them
     PipelineVariants(
         text_to_image=(T2I, "pipeline_stable_diffusion_adapter", "StableDiffusionAdapterPipeline"),
         image_to_image=IMAGE_TO_IMAGE,
+        control_name="image",
     ),
     PipelineVariants(
         text_to_image=(PAG, "pipeline_pag_sd", "StableDiffusionPAGPipeline"),
@@ -63,10 +71,34 @@ XL_VARIANTS = (
             "StableDiffusionXLControlNetImg2ImgPipeline",
         ),
         others=("StableDiffusionXLControlNetInpaintPipeline",),
+        control_name="image",
+    ),
+    PipelineVariants(
+        text_to_image=(PAG, "pipeline_pag_controlnet_sd_xl", "StableDiffusionXLControlNetPAGPipeline"),
+        image_to_image=(
+            PAG,
+            "pipeline_pag_controlnet_sd_xl_img2img",
+            "StableDiffusionXLControlNetPAGImg2ImgPipeline",
+        ),
+        control_name="image",
+    ),
+    PipelineVariants(
+        text_to_image=(
+            CONTROL,
+            "pipeline_controlnet_union_sd_xl",
+            "StableDiffusionXLControlNetUnionPipeline",
+        ),
+        image_to_image=(
+            CONTROL,
+            "pipeline_controlnet_union_sd_xl_img2img",
+            "StableDiffusionXLControlNetUnionImg2ImgPipeline",
+        ),
+        others=("StableDiffusionXLControlNetUnionInpaintPipeline",),
     ),
     PipelineVariants(
         text_to_image=(T2I, "pipeline_stable_diffusion_xl_adapter", "StableDiffusionXLAdapterPipeline"),
         image_to_image=XL_IMAGE_TO_IMAGE,
+        control_name="image",
     ),
     PipelineVariants(
         text_to_image=(PAG, "pipeline_pag_sd_xl", "StableDiffusionXLPAGPipeline"),

@@ -105,6 +105,19 @@ def latent_inputs(denoiser: Any, family: ModelFamily, variants: PipelineVariants
     return inputs * unfolded / family.patch_size**2 - variants.extra_channels
 
 
+def class_at(path: ClassPath) -> Any:  # noqa: ANN401 - a class of diffusers
+    """Returns the class at `path`."""
+    package, module, name = path
+    return getattr(import_module(f"diffusers.pipelines.{package}.{module}"), name)
+
+
+def takes_means(pipeline: Any, variants: PipelineVariants) -> None:  # noqa: ANN401
+    """Gives a pipeline, nobody else's, the mean of a control image's latents where it draws with no seed."""
+    if variants.mean_of_control:
+        # not by diffusers' own way of setting a part, which wants a module
+        vars(pipeline)["vae"] = MeanVAE(pipeline.vae)
+
+
 def is_of_class(pipeline: object, path: ClassPath) -> bool:
     """Tells whether a pipeline is of the class at `path`, or of one that is derived from it."""
     return any(cls.__name__ == path[2] for cls in type(pipeline).__mro__)
@@ -116,8 +129,7 @@ def build_variant(path: ClassPath, pipeline: Any, replaced: dict[str, Any]) -> A
     By its constructor, which moves and casts nothing, so both hold the very same modules. The scheduler is a
     copy: constructors of diffusers mend outdated settings of the one that they are given.
     """
-    package, module, name = path
-    cls = getattr(import_module(f"diffusers.pipelines.{package}.{module}"), name)
+    cls = class_at(path)
     parts = {**pipeline.components, "scheduler": copy.deepcopy(pipeline.scheduler), **replaced}
     accepted = inspect.signature(cls.__init__).parameters
     options = {key: value for key, value in pipeline.config.items() if key in accepted and key not in parts}

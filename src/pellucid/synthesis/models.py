@@ -13,7 +13,7 @@ from pellucid.pipelines.loading import load
 from pellucid.pipelines.modes import Sampling
 from pellucid.pipelines.opaque_inpainting import Inpainter, LatentInpainter, load_inpainter
 from pellucid.pipelines.pipeline import TransparentPipeline
-from pellucid.pipelines.placement import choose_device, choose_dtype
+from pellucid.pipelines.placement import choose_device, dtype_for
 from pellucid.rgba.cleanup import clean
 from pellucid.rgba.types import RGBA8
 from pellucid.scene.scene import Scene
@@ -119,7 +119,7 @@ def load_inpainter_of(source: ModelSource, inpainter: InpainterSource) -> Inpain
     return load_inpainter(
         inpainter.path,
         device=source.device,
-        dtype=choose_dtype(source.dtype, choose_device(source.device)),
+        dtype=dtype_for(inpainter.path, source.dtype, choose_device(source.device)),
         num_inference_steps=inpainter.num_inference_steps,
         guidance_scale=inpainter.guidance_scale,
     )

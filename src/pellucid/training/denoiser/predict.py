@@ -76,7 +76,9 @@ def predict(
 
 def _denoiser(stock: StockPipeline) -> _Denoiser | None:
     """Returns how a denoiser is called whose call is known here; None where its stock pipeline has to."""
-    return None if stock.variants.trains_as_called else _DENOISERS.get(stock.family.name)
+    # a denoiser that was distilled with guidance is told it, which the stock pipeline alone knows how to
+    as_called = stock.variants.trains_as_called or stock.denoiser.config.get("time_cond_proj_dim")
+    return None if as_called else _DENOISERS.get(stock.family.name)
 
 
 def _encode_unet(stock: StockPipeline, texts: list[str]) -> Mapping[str, Tensor]:

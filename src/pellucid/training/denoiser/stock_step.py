@@ -18,6 +18,7 @@ from torch.nn import functional
 
 from pellucid.pipelines.family_words import set_size
 from pellucid.pipelines.stock import StockPipeline
+from pellucid.pipelines.variants import takes_means
 
 SHAPE = ".shape"
 _templates: WeakKeyDictionary[Any, list[Any]] = WeakKeyDictionary()
@@ -198,6 +199,7 @@ def _told(
     caller.pipeline = pipeline
     kwargs = caller.arguments(call_kwargs)
     set_size(pipeline, family, kwargs)
+    takes_means(pipeline, stock.variants)
     if family.guidance == "guider":
         pipeline.guider = pipeline.guider.new(enabled=False)
     # without the `no_grad` that decorates it
