@@ -172,10 +172,10 @@ def test_layers_are_trained_on_a_frozen_unet_and_found_by_the_model(
     found = read_recipe(recipe, "layers", table)
     stage = make_stage(found, device)
     assert isinstance(stage, JointLayersStage)
-    unet, units = copies(stage.unet), copies(stage.sharing)
+    unet, units = copies(stage.net), copies(stage.sharing)
     before = stage.validation_metrics(stage.sharing)
     assert Trainer(found, stage, tmp_path / "own").train()
-    assert not changed(stage.unet, unet)
+    assert not changed(stage.net, unet)
     moved = changed(stage.sharing, units)
     assert {name for name in units if "_lora" in name or "temporal_o" in name} <= moved
     assert bool(hint) == any(name.startswith("kwargs_encoder") for name in moved)

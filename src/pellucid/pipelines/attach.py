@@ -86,17 +86,18 @@ def attach(
 
 
 def check_modes_fit(family: ModelFamily, named: Mode | None, layers: Mapping[Task, tuple[Mode, ...]]) -> None:
-    """Raises InputError for another family's mode, and for layer modes that want a UNet where none is."""
+    """Raises InputError for another family's mode, and for layer modes with hints where no UNet is."""
     if named is not None and named.family not in family.adapters:
         raise InputError(
             f"Expected an adapter for {family.title}, found {named.name}, which is for {named.family}. "
             f"{_where_from(family)}"
         )
     for mode in (mode for modes in layers.values() for mode in modes):
-        if family.denoiser != "unet" and (mode.conditions or len(mode.outputs) > 1 or mode.adapter_end < 1):
+        hints = [each.role for each in mode.conditions if each.entry == "attention-hint"]
+        if family.denoiser != "unet" and hints:
             raise InputError(
-                f"Expected layer modes of one image and no conditions with {family.title}, found "
-                f"{mode.name}. Layers that see each other need Stable Diffusion XL or 1.5."
+                f"Expected layer modes without hints to attentions with {family.title}, found {mode.name}. "
+                'Show images by "channel-concat", or take a UNet.'
             )
 
 

@@ -127,6 +127,8 @@ class LayerSampler:
         sampled = model.native_size if settings.fixed_resolution else canvas
         height, width = model.inner_canvas(sampled)
         concat, hint = self._conditions(mode, scenes, sampled)
+        if concat is not None and len(concat) > 1:
+            concat = concat.repeat_interleave(len(mode.outputs), dim=0)  # a row a layer, scene by scene
         requests = [request for scene in scenes for request in scene.requests(mode)]
         stock = model.stock.text_to_image()
         window = ControlWindow.whole(sampled, (height, width), model.autoencoder.upscale)

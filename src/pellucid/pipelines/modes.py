@@ -33,7 +33,7 @@ class Condition:
     role: Role
     """Which of the scene's images."""
     entry: Entry
-    """How it reaches the UNet."""
+    """How it reaches the denoiser: a hint to a UNet's attentions, or clean latents beside its own."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from pellucid.errors import InputError
 from pellucid.models.attention_sharing import AttentionSharing
-from pellucid.models.concat_condition import ConcatCondition
+from pellucid.models.showing import shown_latents
 from pellucid.weights.adapter_state import AdapterReport, check_unchanged, state_of
 from pellucid.weights.adapters import (
     attach_units,
@@ -21,6 +21,8 @@ from pellucid.weights.hub import is_path
 from pellucid.weights.placement import unwrapped
 
 TRAINING_TIMESTEPS = 1000
+TIME_NAMES = ("timestep", "timesteps", "t")
+"""What denoisers call the time in their calls; elsewhere it comes second."""
 AdapterSource = str | Path | tuple[str | Path, ...] | None
 
 
@@ -106,7 +108,8 @@ class AdapterManager:
         """Shows the denoiser images while it samples, and leaves no hook behind.
 
         Args:
-            concat: scaled latents (scenes, c, h, w) for the extra input channels.
+            concat: scaled latents (rows, c, h, w) for the extra input channels, or for frame units that are
+                shown images; one for all rows, or one each.
             hint: images (scenes, 3, h, w), [0, 1], for attention sharing with control.
             end: share of the schedule, 0 to 1, after which the plain denoiser goes on alone, as
                 `control_guidance_end` of a ControlNet. Counts in timesteps of 0 to 999.
@@ -127,7 +130,7 @@ class AdapterManager:
                 stack.callback(hook.remove)
             # after the hook above, since it decides how many channels the first convolution reads
             if concat is not None:
-                stack.callback(ConcatCondition(concat).attach(self.called).remove)
+                stack.enter_context(shown_latents(self.called, concat))
             if hint is not None:
                 _show_hint(contents.sharing, hint, stack)
             yield
@@ -167,14 +170,32 @@ def last_timestep(end: float) -> float:
 
 
 def _ending_at(end: float, denoiser: nn.Module) -> Callable[..., None]:
-    last = last_timestep(end)
+    last, clock = last_timestep(end), _Clock()
 
     def enable_or_disable(_: nn.Module, inputs: tuple[object, ...], options: Mapping[str, object]) -> None:
-        timestep = options["timestep"] if "timestep" in options else inputs[1]
-        if isinstance(timestep, Tensor):
-            # all rows of a batch are at one timestep
-            timestep = timestep.flatten()[0].item()
-        assert isinstance(timestep, int | float)
+        names = [name for name in TIME_NAMES if name in options]
+        timestep = clock.read(options[names[0]] if names else inputs[1])
         (disable_adapters if timestep < last else enable_adapters)(denoiser)
 
     return enable_or_disable
+
+
+class _Clock:
+    """Reads what denoisers are told of time: a timestep, its share of 1000, or the share that is done.
+
+    Which of them the first call tells, since sampling begins at noise.
+    """
+
+    def __init__(self) -> None:
+        self.first: float | None = None
+
+    def read(self, told: object) -> float:
+        """Returns the timestep, 0 to 1000."""
+        if isinstance(told, Tensor):
+            # all rows of a batch are at one timestep
+            told = told.flatten()[0].item()
+        assert isinstance(told, int | float)
+        self.first = told if self.first is None else self.first
+        if self.first > 1:
+            return told
+        return TRAINING_TIMESTEPS * (told if self.first > 0.5 else 1 - told)

@@ -15,6 +15,8 @@ from pellucid.models.attention_sharing import (
     attention_modules,
     stock_processor,
 )
+from pellucid.models.frame_hooks import put_units, units_on
+from pellucid.models.frame_units import FrameUnits
 from pellucid.weights.placement import (
     Slot,
     as_like,
@@ -24,7 +26,13 @@ from pellucid.weights.placement import (
     merged_loras,
     sample,
 )
-from pellucid.weights.side_differences import SideChange, SideDifference, Sides, side_changes
+from pellucid.weights.side_differences import (
+    ForgetCompiled,
+    SideChange,
+    SideDifference,
+    Sides,
+    side_changes,
+)
 
 ROUNDING = 4e-6
 """By how much float32 weights may differ, as a share of their norm, after others added and took off again."""
@@ -37,7 +45,7 @@ class AdapterReport:
     """Tells what an adapter did."""
 
     kind: str
-    """"lora", "weight_deltas" or "attention_sharing"."""
+    """"lora", "weight_deltas", "attention_sharing" or "frame_units"."""
     changed: tuple[str, ...]
     """diffusers names that it changed."""
     unmatched: tuple[str, ...] = ()
@@ -78,7 +86,23 @@ class PutProcessor:
         return PutProcessor(self.attention, self.attention.processor)
 
 
-Change = PutParameter | PutProcessor | SideChange
+@dataclass(frozen=True, slots=True)
+class PutFrames:
+    """Replaces the frame units of a transformer; may be applied any number of times."""
+
+    denoiser: nn.Module
+    units: FrameUnits | None
+
+    def apply(self) -> None:
+        """Lets the units run there."""
+        put_units(self.denoiser, self.units)
+
+    def inverse(self) -> "PutFrames":
+        """Makes the change that restores what is there now."""
+        return PutFrames(self.denoiser, units_on(self.denoiser))
+
+
+Change = PutParameter | PutProcessor | PutFrames | SideChange
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -103,6 +127,7 @@ class Contents:
     sides: Sides = field(default_factory=dict[Slot, tuple[SideDifference, ...]])
     """Differences beside weights that none can be merged into, there while adapters are enabled."""
     sharing: AttentionSharing | None = None
+    frames: FrameUnits | None = None
     stock: Mapping[str, object] = field(default_factory=dict[str, object])
     """Processors that attention sharing replaced, by the attention's name."""
     enabled: bool = True
@@ -115,7 +140,13 @@ class Contents:
     @property
     def is_plain(self) -> bool:
         """Tells whether nothing is set."""
-        return not self.patches and not self.sides and self.sharing is None and self.key is None
+        return not self.changes_anything and self.key is None
+
+    @property
+    def changes_anything(self) -> bool:
+        """Tells whether the denoiser is another one with what is set."""
+        units = self.sharing is not None or self.frames is not None
+        return bool(self.patches) or bool(self.sides) or units
 
 
 class AdapterState:
@@ -266,6 +297,13 @@ def attaching(
     return changes, stock
 
 
+def frame_changes(denoiser: nn.Module, units: FrameUnits | None) -> list[Change]:
+    """Plans to let a transformer's units run, or none; nothing where they do already."""
+    if units_on(denoiser) is units:
+        return []
+    return [PutFrames(denoiser, units), ForgetCompiled()]
+
+
 def toggle(denoiser: nn.Module, *, enabled: bool) -> bool:
     """Swaps the plain denoiser and its adapters; returns whether anything was to do.
 
@@ -274,7 +312,7 @@ def toggle(denoiser: nn.Module, *, enabled: bool) -> bool:
     """
     state = state_of(denoiser)
     contents = state.contents
-    if contents.enabled == enabled or not (contents.patches or contents.sides or contents.sharing):
+    if contents.enabled == enabled or not contents.changes_anything:
         return False
     check_unchanged(denoiser, contents)
     puts = [(patch, as_like(patch.aside, patch.slot.value)) for patch in contents.patches]
@@ -287,5 +325,6 @@ def toggle(denoiser: nn.Module, *, enabled: bool) -> bool:
         changes += put_units
     else:
         changes += detaching(denoiser, contents)
+    changes += frame_changes(denoiser, contents.frames if enabled else None)
     state.swap(changes, replace(contents, patches=patches, enabled=enabled, stock=stock))
     return True

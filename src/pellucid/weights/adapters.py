@@ -3,7 +3,6 @@
 Source: docs/released-format.md a.2 to a.4.
 """
 
-import math
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
@@ -12,6 +11,7 @@ from torch import Tensor, nn
 
 from pellucid.errors import InputError, WeightsError
 from pellucid.models.attention_sharing import AttentionSharing
+from pellucid.models.frame_units import FrameUnits, names_of
 from pellucid.weights.adapter_state import (
     AdapterReport,
     Change,
@@ -20,12 +20,14 @@ from pellucid.weights.adapter_state import (
     attaching,
     check_unchanged,
     detaching,
+    frame_changes,
     patched,
     state_of,
     toggle,
 )
+from pellucid.weights.file_names import Shape, delta_fits, first_weight, lora_fits, parse_name, without_place
 from pellucid.weights.hub import locate
-from pellucid.weights.key_maps import ldm_to_diffusers
+from pellucid.weights.layer_units import FRAME_UNITS, HOOKERS, read_frames, read_sharing
 from pellucid.weights.placement import (
     Slot,
     as_like,
@@ -42,15 +44,7 @@ from pellucid.weights.side_differences import (
     shape_of,
     side_changes,
 )
-from pellucid.weights.tensor_files import NoInit, fill, shapes, tensors_in
-
-HOOKERS = "hookers."
-# Its further inputs are conditions by channel; any other enlarged weight is another model's.
-FIRST = "conv_in.weight"
-"""The only weight that a file may enlarge, by inputs for conditions."""
-FOREIGN = (".lora_A.", ".lora_B.", ".lora_down.", ".lora_up.", ".lora.down.", ".lora.up.")
-"""What names of other programs' LoRAs contain."""
-Shape = tuple[int, ...]
+from pellucid.weights.tensor_files import shapes, tensors_in
 
 
 def merge_lora(weight: Tensor, up: Tensor, down: Tensor, strength: float) -> Tensor:
@@ -67,15 +61,15 @@ def merge_lora(weight: Tensor, up: Tensor, down: Tensor, strength: float) -> Ten
 
 
 def merge_delta(weight: Tensor, delta: Tensor, strength: float) -> Tensor:
-    """Computes W + strength * delta in float32; a convolution grows, padded with 0.
+    """Computes W + strength * delta in float32; a first layer grows, padded with 0.
 
     Source: docs/released-format.md a.3.
 
     Raises:
-        InputError: the shapes differ and are no convolution's.
+        InputError: the shapes differ in more than their inputs.
     """
     if weight.shape != delta.shape:
-        if weight.ndim != 4 or delta.ndim != 4:
+        if _without_inputs(weight) != _without_inputs(delta):
             raise InputError(
                 f"Expected a difference of shape {tuple(weight.shape)}, found {tuple(delta.shape)}. "
                 "Take the file made for this base model."
@@ -86,6 +80,10 @@ def merge_delta(weight: Tensor, delta: Tensor, strength: float) -> Tensor:
         grown[tuple(slice(side) for side in delta.shape)] += strength * delta.float()
         return grown.to(weight.dtype)
     return (strength * delta.float()).add_(weight.float()).to(weight.dtype)
+
+
+def _without_inputs(weight: Tensor) -> Shape:
+    return *weight.shape[:1], *weight.shape[2:]
 
 
 def apply_adapter(unet: nn.Module, source: str | Path, strength: float = 1.0) -> AdapterReport:
@@ -205,8 +203,9 @@ class AdapterStack:
         self.merged: dict[Slot, Tensor] = {}
         self.sides: dict[Slot, tuple[SideDifference, ...]] = {}
         self.sharing: AttentionSharing | None = None
+        self.frames: FrameUnits | None = None
         if keep:
-            self.sharing, self.sides = before.sharing, dict(before.sides)
+            self.sharing, self.frames, self.sides = before.sharing, before.frames, dict(before.sides)
             for patch in before.patches:
                 self.merged[patch.slot] = patch.slot.value if before.enabled else patch.aside
 
@@ -215,6 +214,8 @@ class AdapterStack:
         stored = shapes(path)
         if any(name.startswith(HOOKERS) for name in stored):
             return self._add_sharing(path, stored, strength)
+        if any(name.startswith(FRAME_UNITS) for name in stored):
+            return self._add_frames(path, stored, strength)
         patches = self._placed(path, stored)
         slots = {name: self.slots[name] for name in patches}
         # what can be checked is checked before the first tensor is read
@@ -255,11 +256,13 @@ class AdapterStack:
         if self.sharing is not None:
             units, stock = attaching(self.denoiser, self.sharing, self.before)
             changes += units
+        changes += frame_changes(self.denoiser, self.frames)
         named = ((self.names[slot], slot, self._original(slot), puts[slot]) for slot in self.merged)
         after = Contents(
             patches=patched(self.denoiser, named),
             sides=self.sides,
             sharing=self.sharing,
+            frames=self.frames,
             stock=stock,
             key=key,
             report=report,
@@ -288,13 +291,13 @@ class AdapterStack:
         places: dict[tuple[str, str], dict[int, str]] = {}
         homeless: list[str] = []
         for name in stored:
-            target, kind, index = _parse(name)
+            target, kind, index = parse_name(name)
             if target in self.slots and (kind, index) in {("lora", 0), ("lora", 1), ("diff", 0)}:
                 places.setdefault((target, kind), {})[index] = name
             else:
                 homeless.append(name)
         if homeless or not places:
-            raise _without_place(path, homeless, len(stored))
+            raise without_place(path, homeless, len(stored))
         stored_names = {
             target: tuple(names[i] for i in sorted(names)) for (target, _), names in places.items()
         }
@@ -307,15 +310,16 @@ class AdapterStack:
         self, path: Path, stored: Mapping[str, Shape], places: Mapping[tuple[str, str], Mapping[int, str]]
     ) -> None:
         wrong: list[str] = []
+        first = first_weight(self.denoiser)
         for (target, kind), names in places.items():
             slot = self.slots[target]
             base = self._base(slot)
             current = shape_of(slot, base)
             shapes_in_file = [stored[names[i]] for i in sorted(names)]
             fits = (
-                _lora_fits(current, shapes_in_file)
+                lora_fits(current, shapes_in_file)
                 if kind == "lora"
-                else _delta_fits(target, current, shapes_in_file[0], may_grow=is_dense(base))
+                else delta_fits(current, shapes_in_file[0], may_grow=target == first and is_dense(base))
             )
             if not fits:
                 wrong.append(f"{target} {current} but {' and '.join(map(str, shapes_in_file))}")
@@ -329,12 +333,19 @@ class AdapterStack:
         if strength not in (0.0, 1.0):
             raise InputError(f"Attention sharing has strength 0 or 1, found {strength}. Pass 1.")
         _check_separate(self.denoiser)
-        sharing = _read_sharing(self.denoiser, path, stored)
+        sharing = read_sharing(self.denoiser, path, stored)
         if not strength:
             return AdapterReport(kind="attention_sharing", changed=(), sharing=sharing)
         self.sharing = sharing
         names = tuple(name for name, _, _ in sharing.units_for(self.denoiser))
         return AdapterReport(kind="attention_sharing", changed=names, sharing=sharing)
+
+    def _add_frames(self, path: Path, stored: Mapping[str, Shape], strength: float) -> AdapterReport:
+        _check_separate(self.denoiser)
+        units = read_frames(self.denoiser, path, stored)
+        units.state.strength = strength
+        self.frames = units if strength else None
+        return AdapterReport(kind="frame_units", changed=tuple(names_of(self.denoiser)) if strength else ())
 
 
 def _check_separate(denoiser: nn.Module) -> None:
@@ -343,57 +354,3 @@ def _check_separate(denoiser: nn.Module) -> None:
             "Expected separate query, key and value projections for attention sharing, found them fused. "
             "Call unfuse_qkv_projections() first."
         )
-
-
-def _read_sharing(denoiser: nn.Module, path: Path, stored: Mapping[str, Shape]) -> AttentionSharing:
-    # the file does not say its frames, but each has LoRAs of its own
-    frames = sum(f"hookers.layers.0.to_q_lora.{f}.down.weight" in stored for f in range(3))
-    control = any(name.startswith("kwargs_encoder.") for name in stored)
-    # 256 as in the released files; one that lacks the name is refused by `fill`
-    rank = stored.get("hookers.layers.0.to_q_lora.0.down.weight", (256,))[0]
-    try:
-        with NoInit():
-            sharing = AttentionSharing.for_unet(denoiser, frames=max(frames, 1), rank=rank, control=control)
-    except InputError as error:
-        raise WeightsError(str(error)) from None
-    fill(sharing, path, HOOKERS)
-    # of 8 bits are weights that layerwise casting stores, and nothing is computed in those
-    like = next((value for value in denoiser.parameters() if value.dtype.itemsize > 1), None)
-    if like is not None and not like.is_meta:
-        # diffusers' own `to` warns of half precision
-        nn.Module.to(sharing, device=like.device, dtype=like.dtype)
-    sharing.state.follows_input = True
-    return sharing.eval()
-
-
-def _parse(name: str) -> tuple[str, str, int]:
-    """Splits a name into the parameter's in diffusers, the kind of change, and the number of its part."""
-    parts = name.split("::")
-    if len(parts) == 3 and parts[2].isdigit():
-        return ldm_to_diffusers(parts[0]) or parts[0], parts[1], int(parts[2])
-    return name, "diff", 0  # a file of plain diffusers names
-
-
-def _without_place(path: Path, homeless: list[str], total: int) -> WeightsError:
-    advice = "Take the file made for this base model."
-    if any(part in name for name in homeless for part in FOREIGN):
-        advice = "A LoRA of another program is loaded with load_lora_weights() of the pipeline."
-    examples = f", such as {', '.join(homeless[:3])}" if homeless else ""
-    return WeightsError(
-        f"{path} does not fit this model: {len(homeless)} of its {total} tensors have no place{examples}. "
-        f"{advice}"
-    )
-
-
-def _lora_fits(current: Shape, factors: list[Shape]) -> bool:
-    if len(factors) != 2 or len(factors[0]) != 2 or len(factors[1]) != 2:
-        return False
-    up, down = factors
-    return up[1] == down[0] and current[0] == up[0] and math.prod(current[1:]) == down[1]
-
-
-def _delta_fits(target: str, current: Shape, stored: Shape, *, may_grow: bool) -> bool:
-    if stored == current:
-        return True
-    grows = may_grow and target == FIRST and len(current) == len(stored) == 4
-    return grows and stored[0] == current[0] and stored[2:] == current[2:]

@@ -47,11 +47,15 @@ class Slot:
         return value
 
     def put(self, value: nn.Parameter) -> None:
-        """Replaces the parameter; a convolution's number of inputs follows."""
+        """Replaces the parameter; a layer's number of inputs follows."""
         module = self.module
         setattr(module, self.leaf, value)
-        if isinstance(module, nn.Conv2d) and self.leaf == "weight":
+        if self.leaf != "weight":
+            return
+        if isinstance(module, nn.Conv2d | nn.Conv3d):
             module.in_channels = value.shape[1] * module.groups
+        elif type(module) is nn.Linear:  # packed weights of other classes have shapes of their own
+            module.in_features = value.shape[1]
 
 
 def unwrapped(denoiser: nn.Module) -> nn.Module:

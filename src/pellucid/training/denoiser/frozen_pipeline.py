@@ -2,7 +2,7 @@
 
 import hashlib
 from collections.abc import Callable, Generator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from functools import cached_property, partial
 from pathlib import Path
 
@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from pellucid.errors import ConfigError
 from pellucid.models.autoencoder import RGBAAutoencoder
-from pellucid.models.concat_condition import ConcatCondition
+from pellucid.models.showing import shown_latents
 from pellucid.pipelines.arguments import Request
 from pellucid.pipelines.families import ModelFamily
 from pellucid.pipelines.latents import check_autoencoder, load_autoencoder
@@ -22,7 +22,13 @@ from pellucid.pipelines.modes import MODES, Sampling, resolve_source
 from pellucid.pipelines.stock import StockPipeline
 from pellucid.training.data.latent_cache import cached, folder_key
 from pellucid.training.denoiser.noise import Noising
-from pellucid.training.denoiser.predict import Conditions, condition_names, encode_texts, predict
+from pellucid.training.denoiser.predict import (
+    Conditions,
+    condition_names,
+    encode_texts,
+    predict,
+    show_nothing,
+)
 from pellucid.training.recipe import Recipe
 from pellucid.training.stages.components import check_size
 from pellucid.training.stages.networks import build
@@ -161,18 +167,30 @@ class FrozenPipeline:
             latents: scaled, (b, c, h, w).
             conditions: of the same rows.
             generator: of levels and noise.
-            rows_together: see `Noising`.
-            condition_latents: latents (b, c2, h, w) for a UNet whose inputs have grown.
+            rows_together: see `Noising`; the denoiser sees them in one call.
+            condition_latents: latents (b, c2, h, w) that are shown to a denoiser whose inputs have grown, or
+                by units of layers.
             extra_kwargs: what else a UNet is called with.
         """
         noised = self.noising(latents, generator, rows_together=rows_together)
-        noisy = (
-            noised.noisy if condition_latents is None else torch.cat([noised.noisy, condition_latents], dim=1)
-        )
-        prediction = predict(self.stock, noisy, noised.timesteps, conditions, extra_kwargs or {}).float()
+        prediction = predict(
+            self.stock,
+            noised.noisy,
+            noised.timesteps,
+            conditions,
+            extra_kwargs or {},
+            rows_together=rows_together,
+            show=show_nothing if condition_latents is None else partial(self._shown, condition_latents),
+        ).float()
         error = (prediction - noised.target).square().mean(dim=(1, 2, 3))
         # over the batch's mean weight, so that the loss keeps its scale whatever gamma is
         return noised.weight * error / noised.weight.mean().clamp_min(1e-3)
+
+    @contextmanager
+    def _shown(self, latents: Tensor, rows: slice = slice(None)) -> Generator[None]:
+        """Shows the denoiser some rows of condition latents."""
+        with shown_latents(self.net, latents[rows]):
+            yield
 
     @property
     def sampling(self) -> Sampling:
@@ -185,6 +203,7 @@ class FrozenPipeline:
         texts: Sequence[str],
         module: nn.Module | None = None,
         *,
+        rows_together: int = 1,
         condition_latents: Tensor | None = None,
         stock: StockPipeline | None = None,
         inputs: Sequence[Mapping[str, object]] = ({},),
@@ -194,6 +213,7 @@ class FrozenPipeline:
         Args:
             texts: captions.
             module: takes the denoiser's place, such as averaged weights.
+            rows_together: neighbouring texts of one scene, which are sampled together.
             condition_latents: see `loss_per_sample`; a row a text.
             stock: another pipeline over the same parts.
             inputs: what else it is called with: once for all texts, or once for each.
@@ -201,23 +221,19 @@ class FrozenPipeline:
         # the same seeds in every grid, so that grids of different steps compare
         rows = [Request(prompt=text, negative_prompt="", seed=seed) for seed, text in enumerate(texts)]
         size = {"height": self.recipe.size_px, "width": self.recipe.size_px}
+        at_once = images_at_once(self.recipe.size_px) if len(inputs) == 1 else 1
+        at_once = -(-at_once // rows_together) * rows_together
+        made: list[Tensor] = []
         with self.using(module), self.autocast():
-            handle = (
-                None if condition_latents is None else ConcatCondition(condition_latents).attach(self.net)
-            )
-            at_once = images_at_once(self.recipe.size_px) if condition_latents is None else len(rows)
-            at_once = at_once if len(inputs) == 1 else 1
-            parts = [rows[first : first + at_once] for first in range(0, len(rows), at_once)]
-            part_inputs = [*inputs] * len(parts) if len(inputs) == 1 else inputs
-            try:
-                latents = [
-                    (stock or self.stock).sample(part, self.sampling, {**size, **row_inputs})
-                    for part, row_inputs in zip(parts, part_inputs, strict=True)
-                ]
-                return torch.cat(latents).float()
-            finally:
-                if handle is not None:
-                    handle.remove()
+            for number, first in enumerate(range(0, len(rows), at_once)):
+                some = slice(first, first + at_once)
+                row_inputs = inputs[0 if len(inputs) == 1 else number]
+                shown = nullcontext() if condition_latents is None else self._shown(condition_latents, some)
+                with shown:
+                    made.append(
+                        (stock or self.stock).sample(rows[some], self.sampling, {**size, **row_inputs})
+                    )
+        return torch.cat(made).float()
 
     def fixed_noise_loss(self, loss: Callable[[torch.Generator], Mapping[str, Tensor]]) -> dict[str, float]:
         """Returns the means of loss terms over the first batches at fixed noise: comparable between steps."""

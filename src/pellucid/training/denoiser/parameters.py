@@ -8,7 +8,8 @@ from peft import LoraConfig, inject_adapter_in_model
 from peft.utils import get_peft_model_state_dict
 from torch import nn
 
-from pellucid.errors import ConfigError
+from pellucid.errors import ConfigError, InputError
+from pellucid.models.latent_inputs import find_input, inputs_for
 from pellucid.pipelines.stock import StockPipeline
 from pellucid.weights.adapter_files import InitialWeights, trained_in
 from pellucid.weights.tensor_files import read
@@ -113,28 +114,36 @@ def _name_in_file(name: str) -> str:
     return f"{target}.weight::lora::{0 if kind == 'B' else 1}"
 
 
-def grow_inputs(net: nn.Module, channels: int) -> InitialWeights:
-    """Lets a UNet's first convolution read `channels` more, which it ignores at first; it trains whole.
+def grow_inputs(net: nn.Module, channels: int, side: int) -> InitialWeights:
+    """Lets a denoiser's first layer read further channels, which it ignores at first; it trains whole.
+
+    Args:
+        net: denoiser.
+        channels: of latents, that many more.
+        side: of the squares of latents that a transformer takes as one token.
 
     Returns:
         Its value before, see `select_parameters`.
 
     Raises:
-        ConfigError: the denoiser has no such convolution.
+        ConfigError: the denoiser has no such layer that is known.
     """
-    first = getattr(net, "conv_in", None)
-    if not isinstance(first, nn.Conv2d):
-        raise ConfigError(
-            f"Expected a UNet to show images as further channels, found {type(net).__name__}. "
-            "Take Stable Diffusion's family."
-        )
-    weight = first.weight.detach()
-    grown = weight.new_zeros(weight.shape[0], weight.shape[1] + channels, *weight.shape[2:])
+    try:
+        name, first = find_input(net)
+    except InputError as error:
+        raise ConfigError(str(error)) from None
+    # in float32, as all that trains, where the rest is kept in half precision
+    weight = first.weight.detach().float()
+    more = inputs_for(first, channels, side)
+    grown = weight.new_zeros(weight.shape[0], weight.shape[1] + more, *weight.shape[2:])
     grown[:, : weight.shape[1]] = weight
-    first.in_channels += channels
+    if isinstance(first, nn.Linear):
+        first.in_features += more
+    else:
+        first.in_channels += more
     # the module is kept and its weight exchanged: others may hold the module already
     first.weight = nn.Parameter(grown)
-    return {"conv_in.weight": weight.cpu().clone()}
+    return {f"{name}.weight": weight.cpu().clone()}
 
 
 def save_diffusers_lora(stock: StockPipeline, net: nn.Module, folder: Path) -> None:

@@ -4,6 +4,7 @@ Latents are scaled (b, c, h, w) on this side, whatever the family's transformer 
 """
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from functools import partial
 
@@ -16,7 +17,14 @@ from pellucid.training.denoiser import stock_step
 
 Conditions = dict[str, Tensor]
 """What the text encoders say, by name, with a row a text."""
+Show = Callable[[slice], AbstractContextManager[None]]
+"""Shows a denoiser what belongs to some rows of a batch, for a while."""
 TEXTS_AT_ONCE = 256
+
+
+def show_nothing(_: slice) -> AbstractContextManager[None]:
+    """Shows nothing."""
+    return nullcontext()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,20 +66,33 @@ def predict(
     timesteps: Tensor,
     conditions: Conditions,
     extra_kwargs: Mapping[str, object],
+    *,
+    rows_together: int = 1,
+    show: Show = show_nothing,
 ) -> Tensor:
     """Returns what the pipeline's denoiser predicts, (b, c, h, w): noise, v or velocity, as it was trained.
 
     Args:
         stock: its denoiser is called, with gradients.
-        noisy: latents; more channels than the result has where images are shown beside them.
+        noisy: latents.
         timesteps: (b,), 0 to 1000.
         conditions: rows of what `encode_texts` gave, one a latent.
         extra_kwargs: what else a UNet is called with.
+        rows_together: neighbouring rows that the denoiser must see in one call, all at one timestep.
+        show: shows the denoiser images that belong to rows, for as long as these are predicted.
     """
     denoiser = _denoiser(stock)
-    if denoiser is None:
-        return stock_step.predict(stock, noisy, timesteps, conditions)
-    return denoiser.predict(stock, noisy, timesteps, conditions, **extra_kwargs)
+    at_once = rows_together if denoiser is None else len(noisy)
+    parts: list[Tensor] = []
+    for start in range(0, len(noisy), at_once):
+        rows = slice(start, start + at_once)
+        some = {name: values[rows] for name, values in conditions.items()}
+        with show(rows):
+            if denoiser is None:
+                parts.append(stock_step.predict(stock, noisy[rows], timesteps[start], some))
+            else:
+                parts.append(denoiser.predict(stock, noisy[rows], timesteps[rows], some, **extra_kwargs))
+    return torch.cat(parts)
 
 
 def _denoiser(stock: StockPipeline) -> _Denoiser | None:
@@ -187,4 +208,4 @@ _DENOISERS: Mapping[Family, _Denoiser] = {
     "pixart-sigma": PIXART,
 }
 """Families of `pellucid.pipelines.families` whose denoisers are called here, all rows at once. Of the others
-the stock pipeline is called, row by row."""
+the stock pipeline is called, for the rows of one scene at a time."""

@@ -3,7 +3,8 @@
 Between a text and its conditions, and between latents and a prediction, families differ by a hundred details
 (positions, masks, the sign and scale of time). So the pipeline is called as for one step, with three things
 exchanged: its text encoders answer from memory, its noise is the training's noisy latents, and its scheduler
-hands out the prediction. Gradients flow; rows are called one by one, as their texts differ in length.
+hands out the prediction. Gradients flow. Rows of one timestep may be called together, their texts' answers
+joined as the pipeline itself joins them.
 """
 
 import copy
@@ -21,8 +22,8 @@ from pellucid.pipelines.stock import StockPipeline
 from pellucid.pipelines.variants import takes_means
 
 SHAPE = ".shape"
-_templates: WeakKeyDictionary[Any, list[Any]] = WeakKeyDictionary()
-"""Of a pipeline: what its text encoders answer to the empty text, whose form every answer has."""
+_templates: WeakKeyDictionary[Any, dict[int, list[Any]]] = WeakKeyDictionary()
+"""Of a pipeline: what its text encoders answer to so many empty texts, whose form every answer has."""
 
 
 class _Told(Exception):
@@ -76,7 +77,7 @@ def encode_texts(stock: StockPipeline, texts: Sequence[str]) -> dict[str, Tensor
 
     Rows of different lengths are filled up with zeros; those with the ending `SHAPE` tell their own.
     """
-    answers = [list(_tensors(_answers(stock, text))) for text in texts]
+    answers = [list(_tensors(_answers(stock, [text]))) for text in texts]
     found: dict[str, Tensor] = {}
     for number, name in enumerate(condition_names(stock)[::2]):
         parts = [answer[number] for answer in answers]
@@ -91,34 +92,37 @@ def encode_texts(stock: StockPipeline, texts: Sequence[str]) -> dict[str, Tensor
 
 def condition_names(stock: StockPipeline) -> tuple[str, ...]:
     """Returns the names of what `encode_texts` returns, each with its shape after it."""
-    count = len(list(_tensors(_template(stock))))
+    count = len(list(_tensors(_template(stock, 1))))
     return tuple(f"text{number}{ending}" for number in range(count) for ending in ("", SHAPE))
 
 
 def predict(
-    stock: StockPipeline, noisy: Tensor, timesteps: Tensor, conditions: Mapping[str, Tensor]
+    stock: StockPipeline, noisy: Tensor, timestep: Tensor, conditions: Mapping[str, Tensor]
 ) -> Tensor:
     """Returns what the denoiser predicts of latents (b, c, h, w), as its scheduler would be told.
 
     Args:
-        stock: its pipeline is called.
+        stock: its pipeline is called, once for all rows.
         noisy: scaled latents, noised.
-        timesteps: (b,), 0 to 1000.
+        timestep: of all rows, 0 to 1000.
         conditions: rows of `encode_texts`.
     """
     stock = stock.text_to_image()
-    rows = [
-        _predict_one(stock, noisy[row : row + 1], timesteps[row], _row(stock, conditions, row))
-        for row in range(len(noisy))
-    ]
-    return torch.cat(rows)
+    rows = [_row(stock, conditions, row) for row in range(len(noisy))]
+    if not _has_encoders(stock):
+        texts = [bytes(row[0].tolist()).decode() for row in rows]
+        return _predict_together(stock, noisy, timestep, texts, [])
+    several = len(rows) > 1
+    answers = _joined(_template(stock, 1), _template(stock, 2), rows) if several else rows[0]
+    return _predict_together(stock, noisy, timestep, [""] * len(rows), answers)
 
 
-def _predict_one(stock: StockPipeline, noisy: Tensor, timestep: Tensor, answers: list[Any]) -> Tensor:
+def _predict_together(
+    stock: StockPipeline, noisy: Tensor, timestep: Tensor, texts: list[str], answers: list[Any]
+) -> Tensor:
     height, width = (side * stock.vae_scale_factor for side in noisy.shape[-2:])
     pipeline, left = copy.copy(stock.pipeline), iter(answers)
     original = getattr(pipeline, "prepare_latents", None)
-    text = "" if _has_encoders(stock) else bytes(answers[0].tolist()).decode()
 
     def encode_prompt(*_: object, **__: object) -> object:
         return next(left)
@@ -135,19 +139,19 @@ def _predict_one(stock: StockPipeline, noisy: Tensor, timestep: Tensor, answers:
     pipeline.encode_prompt, pipeline.prepare_latents = encode_prompt, prepare_latents
     pipeline.scheduler = OneStep(pipeline.scheduler.config, timestep)
     latents = {} if original else {"latents": stock.pack(noisy).to(stock.dtype)}
-    prediction = _told(stock, pipeline, text, height, width, **latents)
+    prediction = _told(stock, pipeline, texts, height, width, **latents)
     assert prediction is not None
     return stock.unpack(prediction, height, width)
 
 
-def _answers(stock: StockPipeline, text: str) -> list[Any]:
+def _answers(stock: StockPipeline, texts: list[str]) -> list[Any]:
     """Returns what `encode_prompt` returns in one call of the pipeline, call by call.
 
-    Of a denoiser that reads the text itself, its bytes.
+    Of a denoiser that reads the text itself, the bytes of the one text.
     """
     stock = stock.text_to_image()
     if not _has_encoders(stock):
-        return [torch.tensor(list(text.encode()), dtype=torch.uint8)]
+        return [torch.tensor(list(texts[0].encode()), dtype=torch.uint8)]
     pipeline, answers = copy.copy(stock.pipeline), list[Any]()
     original = pipeline.encode_prompt
 
@@ -161,7 +165,7 @@ def _answers(stock: StockPipeline, text: str) -> list[Any]:
     pipeline.encode_prompt, pipeline.prepare_latents = encode_prompt, stop  # or, without, at the first step
     pipeline.scheduler = OneStep(pipeline.scheduler.config, torch.tensor(500.0, device=stock.device))
     side = stock.vae_scale_factor * max(stock.latents_multiple, 2)
-    _told(stock, pipeline, text, side, side)
+    _told(stock, pipeline, texts, side, side)
     return answers
 
 
@@ -173,7 +177,7 @@ def _has_encoders(stock: StockPipeline) -> bool:
 def _told(
     stock: StockPipeline,
     pipeline: Any,  # noqa: ANN401 - diffusers has no common protocol
-    text: str,
+    texts: list[str],
     height: int,
     width: int,
     **more: Tensor,
@@ -183,12 +187,12 @@ def _told(
     # FLUX takes guidance as an input, and so does any denoiser that embeds it beside time, as LCM's
     embedded = family.distilled_guidance or stock.denoiser.config.get("time_cond_proj_dim")
     call_kwargs = {
-        "prompt": [text],
-        "negative_prompt": [""],
+        "prompt": texts,
+        "negative_prompt": [""] * len(texts),
         "num_inference_steps": 1,
         # where it is no input of the model, the prediction is that of the text alone
         "guidance_scale": family.sampling.guidance_scale if embedded else family.off_guidance,
-        "generator": [torch.Generator("cpu").manual_seed(0)],
+        "generator": [torch.Generator("cpu").manual_seed(0) for _ in texts],
         "height": height,
         "width": width,
         **more,
@@ -211,11 +215,42 @@ def _told(
     raise AssertionError("the pipeline ended without a step")
 
 
-def _template(stock: StockPipeline) -> list[Any]:
-    if stock.pipeline not in _templates:
+def _template(stock: StockPipeline, count: int) -> list[Any]:
+    """Returns what the text encoders answer to so many empty texts."""
+    templates = _templates.setdefault(stock.pipeline, {})
+    if count not in templates:
         with torch.no_grad():
-            _templates[stock.pipeline] = _answers(stock, "")
-    return _templates[stock.pipeline]
+            templates[count] = _answers(stock, [""] * count)
+    return templates[count]
+
+
+def _joined(one: Any, two: Any, rows: list[Any]) -> Any:  # noqa: ANN401 - each pipeline's own
+    """Returns the answers to several texts as the answer to all of them.
+
+    Args:
+        one: the answer to one text.
+        two: that to two, whose form tells where texts are told apart: what is longer than in `one`.
+        rows: answers to one text each.
+    """
+    if isinstance(one, Tensor):
+        axes = [axis for axis in range(one.ndim) if one.shape[axis] != two.shape[axis]]
+        return _side_by_side(rows, axes[0]) if axes else rows[0]
+    if not isinstance(one, list | tuple):
+        return rows[0]
+    if len(one) != len(two):
+        return [each for row in rows for each in row]
+    parts = [
+        _joined(single, both, [row[i] for row in rows])
+        for i, (single, both) in enumerate(zip(one, two, strict=True))
+    ]
+    return tuple(parts) if isinstance(one, tuple) else parts
+
+
+def _side_by_side(parts: list[Tensor], axis: int) -> Tensor:
+    """Joins tensors along an axis, filled up with zeros at the end of all others, as masks leave out."""
+    largest = [max(sides) for sides in zip(*(part.shape for part in parts), strict=True)]
+    filled = [_filled_up(part, [*largest[:axis], part.shape[axis], *largest[axis + 1 :]]) for part in parts]
+    return torch.cat(filled, dim=axis)
 
 
 def _row(stock: StockPipeline, conditions: Mapping[str, Tensor], row: int) -> list[Any]:
@@ -224,7 +259,7 @@ def _row(stock: StockPipeline, conditions: Mapping[str, Tensor], row: int) -> li
     for name in condition_names(stock)[::2]:
         shape = [slice(int(side)) for side in conditions[name + SHAPE][row]]
         tensors.append(conditions[name][row][tuple(shape)])
-    return _formed(_template(stock), iter(tensors))
+    return _formed(_template(stock, 1), iter(tensors))
 
 
 def _tensors(value: Any) -> Iterator[Tensor]:  # noqa: ANN401 - each pipeline's own

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from pellucid.data.shards import Sample
+from pellucid.models.latent_inputs import find_input
 from pellucid.training.data.layer_scenes import LayerSceneDataset
 from pellucid.training.denoiser.frozen_pipeline import with_base_adapter
 from pellucid.training.denoiser.parameters import grow_inputs, select_parameters
@@ -23,7 +24,7 @@ from pellucid.weights.adapter_files import save_adapter
 
 
 class ConditionalLayersStage:
-    """Trains a UNet with further inputs to make one layer of scenes of which it sees other layers.
+    """Trains a denoiser with further inputs to make one layer of scenes of which it sees other layers.
 
     Of the recipe's options it reads `ConditionalLayersOptions`.
     """
@@ -35,12 +36,18 @@ class ConditionalLayersStage:
         self.scenes = LayerSceneDataset(recipe, samples, self.frozen)
         self.seen = torch.cat([self.scenes.encode_condition(role) for role in options.condition_roles], dim=1)
         net = self.frozen.net
-        chosen = select_parameters(net, options.method, rank=options.rank, pattern=options.pattern)
+        is_unet = self.frozen.family.denoiser == "unet"
+        method = options.method or ("outside-attention" if is_unet else "lora")
+        pattern = options.pattern(method, find_input(net)[0])
+        chosen = select_parameters(net, method, rank=options.rank, pattern=pattern)
         # grown after the choice: the new inputs train whatever the method says
-        self.start = {**chosen, **grow_inputs(net, self.seen.shape[1])}
+        side = self.frozen.stock.latents_multiple
+        self.start = {**chosen, **grow_inputs(net, self.seen.shape[1], side)}
         net.to(device)
+        # the name is that of checkpoints of before, whatever the denoiser
         self.modules: Mapping[str, nn.Module] = {"unet": net}
-        self.compiled: Sequence[nn.Module] = (net,)
+        # images reach a transformer by a hook inside it, which compiled code does not notice
+        self.compiled: Sequence[nn.Module] = (net,) if is_unet else ()
 
     def loss(self, module_name: str, generator: torch.Generator) -> dict[str, Tensor]:
         """Returns the squared error of the layer, weighted by min-SNR."""

@@ -1,5 +1,6 @@
 """Options of stage `layers`: scenes, and what of them is generated and seen."""
 
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, get_args
 
@@ -74,11 +75,12 @@ class JointLayersOptions(SceneOptions):
     """`[layers.model]` without `condition_roles`: layers of one scene that attend to each other."""
 
     hint_role: str = ""
-    """Layer that the attentions are shown, clean. Empty shows none."""
+    """Layer that is shown, clean: to a UNet's attentions, or beside a transformer's latents. Empty shows
+    none."""
     base_adapter: str = TRANSPARENT
-    """Name of the adapter of `init` that is merged first. Empty is the plain UNet."""
+    """Name of the adapter of `init` that is merged first. Empty is the plain denoiser."""
     rank: int = 256
-    """Rank of each layer's LoRAs."""
+    """Rank of each layer's LoRAs; of a transformer also the features by which layers see each other."""
     name: str = "joint"
     """Name of the file in `adapter/`, without its ending."""
     bits: Literal[16, 8] = 16
@@ -107,15 +109,16 @@ class ConditionalLayersOptions(SceneOptions):
     roles: tuple[str, ...] = ("foreground",)
     """The one layer that is generated."""
     base_adapter: str | None = None
-    """Name of the adapter of `init` that is merged first. Empty is the plain UNet. Left out, it is
-    `transparent` for a foreground and the plain UNet for others."""
-    method: Method = "outside-attention"
-    """Which parameters train; the first convolution, which grows, always does."""
+    """Name of the adapter of `init` that is merged first. Empty is the plain denoiser. Left out, it
+    is `transparent` for a foreground and the plain denoiser for others."""
+    method: Method | None = None
+    """Which parameters train; the first layer, which grows, always does. Left out, it is `outside-attention`
+    for a UNet and `lora` for a transformer."""
     rank: int = 256
     """Rank of LoRAs."""
     trainable: str | None = None
     """Regular expression that narrows what other methods than `lora` train. Left out, `locon` trains all but
-    the first convolution, which trains whole, and other methods are not narrowed."""
+    the first layer, which trains whole, and other methods are not narrowed."""
     format: AdapterFormat = "diffusers"
     """Names in the file: diffusers', the `released` files', or `merged` differences of whole matrices."""
     name: str = ""
@@ -141,14 +144,13 @@ class ConditionalLayersOptions(SceneOptions):
 
     @property
     def merged_adapter(self) -> str:
-        """Returns the name of the adapter that is merged first, empty for the plain UNet."""
+        """Returns the name of the adapter that is merged first, empty for the plain denoiser."""
         usual = TRANSPARENT if self.roles == ("foreground",) else ""
         return usual if self.base_adapter is None else self.base_adapter
 
-    @property
-    def pattern(self) -> str:
-        """Returns the regular expression that narrows what trains."""
-        usual = "^(?!conv_in)" if self.method == "locon" else ""
+    def pattern(self, method: str, first: str) -> str:
+        """Returns the regular expression that narrows what trains; `first` is the layer that grows."""
+        usual = f"^(?!{re.escape(first)})" if method == "locon" else ""
         return usual if self.trainable is None else self.trainable
 
 
