@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from torch.utils.hooks import RemovableHandle
 
 from pellucid.errors import InputError
-from pellucid.models.frame_units import PLACES, FrameUnits, Place, blocks_of, matrices_of
+from pellucid.models.frame_units import MASKS, PLACES, FrameUnits, Place, blocks_of, matrices_of
 from pellucid.models.latent_inputs import find_input
 
 Change = tuple[tuple[object, ...], dict[str, object]]
@@ -56,7 +56,7 @@ class _Hooks:
             given = dict(zip(names, inputs, strict=False)) | dict(options)
             tokens = given[names[0]]
             assert isinstance(tokens, Tensor)
-            changed = self.units.before_block(number, tokens, place, given.get("attention_mask"))
+            changed = self.units.before_block(number, tokens, place, given.get(MASKS.get(place, "")))
             if inputs:
                 return (changed, *inputs[1:]), dict(options)
             return inputs, {**options, names[0]: changed}

@@ -33,14 +33,18 @@ FOREIGN = ("lora_", ".processor.")
 """What names of layers contain that others have put in: PEFT and IP-Adapters."""
 HEAD = 64
 """Features of a head of the attention between frames, at most."""
-Place = Literal["last", "first", "last of each"]
+Place = Literal["last", "first", "first in columns", "last of each", "marked"]
 PLACES: dict[str, Place] = {
     "ZImageTransformer2DModel": "first",
     "HiDreamImageTransformer2DModel": "first",
+    "ErnieImageTransformer2DModel": "first in columns",
     # after texts of their own length, then what fills the row up
     "Lumina2Transformer2DModel": "last of each",
+    "BriaFibo2Transformer2DModel": "marked",
 }
 """Class of a transformer -> where in a block's tokens the image's are, beside a text's; "last" otherwise."""
+MASKS: dict[Place, str] = {"last of each": "attention_mask", "marked": "noise_mask"}
+"""Place -> the argument of a block that tells it: which tokens are there at all, or are of the image."""
 
 
 @dataclass(slots=True)
@@ -189,23 +193,28 @@ class FrameUnits(ModelMixin, ConfigMixin):
         return made + (added.mT.reshape(made.shape) if is_map else added)
 
     def before_block(self, number: int, x: Tensor, place: Place, mask: object) -> Tensor:
-        """Returns a block's tokens `x` (rows, n, d), those of images changed by the other frames'."""
-        count = self._count(x)
-        image = _Image(x, count, place, mask)
-        attention = self.attentions[number]
+        """Returns a block's tokens `x`, those of images changed by the other frames'.
+
+        Args:
+            number: of the block.
+            x: (rows, n, d), or (n, rows, d) in columns.
+            place: where the image's are.
+            mask: see `MASKS`, (rows, n); None where all tokens are of one kind.
+        """
+        if place == "first in columns":
+            return self.before_block(number, x.transpose(0, 1), "first", None).transpose(0, 1)
+        self._check_rows(len(x))
         self._follow(x)
+        image = _Image(x, self.state.tokens // len(x), place, mask)
         tokens = image.tokens()
-        return image.replaced(tokens + attention(tokens, self.frames) * self.state.strength)
+        added = self.attentions[number](tokens, self.frames) * self.state.strength
+        return image.replaced(tokens + added)
 
     def beside_matrix(self, number: int, x: Tensor, made: Tensor) -> Tensor:
         """Adds each frame's difference to what a matrix has `made` of `x`."""
         self._check_rows(len(x))
         self._follow(x)
         return made + self.loras[number](x) * self.state.strength
-
-    def _count(self, x: Tensor) -> int:
-        self._check_rows(len(x))
-        return self.state.tokens // len(x)
 
     def _check_rows(self, rows: int) -> None:
         if rows % self.frames:
@@ -253,10 +262,13 @@ class _Image:
         return self.x.shape[1] == self.count
 
     def _places(self) -> Tensor | None:
-        if self.place != "last of each" or not isinstance(self.mask, Tensor):
+        if not isinstance(self.mask, Tensor):
             return None
-        ends = self.mask.sum(dim=1, keepdim=True)
-        places = ends - self.count + torch.arange(self.count, device=ends.device)
+        if self.place == "marked":
+            starts = self.mask.argmax(dim=1, keepdim=True)
+        else:
+            starts = self.mask.sum(dim=1, keepdim=True) - self.count
+        places = starts + torch.arange(self.count, device=starts.device)
         return places.unsqueeze(2).expand(-1, -1, self.x.shape[2])
 
 

@@ -17,7 +17,7 @@ from pellucid.errors import InputError
 InputLayer = nn.Conv2d | nn.Conv3d | nn.Linear
 NAMES = re.compile(
     r"conv_in|img_in|x_embedder|patch_embedding|(pos_embed|patch_embed|patch_embedder|x_embedder)\.proj"
-    r"|all_x_embedder\.[^.]+"
+    r"|all_x_embedder\.[^.]+|visual_embeddings\.in_layer"
 )
 """diffusers' names of such layers, of which every model has one."""
 IN_A_ROW = 32

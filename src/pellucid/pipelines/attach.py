@@ -99,6 +99,11 @@ def check_modes_fit(family: ModelFamily, named: Mode | None, layers: Mapping[Tas
                 f"Expected layer modes without hints to attentions with {family.title}, found {mode.name}. "
                 'Show images by "channel-concat", or take a UNet.'
             )
+        if family.one_at_a_time and len(mode.outputs) > 1:
+            raise InputError(
+                f"Expected layer modes of one image with {family.title}, which makes one at a time, found "
+                f"{mode.name}. Make its layers in turn, or take another family."
+            )
 
 
 def _single_mode(family: ModelFamily, named: Mode | None, adapter: str | Path | None) -> Mode:

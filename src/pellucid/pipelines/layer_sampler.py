@@ -3,7 +3,7 @@
 Images are uint8 (h, w, 4), straight alpha, sRGB; sizes are (height, width).
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -112,8 +112,14 @@ class LayerSampler:
             # one mode at a time for all scenes: changing the adapter takes seconds at full size
             for mode, chosen in zip(modes, settings, strict=True):
                 self.model.adapters.set(mode.source, options.adapter_strength)
-                for batch in options.batches(scenes):
+                for batch in self._batches(scenes, options):
                     self._run_mode(mode, batch, chosen, canvas, options)
+
+    def _batches(self, scenes: Sequence[SceneState], options: LayerOptions) -> Iterable[Sequence[SceneState]]:
+        batches = options.batches(scenes)
+        if self.model.stock.family.one_at_a_time:  # each is shown its own images
+            return ([scene] for batch in batches for scene in batch)
+        return batches
 
     def _run_mode(
         self,

@@ -120,6 +120,13 @@ class StockPipeline:
         return native_sizes.latents_multiple(self.denoiser.config, self.family)
 
     @property
+    def token_side(self) -> int:
+        """Returns the side of the squares of latents that its denoiser takes as one token, or a UNet's 1."""
+        side = 1 if self.family.denoiser == "unet" else self.latents_multiple
+        # the pipeline unfolds latents, and the denoiser folds them again
+        return side // 2 if self.family.packing == "unfolded" else side
+
+    @property
     def native_size(self) -> tuple[int, int]:
         """Returns the (height, width) in pixels that the model was trained at."""
         return native_sizes.native_size(self.pipeline, self.family, self.vae_scale_factor)

@@ -221,7 +221,8 @@ class FrozenPipeline:
         # the same seeds in every grid, so that grids of different steps compare
         rows = [Request(prompt=text, negative_prompt="", seed=seed) for seed, text in enumerate(texts)]
         size = {"height": self.recipe.size_px, "width": self.recipe.size_px}
-        at_once = images_at_once(self.recipe.size_px) if len(inputs) == 1 else 1
+        alone = len(inputs) > 1 or self.family.one_at_a_time
+        at_once = 1 if alone else images_at_once(self.recipe.size_px)
         at_once = -(-at_once // rows_together) * rows_together
         made: list[Tensor] = []
         with self.using(module), self.autocast():

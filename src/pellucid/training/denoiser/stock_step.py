@@ -162,10 +162,15 @@ def _answers(stock: StockPipeline, texts: list[str]) -> list[Any]:
     def stop(*_: object, **__: object) -> None:
         raise _Told
 
-    pipeline.encode_prompt, pipeline.prepare_latents = encode_prompt, stop  # or, without, at the first step
+    pipeline.encode_prompt, pipeline.prepare_latents = encode_prompt, stop
     pipeline.scheduler = OneStep(pipeline.scheduler.config, torch.tensor(500.0, device=stock.device))
     side = stock.vae_scale_factor * max(stock.latents_multiple, 2)
-    _told(stock, pipeline, texts, side, side)
+    # where latents are made elsewhere: before the denoiser, which may have units of layers
+    hook = stock.denoiser.register_forward_pre_hook(stop)
+    try:
+        _told(stock, pipeline, texts, side, side)
+    finally:
+        hook.remove()
     return answers
 
 

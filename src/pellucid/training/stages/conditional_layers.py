@@ -41,7 +41,7 @@ class ConditionalLayersStage:
         pattern = options.pattern(method, find_input(net)[0])
         chosen = select_parameters(net, method, rank=options.rank, pattern=pattern)
         # grown after the choice: the new inputs train whatever the method says
-        side = self.frozen.stock.latents_multiple
+        side = self.frozen.stock.token_side
         self.start = {**chosen, **grow_inputs(net, self.seen.shape[1], side)}
         net.to(device)
         # the name is that of checkpoints of before, whatever the denoiser

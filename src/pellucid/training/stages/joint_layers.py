@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from pellucid.data.shards import Sample
+from pellucid.errors import ConfigError
 from pellucid.models.attention_sharing import AttentionSharing
 from pellucid.models.frame_hooks import put_units
 from pellucid.models.frame_units import FrameUnits
@@ -52,6 +53,11 @@ class JointLayersStage:
         frames, rank = len(self.scenes.roles), self.options.rank
         is_shown = bool(self.options.hint_role)
         stock = self.frozen.stock
+        if stock.family.one_at_a_time:
+            raise ConfigError(
+                f"Expected a family that makes several images together, found {stock.family.title}. "
+                "Train one layer with condition_roles, or take another family."
+            )
         if stock.family.denoiser == "unet":
             return AttentionSharing.for_unet(self.net, frames=frames, rank=rank, control=is_shown)
         return FrameUnits.for_transformer(
@@ -59,7 +65,7 @@ class JointLayersStage:
             frames=frames,
             rank=rank,
             shown_channels=stock.latent_channels if is_shown else 0,
-            side=stock.latents_multiple,
+            side=stock.token_side,
         )
 
     def _run(self, units: Units) -> None:
