@@ -391,7 +391,6 @@ def test_mistakes_in_a_recipe_are_explained(folders: dict[str, Path]) -> None:
         ("transparent", "sd15", {"method": "full", "trainable": "nothing"}, "found none"),
         ("transparent", "sd15", {"timesteps": "late"}, "Expected timesteps to be one of uniform"),
         ("transparent", "sd15", {"codec": "sd20"}, "Expected codec to name a released mode"),
-        ("layers", "sd3", {"roles": ["composite"], "condition_roles": ["foreground"]}, "Expected a UNet"),
         ("layers", "sdxl", {"roles": ["composite"], "condition_roles": ["composite"]}, "Expected one role"),
     ]:
         few = {"scenes": 2} if stage == "layers" else {}
