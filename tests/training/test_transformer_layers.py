@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 import torch
 from diffusers.pipelines.pipeline_utils import DiffusionPipeline
-from test_any_family import picture_shard, recipe
 from torch import Tensor, nn
 
 import pellucid
@@ -28,11 +27,13 @@ from pellucid.pipelines.mode_discovery import discover_tasks
 from pellucid.pipelines.modes import Sampling
 from pellucid.pipelines.stock import StockPipeline
 from pellucid.training.denoiser.parameters import grow_inputs
+from pellucid.training.denoiser.predict import encode_texts, predict, take_rows
 from pellucid.training.stages.conditional_layers import ConditionalLayersStage
 from pellucid.training.stages.joint_layers import JointLayersStage
 from pellucid.training.stages.registry import make_stage
 from pellucid.training.trainer import Trainer
 from pellucid.weights.adapters import apply_adapter, remove_adapter
+from training.test_any_family import picture_shard, recipe
 
 CPU = torch.device("cpu")
 OLDER = ["sd3", "flux", "pixart-alpha", "pixart-sigma"]
@@ -209,6 +210,20 @@ def test_further_inputs_that_are_zero_change_nothing(made: Made, net: nn.Module,
         assert torch.equal(made.sampled(), plain)
 
 
+def test_layers_of_a_scene_are_predicted_together_as_alone(made: Made) -> None:
+    if made.alone:
+        pytest.skip("makes one image at a time")
+    stock = made.stock
+    conditions = take_rows(encode_texts(stock, TEXTS), torch.arange(2))
+    noisy = torch.cat([made.latents(3), made.latents(4)])
+    with torch.no_grad():
+        alone, together = (
+            predict(stock, noisy, torch.tensor([600, 600]), conditions, {}, rows_together=count)
+            for count in (1, 2)
+        )
+    torch.testing.assert_close(together, alone, rtol=1e-3, atol=1e-4)
+
+
 TABLES = {
     "on": {"roles": ["foreground"], "condition_roles": ["background"], "base_adapter": "", "name": "on"},
     "joint": {"roles": ["foreground", "background"], "base_adapter": "", "name": "joint"},
@@ -258,12 +273,15 @@ def test_layers_are_learned_and_made(made: Made, tmp_path: Path, plain: Tensor) 
     tasks = discover_tasks([made.folder / "adapter"], single)
     pipe = pellucid.attach(made.pipeline, None, autoencoder=made.codec, layers=tasks)
     height, width = made.size()
-    options = {"height": height, "width": width, "num_inference_steps": made.stock.family.min_inference_steps}
+    steps = made.stock.family.min_inference_steps
     ground = np.full((height, width, 4), 200, np.uint8)
-    scene = pipe.foreground_on(ground, "a", seed=1, **options)
+    scene = pipe.foreground_on(ground, "a", seed=1, height=height, width=width, num_inference_steps=steps)
     assert [layer.name for layer in scene.layers] == ["background", "a"]
     if not made.alone:
-        scene = pipe.background_for(scene.layers[1].image, "x y z", seed=2, **options)
+        above = scene.layers[1].image
+        scene = pipe.background_for(
+            above, "x y z", seed=2, height=height, width=width, num_inference_steps=steps
+        )
         assert [layer.name for layer in scene.layers] == ["background", "foreground"]
         assert len(scene.references) == 1
     pipe.detach()

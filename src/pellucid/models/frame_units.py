@@ -20,7 +20,7 @@ from torch import Tensor, nn
 
 from pellucid.errors import InputError
 from pellucid.models.attention_sharing import attend
-from pellucid.models.latent_inputs import find_input, side_of, tokens_beside
+from pellucid.models.latent_inputs import find_input, modules_of, side_of, tokens_beside
 
 BLOCKS = re.compile(
     r"(transformer_blocks|single_transformer_blocks|joint_transformer_blocks|double_stream_blocks"
@@ -274,7 +274,7 @@ class _Image:
 
 def blocks_of(net: nn.Module) -> Iterator[nn.Module]:
     """Yields the blocks of a transformer that image tokens go through."""
-    yield from (module for path, module in net.named_modules() if BLOCKS.fullmatch(path))
+    yield from (module for path, module in modules_of(net) if BLOCKS.fullmatch(path))
 
 
 def matrices_of(net: nn.Module) -> Iterator[nn.Linear]:
@@ -285,12 +285,12 @@ def matrices_of(net: nn.Module) -> Iterator[nn.Linear]:
 def names_of(net: nn.Module) -> Iterator[str]:
     """Yields the names of all layers by which units run."""
     yield find_input(net)[0]
-    yield from (path for path, _ in net.named_modules() if BLOCKS.fullmatch(path))
+    yield from (path for path, _ in modules_of(net) if BLOCKS.fullmatch(path))
     yield from (path.removesuffix(".base_layer") for path, _ in _matrices(net))
 
 
 def _matrices(net: nn.Module) -> Iterator[tuple[str, nn.Linear]]:
-    for path, module in net.named_modules():
+    for path, module in modules_of(net):
         foreign = any(part in path for part in FOREIGN)
         if isinstance(module, nn.Linear) and BLOCKS.match(path) and ATTENTIONS.search(path) and not foreign:
             yield path, module

@@ -6,6 +6,7 @@ pipeline or the model itself has laid out in a row.
 
 import math
 import re
+from collections.abc import Iterator
 from typing import TypeGuard
 
 from jaxtyping import Float
@@ -35,7 +36,7 @@ def find_input(denoiser: nn.Module) -> tuple[str, InputLayer]:
     """
     inner = getattr(denoiser, "_orig_mod", denoiser)
     assert isinstance(inner, nn.Module)
-    for path, module in inner.named_modules():
+    for path, module in modules_of(inner):
         name = path.removesuffix(".base_layer")
         if _takes_latents(module) and NAMES.fullmatch(name):
             return name, module
@@ -43,6 +44,11 @@ def find_input(denoiser: nn.Module) -> tuple[str, InputLayer]:
         f"Expected a denoiser whose first layer is known, found {type(inner).__name__} without. "
         "Take a family of docs/families.md."
     )
+
+
+def modules_of(net: nn.Module) -> Iterator[tuple[str, nn.Module]]:
+    """Yields all parts of a network by name; torch's own method says no types."""
+    yield from net.named_modules()
 
 
 def _takes_latents(module: nn.Module) -> TypeGuard[InputLayer]:

@@ -22,8 +22,10 @@ from pellucid.pipelines.stock import StockPipeline
 from pellucid.pipelines.variants import takes_means
 
 SHAPE = ".shape"
+LONGER = "one, two and three"
+"""A text that no encoder reads as so few tokens as the empty one, unless it makes all texts as long."""
 _templates: WeakKeyDictionary[Any, dict[int, list[Any]]] = WeakKeyDictionary()
-"""Of a pipeline: what its text encoders answer to so many empty texts, whose form every answer has."""
+"""Of a pipeline: what its text encoders answer to one text or to two, whose form every answer has."""
 
 
 class _Told(Exception):
@@ -221,11 +223,11 @@ def _told(
 
 
 def _template(stock: StockPipeline, count: int) -> list[Any]:
-    """Returns what the text encoders answer to so many empty texts."""
+    """Returns what the text encoders answer to the empty text, or to that and a longer one."""
     templates = _templates.setdefault(stock.pipeline, {})
     if count not in templates:
         with torch.no_grad():
-            templates[count] = _answers(stock, [""] * count)
+            templates[count] = _answers(stock, ["", LONGER][:count])
     return templates[count]
 
 
@@ -238,17 +240,46 @@ def _joined(one: Any, two: Any, rows: list[Any]) -> Any:  # noqa: ANN401 - each 
         rows: answers to one text each.
     """
     if isinstance(one, Tensor):
-        axes = [axis for axis in range(one.ndim) if one.shape[axis] != two.shape[axis]]
-        return _side_by_side(rows, axes[0]) if axes else rows[0]
+        axis = _text_axis(one, two)
+        return rows[0] if axis is None else _side_by_side(rows, axis)
     if not isinstance(one, list | tuple):
         return rows[0]
-    if len(one) != len(two):
+    singles: list[Any] = [*one]
+    pairs: list[Any] = [*two]
+    if len(singles) != len(pairs):
         return [each for row in rows for each in row]
     parts = [
-        _joined(single, both, [row[i] for row in rows])
-        for i, (single, both) in enumerate(zip(one, two, strict=True))
+        _mask(pairs, rows, i)
+        # some say which tokens are a text's only where texts differ in length
+        if singles[i] is None and isinstance(pairs[i], Tensor)
+        else _joined(singles[i], pairs[i], [row[i] for row in rows])
+        for i in range(len(singles))
     ]
     return tuple(parts) if isinstance(one, tuple) else parts
+
+
+def _text_axis(one: Tensor, two: Tensor) -> int | None:
+    """Returns the axis along which texts are told apart, None for what all of them share."""
+    axes = (axis for axis in range(one.ndim) if (one.shape[axis], two.shape[axis]) == (1, 2))
+    return next(axes, None)
+
+
+def _mask(pairs: list[Any], rows: list[Any], i: int) -> Tensor | None:
+    """Returns which tokens are each text's, (texts, longest), or None where all texts are as long.
+
+    Args:
+        pairs: the parts of the answer to two texts, with a mask.
+        rows: answers to one text each.
+        i: number of the mask among the parts; states of the tokens come before it.
+    """
+    before = next(k for k in reversed(range(i)) if isinstance(pairs[k], Tensor))
+    # the axis that is as long as the mask
+    axis = list(pairs[before].shape).index(pairs[i].shape[1])
+    lengths = torch.tensor([row[before].shape[axis] for row in rows], device=pairs[i].device)
+    if bool((lengths == lengths[0]).all()):
+        return None
+    places = torch.arange(int(lengths.max()), device=lengths.device)
+    return (places < lengths[:, None]).to(pairs[i])
 
 
 def _side_by_side(parts: list[Tensor], axis: int) -> Tensor:
