@@ -9,14 +9,19 @@ from diffusers.models.transformers.transformer_kandinsky import Kandinsky5Transf
 from diffusers.models.transformers.transformer_krea2 import Krea2Transformer2DModel
 from diffusers.models.transformers.transformer_longcat_image import LongCatImageTransformer2DModel
 from diffusers.models.transformers.transformer_nucleusmoe_image import NucleusMoEImageTransformer2DModel
+from diffusers.models.transformers.transformer_prx import PRXTransformer2DModel
+from diffusers.models.unets.unet_dreamlite import DreamLiteUNetModel
 from diffusers.pipelines.bria_fibo.pipeline_bria_fibo import BriaFiboPipeline
 from diffusers.pipelines.bria_fibo2.pipeline_bria_fibo2 import BriaFibo2Pipeline
+from diffusers.pipelines.dreamlite.pipeline_dreamlite import DreamLitePipeline
+from diffusers.pipelines.dreamlite.pipeline_dreamlite_mobile import DreamLiteMobilePipeline
 from diffusers.pipelines.ernie_image.pipeline_ernie_image import ErnieImagePipeline
 from diffusers.pipelines.kandinsky5.pipeline_kandinsky_t2i import Kandinsky5T2IPipeline
 from diffusers.pipelines.krea2.pipeline_krea2 import Krea2Pipeline
 from diffusers.pipelines.longcat_image.pipeline_longcat_image import LongCatImagePipeline
 from diffusers.pipelines.nucleusmoe_image.pipeline_nucleusmoe_image import NucleusMoEImagePipeline
 from diffusers.pipelines.pipeline_utils import DiffusionPipeline
+from diffusers.pipelines.prx.pipeline_prx import PRXPipeline
 from diffusers.schedulers.scheduling_flow_match_euler_discrete import FlowMatchEulerDiscreteScheduler
 from torch import nn
 from transformers import CLIPTextModel
@@ -229,6 +234,59 @@ def nucleus_image() -> DiffusionPipeline:
     )
 
 
+def prx() -> DiffusionPipeline:
+    net = build(
+        PRXTransformer2DModel,
+        in_channels=16,
+        context_in_dim=WIDTH,
+        hidden_size=32,
+        mlp_ratio=1.0,
+        num_heads=2,
+        depth=1,
+        axes_dim=[8, 8],
+    )
+    return build(
+        PRXPipeline,
+        transformer=active(net),
+        scheduler=flow(),
+        text_encoder=tiny_texts.gemma2(),
+        tokenizer=tiny_texts.tokenizer(),
+        vae=tiny_vaes.usual(16, 0.3611, 0.1159),
+    )
+
+
+def dreamlite(cls: type[DiffusionPipeline] = DreamLitePipeline) -> DiffusionPipeline:
+    net = build(
+        DreamLiteUNetModel,
+        sample_size=8,
+        block_out_channels=(16, 32),
+        down_block_types=("DreamLiteCrossAttnNoSelfAttnDownBlock2D", "DreamLiteCrossAttnDownBlock2D"),
+        up_block_types=("DreamLiteCrossAttnUpBlock2D", "DreamLiteUpBlock2D"),
+        layers_per_block=1,
+        norm_num_groups=8,
+        cross_attention_dim=WIDTH,
+        attention_head_dim=2,
+        addition_embed_type="time",
+        addition_time_embed_dim=8,
+        projection_class_embeddings_input_dim=16,
+        use_linear_projection=True,
+        ff_mult=1,
+    )
+    return build(
+        cls,
+        text_encoder=tiny_texts.qwen3_vl(),
+        tokenizer=tiny_texts.tokenizer(512),
+        processor=tiny_texts.tokenizer(),
+        vae=tiny_vaes.taesd(),
+        unet=net.eval(),
+        scheduler=flow(use_dynamic_shifting=True),
+    )
+
+
+def dreamlite_mobile() -> DiffusionPipeline:
+    return dreamlite(DreamLiteMobilePipeline)
+
+
 BUILDERS: dict[str, Callable[[], DiffusionPipeline]] = {
     "ernie-image": ernie_image,
     "longcat-image": longcat_image,
@@ -237,4 +295,7 @@ BUILDERS: dict[str, Callable[[], DiffusionPipeline]] = {
     "bria-fibo": bria_fibo,
     "bria-fibo2": bria_fibo2,
     "nucleus-image": nucleus_image,
+    "prx": prx,
+    "dreamlite": dreamlite,
+    "dreamlite-mobile": dreamlite_mobile,
 }

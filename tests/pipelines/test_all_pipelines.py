@@ -4,6 +4,7 @@ import importlib
 import re
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -13,9 +14,10 @@ import tiny
 import tiny_newer_families
 import tiny_variants
 from pellucid.errors import InputError
-from pellucid.pipelines.families import ROWS
+from pellucid.pipelines.families import FAMILIES, ROWS
 from pellucid.pipelines.refused_pipelines import BY_CLASS, BY_PACKAGE, refusal_of
 from pellucid.pipelines.stock import family_of
+from pellucid.pipelines.variants import check_packages
 
 ROOT = Path(__file__).parents[2]
 STRUCTURE: dict[str, list[str]] = importlib.import_module("diffusers.pipelines")._import_structure
@@ -61,6 +63,12 @@ def test_a_pipeline_of_a_users_own_is_told_where_to_look() -> None:
     with pytest.raises(InputError, match=r"docs/families\.md, found Strange") as caught:
         family_of(strange.__new__(strange))
     assert len(str(caught.value)) <= 200
+
+
+def test_a_package_that_is_not_there_is_named() -> None:
+    check_packages(FAMILIES["prx"])
+    with pytest.raises(InputError, match=r"package no_such for PRX, found none\. Install it"):
+        check_packages(replace(FAMILIES["prx"], packages=("no_such",)))
 
 
 def test_each_family_is_tried_on_a_real_pipeline() -> None:

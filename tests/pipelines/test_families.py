@@ -106,8 +106,6 @@ def test_each_row_names_arguments_and_classes_that_exist(name: str) -> None:
         assert set(row.default_call_kwargs) <= set(known)
         # those of FLUX that paint in masks or follow a control read no negative prompts at all
         assert row.negative_prompt_requires in {*known, None} or "negative_prompt" not in known
-        callbacks = {"on_step_end": "callback_on_step_end", "in_place": "callback"}
-        assert callbacks.get(row.callback, "prompt") in repainting
         starts = callable(getattr(from_text, "prepare_latents", None)) or "latents" in known
         assert {"image", "strength"} <= set(repainting) or starts
         assert set(variants.blank_images) <= set(known)

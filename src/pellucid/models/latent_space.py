@@ -149,6 +149,7 @@ def _deep_compression(vae: nn.Module) -> LatentSpace:
     return LatentSpace(
         channels=_whole(vae, "latent_channels"),
         pixels_per_latent=2 ** (_levels(vae, "encoder_block_out_channels") - 1),
+        shift=_number(vae, "shift_factor", 0.0),
         scale=_number(vae, "scaling_factor", 1.0),
         has_distribution=False,
     )

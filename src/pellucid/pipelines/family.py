@@ -10,7 +10,7 @@ from typing import Literal
 from pellucid.pipelines.modes import Family, Sampling
 
 Packing = Literal["none", "squares", "tokens", "frame", "frame-last", "unfolded"]
-Guidance = Literal["guidance_scale", "true_cfg_scale", "guider"]
+Guidance = Literal["guidance_scale", "true_cfg_scale", "guider", "none"]
 ClassPath = tuple[str, str, str]
 """Package, module and class below `diffusers.pipelines`."""
 
@@ -86,11 +86,10 @@ class ModelFamily:
     """Flow matching: the schedulers of `pellucid.pipelines.schedulers` do not apply."""
     negative_prompt_requires: str | None = None
     """Argument that must be above 1, else negative prompts are not read."""
-    callback: Literal["on_step_end", "in_place", "by_scheduler"] = "on_step_end"
-    """How latents change between steps: `callback_on_step_end`; the older `callback`, which shows them; or as
-    the scheduler hands them out, where the stock pipeline has no callback or does not read its answer."""
+    reads_answers: bool = True
+    """Whether the stock pipeline goes on with what its `callback_on_step_end`, if it has one, answers."""
     guidance: Guidance = "guidance_scale"
-    """Argument that takes the guidance; "guider" is a part of the pipeline."""
+    """Argument that takes the guidance; "guider" is a part of the pipeline, "none" is of models without."""
     off_guidance: float = 1.0
     """Guidance at which the prediction is that of the text alone."""
     distilled_guidance: bool = False
@@ -111,5 +110,7 @@ class ModelFamily:
     native_px: int = 1024
     """Side that the model was trained at, where neither its denoiser nor its pipeline says so."""
     min_inference_steps: int = 1
+    packages: tuple[str, ...] = ()
+    """What the stock pipeline needs installed beside diffusers' own requirements."""
     default_call_kwargs: Mapping[str, object] = field(default_factory=dict[str, object])
     """What the stock pipeline is called with unless a call says otherwise."""

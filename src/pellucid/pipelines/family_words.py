@@ -45,7 +45,7 @@ def in_its_words(pipeline: Any, family: ModelFamily, call_kwargs: CallKwargs) ->
     guidance = kwargs.pop("guidance_scale")
     if family.guidance == "guider":
         pipeline.guider = pipeline.guider.new(guidance_scale=guidance)
-    else:
+    elif family.guidance != "none":
         kwargs.setdefault(family.guidance, guidance)
     return kwargs
 
@@ -87,26 +87,24 @@ StepEnd = Callable[..., Mapping[str, Tensor]]
 
 
 def hand_on_step_end(pipeline: Any, family: ModelFamily, call_kwargs: dict[str, Any]) -> None:  # noqa: ANN401
-    """Hands a `callback_on_step_end` on in a family's way, and takes it out of the arguments in others' way.
+    """Hands a `callback_on_step_end` to the scheduler where the stock pipeline has none, or ignores it.
 
     Args:
         pipeline: nobody else's, with a scheduler of its own.
         family: of the pipeline.
         call_kwargs: of its call; changed.
     """
-    if family.callback == "on_step_end" or "callback_on_step_end" not in call_kwargs:
+    known = "callback_on_step_end" in inspect.signature(pipeline.__call__).parameters
+    if (known and family.reads_answers) or "callback_on_step_end" not in call_kwargs:
         return
-    call_kwargs.pop(SHOWN, None)  # these always show the latents, and nothing else
+    call_kwargs.pop(SHOWN, None)  # the scheduler shows the latents, and nothing else
     step_end: StepEnd = call_kwargs.pop("callback_on_step_end")
 
     def callback(step: int, timestep: Any, latents: Tensor) -> None:  # noqa: ANN401 - the scheduler's own
         values = step_end(pipeline, step, timestep, {"latents": latents})
         latents.copy_(values.get("latents", latents))  # the tensor that the pipeline goes on with
 
-    if family.callback == "in_place":
-        call_kwargs["callback"] = callback
-    else:
-        pipeline.scheduler.step = _after_each(pipeline.scheduler.step, callback)
+    pipeline.scheduler.step = _after_each(pipeline.scheduler.step, callback)
 
 
 def _after_each(

@@ -16,6 +16,13 @@ def latents_multiple(config: Any, family: ModelFamily) -> int:  # noqa: ANN401 -
     return patch if isinstance(patch, int) else patch[-1]  # of a video's the first is of frames
 
 
+def token_side(config: Any, family: ModelFamily) -> int:  # noqa: ANN401
+    """Returns the side of the squares of latents that a denoiser takes as one token, or a UNet's 1."""
+    side = 1 if family.denoiser == "unet" else latents_multiple(config, family)
+    # the pipeline unfolds latents, and the denoiser folds them again
+    return side // 2 if family.packing == "unfolded" else side
+
+
 def native_size(pipeline: Any, family: ModelFamily, pixels: int) -> tuple[int, int]:  # noqa: ANN401
     """Returns the (height, width), px, that a model was trained at.
 

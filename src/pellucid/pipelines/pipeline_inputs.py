@@ -5,6 +5,8 @@ from collections.abc import Collection, Mapping, Sequence
 from typing import cast
 
 from diffusers.models.adapter import MultiAdapter
+from diffusers.models.controlnets.controlnet_union import ControlNetUnionModel
+from diffusers.models.controlnets.multicontrolnet import MultiControlNetModel
 from torch import Tensor
 
 from pellucid.errors import InputError
@@ -66,6 +68,12 @@ def images_of(
             images = list(cast("Sequence[object]", found[name]))
             found[name] = images[start : start + count] if len(images) == total > 1 else images
     return found
+
+
+def has_several_networks(pipeline: object) -> bool:
+    """Tells whether a list of control images is one for each network, or for each kind of control."""
+    kinds = {"controlnet": (MultiControlNetModel, ControlNetUnionModel), "adapter": (MultiAdapter,)}
+    return any(isinstance(getattr(pipeline, part, None), kind) for part, kind in kinds.items())
 
 
 def _has_rows(name: str) -> bool:

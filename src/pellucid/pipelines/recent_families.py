@@ -30,7 +30,9 @@ RECENT_FAMILIES: tuple[ModelFamily, ...] = (
         title="LongCat-Image",
         variants=(
             PipelineVariants(
-                text_to_image=("longcat_image", "pipeline_longcat_image", "LongCatImagePipeline")
+                text_to_image=("longcat_image", "pipeline_longcat_image", "LongCatImagePipeline"),
+                # those that edit have the same parts
+                others=("LongCatImageEditPipeline",),
             ),
         ),
         denoiser="transformer",
@@ -39,7 +41,6 @@ RECENT_FAMILIES: tuple[ModelFamily, ...] = (
         shift_factor=0.1159,
         patch_size=2,
         packing="squares",
-        callback="by_scheduler",
         sampling=Sampling(num_inference_steps=50, guidance_scale=4.5),
         flow=True,
         default_call_kwargs={"enable_prompt_rewrite": False},
@@ -78,7 +79,12 @@ RECENT_FAMILIES: tuple[ModelFamily, ...] = (
     ModelFamily(
         name="bria-fibo",
         title="Bria FIBO",
-        variants=(PipelineVariants(text_to_image=("bria_fibo", "pipeline_bria_fibo", "BriaFiboPipeline")),),
+        variants=(
+            PipelineVariants(
+                text_to_image=("bria_fibo", "pipeline_bria_fibo", "BriaFiboPipeline"),
+                others=("BriaFiboEditPipeline",),
+            ),
+        ),
         denoiser="transformer",
         latent_channels=48,
         vae="AutoencoderKLWan",
@@ -121,6 +127,47 @@ RECENT_FAMILIES: tuple[ModelFamily, ...] = (
         patch_size=2,
         packing="squares",
         sampling=Sampling(num_inference_steps=50, guidance_scale=4.0),
+        flow=True,
+    ),
+    ModelFamily(
+        name="prx",
+        title="PRX",
+        variants=(PipelineVariants(text_to_image=("prx", "pipeline_prx", "PRXPipeline")),),
+        denoiser="transformer",
+        latent_channels=16,
+        scaling_factor=0.3611,
+        shift_factor=0.1159,
+        reads_answers=False,
+        packages=("ftfy",),  # with which it cleans every text
+        one_at_a_time=True,  # with guidance the denoiser is told the time of two rows, however many it has
+        native_px=512,
+        sampling=Sampling(num_inference_steps=28, guidance_scale=4.0),
+        flow=True,
+        default_call_kwargs={"use_resolution_binning": False},
+    ),
+    ModelFamily(
+        name="dreamlite",
+        title="DreamLite",
+        variants=(PipelineVariants(text_to_image=("dreamlite", "pipeline_dreamlite", "DreamLitePipeline")),),
+        vae="AutoencoderTiny",
+        scaling_factor=1.0,
+        one_at_a_time=True,
+        sampling=Sampling(num_inference_steps=30, guidance_scale=3.5),
+        flow=True,
+    ),
+    ModelFamily(
+        name="dreamlite-mobile",
+        title="DreamLite Mobile",
+        variants=(
+            PipelineVariants(
+                text_to_image=("dreamlite", "pipeline_dreamlite_mobile", "DreamLiteMobilePipeline")
+            ),
+        ),
+        vae="AutoencoderTiny",
+        scaling_factor=1.0,
+        guidance="none",
+        one_at_a_time=True,
+        sampling=Sampling(num_inference_steps=4, guidance_scale=1.0),
         flow=True,
     ),
 )

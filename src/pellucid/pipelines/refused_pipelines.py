@@ -53,6 +53,7 @@ LATER = Refusal(
 OWN_ALPHA_IMAGES = Refusal(
     reason="has a VAE with an alpha of its own", advice="Call it: its images have alpha already."
 )
+DRAWN_TOKENS = Refusal(reason="paints by tokens that a language model draws from torch's global generator")
 TWO_DENOISERS = Refusal(reason="is guided by a second denoiser, which an adapter does not reach")
 OWN_STEPS = Refusal(
     reason="steps by a schedule of its own, in which no image can be started from",
@@ -97,8 +98,6 @@ BY_CLASS: Mapping[str, Refusal] = {
     "SanaSprintImg2ImgPipeline": OWN_STEPS,
     "PRXPixelPipeline": PIXELS,
     "Kandinsky5I2IPipeline": EDITOR,
-    "LongCatImageEditPipeline": EDITOR,
-    "BriaFiboEditPipeline": EDITOR,
 }
 BY_PACKAGE: Mapping[str, Refusal] = {
     **dict.fromkeys(
@@ -118,11 +117,12 @@ BY_PACKAGE: Mapping[str, Refusal] = {
     **dict.fromkeys(("joyimage", "visualcloze"), EDITOR),
     **dict.fromkeys(
         (
-            "dreamlite", "glm_image", "omnigen", "prx",
+            "omnigen",
         ),
         NOT_YET,
     ),
     "animatediff": LATER,
+    "glm_image": DRAWN_TOKENS,
     "deprecated": DEPRECATED,
     "dit": UNCONDITIONAL,
     "marigold": ESTIMATOR,

@@ -13,9 +13,6 @@ from weakref import WeakKeyDictionary
 
 import torch
 from diffusers.image_processor import VaeImageProcessor
-from diffusers.models.adapter import MultiAdapter
-from diffusers.models.controlnets.controlnet_union import ControlNetUnionModel
-from diffusers.models.controlnets.multicontrolnet import MultiControlNetModel
 from torch import Tensor, nn
 
 from pellucid.errors import InputError
@@ -35,6 +32,7 @@ from pellucid.pipelines.packing import LAYOUTS
 from pellucid.pipelines.pipeline_inputs import (
     adapter_inputs,
     check_known,
+    has_several_networks,
     images_of,
     rows_of,
     with_embeddings,
@@ -45,6 +43,7 @@ from pellucid.pipelines.variants import (
     IdentityVAE,
     MeanVAE,
     build_variant,
+    check_packages,
     class_at,
     family_of,
     is_of_class,
@@ -122,9 +121,7 @@ class StockPipeline:
     @property
     def token_side(self) -> int:
         """Returns the side of the squares of latents that its denoiser takes as one token, or a UNet's 1."""
-        side = 1 if self.family.denoiser == "unet" else self.latents_multiple
-        # the pipeline unfolds latents, and the denoiser folds them again
-        return side // 2 if self.family.packing == "unfolded" else side
+        return native_sizes.token_side(self.denoiser.config, self.family)
 
     @property
     def native_size(self) -> tuple[int, int]:
@@ -147,6 +144,7 @@ class StockPipeline:
 
     def check(self) -> None:
         """Raises InputError where the denoiser wants more than a latent, as those made for inpainting do."""
+        check_packages(self.family)
         channels = self.space.channels
         inputs = latent_inputs(self.denoiser, self.family, self.variants)
         if inputs != channels:
@@ -259,14 +257,7 @@ class StockPipeline:
 
     def batch_inputs(self, inputs: CallKwargs, start: int, count: int, total: int) -> CallKwargs:
         """Returns the inputs of some of a call's images, see `rows_of`; of a list of control images, too."""
-        several = any(
-            isinstance(getattr(self.pipeline, part, None), kind)
-            for part, kind in (
-                ("controlnet", (MultiControlNetModel, ControlNetUnionModel)),
-                ("adapter", MultiAdapter),
-            )
-        )
-        names = () if several else ("image", "control_image")  # else a list is one for each network
+        names = () if has_several_networks(self.pipeline) else ("image", "control_image")  # else a list is one for each network
         return rows_of(images_of(inputs, names, start, count, total), start, count, total)
 
     def sample(self, requests: Sequence[Request], settings: Sampling, inputs: CallKwargs) -> Tensor:

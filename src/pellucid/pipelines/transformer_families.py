@@ -112,8 +112,6 @@ TRANSFORMER_FAMILIES: tuple[ModelFamily, ...] = (
         ),
         denoiser="transformer",
         sampling=Sampling(num_inference_steps=20, guidance_scale=4.5),
-        # its stock pipeline has no other callback to change latents by
-        callback="in_place",
         min_inference_steps=2,  # with one its stock pipeline asks DPM solvers for what they do not return
         default_call_kwargs=PIXART_CALL,
     ),
@@ -129,7 +127,6 @@ TRANSFORMER_FAMILIES: tuple[ModelFamily, ...] = (
         denoiser="transformer",
         scaling_factor=0.13025,
         sampling=Sampling(num_inference_steps=20, guidance_scale=4.5),
-        callback="in_place",
         min_inference_steps=2,
         default_call_kwargs=PIXART_CALL,
     ),

@@ -6,6 +6,7 @@ diffusers has no protocol that its pipelines share, so this file and `stock.py` 
 import copy
 import inspect
 from importlib import import_module
+from importlib.util import find_spec
 from types import SimpleNamespace
 from typing import Any
 
@@ -95,6 +96,15 @@ def _has_inputs(pipeline: Any, family: ModelFamily, variants: PipelineVariants) 
     """Tells whether the denoiser has just the inputs of these variants beside the latents."""
     denoiser = getattr(pipeline, family.denoiser)
     return latent_inputs(denoiser, family, variants) == latent_space(pipeline.vae).channels
+
+
+def check_packages(family: ModelFamily) -> None:
+    """Raises InputError where a package is not installed that the stock pipelines of a family need."""
+    for name in family.packages:
+        if find_spec(name) is None:
+            raise InputError(
+                f"Expected the package {name} for {family.title}, found none. Install it: pip install {name}."
+            )
 
 
 def latent_inputs(denoiser: Any, family: ModelFamily, variants: PipelineVariants) -> float:  # noqa: ANN401

@@ -1,5 +1,6 @@
 """Which of a denoiser's parameters train."""
 
+import inspect
 import re
 from pathlib import Path
 
@@ -32,9 +33,10 @@ low rank, for what lies far from what the model knows."""
 ATTENTION = (
     "to_q", "to_k", "to_v", "to_out.0", "add_q_proj", "add_k_proj", "add_v_proj", "to_add_out",
     "to_query", "to_key", "to_value", "self_attention.out_layer", "cross_attention.out_layer",
+    "img_qkv_proj", "txt_kv_proj",
 )  # fmt: skip
 """Matrices that LoRAs go into, as the released ones; the second four exist where texts have their own, the
-last are Kandinsky's names."""
+last are Kandinsky's and PRX's names."""
 LOW_RANK = ("lora", "locon")
 RANK = 256
 
@@ -149,9 +151,10 @@ def grow_inputs(net: nn.Module, channels: int, side: int) -> InitialWeights:
 def save_diffusers_lora(stock: StockPipeline, net: nn.Module, folder: Path) -> None:
     """Writes LoRAs for diffusers' own `load_lora_weights`, where the pipeline has that."""
     save = getattr(stock.pipeline, "save_lora_weights", None)
-    if save is not None:
-        layers = {f"{stock.family.denoiser}_lora_layers": get_peft_model_state_dict(net)}
-        save(folder, **layers, safe_serialization=True)
+    name = f"{stock.family.denoiser}_lora_layers"
+    # some pipelines have the method of another denoiser's
+    if save is not None and name in inspect.signature(save).parameters:
+        save(folder, **{name: get_peft_model_state_dict(net)}, safe_serialization=True)
 
 
 def _find_attention(net: nn.Module) -> list[str]:

@@ -161,13 +161,17 @@ def _answers(stock: StockPipeline, texts: list[str]) -> list[Any]:
         answers.append(original(*args, **options))
         return answers[-1]
 
-    def stop(*_: object, **__: object) -> None:
-        raise _Told
+    def stop(*args: object, **options: object) -> object:
+        if answers:
+            raise _Told
+        return begin(*args, **options)
 
+    # some make noise before they read the text
+    begin = getattr(pipeline, "prepare_latents", stop)
     pipeline.encode_prompt, pipeline.prepare_latents = encode_prompt, stop
     pipeline.scheduler = OneStep(pipeline.scheduler.config, torch.tensor(500.0, device=stock.device))
     side = stock.vae_scale_factor * max(stock.latents_multiple, 2)
-    # where latents are made elsewhere: before the denoiser, which may have units of layers
+    # where latents are made elsewhere or before: at the denoiser, which may have units of layers
     hook = stock.denoiser.register_forward_pre_hook(stop)
     try:
         _told(stock, pipeline, texts, side, side)
