@@ -99,6 +99,11 @@ def check_modes_fit(family: ModelFamily, named: Mode | None, layers: Mapping[Tas
                 f"Expected layer modes without hints to attentions with {family.title}, found {mode.name}. "
                 'Show images by "channel-concat", or take a UNet.'
             )
+        if mode.conditions and not family.takes_images:
+            raise InputError(
+                f"Expected layer modes without conditions with {family.title}, found {mode.name}. "
+                "Take another family."
+            )
         if family.one_at_a_time and len(mode.outputs) > 1:
             raise InputError(
                 f"Expected layer modes of one image with {family.title}, which makes one at a time, found "

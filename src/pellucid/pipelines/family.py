@@ -109,6 +109,8 @@ class ModelFamily:
     """Whether the model was trained at the size that its stock call makes, whatever its denoiser says."""
     native_px: int = 1024
     """Side that the model was trained at, where neither its denoiser nor its pipeline says so."""
+    takes_images: bool = True
+    """Whether images can be shown to the denoiser as further channels of its latents."""
     min_inference_steps: int = 1
     packages: tuple[str, ...] = ()
     """What the stock pipeline needs installed beside diffusers' own requirements."""

@@ -151,6 +151,7 @@ RECENT_FAMILIES: tuple[ModelFamily, ...] = (
         variants=(PipelineVariants(text_to_image=("dreamlite", "pipeline_dreamlite", "DreamLitePipeline")),),
         vae="AutoencoderTiny",
         scaling_factor=1.0,
+        takes_images=False,  # it sees a place for one beside its latents
         one_at_a_time=True,
         sampling=Sampling(num_inference_steps=30, guidance_scale=3.5),
         flow=True,
@@ -165,6 +166,7 @@ RECENT_FAMILIES: tuple[ModelFamily, ...] = (
         ),
         vae="AutoencoderTiny",
         scaling_factor=1.0,
+        takes_images=False,  # it sees a place for one beside its latents
         guidance="none",
         one_at_a_time=True,
         sampling=Sampling(num_inference_steps=4, guidance_scale=1.0),

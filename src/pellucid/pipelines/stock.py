@@ -257,7 +257,9 @@ class StockPipeline:
 
     def batch_inputs(self, inputs: CallKwargs, start: int, count: int, total: int) -> CallKwargs:
         """Returns the inputs of some of a call's images, see `rows_of`; of a list of control images, too."""
-        names = () if has_several_networks(self.pipeline) else ("image", "control_image")  # else a list is one for each network
+        names = (
+            () if has_several_networks(self.pipeline) else ("image", "control_image")
+        )  # else a list is one for each network
         return rows_of(images_of(inputs, names, start, count, total), start, count, total)
 
     def sample(self, requests: Sequence[Request], settings: Sampling, inputs: CallKwargs) -> Tensor:
