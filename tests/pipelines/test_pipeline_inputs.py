@@ -1,6 +1,7 @@
 """What is handed to the stock pipeline itself: control images, embeddings, callbacks, and what is refused."""
 
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import cast
 
@@ -22,6 +23,7 @@ import pellucid
 import tiny
 import tiny_families
 import tiny_vaes
+import tiny_variants
 from building import QuickSeeded, build
 from pellucid.errors import InputError
 from pellucid.pipelines.arguments import ELSEWHERE
@@ -170,6 +172,10 @@ def embeddings(stock: DiffusionPipeline, prompt: str) -> dict[str, torch.Tensor]
         "pooled_prompt_embeds",
         "negative_pooled_prompt_embeds",
     )
+    if "HiDream" in type(stock).__name__:
+        kinds = ("prompt_embeds_t5", "prompt_embeds_llama3", "pooled_prompt_embeds")
+        pairs = [each for kind in kinds for each in (kind, f"negative_{kind}")]
+        return dict(zip(pairs, stock.encode_prompt(prompt, negative_prompt=""), strict=True))
     if "Flux" in type(stock).__name__:
         made = stock.encode_prompt(prompt, None)[:2]
         return {"prompt_embeds": made[0], "pooled_prompt_embeds": made[1]}
@@ -199,11 +205,14 @@ def attached_family(pipeline: DiffusionPipeline) -> TransparentPipeline:
     return pellucid.attach(pipeline, None, autoencoder=tiny.codec(pipeline.vae, latent_channels=channels))
 
 
-def test_each_image_may_have_embeddings_of_its_own() -> None:
-    pipe = attached(tiny.sd15())
+@pytest.mark.parametrize("make", [tiny.sd15, partial(tiny_variants.made, "hidream")])
+def test_each_image_may_have_embeddings_of_its_own(make: Callable[[], DiffusionPipeline]) -> None:
+    pipe = attached_family(make())
     texts = ["a cat", "a dog", "the sea"]
     parts = [embeddings(pipe.pipeline, text) for text in texts]
-    together = {name: torch.cat([part[name] for part in parts]) for name in parts[0]}
+    together = {
+        name: torch.cat([part[name] for part in parts], dim=1 if "llama3" in name else 0) for name in parts[0]
+    }
     wanted = pixels(pipe.generate(texts, clean=False, **FAST))
     for batch_size in (1, 2):
         found = pipe.generate([""] * 3, batch_size=batch_size, pipeline_inputs=together, clean=False, **FAST)

@@ -13,10 +13,12 @@ from pellucid.errors import InputError
 
 SHOWN = "callback_on_step_end_tensor_inputs"
 """Argument of stock pipelines that names what their callback is shown."""
-ROW_PREFIXES = ("prompt_", "pooled_prompt_", "negative_")
+ROW_PREFIXES = ("prompt_", "pooled_prompt_", "negative_", "image_embeds")
 """Embeddings and further texts of these names have a row for each image."""
-WITHOUT_ROWS = ("_size", "_crops_coords", "ip_adapter", "llama3")
-"""Parts of names that begin so, too: sizes, images for adapters, and states of all layers of an encoder."""
+WITHOUT_ROWS = ("_size", "_crops_coords", "ip_adapter")
+"""Parts of names that begin so, too: sizes, and images for adapters."""
+OF_ALL_LAYERS = "llama3"
+"""Part of names of an encoder's states at every layer, (layers, images, tokens, width)."""
 
 
 def check_known(names: Collection[str], accepted: Collection[str], pipeline: str) -> None:
@@ -47,6 +49,10 @@ def _rows(name: str, value: object, start: int, count: int, total: int) -> objec
         return value
     if isinstance(value, str):
         return [value] * count
+    if OF_ALL_LAYERS in name and isinstance(value, Tensor):
+        cut = _rows(name.replace(OF_ALL_LAYERS, ""), value.movedim(1, 0), start, count, total)
+        assert isinstance(cut, Tensor)
+        return cut.movedim(0, 1)
     rows: Sequence[object] = list(value) if isinstance(value, Tensor) else value
     if len(rows) not in (1, total):
         raise InputError(
@@ -91,10 +97,14 @@ def with_embeddings(call_kwargs: Mapping[str, object], longest: int | None = Non
         InputError: a negative prompt beside its embeddings, or none beside longer embeddings than a text has.
     """
     kwargs = dict(call_kwargs)
-    positive, negative = kwargs.get("prompt_embeds"), kwargs.get("negative_prompt_embeds")
+    positive = kwargs.get("prompt_embeds")
+    # some have them by encoder, under longer names
+    given = any(
+        isinstance(kwargs[name], Tensor) for name in kwargs if name.startswith("negative_prompt_embeds")
+    )
     if any(name in kwargs for name in ("prompt_embeds", "pooled_prompt_embeds")):
         kwargs.pop("prompt", None)
-    if isinstance(negative, Tensor):
+    if given:
         texts = kwargs.pop("negative_prompt")
         if isinstance(texts, list) and any(texts):  # pyright: ignore[reportUnknownArgumentType] - of strings
             raise InputError(
