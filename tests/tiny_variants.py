@@ -10,6 +10,7 @@ from diffusers.models.controlnets.controlnet_sana import SanaControlNetModel
 from diffusers.models.controlnets.controlnet_sd3 import SD3ControlNetModel
 from diffusers.models.transformers.hunyuan_transformer_2d import HunyuanDiT2DModel
 from diffusers.models.transformers.lumina_nextdit2d import LuminaNextDiT2DModel
+from diffusers.models.transformers.sana_transformer import SanaTransformer2DModel
 from diffusers.models.transformers.transformer_bria import BriaTransformer2DModel
 from diffusers.models.transformers.transformer_cogview3plus import CogView3PlusTransformer2DModel
 from diffusers.models.transformers.transformer_flux import FluxTransformer2DModel
@@ -47,6 +48,7 @@ from diffusers.pipelines.pipeline_utils import DiffusionPipeline
 from diffusers.pipelines.qwenimage.pipeline_qwenimage_controlnet import QwenImageControlNetPipeline
 from diffusers.pipelines.qwenimage.pipeline_qwenimage_edit import QwenImageEditPipeline
 from diffusers.pipelines.sana.pipeline_sana_controlnet import SanaControlNetPipeline
+from diffusers.pipelines.sana.pipeline_sana_sprint import SanaSprintPipeline
 from diffusers.pipelines.stable_diffusion.pipeline_stable_diffusion_inpaint import (
     StableDiffusionInpaintPipeline,
 )
@@ -57,6 +59,7 @@ from diffusers.schedulers.scheduling_ddim_cogvideox import CogVideoXDDIMSchedule
 from diffusers.schedulers.scheduling_ddpm import DDPMScheduler
 from diffusers.schedulers.scheduling_euler_discrete import EulerDiscreteScheduler
 from diffusers.schedulers.scheduling_lcm import LCMScheduler
+from diffusers.schedulers.scheduling_scm import SCMScheduler
 from PIL import Image
 from torch import nn
 from transformers import BatchEncoding, BertConfig, BertModel, CLIPTextModelWithProjection
@@ -200,6 +203,15 @@ def sana_controlnet() -> DiffusionPipeline:
     parts = tiny_newer_families.sana()
     config = config_of(parts.components["transformer"], SanaControlNetModel)
     return over(SanaControlNetPipeline, parts, controlnet=active(build(SanaControlNetModel, **config)))
+
+
+def sana_sprint() -> DiffusionPipeline:
+    parts = tiny_newer_families.sana()
+    config = config_of(parts.components["transformer"])
+    net = build(
+        SanaTransformer2DModel, **{**config, "guidance_embeds": True, "qk_norm": "rms_norm_across_heads"}
+    )
+    return over(SanaSprintPipeline, parts, transformer=net.eval(), scheduler=SCMScheduler())
 
 
 def hunyuan_dit(cls: type[DiffusionPipeline] = HunyuanDiTPipeline, layers: int = 2) -> DiffusionPipeline:
@@ -468,6 +480,7 @@ VARIANTS: dict[str, Variant] = {
         ),
         family="sana",
     ),
+    "sana-sprint": Variant(make=sana_sprint, family="sana-sprint", reads_negative=False),
     "sana-controlnet": Variant(make=sana_controlnet, family="sana", steered=True),
     "bria": Variant(make=bria, family="bria"),
     "hunyuan-image": Variant(make=hunyuan_image, family="hunyuan-image"),

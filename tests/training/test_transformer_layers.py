@@ -47,7 +47,7 @@ TEXTS = ["x y z q w", "a"]
 
 def test_every_family_of_transformers_is_tried() -> None:
     rows = {name for name, row in FAMILIES.items() if row.denoiser == "transformer"}
-    assert rows == set(NAMES)
+    assert rows == {*NAMES, "sana-sprint"}  # which was distilled, and is not trained
 
 
 @dataclass

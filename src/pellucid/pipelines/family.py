@@ -116,3 +116,7 @@ class ModelFamily:
     """What the stock pipeline needs installed beside diffusers' own requirements."""
     default_call_kwargs: Mapping[str, object] = field(default_factory=dict[str, object])
     """What the stock pipeline is called with unless a call says otherwise."""
+    call_kwargs_at: Mapping[int, Mapping[str, object]] = field(
+        default_factory=dict[int, Mapping[str, object]]
+    )
+    """The same at some numbers of steps."""

@@ -93,7 +93,9 @@ def keep_outside(
         if first is not None:
             values = {**values, **(first(running, step, timestep, values) or {})}
         scheduler = running.scheduler
-        timesteps = scheduler.timesteps[-getattr(running, "num_timesteps", 0) :]  # 0: the whole of its list
+        # 0: the whole of its list
+        count = 0 if hasattr(scheduler, "lists_the_end") else getattr(running, "num_timesteps", 0)
+        timesteps = scheduler.timesteps[-count:]
         noised = kept
         if step + 1 < len(timesteps):
             at = timesteps[step + 1 : step + 2]

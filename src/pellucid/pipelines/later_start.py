@@ -107,4 +107,6 @@ class LaterStart:
             noised = scheduler.scale_noise(self.image, first, self._noise)
         else:
             noised = scheduler.add_noise(self.image, self._noise, first)
+        # by which the stock pipeline is about to multiply them
+        noised = noised / getattr(scheduler, "latent_scale", 1.0)
         self._held.copy_(self.pack(noised))

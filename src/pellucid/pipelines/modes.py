@@ -17,7 +17,7 @@ Family = Literal[
     "flux2", "flux2-klein", "qwen-image", "z-image", "sana", "chroma", "aura-flow", "lumina2", "cogview4",
     "hidream", "hunyuan-image", "ovis-image", "bria", "wan",
     "ernie-image", "longcat-image", "krea2", "kandinsky5", "bria-fibo", "bria-fibo2", "nucleus-image",
-    "prx", "dreamlite", "dreamlite-mobile",
+    "prx", "dreamlite", "dreamlite-mobile", "sana-sprint",
 ]  # fmt: skip
 """A row of `pellucid.pipelines.families`, or "mini", which is of Stable Diffusion's class."""
 Entry = Literal["attention-hint", "channel-concat"]

@@ -132,6 +132,31 @@ NEWER_FAMILIES: tuple[ModelFamily, ...] = (
         default_call_kwargs={"use_resolution_binning": False, "clean_caption": False},
     ),
     ModelFamily(
+        name="sana-sprint",
+        title="SANA-Sprint",
+        variants=(
+            PipelineVariants(
+                text_to_image=(SANA, "pipeline_sana_sprint", "SanaSprintPipeline"),
+                others=("SanaSprintImg2ImgPipeline",),
+                own_scheduler=True,
+            ),
+        ),
+        denoiser="transformer",
+        latent_channels=32,
+        vae="AutoencoderDC",
+        scaling_factor=0.41407,
+        vae_scale_factor=32,
+        distilled_guidance=True,
+        reads_answers=False,  # it goes on with them, but not at the end
+        sampling=Sampling(num_inference_steps=2, guidance_scale=4.5),
+        default_call_kwargs={
+            "use_resolution_binning": False,
+            "clean_caption": False,
+            "intermediate_timesteps": None,
+        },
+        call_kwargs_at={2: {"intermediate_timesteps": 1.3}},  # the only number that has one
+    ),
+    ModelFamily(
         name="chroma",
         title="Chroma",
         variants=(

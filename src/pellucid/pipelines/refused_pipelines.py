@@ -55,10 +55,6 @@ OWN_ALPHA_IMAGES = Refusal(
 )
 DRAWN_TOKENS = Refusal(reason="paints by tokens that a language model draws from torch's global generator")
 TWO_DENOISERS = Refusal(reason="is guided by a second denoiser, which an adapter does not reach")
-OWN_STEPS = Refusal(
-    reason="steps by a schedule of its own, in which no image can be started from",
-    advice="Take SanaPipeline.",
-)
 CASCADE = Refusal(reason="is two diffusion models in a row, neither with a VAE's latent of its image")
 BASE = Refusal(reason="is the base class of all")
 NOT_YET = Refusal(
@@ -94,8 +90,6 @@ BY_CLASS: Mapping[str, Refusal] = {
     "OnnxStableDiffusionInpaintPipeline": FOREIGN,
     "OnnxStableDiffusionUpscalePipeline": FOREIGN,
     "StableDiffusionOnnxPipeline": FOREIGN,
-    "SanaSprintPipeline": OWN_STEPS,
-    "SanaSprintImg2ImgPipeline": OWN_STEPS,
     "PRXPixelPipeline": PIXELS,
     "Kandinsky5I2IPipeline": EDITOR,
 }

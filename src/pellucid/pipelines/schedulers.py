@@ -96,6 +96,9 @@ def scheduler_for_call(pipeline_scheduler: Scheduler, name: str | None) -> Sched
         InputError: no scheduler is called so.
     """
     check_scheduler(name)
+    if name is None and type(pipeline_scheduler).__name__ == "SCMScheduler":
+        trig_flow = import_module("pellucid.pipelines.trig_flow")
+        return trig_flow.TrigFlowScheduler.from_config(pipeline_scheduler.config)
     if name is None:
         return copy.deepcopy(pipeline_scheduler)
     (module, cls), options = SCHEDULERS[name]

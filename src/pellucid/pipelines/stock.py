@@ -376,7 +376,8 @@ class StockPipeline:
 
     def _with_what_it_needs(self, call_kwargs: dict[str, Any]) -> dict[str, Any]:
         """Adds what the family is always called with, and images that its pipeline cannot do without."""
-        call_kwargs = {**self.family.default_call_kwargs, **call_kwargs}
+        at_steps = self.family.call_kwargs_at.get(call_kwargs["num_inference_steps"], {})
+        call_kwargs = {**self.family.default_call_kwargs, **at_steps, **call_kwargs}
         if is_of_class(self.pipeline, self.variants.text_to_image):
             blank = blank_images(self.variants, call_kwargs)
             call_kwargs = {**blank, **call_kwargs, **self.variants.call_kwargs}
