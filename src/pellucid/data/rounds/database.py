@@ -2,7 +2,6 @@
 
 import contextlib
 import shlex
-import sqlite3
 from collections.abc import Generator
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,18 +10,17 @@ from alembic import command
 from alembic.config import Config
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import Connection, Engine, create_engine, event, make_url, text
-from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError
+from sqlalchemy import Connection, Engine, text
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session
 
-from pellucid.errors import FileError, InputError, first_line, missing_package
+from pellucid.errors import FileError, InputError, first_line
+from pellucid.files.databases import open_engine, reading, writing
 
 DATABASE_FILE = "rounds.sqlite"
 DEFAULT_FOLDER = "rounds"
 LOCK = 0x70656C
 """Key of PostgreSQL's advisory locks of this program: the letters "pel"."""
-BUSY_S = 30
-"""How long a writer waits for another one."""
 
 
 @dataclass(frozen=True)
@@ -35,15 +33,13 @@ class Store:
     @contextlib.contextmanager
     def reading(self) -> Generator[Session]:
         """Opens a session that sees one state of the database and changes nothing."""
-        with Session(self.engine) as session:
+        with reading(self.engine) as session:
             yield session
 
     @contextlib.contextmanager
     def writing(self) -> Generator[Session]:
         """Opens a session whose changes are on the disk when the block ends, or are none if it raises."""
-        # SQLite gives one writer at a time the file; a transaction that starts as a reader could not wait
-        engine = self.engine.execution_options(immediate=True)
-        with Session(engine, expire_on_commit=False) as session, session.begin():
+        with writing(self.engine) as session:
             yield session
 
     def command(self, words: str) -> str:
@@ -76,7 +72,7 @@ def open_store(folder: Path, database: str | None = None, *, create: bool = True
     """
     if create:
         folder.mkdir(parents=True, exist_ok=True)
-    engine = _engine(database or f"sqlite:///{(folder / DATABASE_FILE).as_posix()}")
+    engine = open_engine(database or f"sqlite:///{(folder / DATABASE_FILE).as_posix()}")
     store = Store(folder, engine)
     try:
         if not create:
@@ -123,45 +119,6 @@ def lock_round(session: Session, number: int) -> None:
     """
     if session.get_bind().dialect.name == "postgresql":
         session.execute(text("SELECT pg_advisory_xact_lock(:key, :number)"), {"key": LOCK, "number": number})
-
-
-def _engine(database: str) -> Engine:
-    try:
-        url = make_url(database)
-        if url.drivername in ("postgresql", "postgres"):
-            url = url.set(drivername="postgresql+psycopg")
-        if url.get_backend_name() == "sqlite":
-            # waiting reviewers queue for the pool, not for the file
-            arguments = {"timeout": BUSY_S, "check_same_thread": False}
-            engine = create_engine(url, connect_args=arguments, pool_size=8, max_overflow=8)
-            event.listen(engine, "connect", _prepare_sqlite)
-            event.listen(engine, "begin", _begin_sqlite)
-            return engine
-        if url.get_backend_name() != "postgresql":
-            # dealing out relies on locks, which were tried with these two alone
-            raise ArgumentError(url.drivername)
-        # a connection that the server dropped while nobody reviewed is replaced in silence
-        return create_engine(url, pool_pre_ping=True)
-    except (ArgumentError, NoSuchModuleError) as error:
-        raise InputError(
-            f"Expected a database as sqlite:///FILE or postgresql://USER@HOST/NAME, found "
-            f"{first_line(error)}. Write such a URL."
-        ) from None
-    except ModuleNotFoundError as error:
-        raise missing_package(error.name or database, "this database", "postgres") from None
-
-
-def _prepare_sqlite(connection: sqlite3.Connection, _: object) -> None:
-    # Python's own BEGIN comes too late and is never IMMEDIATE; _begin_sqlite writes it
-    connection.isolation_level = None
-    for setting in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON"):
-        # FULL flushes the log at every commit: WAL's usual NORMAL may lose the last ones with the power
-        connection.execute(f"PRAGMA {setting}")
-
-
-def _begin_sqlite(connection: Connection) -> None:
-    immediate = connection.get_execution_options().get("immediate")
-    connection.exec_driver_sql("BEGIN IMMEDIATE" if immediate else "BEGIN")
 
 
 def _migrate(connection: Connection) -> None:
