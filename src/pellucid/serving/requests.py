@@ -7,9 +7,10 @@ cannot drift apart; what only a server must bound stands in `BOUNDS`.
 import hashlib
 import inspect
 import json
+import secrets
 import types
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Annotated, Any, Literal, Optional, Union, cast, get_args, get_origin
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, create_model
@@ -73,6 +74,8 @@ BOUNDS: Mapping[str, Any] = {
     "control_kind": Field(pattern="^(both|silhouette|edges)$"),
     "name": Field(max_length=200),
 }
+QUALITIES: Mapping[str, float] = {"low": 0.5, "medium": 1.0, "high": 2.0}
+"""Steps as a multiple of the model's own number."""
 TEXTS = {"prompt", "negative_prompt", "foreground", "background", "composite"}
 
 
@@ -113,6 +116,7 @@ def _message(task: Task) -> type[Message]:
     fields = fields_of(task)
     own: dict[str, Any] = {"task": (Literal[task.name], ...)}  # pyright: ignore - of a value
     own["model"] = (Optional[Annotated[str, Field(max_length=400)]], None)  # noqa: UP045 - of a value
+    own["quality"] = (Literal["low", "medium", "high"], "medium")
     name = f"{task.name.title().replace('_', '')}Request"
     return create_model(name, __base__=Message, **own, **fields)
 
@@ -132,6 +136,8 @@ class SceneRequest:
     model: str | None
     options: Mapping[str, Any]
     """Keywords that were given, and no others."""
+    quality: str = "medium"
+    """Where no steps are given: a key of `QUALITIES`."""
 
     @classmethod
     def of(cls, values: object) -> "SceneRequest":
@@ -146,7 +152,20 @@ class SceneRequest:
             raise _explained(error) from None
         given = message.model_dump(exclude_unset=True)
         task, model = TASKS[given.pop("task")], given.pop("model", None)
-        return cls(task, model, given)
+        return cls(task, model, given, given.pop("quality", "medium"))
+
+    def seeded(self) -> "SceneRequest":
+        """Returns the same with a seed, drawn where none was given, so that it can be made again."""
+        seed = self.options.get("seed")
+        drawn = secrets.randbelow(2**32) if seed is None else seed
+        return replace(self, options={**self.options, "seed": drawn})
+
+    def steps(self, usual: int) -> int | None:
+        """Returns the steps for a model that usually takes so many; None leaves them to it."""
+        given = self.options.get("num_inference_steps")
+        if given is not None or self.quality == "medium":
+            return given
+        return min(max(round(usual * QUALITIES[self.quality]), 1), MAX_STEPS)
 
     @property
     def count(self) -> int:
@@ -161,12 +180,12 @@ class SceneRequest:
             return ""
         own = ("prompt", "negative_prompt", "seed", "count")
         shared = {name: value for name, value in self.options.items() if name not in own}
-        text = json.dumps([self.task.name, self.model, shared], sort_keys=True)
+        text = json.dumps([self.task.name, self.model, self.quality, shared], sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()
 
     def to_json(self) -> dict[str, Any]:
         """Returns plain values, of which `of` makes the request again."""
-        values = {"task": self.task.name, "model": self.model, **self.options}
+        values = {"task": self.task.name, "model": self.model, "quality": self.quality, **self.options}
         return cast("dict[str, Any]", json.loads(json.dumps(values)))
 
 

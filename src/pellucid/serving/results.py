@@ -23,13 +23,15 @@ class Result:
     prompt: str
     seed: int
     layers: list[str]
+    text_tokens: int
+    """Of the request's texts, as its model counts them."""
 
     def to_json(self) -> dict[str, object]:
         """Returns plain values."""
         return asdict(self)
 
 
-def write_result(scene: Scene, folder: Path, index: int) -> Result:
+def write_result(scene: Scene, folder: Path, index: int, text_tokens: int) -> Result:
     """Writes one scene into a job's folder: a PNG with its metadata, or a document if it has layers."""
     name = f"result-{index}.{'png' if is_plain(scene) else 'ora'}"
     scene.save(folder / name)
@@ -42,6 +44,7 @@ def write_result(scene: Scene, folder: Path, index: int) -> Result:
         prompt=(made and made.prompt) or "",
         seed=(made and made.seed) or 0,
         layers=[layer.name for layer in scene.layers],
+        text_tokens=text_tokens,
     )
 
 

@@ -24,7 +24,7 @@ from pellucid.serving.previews import (
     preview_frame,
     preview_steps,
 )
-from pellucid.serving.requests import SceneRequest
+from pellucid.serving.requests import TEXTS, SceneRequest
 from pellucid.serving.results import write_result
 from pellucid.serving.store import JobStore
 from pellucid.serving.tables import Job
@@ -113,7 +113,7 @@ class Worker:
         except Stopped:
             for job in jobs:
                 self._fail(job, LATE)  # those that were cancelled are cancelled
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001 - whatever it is, the job ends and the worker goes on
             if len(jobs) == 1:
                 self._fail(jobs[0], self._reason(error, jobs[0]))
                 return
@@ -140,7 +140,8 @@ class Worker:
             start += request.count
             folder = self.store.files(job.id)
             folder.mkdir(parents=True, exist_ok=True)
-            results = [write_result(scene, folder, i).to_json() for i, scene in enumerate(made)]
+            tokens = count_tokens(pipeline, request)
+            results = [write_result(scene, folder, i, tokens).to_json() for i, scene in enumerate(made)]
             if self.store.finish(job.id, self.name, results):
                 self.measures.ended("done", time.time() - job.accepted_at)
 
@@ -164,6 +165,8 @@ def make_scenes(
     """Makes the scenes of requests that have all but prompts and seeds in common, request by request."""
     first = requests[0]
     options = dict(first.options)
+    if (steps := first.steps(pipeline.model.single.sampling.num_inference_steps)) is not None:
+        options["num_inference_steps"] = steps
     if len(requests) > 1:
         rows = [(request, i) for request in requests for i in range(request.count)]
         options["prompt"] = [request.options["prompt"] for request, _ in rows]
@@ -177,6 +180,15 @@ def make_scenes(
         options["pipeline_inputs"] = {"callback_on_step_end": watch}
     made: Scene | list[Scene] = getattr(pipeline, first.task.name)(**images, **options)
     return made if isinstance(made, list) else [made]
+
+
+def count_tokens(pipeline: TransparentPipeline, request: SceneRequest) -> int:
+    """Counts the tokens of a request's texts as the model's first tokenizer does; words where it has none."""
+    texts = [text for name in TEXTS if isinstance(text := request.options.get(name), str)]
+    tokenizer = getattr(pipeline.pipeline, "tokenizer", None)
+    if tokenizer is None:
+        return sum(len(text.split()) for text in texts)
+    return sum(len(tokenizer.tokenize(text)) for text in texts)
 
 
 class StepWatch:

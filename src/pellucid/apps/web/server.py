@@ -37,7 +37,7 @@ def serve(
     Raises:
         InputError: the address is in use or not this machine's.
     """
-    local = _is_local(host)
+    local = is_local(host)
     secret = token or (None if local else secrets.token_urlsafe(16))
     listening = listen(host, port)
     name = socket.gethostname() if host in ("0.0.0.0", "::") else host
@@ -76,7 +76,8 @@ def listen(host: str, port: int) -> socket.socket:
     return listening
 
 
-def _is_local(host: str) -> bool:
+def is_local(host: str) -> bool:
+    """Tells whether an address is this machine's own, which no other can reach."""
     try:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:

@@ -1,0 +1,30 @@
+"""Several images as one document, bottom first."""
+
+import tempfile
+from pathlib import Path
+
+from pellucid.files.images import read_rgba
+from pellucid.rgba.resizing import fit_rgba
+from pellucid.scene.layer import Layer
+from pellucid.scene.scene import Scene
+
+
+def stacked(images: list[bytes], max_pixels: int) -> bytes:
+    """Lays images over one another, the first at the bottom, and returns the document.
+
+    The canvas is the first one's; larger ones are made smaller to fit, smaller ones stay in the middle.
+    """
+    first = read_rgba(images[0], max_pixels=max_pixels)
+    height, width = first.shape[:2]
+    layers = [Layer(image=first, name="image 1")]
+    for number, content in enumerate(images[1:], 2):
+        rgba = read_rgba(content, max_pixels=max_pixels)
+        if rgba.shape[0] > height or rgba.shape[1] > width:
+            scale = min(height / rgba.shape[0], width / rgba.shape[1])
+            rows, columns = (max(round(side * scale), 1) for side in rgba.shape[:2])
+            rgba = fit_rgba(rgba, rows, columns, "stretch")
+        offset = (height - rgba.shape[0]) // 2, (width - rgba.shape[1]) // 2
+        layers.append(Layer(image=rgba, name=f"image {number}", offset=offset))
+    with tempfile.TemporaryDirectory(prefix="pellucid-") as folder:
+        path = Scene(layers=tuple(layers), height=height, width=width).save(Path(folder) / "scene.ora")
+        return path.read_bytes()
