@@ -10,6 +10,7 @@ from pellucid._version import __version__
 if TYPE_CHECKING:
     from collections.abc import Generator
 
+    from pellucid.client import Client
     from pellucid.errors import PellucidError
     from pellucid.pipelines.attach import attach
     from pellucid.pipelines.loading import load
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from pellucid.scene.scene import Scene
 
 _HOMES = {
+    "Client": "pellucid.client",
     "Group": "pellucid.scene.layer",
     "Layer": "pellucid.scene.layer",
     "Mask": "pellucid.scene.layer",
@@ -33,6 +35,7 @@ _HOMES = {
 }
 
 __all__ = [
+    "Client",
     "Group",
     "Layer",
     "Mask",

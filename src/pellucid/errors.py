@@ -4,7 +4,8 @@
     ├── InputError (ValueError)      an argument, prompt or array does not fit
     │   └── ConfigError              a recipe or option is wrong
     ├── FileError (OSError)          an image or document cannot be read or written
-    └── WeightsError (OSError)       a checkpoint is absent, damaged, or does not fit the model
+    ├── WeightsError (OSError)       a checkpoint is absent, damaged, or does not fit the model
+    └── ServerError (OSError)        a server cannot be reached, refuses its caller, or failed
 
 Beside them stand FileWarning (UserWarning), of a file that was read without a part that makes no sense, and
 PromptWarning (UserWarning), of a prompt whose end was cut off.
@@ -65,6 +66,10 @@ class FileWarning(UserWarning):
 
 class PromptWarning(UserWarning):
     """A prompt is longer than the model reads, and its end was cut off."""
+
+
+class ServerError(PellucidError, OSError):
+    """A server cannot be reached, refuses its caller, or failed at what it was asked for."""
 
 
 class WeightsError(PellucidError, OSError):

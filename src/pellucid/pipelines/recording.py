@@ -24,13 +24,18 @@ def pixel_digest(image: AnyArray) -> str:
 
 def sampling_facts(options: SamplingOptions) -> dict[str, Scalar]:
     """Returns what the options of a call add to the metadata that each image has anyhow."""
-    others = ", ".join(sorted(options.inputs))
+    others = ", ".join(sorted(name for name, value in options.inputs.items() if not is_onlooker(value)))
     return {
         "pipeline_inputs": others or None,
         "clean": None if options.clean else False,
         # images that are sampled together differ in their last bits from those that are sampled alone
         "batch_size": options.batch_size if options.batch_size and options.batch_size > 1 else None,
     }
+
+
+def is_onlooker(value: object) -> bool:
+    """Tells whether a callback says of itself, by an attribute `only_looks`, that it changes nothing."""
+    return getattr(value, "only_looks", False) is True
 
 
 def recorded(scene: Scene, facts: Facts) -> Scene:

@@ -194,6 +194,9 @@ def count_tokens(pipeline: TransparentPipeline, request: SceneRequest) -> int:
 class StepWatch:
     """A stock pipeline's `callback_on_step_end`: stops what nobody waits for, and tells how far it is."""
 
+    only_looks = True
+    """It changes nothing, so results need not name it among what they were made from."""
+
     def __init__(
         self,
         worker: Worker,

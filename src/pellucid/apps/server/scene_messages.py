@@ -21,6 +21,8 @@ class ResultAnswer(BaseModel):
     seed: int
     layers: list[str]
     """Names, bottom first."""
+    stored: Literal["png", "ora"]
+    """The format that holds all of it: .ora where there are layers."""
     files: dict[str, str]
     """Paths on this server, by file format."""
 
@@ -56,6 +58,7 @@ class JobAnswer(BaseModel):
         results = [
             ResultAnswer(
                 **{name: value for name, value in result.items() if name in ResultAnswer.model_fields},
+                stored=str(result["file"]).rpartition(".")[2],  # pyright: ignore[reportArgumentType]
                 files={ending: f"{base}/results/{index}.{ending}" for ending in MEDIA_TYPES},
             )
             for index, result in enumerate(job.results)
