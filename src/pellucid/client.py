@@ -293,7 +293,9 @@ class Client:
         with tempfile.TemporaryDirectory(prefix="pellucid-") as folder:
             path = Path(folder) / f"result.{ending}"
             path.write_bytes(content)
-            return Scene.open(path)
+            scene = Scene.open(path)
+        # an image file has no place for its layer's name
+        return scene if ending == "ora" else scene.rename(scene.layers[0], job["results"][0]["layers"][0])
 
     def _ask(
         self, method: str, path: str, *, files: CallKwargs | None = None, allowed: Sequence[int] = ()

@@ -79,46 +79,43 @@ def _switch_on(part: object, method: str, word: str) -> None:
     getattr(part, method)()
 
 
-full_model_options = gathered(
-    "choice",
-    FullModelChoice,
-    (
-        *MODEL_OPTIONS,
-        option(
-            "Model",
-            "--lora",
-            "loras",
-            metavar="FILE[:WEIGHT]",
-            multiple=True,
-            help="A community LoRA, beside the transparent adapter; several add up.",
-        ),
-        option("Model", "--vae", metavar="MODEL", help="Another VAE: a folder, a file, or a hub id."),
-        option(
-            "Memory",
-            "--offload",
-            type=click.Choice(["none", "model", "group", "sequential"]),
-            default="none",
-            show_default=True,
-            help="Keep in main memory what does not compute: parts, layers, or single weights.",
-        ),
-        option("Memory", "--tiling", is_flag=True, help="Decode large images tile by tile."),
-        option("Memory", "--attention-slicing", is_flag=True, help="Compute attention in slices."),
-        option(
-            "Memory",
-            "--compile",
-            "compiles",
-            is_flag=True,
-            help="Compile the denoiser: slow once, then faster.",
-        ),
-        option(
-            "Output",
-            "-v",
-            "--verbose",
-            is_flag=True,
-            help="Say on stderr which model computes where, and how.",
-        ),
+FULL_MODEL_OPTIONS = (
+    *MODEL_OPTIONS,
+    option(
+        "Model",
+        "--lora",
+        "loras",
+        metavar="FILE[:WEIGHT]",
+        multiple=True,
+        help="A community LoRA, beside the transparent adapter; several add up.",
+    ),
+    option("Model", "--vae", metavar="MODEL", help="Another VAE: a folder, a file, or a hub id."),
+    option(
+        "Memory",
+        "--offload",
+        type=click.Choice(["none", "model", "group", "sequential"]),
+        default="none",
+        show_default=True,
+        help="Keep in main memory what does not compute: parts, layers, or single weights.",
+    ),
+    option("Memory", "--tiling", is_flag=True, help="Decode large images tile by tile."),
+    option("Memory", "--attention-slicing", is_flag=True, help="Compute attention in slices."),
+    option(
+        "Memory",
+        "--compile",
+        "compiles",
+        is_flag=True,
+        help="Compile the denoiser: slow once, then faster.",
+    ),
+    option(
+        "Output",
+        "-v",
+        "--verbose",
+        is_flag=True,
+        help="Say on stderr which model computes where, and how.",
     ),
 )
+full_model_options = gathered("choice", FullModelChoice, FULL_MODEL_OPTIONS)
 """Adds the options of a model of any size; the command gets them as `choice`."""
 
 
@@ -142,6 +139,11 @@ class Guides:
             shown = "control-image" if name == "controlnet" else "ip-adapter-image"
             if (guide is None) != (image is None):
                 raise click.UsageError(f"--{name} and --{shown} belong together. Give both.")
+
+    def check_local(self) -> None:
+        """Refuses guides for a model on a server, which has none of them."""
+        if self.controlnet is not None or self.ip_adapter is not None:
+            raise click.UsageError("Guides belong to models of this machine. Leave them or --server out.")
 
     def images(self, inputs: Inputs) -> "dict[str, RGBA8]":
         """Reads the images, by the name under which a stock pipeline takes each."""

@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING
 
 import click
 
+from pellucid.apps.commands.anywhere import AnywhereChoice, anywhere_options
 from pellucid.apps.commands.finishing import finisher
-from pellucid.apps.commands.full_size import FullModelChoice, Guides, full_model_options, guide_options
+from pellucid.apps.commands.full_size import Guides, guide_options
 from pellucid.apps.commands.inputs import Inputs, reads_images
 from pellucid.apps.commands.names import stem_from
 from pellucid.apps.commands.options import (
@@ -88,7 +89,7 @@ OUTPUT = output_option(
 @guide_options
 @reads_images
 @sampling_options
-@full_model_options
+@anywhere_options
 @CLEAN
 @JSON
 def generate_command(
@@ -105,7 +106,7 @@ def generate_command(
     guides: Guides,
     inputs: Inputs,
     sampling: SamplingArguments,
-    choice: FullModelChoice,
+    choice: AnywhereChoice,
     clean: bool | None,
     as_json: bool,
 ) -> None:
@@ -123,6 +124,8 @@ def generate_command(
             check_size(*asked)
     placing.check()
     guides.check()
+    if choice.server is not None:
+        guides.check_local()
     # names that are made up never replace a file
     fresh = output.path is None and not skip_existing
     stems = [row.name or (unused_stem if fresh else _stem)(row.prompt, output.ending) for row in rows]

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, TypedDict
 
 import click
 
-from pellucid.apps.commands.full_size import FullModelChoice, full_model_options
+from pellucid.apps.commands.anywhere import AnywhereChoice, anywhere_options
 from pellucid.apps.commands.inputs import Inputs, reads_images, stem_of
 from pellucid.apps.commands.layer_edits import LayerEdits, check_edits, edit_document, edit_options
 from pellucid.apps.commands.names import default_path
@@ -108,7 +108,7 @@ class _SizeArguments(TypedDict, total=False):
 @ADAPTER_END
 @reads_images
 @sampling_options
-@full_model_options
+@anywhere_options
 @RAW
 @JSON
 def layers_command(
@@ -127,7 +127,7 @@ def layers_command(
     adapter_end: float | None,
     inputs: Inputs,
     sampling: SamplingArguments,
-    choice: FullModelChoice,
+    choice: AnywhereChoice,
     keeps_raw: bool,
     as_json: bool,
 ) -> None:
@@ -191,7 +191,7 @@ def layers_command(
 @ADAPTER_END
 @reads_images
 @sampling_options
-@full_model_options
+@anywhere_options
 @RAW
 @JSON
 def split_command(
@@ -205,7 +205,7 @@ def split_command(
     adapter_end: float | None,
     inputs: Inputs,
     sampling: SamplingArguments,
-    choice: FullModelChoice,
+    choice: AnywhereChoice,
     keeps_raw: bool,
     as_json: bool,
 ) -> None:

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from pellucid.apps.commands.anywhere import AnywhereChoice, anywhere_options
 from pellucid.apps.commands.finishing import finisher
-from pellucid.apps.commands.full_size import FullModelChoice, full_model_options
 from pellucid.apps.commands.inputs import Inputs, expand_folders, reads_images, stem_of
 from pellucid.apps.commands.names import stem_from
 from pellucid.apps.commands.options import (
@@ -59,7 +59,7 @@ class Repaints:
     placing: Placing
     inputs: Inputs
     sampling: SamplingArguments
-    choice: FullModelChoice
+    choice: AnywhereChoice
     clean: bool | None
     as_json: bool
 
@@ -158,7 +158,7 @@ Paint = Callable[["TransparentPipeline", "Scene", SingleRequest], "list[Scene]"]
 shared_options = gathered(
     "work",
     Repaints,
-    (OUTPUT, SKIP_EXISTING, placing_options, reads_images, sampling_options, full_model_options, CLEAN, JSON),
+    (OUTPUT, SKIP_EXISTING, placing_options, reads_images, sampling_options, anywhere_options, CLEAN, JSON),
 )
 
 
