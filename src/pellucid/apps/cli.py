@@ -41,6 +41,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "train": ("train", "Write a recipe for pictures of your own, and train by recipes."),
     "eval": ("evaluate", "Score a model: its codec, its images, its speed; or files."),
     "serve": ("serve", "Serve images and layers to programs, by OpenAI's images API and our own."),
+    "mcp": ("mcp", "Offer images and layers to coding agents, by the Model Context Protocol."),
     "study": ("study", "Ask people which of two images they prefer."),
 }
 

@@ -152,11 +152,13 @@ class Guides:
 
     def add(self, pipe: "TransparentPipeline") -> "TransparentPipeline":
         """Returns the model with its guides."""
-        from pellucid.pipelines.extras import add_controlnet, add_ip_adapter
-
         if self.controlnet is not None:
+            from pellucid.pipelines.extras import add_controlnet
+
             pipe = add_controlnet(pipe, self.controlnet)
         if self.ip_adapter is not None:
+            from pellucid.pipelines.extras import add_ip_adapter
+
             add_ip_adapter(pipe, self.ip_adapter, self.ip_adapter_scale)
         return pipe
 
