@@ -11,9 +11,10 @@ import torch
 
 from pellucid.errors import InputError
 from pellucid.pipelines.loading import load
-from pellucid.pipelines.model_folders import MINI
+from pellucid.pipelines.model_folders import MINI, model_folder
 from pellucid.pipelines.pipeline import TransparentPipeline
 from pellucid.pipelines.placement import choose_device, main_memory_gib
+from pellucid.weights.hub import is_path
 
 log = logging.getLogger(__name__)
 SHARE = 0.7
@@ -49,6 +50,9 @@ class ModelPool:
             if name in models:
                 raise InputError(f"Two models are called {name!r}. Write NAME=MODEL to name one otherwise.")
             models[name] = source
+        for each in models.values():
+            if is_path(each) and model_folder(each) is None:
+                raise InputError(f"Expected a model's folder, found no {each}. Correct the path.")
         return cls(models=models, **options)  # pyright: ignore - the fields' own types
 
     @property

@@ -217,7 +217,7 @@ def _explained(error: ValidationError) -> FieldError:
 
 def code_of(kind: str) -> str:
     """Returns the code of an error of pydantic's."""
-    return CODES.get(kind, "invalid_type" if kind.endswith("_type") else "invalid_value")
+    return CODES.get(kind, "invalid_type" if kind.endswith(("_type", "_parsing")) else "invalid_value")
 
 
 def sentence(field: str | None, kind: str, message: str, found: object) -> str:

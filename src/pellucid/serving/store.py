@@ -192,7 +192,9 @@ class JobStore:
                 return False
             if job.cancel_requested:
                 values = {"state": "cancelled"}
-            for name, value in {**values, "finished_at": now, "expires_at": now + self.limits.keep_s}.items():
+            if job.expires_at is None:  # else it was removed while it ran, and goes at once
+                values = {**values, "expires_at": now + self.limits.keep_s}
+            for name, value in {**values, "finished_at": now}.items():
                 setattr(job, name, value)
             return True
 

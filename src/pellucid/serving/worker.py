@@ -82,6 +82,10 @@ class Worker:
             thread.join()
 
     def _work(self) -> None:
+        try:
+            self.pool.get(self.pool.default)  # so that the first caller need not wait for it
+        except Exception:
+            log.exception("the model %s cannot be loaded", self.pool.default)
         while not self._stopping.is_set():
             try:
                 jobs = self.store.claim(self.name, self.max_images)

@@ -31,7 +31,7 @@ from pellucid.apps.server.image_messages import (
     VariationRequest,
 )
 from pellucid.apps.server.state import Caller, Server, ServerState
-from pellucid.apps.server.uploads import MAX_IMAGES, Form, content_of, mask_of_alpha, parsed, read_form
+from pellucid.apps.server.uploads import MAX_IMAGES, Form, GivenForm, content_of, mask_of_alpha, parsed
 from pellucid.apps.server.waiting import finished, follow_job, run_job
 from pellucid.serving.encoding import Encoding, encode_file
 from pellucid.serving.failures import Failure
@@ -80,9 +80,10 @@ async def generations(
     responses=ANSWERS,
     openapi_extra=form_body(EditRequest, {"image": True, "mask": False}),
 )
-async def edits(http: Request, server: Server, caller: Caller, deadline: Deadline = None) -> Response:
+async def edits(
+    http: Request, form: GivenForm, server: Server, caller: Caller, deadline: Deadline = None
+) -> Response:
     """Repaints an image, inside a mask whose alpha of 0 means "edit here", or adds a layer to images."""
-    form = await read_form(http)
     body = _read_fields(EditRequest, form, {"image", "mask"})
     body.check()
     given = form.files.get("image", [])
@@ -141,9 +142,10 @@ def _edit(
     response_model=ImagesResponse,
     openapi_extra=form_body(VariationRequest, {"image": True}),
 )
-async def variations(http: Request, server: Server, caller: Caller, deadline: Deadline = None) -> Response:
+async def variations(
+    http: Request, form: GivenForm, server: Server, caller: Caller, deadline: Deadline = None
+) -> Response:
     """Makes images like one that is given, from the prompt in it if it holds one."""
-    form = await read_form(http)
     body = _read_fields(VariationRequest, form, {"image"})
     given = form.files.get("image", [])
     if len(given) != 1:

@@ -26,8 +26,13 @@ async def health() -> dict[str, str]:
 @router.get("/readyz", responses={503: {"description": "Not now."}})
 async def ready(server: Server) -> Response:
     """Tells whether requests are taken and worked on."""
-    works = server.worker is None or server.worker.alive
-    reason = "stopping" if server.stopping.is_set() else "ok" if works else "no worker"
+    reason = "ok"
+    if server.stopping.is_set():
+        reason = "stopping"
+    elif server.worker is not None and not server.worker.alive:
+        reason = "no worker"
+    elif server.worker is not None and not server.pool.loaded:
+        reason = "no model"
     return JSONResponse(
         {"status": reason, "models": server.pool.loaded}, status_code=200 if reason == "ok" else 503
     )

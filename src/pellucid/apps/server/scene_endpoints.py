@@ -16,7 +16,7 @@ from pellucid.apps.server.image_endpoints import KEEP_ALIVE_S, Deadline, resolve
 from pellucid.apps.server.image_jobs import USUAL_STEPS
 from pellucid.apps.server.scene_messages import JobAnswer, JobList
 from pellucid.apps.server.state import Caller, Server, ServerState
-from pellucid.apps.server.uploads import content_of, parsed, read_form
+from pellucid.apps.server.uploads import Form, content_of, parsed, read_form
 from pellucid.apps.server.waiting import GONE, run_job
 from pellucid.errors import FileError
 from pellucid.scene.scene import Scene
@@ -109,7 +109,11 @@ async def _read(http: Request, server: ServerState) -> tuple[SceneRequest, dict[
             raise
         _check_images(request, set())
         return request, {}
-    form = await read_form(http)
+    async with read_form(http) as form:
+        return await _read_parts(form, server)
+
+
+async def _read_parts(form: Form, server: ServerState) -> tuple[SceneRequest, dict[str, bytes]]:
     strange = next((name for name in form.texts if name != "request"), None)
     if strange is not None or "request" not in form.texts:
         name = strange or "request"

@@ -5,6 +5,7 @@ import logging
 import os
 import signal
 import socket
+import threading
 from collections.abc import Callable, Generator, Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -156,6 +157,9 @@ class StoppingServer(uvicorn.Server):
     @contextlib.contextmanager
     def capture_signals(self) -> Generator[None]:
         """Takes the signals while it runs, and does not raise them again when it has stopped in order."""
+        if threading.current_thread() is not threading.main_thread():
+            yield  # no other thread is told of signals
+            return
         taken = {each: signal.signal(each, self.handle_exit) for each in (signal.SIGINT, signal.SIGTERM)}
         try:
             yield

@@ -2,10 +2,13 @@
 
 import asyncio
 import json
-from collections.abc import Mapping
+from collections.abc import AsyncGenerator, Mapping
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from typing import Annotated
 
 import numpy as np
+from fastapi import Depends
 from starlette.datastructures import FormData, UploadFile
 from starlette.requests import Request
 
@@ -28,8 +31,9 @@ class Form:
     files: Mapping[str, list[UploadFile]]
 
 
-async def read_form(request: Request) -> Form:
-    """Reads a multipart body; large files lie on the disk.
+@asynccontextmanager
+async def read_form(request: Request) -> AsyncGenerator[Form]:
+    """Reads a multipart body, whose large files lie on the disk until the block ends.
 
     Raises:
         ApiError: another kind of body, a damaged one, or a field that comes twice.
@@ -43,7 +47,11 @@ async def read_form(request: Request) -> Form:
             )
         )
     # a damaged form is Starlette's own HTTPException, which is answered like all
-    found: FormData = await request.form(max_files=MAX_IMAGES + 4, max_fields=MAX_FIELDS)
+    async with request.form(max_files=MAX_IMAGES + 4, max_fields=MAX_FIELDS) as found:
+        yield _sorted_parts(found)
+
+
+def _sorted_parts(found: FormData) -> Form:
     texts: dict[str, str] = {}
     files: dict[str, list[UploadFile]] = {}
     for name, value in found.multi_items():
@@ -55,6 +63,15 @@ async def read_form(request: Request) -> Form:
         else:
             texts[plain] = value
     return Form(texts, files)
+
+
+async def _of_request(request: Request) -> AsyncGenerator[Form]:
+    async with read_form(request) as form:
+        yield form
+
+
+GivenForm = Annotated[Form, Depends(_of_request)]
+"""The form of a request, until it is answered."""
 
 
 def parsed(text: str, field: str) -> object:
