@@ -5,12 +5,13 @@ import time
 from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import httpx2
 import uvicorn
 
 from pellucid.apps.server.app import create_app
-from pellucid.apps.server.starting import StoppingServer
+from pellucid.apps.server.running import StoppingServer
 from pellucid.apps.server.state import ServerSettings, ServerState
 from pellucid.apps.web.server import listen
 from pellucid.serving.model_pool import ModelPool
@@ -26,15 +27,13 @@ class Running:
         self.url = f"http://127.0.0.1:{port}"
         self.http = httpx2.Client(base_url=self.url, timeout=120)
 
-    def until(self, job_id: str, *states: str, limit_s: float = 60) -> dict[str, object]:
+    def until(self, job_id: str, *states: str, limit_s: float = 60) -> dict[str, Any]:
         """Waits until a job is in one of some states."""
         ends = time.monotonic() + limit_s
-        while time.monotonic() < ends:
-            job = self.http.get(f"/v1/scenes/{job_id}").json()
-            if job["state"] in states:
-                return job
+        while (job := self.http.get(f"/v1/scenes/{job_id}").json())["state"] not in states:
+            assert time.monotonic() < ends, f"{job_id} did not become {states}: {job}"
             time.sleep(0.02)
-        raise AssertionError(f"{job_id} did not become {states}: {job}")
+        return job
 
 
 @contextmanager

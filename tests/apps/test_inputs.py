@@ -33,7 +33,20 @@ READING = {
 }
 """Words of each command; those that need what the tiny model lacks get as far as reading."""
 NEEDS_MORE = ("generate", "layers", "split")
-NEITHER = {"again", "decompose", "harmonize", "info", "decode", "models", "data", "train", "eval", "study"}
+NEITHER = {
+    "again",
+    "decompose",
+    "harmonize",
+    "info",
+    "decode",
+    "models",
+    "data",
+    "train",
+    "eval",
+    "study",
+    "serve",
+    "mcp",
+}
 
 
 def words(command: str, image: Path, model: str) -> list[str]:

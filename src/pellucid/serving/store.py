@@ -11,6 +11,7 @@ import uuid
 from collections.abc import Generator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from sqlalchemy import ColumnElement, Engine, delete, func, select, text, true, update
 from sqlalchemy.exc import DBAPIError
@@ -21,8 +22,10 @@ from pellucid.files.atomic import write_atomically
 from pellucid.files.databases import open_engine, reading, writing
 from pellucid.serving.failures import GAVE_UP, LATE, Failure
 from pellucid.serving.fairness import Waiting, choose
-from pellucid.serving.requests import SceneRequest
 from pellucid.serving.tables import FINAL, SCHEMA, Base, Job, Schema
+
+if TYPE_CHECKING:  # which loads torch; tokens are made without
+    from pellucid.serving.requests import SceneRequest
 
 DATABASE_FILE = "server.sqlite"
 LOCK = 0x70656D
@@ -62,7 +65,7 @@ class NewJob:
 
     client: str
     model: str
-    request: SceneRequest
+    request: "SceneRequest"
     work: float
     images: Mapping[str, bytes] = field(default_factory=dict[str, bytes])
     """Content of the images, by argument."""

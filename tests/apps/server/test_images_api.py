@@ -68,7 +68,7 @@ def test_generations_answer_every_field(client: openai.OpenAI) -> None:
         prompt="a cat", n=2, size=SIZE, quality="low",  # pyright: ignore[reportArgumentType]
         background="transparent", moderation="low", user="me", **QUICK,
     )  # fmt: skip
-    assert len(answer.data or []) == 2
+    assert len(list(answer.data or ())) == 2
     assert (answer.background, answer.output_format, answer.quality, answer.size) == (
         "transparent", "png", "low", SIZE,
     )  # fmt: skip
@@ -121,7 +121,7 @@ def _without_name(content: bytes) -> tuple[bytes, dict[str, Any]]:
 @pytest.mark.parametrize("file_format", ["png", "webp", "jpeg"])
 @pytest.mark.parametrize("background", ["transparent", "opaque", "auto"])
 def test_what_an_answer_says_was_measured(client: openai.OpenAI, file_format: Any, background: Any) -> None:  # noqa: ANN401
-    ask = {"prompt": "a cat", "output_format": file_format, "background": background, **QUICK}
+    ask: dict[str, Any] = {"prompt": "a cat", "output_format": file_format, "background": background, **QUICK}
     if (file_format, background) == ("jpeg", "transparent"):
         with pytest.raises(openai.BadRequestError) as caught:
             client.images.generate(**ask)
@@ -327,7 +327,9 @@ def test_images_may_come_as_a_list_of_parts(server: Running) -> None:
 
 def test_variations_and_addresses_of_results(server: Running, client: openai.OpenAI) -> None:
     with pytest.warns(DeprecationWarning, match="deprecated"):
-        answer = client.images.create_variation(image=png(noise()), response_format="url", n=2)
+        answer = client.images.create_variation(  # pyright: ignore[reportDeprecated]
+            image=png(noise()), response_format="url", n=2
+        )
     for each in answer.data or []:
         assert each.url
         found = httpx2.get(each.url)

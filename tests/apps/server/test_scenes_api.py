@@ -205,7 +205,7 @@ def test_a_batch_makes_what_each_would_be_alone(folder: Path, model: str) -> Non
     with running(folder, model) as server:
         jobs: list[Any] = [server.until(job_id, "done") for job_id in ids]
         assert len({job["started_at"] for job in jobs}) == 1
-        pipe = load(model)
+        pipe: Any = load(model)
         for job, request in zip(jobs, requests, strict=True):
             image = read_rgba(server.http.get(job["results"][0]["files"]["png"]).content).astype(int)
             keywords = {name: value for name, value in request.items() if name != "task"}

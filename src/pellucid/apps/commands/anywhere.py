@@ -32,7 +32,9 @@ class AnywhereChoice(FullModelChoice):
         self._check()
         from pellucid.client import Client
 
-        return cast("TransparentPipeline", Client(self.server, self.server_token, model=self.model))
+        client = Client(self.server, self.server_token, model=self.model)
+        click.get_current_context().call_on_close(client.close)
+        return cast("TransparentPipeline", client)
 
     def _check(self) -> None:
         """Refuses what only a model of this process can honour."""

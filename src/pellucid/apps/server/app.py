@@ -41,8 +41,8 @@ def create_app(state: ServerState) -> FastAPI:
         generate_unique_id_function=lambda route: route.name,
     )  # fmt: skip
     app.state.server = state
-    app.include_router(image_endpoints.router, prefix="/v1")
-    app.include_router(scene_endpoints.router, prefix="/v1")
+    app.include_router(image_endpoints.router)
+    app.include_router(scene_endpoints.router)
     app.include_router(operations.router)
     add_error_handlers(app)
     if state.settings.cors:

@@ -1,12 +1,12 @@
 """Around every request: its number, its size, the host it names, one line in the log, one count."""
 
-import json
 import logging
 import re
 import time
 import uuid
 
 from starlette.datastructures import Headers, MutableHeaders
+from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from pellucid.apps.server.errors import answer
@@ -28,8 +28,11 @@ QUIET = ("/healthz", "/readyz", "/metrics")
 """Paths that machines ask for all the time, and that no log needs."""
 
 
-class TooLarge(Exception):
-    """A body turned out larger than it may be."""
+class TooLarge(HTTPException):
+    """A body turned out larger than it may be.
+
+    Of Starlette's own kind: FastAPI takes any other error while it reads a body for a damaged one.
+    """
 
 
 class Guard:
@@ -81,19 +84,7 @@ class Guard:
         if not length.isdecimal() or int(length) > most:
             await answer(failure)(scope, receive, send)
             return
-        begun = False
-
-        async def send_noted(message: Message) -> None:
-            nonlocal begun
-            begun = begun or message["type"] == "http.response.start"
-            await send(message)
-
-        try:
-            await self.app(scope, _counted(receive, most), send_noted)
-        except TooLarge:
-            if begun:
-                raise
-            await answer(failure)(scope, receive, send)
+        await self.app(scope, _counted(receive, most, failure), send)
 
     def _note(self, scope: Scope, request_id: str, status: int, seconds: float) -> None:
         route = getattr(scope.get("route"), "path", "other")
@@ -107,7 +98,7 @@ class Guard:
         log.info("request", extra={"facts": facts})
 
 
-def _counted(receive: Receive, most: int) -> Receive:
+def _counted(receive: Receive, most: int, failure: Failure) -> Receive:
     """Counts what arrives, since a body need not say its length, or may say another."""
     arrived = 0
 
@@ -116,21 +107,7 @@ def _counted(receive: Receive, most: int) -> Receive:
         message = await receive()
         arrived += len(message.get("body", b""))
         if arrived > most:
-            raise TooLarge
+            raise TooLarge(failure.status, failure.message)
         return message
 
     return counting
-
-
-class JsonLines(logging.Formatter):
-    """Formats a log record as one line of JSON."""
-
-    def format(self, record: logging.LogRecord) -> str:
-        """Returns the line."""
-        facts = {
-            "time": self.formatTime(record, "%Y-%m-%dT%H:%M:%S%z"), "level": record.levelname.lower(),
-            "logger": record.name, "message": record.getMessage(), **getattr(record, "facts", {}),
-        }  # fmt: skip
-        if record.exc_info:
-            facts["exception"] = self.formatException(record.exc_info)
-        return json.dumps(facts, ensure_ascii=False)

@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal, TypeVar
 from fastapi import APIRouter, Header
 from fastapi.responses import JSONResponse, Response
 from pydantic import BaseModel, ValidationError
+from pydantic.json_schema import SkipJsonSchema
 from sse_starlette import EventSourceResponse, ServerSentEvent
 from starlette.requests import Request
 
@@ -39,10 +40,10 @@ from pellucid.serving.layering import stacked
 from pellucid.serving.requests import SceneRequest
 from pellucid.serving.tables import FINAL, Job
 
-router = APIRouter(tags=["images"])
+router = APIRouter(prefix="/v1", tags=["images"])
 M = TypeVar("M", bound=BaseModel)
 Kind = Literal["image_generation", "image_edit"]
-Deadline = Annotated[float | None, Header(alias="x-deadline-seconds", ge=1, le=86400)]
+Deadline = Annotated[float | SkipJsonSchema[None], Header(alias="x-deadline-seconds", ge=1, le=86400)]
 FIDELITY = {"high": 0.4, "low": 0.7}
 """Strength of repainting by `input_fidelity`."""
 VARIATION = 0.6

@@ -26,7 +26,7 @@ from pellucid.serving.results import MEDIA_TYPES
 from pellucid.serving.store import NewJob
 from pellucid.serving.tables import FINAL, Job
 
-router = APIRouter(tags=["scenes"])
+router = APIRouter(prefix="/v1", tags=["scenes"])
 MAX_PREVIEWS = 3
 REQUEST_SCHEMA = REQUEST.json_schema(ref_template="#/components/schemas/{model}")
 DEFINITIONS: Mapping[str, Any] = REQUEST_SCHEMA.pop("$defs")

@@ -1,33 +1,20 @@
-"""Starts and stops a server: its store, its models, its socket, its log."""
+"""Starts a server: what can be refused is refused before anything large is imported."""
 
 import contextlib
 import logging
-import os
-import signal
-import socket
-import threading
 from collections.abc import Callable, Generator, Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
-from types import FrameType
 from typing import Any
 
-import uvicorn
-
-from pellucid.apps.server.app import create_app
-from pellucid.apps.server.guard import JsonLines
-from pellucid.apps.server.state import MIB, ServerSettings, ServerState
+from pellucid.apps.server.logs import write_logs
 from pellucid.apps.web.server import is_local, listen
 from pellucid.errors import InputError
 from pellucid.files.locks import locked_folder
-from pellucid.serving.model_pool import ModelPool
 from pellucid.serving.store import JobStore, Limits, open_job_store
 from pellucid.serving.tokens import TokenStore
-from pellucid.serving.worker import Worker
 
 log = logging.getLogger("pellucid.server")
-GRACE_S = 600
-"""How long a server that is stopped waits for its connections: a batch that runs is finished."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -69,20 +56,15 @@ class ServeOptions:
             deadline_s=self.deadline, keep_s=self.keep,
         )  # fmt: skip
 
-    def pool(self) -> ModelPool:
-        """Makes the pool of the models."""
-        return ModelPool.of_names(
-            list(self.models), device=self.device, dtype=self.dtype, offload=self.offload,
-            memory_gib=self.model_memory,
-        )  # fmt: skip
+    @property
+    def is_local(self) -> bool:
+        """Tells whether no other machine can reach it."""
+        return is_local(self.host)
 
-    def settings(self) -> ServerSettings:
-        """Returns what the application allows."""
-        local = is_local(self.host)
-        return ServerSettings(
-            max_pixels=self.max_pixels, max_upload=self.max_upload * MIB, local_only=local,
-            needs_token=self.require_token or not local, public_url=self.public_url, cors=self.cors,
-        )  # fmt: skip
+    @property
+    def needs_token(self) -> bool:
+        """Tells whether callers must show who they are."""
+        return self.require_token or not self.is_local
 
 
 def run_server(options: ServeOptions, *, announce: Callable[[str], None]) -> None:
@@ -98,28 +80,19 @@ def run_server(options: ServeOptions, *, announce: Callable[[str], None]) -> Non
     """
     write_logs(as_text=options.log_text)
     with opened_store(options) as store:
-        settings = options.settings()
-        if settings.needs_token and not any(token.revoked_at is None for token in TokenStore(store).all()):
+        if options.needs_token and not any(token.revoked_at is None for token in TokenStore(store).all()):
             raise InputError(
                 "Expected a token for callers of other machines, found none. "
                 "Make one with `pellucid serve tokens new NAME`."
             )
-        pool = options.pool()
-        state = ServerState(settings=settings, store=store, pool=pool)
-        name = f"{socket.gethostname()}-{os.getpid()}"
-        state.worker = Worker(
-            store=store, pool=pool, name=name, max_images=options.max_batch,
-            max_pixels=options.max_pixels, measures=state.measures,
-        )  # fmt: skip
         listening = listen(options.host, options.port)
-        shown = f"[{options.host}]" if ":" in options.host else options.host
-        announce(f"http://{shown}:{listening.getsockname()[1]}")
-        config = uvicorn.Config(
-            create_app(state), log_config=None, access_log=False, timeout_graceful_shutdown=GRACE_S,
-            proxy_headers=options.public_url is not None,
-        )  # fmt: skip
         try:
-            StoppingServer(config, state).run(sockets=[listening])
+            from pellucid.apps.server.running import serve_app  # torch and diffusers, some seconds
+
+            shown = f"[{options.host}]" if ":" in options.host else options.host
+            serve_app(
+                options, store, listening, lambda: announce(f"http://{shown}:{listening.getsockname()[1]}")
+            )
         finally:
             listening.close()
 
@@ -140,44 +113,3 @@ def opened_store(options: ServeOptions) -> Generator[JobStore]:
             yield store
         finally:
             store.close()
-
-
-class StoppingServer(uvicorn.Server):
-    """Says at once that it is being stopped, so that whoever waits for a queued job is told."""
-
-    def __init__(self, config: uvicorn.Config, state: ServerState) -> None:
-        super().__init__(config)
-        self.state = state
-
-    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
-        """Handles SIGTERM and Ctrl-C."""
-        self.state.stopping.set()
-        super().handle_exit(sig, frame)
-
-    @contextlib.contextmanager
-    def capture_signals(self) -> Generator[None]:
-        """Takes the signals while it runs, and does not raise them again when it has stopped in order."""
-        if threading.current_thread() is not threading.main_thread():
-            yield  # no other thread is told of signals
-            return
-        taken = {each: signal.signal(each, self.handle_exit) for each in (signal.SIGINT, signal.SIGTERM)}
-        try:
-            yield
-        finally:
-            for each, former in taken.items():
-                signal.signal(each, former)
-
-
-def write_logs(*, as_text: bool) -> None:
-    """Makes this process log to stderr: a line of JSON a record, or plain text."""
-    handler = logging.StreamHandler()
-    handler.setFormatter(
-        logging.Formatter("%(asctime)s %(levelname)s %(message)s %(facts)s", defaults={"facts": ""})
-        if as_text
-        else JsonLines()
-    )
-    for name in ("pellucid", "uvicorn.error"):
-        logger = logging.getLogger(name)
-        logger.addHandler(handler)
-        logger.setLevel(logging.INFO if name == "pellucid" else logging.WARNING)
-        logger.propagate = False

@@ -1,0 +1,82 @@
+"""Runs the application on a socket, with its worker, until it is told to stop."""
+
+import contextlib
+import os
+import signal
+import socket
+import threading
+from collections.abc import Callable, Generator
+from types import FrameType
+
+import uvicorn
+
+from pellucid.apps.server.app import create_app
+from pellucid.apps.server.starting import ServeOptions
+from pellucid.apps.server.state import MIB, ServerSettings, ServerState
+from pellucid.serving.model_pool import ModelPool
+from pellucid.serving.store import JobStore
+from pellucid.serving.worker import Worker
+
+GRACE_S = 600
+"""How long a server that is stopped waits for its connections: a batch that runs is finished."""
+
+
+def serve_app(
+    options: ServeOptions, store: JobStore, listening: socket.socket, announce: Callable[[], None]
+) -> None:
+    """Serves a store's jobs until SIGTERM or Ctrl-C.
+
+    Raises:
+        InputError: a model is absent, or two have one name.
+    """
+    state = make_state(options, store)
+    config = uvicorn.Config(
+        create_app(state), log_config=None, access_log=False, timeout_graceful_shutdown=GRACE_S,
+        proxy_headers=options.public_url is not None,
+    )  # fmt: skip
+    announce()
+    StoppingServer(config, state).run(sockets=[listening])
+
+
+def make_state(options: ServeOptions, store: JobStore) -> ServerState:
+    """Makes the parts of a server whose worker runs in this process."""
+    pool = ModelPool.of_names(
+        list(options.models), device=options.device, dtype=options.dtype, offload=options.offload,
+        memory_gib=options.model_memory,
+    )  # fmt: skip
+    settings = ServerSettings(
+        max_pixels=options.max_pixels, max_upload=options.max_upload * MIB, local_only=options.is_local,
+        needs_token=options.needs_token, public_url=options.public_url, cors=options.cors,
+    )  # fmt: skip
+    state = ServerState(settings=settings, store=store, pool=pool)
+    state.worker = Worker(
+        store=store, pool=pool, name=f"{socket.gethostname()}-{os.getpid()}", max_images=options.max_batch,
+        max_pixels=options.max_pixels, measures=state.measures,
+    )  # fmt: skip
+    return state
+
+
+class StoppingServer(uvicorn.Server):
+    """Says at once that it is being stopped, so that whoever waits for a queued job is told."""
+
+    def __init__(self, config: uvicorn.Config, state: ServerState) -> None:
+        super().__init__(config)
+        self.state = state
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        """Handles SIGTERM and Ctrl-C."""
+        self.state.stopping.set()
+        super().handle_exit(sig, frame)
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Generator[None]:
+        """Takes the signals while it runs, and does not raise them again when it has stopped in order."""
+        if threading.current_thread() is not threading.main_thread():
+            yield  # no other thread is told of signals
+            return
+        taken = {each: signal.signal(each, self.handle_exit) for each in (signal.SIGINT, signal.SIGTERM)}
+        try:
+            yield
+        finally:
+            for each, former in taken.items():
+                signal.signal(each, former)
