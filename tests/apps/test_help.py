@@ -40,7 +40,8 @@ def test_shared_options_stand_under_the_same_headings(command: str) -> None:
     }
     assert {"--output", "--json"} <= headings["Output"]
     assert headings["Other options"] == {"--help"}
-    assert list(headings)[-5:] == ["Sampling", "Model", "Memory", "Output", "Other options"]
+    assert headings["Elsewhere"] == {"--server", "--server-token"}
+    assert list(headings)[-6:] == ["Sampling", "Model", "Elsewhere", "Memory", "Output", "Other options"]
 
 
 @pytest.mark.parametrize(

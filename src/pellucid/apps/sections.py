@@ -11,7 +11,7 @@ import click
 
 Decorated = TypeVar("Decorated", bound=Callable[..., object])
 
-LAST_SECTIONS = ("Sampling", "Model", "Memory", "Output")
+LAST_SECTIONS = ("Sampling", "Model", "Elsewhere", "Memory", "Output")
 """Sections that many commands share. They follow a command's own sections, so that these are read first."""
 OTHER = "Other options"
 """Heading of options that name none, such as click's own --help."""

@@ -53,7 +53,7 @@ anywhere_options = gathered(
     (
         *FULL_MODEL_OPTIONS,
         option(
-            "Model",
+            "Elsewhere",
             "--server",
             metavar="URL",
             envvar="PELLUCID_SERVER",
@@ -61,7 +61,7 @@ anywhere_options = gathered(
             help="Let a `pellucid serve` make it; --model is then a name there.",
         ),
         option(
-            "Model",
+            "Elsewhere",
             "--server-token",
             metavar="TOKEN",
             envvar="PELLUCID_TOKEN",
