@@ -74,6 +74,9 @@ def check(example: Example) -> None:
 def _parse(command: click.Command, words: list[str]) -> None:
     context = command.make_context("pellucid", list(words))
     if isinstance(command, click.Group):
-        _, below, rest = command.resolve_command(context, words)
+        found = next((i for i, word in enumerate(words) if command.get_command(context, word)), None)
+        if found is None and command.invoke_without_command:
+            return
+        _, below, rest = command.resolve_command(context, words[found:])
         assert below is not None
         _parse(below, rest)
