@@ -52,8 +52,14 @@ from diffusers.pipelines.sana.pipeline_sana_sprint import SanaSprintPipeline
 from diffusers.pipelines.stable_diffusion.pipeline_stable_diffusion_inpaint import (
     StableDiffusionInpaintPipeline,
 )
+from diffusers.pipelines.stable_diffusion.pipeline_stable_diffusion_instruct_pix2pix import (
+    StableDiffusionInstructPix2PixPipeline,
+)
 from diffusers.pipelines.stable_diffusion_xl.pipeline_stable_diffusion_xl_inpaint import (
     StableDiffusionXLInpaintPipeline,
+)
+from diffusers.pipelines.stable_diffusion_xl.pipeline_stable_diffusion_xl_instruct_pix2pix import (
+    StableDiffusionXLInstructPix2PixPipeline,
 )
 from diffusers.schedulers.scheduling_ddim_cogvideox import CogVideoXDDIMScheduler
 from diffusers.schedulers.scheduling_ddpm import DDPMScheduler
@@ -90,11 +96,13 @@ class Variant:
     """What else it is shown."""
 
 
-def in_nine(cls: type[DiffusionPipeline], pipeline: DiffusionPipeline) -> DiffusionPipeline:
+def grown(
+    cls: type[DiffusionPipeline], pipeline: DiffusionPipeline, inputs: int = 9, **extra: object
+) -> DiffusionPipeline:
     config: dict[str, object] = dict(pipeline.components["unet"].config)
     known = {name: value for name, value in config.items() if not name.startswith("_")}
-    grown = build(UNet2DConditionModel, **{**known, "in_channels": 9}).eval()
-    return over(cls, pipeline, unet=grown, **(SAFE if cls is StableDiffusionInpaintPipeline else {}))
+    net = build(UNet2DConditionModel, **{**known, "in_channels": inputs}).eval()
+    return over(cls, pipeline, unet=net, **extra)
 
 
 def lcm() -> DiffusionPipeline:
@@ -431,11 +439,21 @@ VARIANTS: dict[str, Variant] = {
     "sd-pag": Variant(make=sd_pag, family="sd15"),
     "lcm": Variant(make=lcm, family="sd15", reads_negative=False),
     "sd-inpainting": Variant(
-        make=lambda: in_nine(StableDiffusionInpaintPipeline, tiny.sd15()), family="sd15"
+        make=lambda: grown(StableDiffusionInpaintPipeline, tiny.sd15(), 9, **SAFE), family="sd15"
+    ),
+    "sd-pix2pix": Variant(
+        make=lambda: grown(StableDiffusionInstructPix2PixPipeline, tiny.sd15(), 8, **SAFE),
+        family="sd15",
+        steered=True,
+    ),
+    "sdxl-pix2pix": Variant(
+        make=lambda: grown(StableDiffusionXLInstructPix2PixPipeline, tiny.sdxl(), 8),
+        family="sdxl",
+        steered=True,
     ),
     "sdxl-pag": Variant(make=lambda: over(StableDiffusionXLPAGPipeline, tiny.sdxl()), family="sdxl"),
     "sdxl-inpainting": Variant(
-        make=lambda: in_nine(StableDiffusionXLInpaintPipeline, tiny.sdxl()), family="sdxl"
+        make=lambda: grown(StableDiffusionXLInpaintPipeline, tiny.sdxl()), family="sdxl"
     ),
     "kolors": Variant(make=kolors, family="kolors"),
     "kolors-pag": Variant(make=lambda: kolors(KolorsPAGPipeline), family="kolors"),

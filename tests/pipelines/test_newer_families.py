@@ -114,7 +114,8 @@ def test_our_latents_decode_to_the_stock_pipelines_image(
     row, stock = family_of(pipe.pipeline)[0], pipe.model.stock.text_to_image()
     size: Size = {"height": 64, "width": 64} if row.vae_scale_factor == 32 else SIZE
     settings = Sampling(num_inference_steps=3, guidance_scale=row.sampling.guidance_scale)
-    latents = stock.sample(one(), settings, {**size, **stock.text_to_image_inputs(shown)})
+    named = stock.text_to_image_inputs(shown)
+    latents = stock.sample(one(), settings, {**size, **named})
     space = pipe.autoencoder.space
     sides = (size["height"], size["width"])
     assert latents.shape == (1, space.channels, *(side // space.pixels_per_latent for side in sides))
@@ -131,9 +132,9 @@ def test_our_latents_decode_to_the_stock_pipelines_image(
         output_type="pt",
         **({"negative_prompt": ""} if "negative_prompt" in known else {}),
         **({row.guidance: row.sampling.guidance_scale} if row.guidance in known else {}),
-        **{each: blank[each] for each in stock.variants.blank_images if each not in shown},
-        **size,
-        **stock.text_to_image_inputs(shown),
+        **{each: blank[each] for each in stock.variants.blank_images if each not in named},
+        **{side: value for side, value in size.items() if side in known},
+        **named,
         **row.default_call_kwargs,
         **stock.variants.call_kwargs,
     )

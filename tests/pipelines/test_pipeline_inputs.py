@@ -29,6 +29,7 @@ from pellucid.errors import InputError
 from pellucid.pipelines.arguments import ELSEWHERE
 from pellucid.pipelines.control_window import ControlWindow
 from pellucid.pipelines.pipeline import TransparentPipeline
+from pellucid.rgba.resizing import on_grey
 from pellucid.scene.scene import Scene
 
 FAST: QuickSeeded = {"num_inference_steps": 3, "passes": 1, "seed": 3}
@@ -136,6 +137,19 @@ def test_what_is_repainted_is_shown_its_own_part_of_a_control_image() -> None:
     tensor = window.show(torch.from_numpy(np.asarray(marked) / 255).permute(2, 0, 1))
     assert isinstance(tensor, torch.Tensor)
     assert np.abs(tensor[0].permute(1, 2, 0).numpy() * 255 - shown).max() <= 1
+
+
+def test_an_editor_is_told_to_edit_what_is_repainted() -> None:
+    pipe = attached_family(tiny_variants.made("sd-pix2pix"))
+    told = {"control_image": on_grey(IMAGE)}
+    calls: list[Callable[..., Scene]] = [
+        partial(pipe.vary, IMAGE, "a cat", strength=0.7),
+        partial(pipe.inpaint, IMAGE, MASK, "a cat"),
+    ]
+    for call in calls:
+        assert np.array_equal(pixels(call(**FAST))[0], pixels(call(pipeline_inputs=told, **FAST))[0])
+        black = {"control_image": np.zeros_like(IMAGE[..., :3])}
+        assert not np.array_equal(pixels(call(**FAST))[0], pixels(call(pipeline_inputs=black, **FAST))[0])
 
 
 def test_several_t2i_adapters_steer_batches() -> None:

@@ -34,6 +34,8 @@ class PipelineVariants:
     """What the one from text is always called with."""
     control_name: Literal["control_image", "image"] = "control_image"
     """What the one from text calls an image that steers it."""
+    edits: bool = False
+    """Whether that image is what the model is told to edit: what is repainted, if a call gives no other."""
     control_masks: tuple[str, ...] = ()
     """Further images that belong to that one, and have its size."""
     least_guidance: float = 0.0

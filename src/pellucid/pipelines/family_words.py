@@ -61,7 +61,35 @@ def blank_images(variants: PipelineVariants, call_kwargs: CallKwargs) -> dict[st
     }
 
 
-def in_singular(call_kwargs: CallKwargs) -> dict[str, Any]:
+def as_accepted(
+    pipeline: Any,  # noqa: ANN401 - diffusers has no common protocol
+    family: ModelFamily,
+    variants: PipelineVariants,
+    call_kwargs: CallKwargs,
+) -> dict[str, Any]:
+    """Returns the arguments of a call in the number that a pipeline takes, without a size if it takes none.
+
+    Args:
+        pipeline: with the call.
+        family: of the pipeline.
+        variants: its kind of pipelines.
+        call_kwargs: with lists of prompts and generators.
+    """
+    accepted = inspect.signature(pipeline.__call__).parameters
+    kwargs = {k: each for k, each in call_kwargs.items() if k in accepted or k not in ("height", "width")}
+    rows = len(kwargs["generator"])  # pyright: ignore[reportArgumentType] - a list, as `sample` makes it
+    if variants.edits and rows > 1:
+        kwargs[variants.control_name] = _one_each(kwargs[variants.control_name], rows)
+    return _in_singular(kwargs) if family.one_at_a_time else kwargs
+
+
+def _one_each(image: object, rows: int) -> object:
+    if isinstance(image, Tensor):
+        return image.expand(rows, -1, -1, -1) if len(image) == 1 else image
+    return image if isinstance(image, list) else [image] * rows
+
+
+def _in_singular(call_kwargs: CallKwargs) -> dict[str, Any]:
     """Returns the arguments of a call for one image as pipelines want them that make no more."""
     one = dict[str, Any](call_kwargs)
     for name in ("prompt", "negative_prompt", "generator"):

@@ -78,8 +78,6 @@ BY_CLASS: Mapping[str, Refusal] = {
     "StableDiffusionImageVariationPipeline": IMAGE_STEERED,
     "StableUnCLIPPipeline": IMAGE_STEERED,
     "StableUnCLIPImg2ImgPipeline": IMAGE_STEERED,
-    "StableDiffusionInstructPix2PixPipeline": EDITOR,
-    "StableDiffusionXLInstructPix2PixPipeline": EDITOR,
     "StableDiffusionLatentUpscalePipeline": UPSCALER,
     "StableDiffusionUpscalePipeline": UPSCALER,
     "LDMSuperResolutionPipeline": UPSCALER,

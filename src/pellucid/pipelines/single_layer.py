@@ -24,6 +24,7 @@ from pellucid.pipelines.modes import Sampling
 from pellucid.pipelines.repaint_area import RepaintArea, around_mask, whole_image
 from pellucid.pipelines.stock import StockPipeline
 from pellucid.pipelines.structure_control import load_control_network, to_control_image
+from pellucid.rgba.resizing import on_grey
 from pellucid.rgba.snapping import fit_snapped, snap_alpha
 from pellucid.rgba.types import RGBA8, AnyArray
 from pellucid.scene.scene import MAX_NAME, Scene
@@ -239,7 +240,10 @@ class SingleLayerSampler:
             part.area, part.whole.shape[:2], (rows, columns), model.autoencoder.upscale
         )
         names = ["control_image", *model.stock.variants.control_masks]
-        inputs = window.fit(model.stock.image_to_image_inputs(options.inputs), names)
+        given = model.stock.image_to_image_inputs(options.inputs)
+        if model.stock.variants.edits:
+            given = {"control_image": on_grey(part.whole), **given}
+        inputs = window.fit(given, names)
         batch = Batch(
             stock=model.stock.image_to_image(),
             settings=settings,

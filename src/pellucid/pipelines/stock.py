@@ -20,10 +20,10 @@ from pellucid.models.latent_space import LatentSpace, latent_space
 from pellucid.pipelines import native_sizes
 from pellucid.pipelines.arguments import CallKwargs, Request
 from pellucid.pipelines.family_words import (
+    as_accepted,
     blank_images,
     hand_on_step_end,
     in_its_words,
-    in_singular,
     set_size,
 )
 from pellucid.pipelines.later_start import LaterStart
@@ -355,7 +355,7 @@ class StockPipeline:
                 "Take more steps, or more strength."
             )
         hand_on_step_end(self.pipeline, family, kwargs)
-        check_known(kwargs, self.accepted, type(self.pipeline).__name__)
+        check_known(kwargs, {*self.accepted, "height", "width"}, type(self.pipeline).__name__)
         set_size(self.pipeline, family, kwargs)
         result = self.pipeline(**self._with_what_it_needs(kwargs), output_type="latent")
         latents = getattr(result, family.output)
@@ -381,7 +381,7 @@ class StockPipeline:
         if is_of_class(self.pipeline, self.variants.text_to_image):
             blank = blank_images(self.variants, call_kwargs)
             call_kwargs = {**blank, **call_kwargs, **self.variants.call_kwargs}
-        return in_singular(call_kwargs) if self.family.one_at_a_time else call_kwargs
+        return as_accepted(self.pipeline, self.family, self.variants, call_kwargs)
 
     def _with_size(self, call_kwargs: Mapping[str, Any]) -> dict[str, Any]:
         """Says the size in pixels of latents to start from, where the pipeline would take its own."""

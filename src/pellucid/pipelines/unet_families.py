@@ -50,6 +50,18 @@ SD_VARIANTS = (
         trains_as_called=True,  # with the guidance that it was distilled with
     ),
     PipelineVariants(
+        text_to_image=(
+            SD,
+            "pipeline_stable_diffusion_instruct_pix2pix",
+            "StableDiffusionInstructPix2PixPipeline",
+        ),
+        extra_channels=4,
+        blank_images={"image": (3, 0.5)},
+        control_name="image",
+        edits=True,
+        trains_as_called=True,
+    ),
+    PipelineVariants(
         text_to_image=(SD, "pipeline_stable_diffusion_inpaint", "StableDiffusionInpaintPipeline"),
         extra_channels=5,
         blank_images=ALL_IS_PAINTED,
@@ -104,6 +116,18 @@ XL_VARIANTS = (
         text_to_image=(PAG, "pipeline_pag_sd_xl", "StableDiffusionXLPAGPipeline"),
         image_to_image=(PAG, "pipeline_pag_sd_xl_img2img", "StableDiffusionXLPAGImg2ImgPipeline"),
         others=("StableDiffusionXLPAGInpaintPipeline",),
+    ),
+    PipelineVariants(
+        text_to_image=(
+            XL,
+            "pipeline_stable_diffusion_xl_instruct_pix2pix",
+            "StableDiffusionXLInstructPix2PixPipeline",
+        ),
+        extra_channels=4,
+        blank_images={"image": (3, 0.5)},
+        control_name="image",
+        edits=True,
+        trains_as_called=True,
     ),
     PipelineVariants(
         text_to_image=(XL, "pipeline_stable_diffusion_xl_inpaint", "StableDiffusionXLInpaintPipeline"),
