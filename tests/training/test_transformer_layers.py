@@ -1,7 +1,10 @@
 """Layers that see each other, and images that are shown to the model, on every family of transformers."""
 
+import shutil
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from copy import deepcopy
+from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +19,7 @@ import tiny_families
 import tiny_newer_families
 import tiny_vaes
 import tiny_variants
+from pellucid.errors import ConfigError, InputError
 from pellucid.models.autoencoder import RGBAAutoencoder
 from pellucid.models.frame_hooks import put_units, units_on
 from pellucid.models.frame_units import FrameUnits
@@ -24,10 +28,11 @@ from pellucid.models.showing import shown_latents
 from pellucid.pipelines.arguments import Request
 from pellucid.pipelines.families import FAMILIES, custom_mode
 from pellucid.pipelines.mode_discovery import discover_tasks
-from pellucid.pipelines.modes import Sampling
+from pellucid.pipelines.modes import BACKGROUND, FOREGROUND, Condition, Sampling
 from pellucid.pipelines.stock import StockPipeline
+from pellucid.training.denoiser import frozen_pipeline
 from pellucid.training.denoiser.parameters import grow_inputs
-from pellucid.training.denoiser.predict import encode_texts, predict, take_rows
+from pellucid.training.denoiser.predict import Conditions, encode_texts, predict, take_rows
 from pellucid.training.stages.conditional_layers import ConditionalLayersStage
 from pellucid.training.stages.joint_layers import JointLayersStage
 from pellucid.training.stages.registry import make_stage
@@ -40,9 +45,11 @@ OLDER = ["sd3", "flux", "pixart-alpha", "pixart-sigma"]
 VARIANTS = ["flux2", "bria", "hidream", "hunyuan-image", "lumina", "hunyuan-dit", "cogview3"]
 NEWER = [name for name in tiny_newer_families.BUILDERS if FAMILIES[name].denoiser == "transformer"]
 NAMES = [*OLDER, *NEWER, *VARIANTS]
-UNSAVED = {"flux2"}
-"""Whose tokenizers of these tests cannot be saved."""
-TEXTS = ["x y z q w", "a"]
+QUICK = [
+    "sd3", "flux", "z-image", "lumina2", "wan", "kandinsky5", "bria-fibo2", "ernie-image", "hidream", "cogview4",
+]  # fmt: skip
+"""Those that train in every run of the tests: of each way to lay out tokens and texts one."""
+TEXTS = ["x y z q w", "a", "w q", "q x y z"]
 
 
 def test_every_family_of_transformers_is_tried() -> None:
@@ -52,12 +59,10 @@ def test_every_family_of_transformers_is_tried() -> None:
 
 @dataclass
 class Made:
-    """A small real pipeline, its codec, and where both are saved."""
+    """A small real pipeline."""
 
     name: str
     pipeline: DiffusionPipeline
-    codec: RGBAAutoencoder
-    folder: Path
 
     @property
     def stock(self) -> StockPipeline:
@@ -82,16 +87,27 @@ class Made:
         noise = torch.Generator().manual_seed(seed)
         return torch.randn(1, self.stock.latent_channels, height, width, generator=noise)
 
-    def sampled(self, seeds: Sequence[int] = (1, 2), texts: Sequence[str] = TEXTS) -> Tensor:
-        """Latents of two rows after the fewest steps."""
-        stock = self.stock
-        rows = [
-            Request(prompt=text, negative_prompt="", seed=seed)
-            for text, seed in zip(texts, seeds, strict=True)
-        ]
+    @cached_property
+    def texts(self) -> Conditions:
+        """Texts of several lengths, as the pipeline's encoders read them."""
+        return encode_texts(self.stock, TEXTS)
+
+    @torch.no_grad()
+    def predicted(
+        self, seeds: Sequence[int] = (1, 2), texts: Sequence[int] = (0, 1), together: int | None = None
+    ) -> Tensor:
+        """What is predicted of the noise of two seeds and two of the texts, of both rows in one call."""
+        together = together or (1 if self.alone else 2)
+        noisy = torch.cat([self.latents(seed) for seed in seeds])
+        conditions = take_rows(self.texts, torch.tensor(texts))
+        return predict(self.stock, noisy, torch.tensor([600, 600]), conditions, {}, rows_together=together)
+
+    def sampled(self) -> Tensor:
+        """Latents of one image after the fewest steps."""
         height, width = self.size()
-        settings = Sampling(num_inference_steps=stock.family.min_inference_steps, guidance_scale=1.0)
-        return stock.sample(rows, settings, {"height": height, "width": width})
+        settings = Sampling(num_inference_steps=self.stock.family.min_inference_steps, guidance_scale=1.0)
+        request = Request(prompt=TEXTS[0], negative_prompt="", seed=1)
+        return self.stock.sample([request], settings, {"height": height, "width": width})
 
 
 def pipeline_of(name: str) -> DiffusionPipeline:
@@ -102,25 +118,16 @@ def pipeline_of(name: str) -> DiffusionPipeline:
 
 
 @pytest.fixture(scope="module")
-def shards(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Images to learn from, beside the place of a model."""
     picture_shard(tmp_path_factory.getbasetemp() / "discs.tar")
     picture_shard(tmp_path_factory.getbasetemp() / "grounds.tar", "background")
-    return tmp_path_factory.getbasetemp()
-
-
-def made_of(name: str, shards: Path) -> Made:
-    folder = shards / name
-    pipeline = pipeline_of(name)
-    codec = tiny_vaes.codec_over(pipeline.components["vae"])
-    if name not in UNSAVED and not folder.exists():
-        pipeline.save_pretrained(folder)
-        tiny.save_codec(codec, folder / "rgba")
-    return Made(name, pipeline, codec, folder)
+    return tmp_path_factory.getbasetemp() / "model"
 
 
 @pytest.fixture(scope="module", params=NAMES)
-def made(request: pytest.FixtureRequest, shards: Path) -> Made:
-    return made_of(request.param, shards)
+def made(request: pytest.FixtureRequest) -> Made:
+    return Made(request.param, pipeline_of(request.param))
 
 
 @pytest.fixture
@@ -131,9 +138,9 @@ def net(made: Made) -> Iterator[nn.Module]:
     put_units(denoiser, None)
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def plain(made: Made) -> Tensor:
-    return made.sampled()
+    return made.predicted()
 
 
 class Erasing(nn.Module):
@@ -146,24 +153,14 @@ class Erasing(nn.Module):
 def test_units_reach_the_tokens_of_the_image_and_no_others(made: Made, net: nn.Module) -> None:
     if made.alone:
         pytest.skip("makes one image at a time")
-    units, predicted = made.units(), list[Tensor]()
+    units = made.units()
     for number in range(len(units.attentions)):
         units.attentions[number] = Erasing()
     put_units(net, units)
-
-    def note(_: nn.Module, inputs: object, made: tuple[Tensor | list[Tensor]]) -> None:
-        predicted.append(made[0] if isinstance(made[0], Tensor) else torch.stack(made[0]))
-
-    hook = net.register_forward_hook(note)
-    for seeds, texts in (((1, 2), TEXTS), ((7, 8), TEXTS), ((1, 2), ["w q", "q x y z"])):
-        predicted.append(torch.empty(0))
-        made.sampled(seeds, texts)
-    hook.remove()
-    starts = [i for i, each in enumerate(predicted) if not each.numel()]
-    first, other_noise, other_texts = (predicted[start + 1] for start in starts)
-    assert torch.equal(first, other_noise), "without its tokens nothing is left of an image"
+    erased = made.predicted()
+    assert torch.equal(made.predicted(seeds=(7, 8)), erased), "without its tokens nothing is left of an image"
     if made.name != "lumina":  # its texts are let in by gates, which are closed at first
-        assert not torch.equal(first, other_texts), "a text's tokens are left alone"
+        assert not torch.equal(made.predicted(texts=(2, 3)), erased), "a text's tokens are left alone"
 
 
 def test_units_that_have_learned_nothing_change_nothing(made: Made, net: nn.Module, plain: Tensor) -> None:
@@ -172,17 +169,17 @@ def test_units_that_have_learned_nothing_change_nothing(made: Made, net: nn.Modu
     units = made.units(shown_channels=made.stock.latent_channels)
     put_units(net, units)
     units.show(made.latents(3))
-    torch.testing.assert_close(made.sampled(), plain, rtol=1e-4, atol=1e-4)
+    torch.testing.assert_close(made.predicted(), plain, rtol=1e-4, atol=1e-4)
     for value in units.parameters():
         nn.init.normal_(value, std=0.2)
-    learned = made.sampled()
+    learned = made.predicted()
     assert not torch.equal(learned, plain)
     # each layer depends on the others and on what is shown
-    assert not torch.equal(made.sampled((1, 9))[0], learned[0])
+    assert not torch.equal(made.predicted(seeds=(1, 9))[0], learned[0])
     units.show(made.latents(4))
-    assert not torch.equal(made.sampled(), learned)
+    assert not torch.equal(made.predicted(), learned)
     put_units(net, None)
-    assert torch.equal(made.sampled(), plain)
+    assert torch.equal(made.predicted(), plain)
 
 
 def test_further_inputs_that_are_zero_change_nothing(made: Made, net: nn.Module, plain: Tensor) -> None:
@@ -193,13 +190,13 @@ def test_further_inputs_that_are_zero_change_nothing(made: Made, net: nn.Module,
     inputs = weight.shape[1]
     rows = made.latents(3) if made.alone else torch.cat([made.latents(3), made.latents(4)])
     with shown_latents(net, rows):
-        torch.testing.assert_close(made.sampled(), plain, rtol=1e-4, atol=1e-4)
+        torch.testing.assert_close(made.predicted(), plain, rtol=1e-4, atol=1e-4)
     with torch.no_grad():
         nn.init.normal_(first.weight[:, inputs:], std=0.2)
     pictures: list[Tensor] = []
     for each in (rows, rows.flip(-1), rows.flip(-2)):  # what is shown is seen, wherever it is
         with shown_latents(net, each):
-            pictures.append(made.sampled())
+            pictures.append(made.predicted())
     assert len({float(each.sum()) for each in pictures}) == len(pictures)
     # back to what it was, for the other tests
     first.weight = weight
@@ -208,21 +205,13 @@ def test_further_inputs_that_are_zero_change_nothing(made: Made, net: nn.Module,
     else:
         first.in_channels = inputs
     with shown_latents(net, rows):  # the plain model, as after the end of an adapter, sees none of it
-        assert torch.equal(made.sampled(), plain)
+        assert torch.equal(made.predicted(), plain)
 
 
 def test_layers_of_a_scene_are_predicted_together_as_alone(made: Made) -> None:
     if made.alone:
         pytest.skip("makes one image at a time")
-    stock = made.stock
-    conditions = take_rows(encode_texts(stock, TEXTS), torch.arange(2))
-    noisy = torch.cat([made.latents(3), made.latents(4)])
-    with torch.no_grad():
-        alone, together = (
-            predict(stock, noisy, torch.tensor([600, 600]), conditions, {}, rows_together=count)
-            for count in (1, 2)
-        )
-    torch.testing.assert_close(together, alone, rtol=1e-3, atol=1e-4)
+    torch.testing.assert_close(made.predicted(), made.predicted(together=1), rtol=1e-3, atol=1e-4)
 
 
 TABLES = {
@@ -237,18 +226,31 @@ TABLES = {
 }
 
 
-def trained(made: Made, kind: str, runs: Path, **more: object) -> ConditionalLayersStage | JointLayersStage:
-    """Trains two steps, and leaves the file among the folder's adapters."""
-    table = {"scenes": 2, "rank": 2, **TABLES[kind]}
-    values = {"steps": 2, "batch_size": 2, **more}
-    run = recipe("layers", made.folder, table, **values)
-    stage = make_stage(run, CPU)
+@pytest.fixture
+def in_memory(made: Made, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Lets training copy a pipeline and a codec, which takes a tenth of the time of reading files."""
+
+    def load(*_: object, **__: object) -> DiffusionPipeline:
+        return deepcopy(made.pipeline)
+
+    def codec_over(_: Path, vae: nn.Module) -> RGBAAutoencoder:
+        return tiny_vaes.codec_over(vae)
+
+    monkeypatch.setattr(frozen_pipeline, "load_stock_pipeline", load)
+    monkeypatch.setattr(frozen_pipeline, "load_codec", codec_over)
+
+
+def trained(
+    folder: Path, kind: str, run: Path, **more: object
+) -> tuple[ConditionalLayersStage | JointLayersStage, Path]:
+    """Trains two steps, and returns what was trained and its file."""
+    table = {"scenes": 1, "rank": 2, "caption_dropout": 0.0, **TABLES[kind]}
+    values = {"steps": 2, "batch_size": 1, **more}
+    made = recipe("layers", folder, table, **values)
+    stage = make_stage(made, CPU)
     assert isinstance(stage, ConditionalLayersStage | JointLayersStage)
-    assert Trainer(run, stage, runs / kind).train()
-    file = runs / kind / "export" / "adapter" / f"{kind}.safetensors"
-    (made.folder / "adapter").mkdir(exist_ok=True)
-    (made.folder / "adapter" / file.name).write_bytes(file.read_bytes())
-    return stage
+    assert Trainer(made, stage, run / kind).train()
+    return stage, run / kind / "export" / "adapter" / f"{kind}.safetensors"
 
 
 def loss(stage: ConditionalLayersStage | JointLayersStage) -> float:
@@ -256,23 +258,29 @@ def loss(stage: ConditionalLayersStage | JointLayersStage) -> float:
         return sum(float(each) for each in stage.loss("", torch.Generator().manual_seed(7)).values())
 
 
-def test_layers_are_learned_and_made(made: Made, tmp_path: Path, plain: Tensor) -> None:
-    if made.name in UNSAVED:
-        pytest.skip("its tokenizer cannot be saved")
-    kinds = ["on"] if made.alone else ["on", "beside"]
-    stages = {kind: trained(made, kind, tmp_path) for kind in kinds}
-    for kind, stage in stages.items():
+@pytest.mark.parametrize(
+    "made",
+    [name if name in QUICK else pytest.param(name, marks=pytest.mark.slow) for name in NAMES],
+    indirect=True,
+)
+@pytest.mark.usefixtures("in_memory")
+def test_layers_are_learned_and_made(made: Made, folder: Path, tmp_path: Path) -> None:
+    files = tmp_path / "files"
+    files.mkdir()
+    before = made.sampled()
+    for kind in ["on"] if made.alone else ["on", "beside"]:
+        stage, path = trained(folder, kind, tmp_path)
         learned, net = loss(stage), stage.frozen.net
-        path = made.folder / "adapter" / f"{kind}.safetensors"
         stage.frozen.stock.pipeline.transformer = again = made.stock.denoiser
         report = apply_adapter(again, path)
-        assert find_input(net)[0] in " ".join(report.changed)
+        assert any(find_input(net)[0] in name for name in report.changed)
         assert loss(stage) == pytest.approx(learned, rel=2e-3)
         remove_adapter(again)
         assert units_on(again) is None
+        shutil.copy(path, files)
     single = custom_mode(made.stock.family, None)
-    tasks = discover_tasks([made.folder / "adapter"], single)
-    pipe = pellucid.attach(made.pipeline, None, autoencoder=made.codec, layers=tasks)
+    codec = tiny_vaes.codec_over(made.pipeline.components["vae"])
+    pipe = pellucid.attach(made.pipeline, None, autoencoder=codec, layers=discover_tasks([files], single))
     height, width = made.size()
     steps = made.stock.family.min_inference_steps
     ground = np.full((height, width, 4), 200, np.uint8)
@@ -286,4 +294,45 @@ def test_layers_are_learned_and_made(made: Made, tmp_path: Path, plain: Tensor) 
         assert [layer.name for layer in scene.layers] == ["background", "foreground"]
         assert len(scene.references) == 1
     pipe.detach()
-    assert torch.equal(made.sampled(), plain)
+    assert torch.equal(made.sampled(), before)
+
+
+def test_a_folder_with_layers_is_a_model_that_makes_them(folder: Path, tmp_path: Path) -> None:
+    pipeline, model = pipeline_of("sd3"), folder.parent / "whole"
+    pipeline.save_pretrained(model)
+    tiny.save_codec(tiny_vaes.codec_over(pipeline.components["vae"]), model / "rgba")
+    (model / "adapter").mkdir()
+    for kind in TABLES:
+        shutil.copy(trained(model, kind, tmp_path)[1], model / "adapter")
+    pipe = pellucid.load(model)
+    assert set(pipe.model.tasks) == {"foreground", "joint", "foreground_on", "background_for"}
+    before = pipe.generate("a", seed=1, num_inference_steps=2).layers[0].image
+    steps = {"num_inference_steps": 2}
+    both = pipe.joint("a", "w q", count=2, seed=5, batch_size=2, height=48, width=64, **steps)
+    for number, scene in enumerate(both):  # in whatever company
+        alone = pipe.joint("a", "w q", seed=5 + number, height=48, width=64, **steps)
+        assert alone.composite().shape == (48, 64, 4)
+        for layer, other in zip(scene.layers, alone.layers, strict=True):
+            assert np.abs(layer.image.astype(int) - other.image).max() <= 2
+    fronts = [scene.layers[1].image for scene in both]
+    assert not np.array_equal(*fronts)
+    behind = pipe.background_for(fronts[0], ["x", "z"], seed=2, batch_size=2, **steps)
+    assert [len(scene.references) for scene in behind] == [1, 1]
+    assert np.array_equal(pipe.generate("a", seed=1, num_inference_steps=2).layers[0].image, before)
+    pipe.detach()
+
+
+def test_layers_that_a_family_cannot_make_are_refused(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pipeline = pipeline_of("kandinsky5")
+    codec = tiny_vaes.codec_over(pipeline.components["vae"])
+    single = custom_mode(FAMILIES["kandinsky5"], None)
+    joint = replace(single, outputs=(FOREGROUND, BACKGROUND))
+    with pytest.raises(InputError, match="which makes one at a time"):
+        pellucid.attach(pipeline, None, autoencoder=codec, layers={"joint": (joint,)})
+    hinted = replace(single, conditions=(Condition(role="background", entry="attention-hint"),))
+    with pytest.raises(InputError, match="without hints to attentions"):
+        pellucid.attach(pipeline, None, autoencoder=codec, layers={"foreground_on": (hinted,)})
+    monkeypatch.setattr(frozen_pipeline, "load_stock_pipeline", lambda *_, **__: pipeline)
+    monkeypatch.setattr(frozen_pipeline, "load_codec", lambda *_: codec)
+    with pytest.raises(ConfigError, match="makes several images together"):
+        trained(folder, "joint", folder / "run")
