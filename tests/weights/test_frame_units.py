@@ -9,11 +9,11 @@ from pathlib import Path
 import pytest
 import torch
 from diffusers.models.transformers.transformer_flux import FluxTransformer2DModel
+from diffusers.pipelines.flux.pipeline_flux import FluxPipeline
 from peft import LoraConfig, inject_adapter_in_model
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-import tiny_families
 from building import build, hooks_in
 from pellucid.errors import InputError, WeightsError
 from pellucid.models.frame_units import FrameUnits
@@ -68,7 +68,7 @@ class Files:
     def __init__(self, folder: Path, net: Net) -> None:
         self.folder, self.net = folder, net
 
-    def _units(self, name: str, **more: int) -> Path:
+    def units(self, name: str, **more: int) -> Path:
         units = FrameUnits.for_transformer(self.net, frames=2, rank=4, **more)
         state = {f"{FRAME_UNITS}{key}": torch.randn(value.shape) for key, value in units.state_dict().items()}
         write_adapter(state, self.folder / name)
@@ -76,11 +76,11 @@ class Files:
 
     @cached_property
     def joint(self) -> Path:
-        return self._units("joint.safetensors")
+        return self.units("joint.safetensors")
 
     @cached_property
     def shown(self) -> Path:
-        return self._units("shown.safetensors", shown_channels=4, side=2)
+        return self.units("shown.safetensors", shown_channels=4, side=2)
 
     @cached_property
     def grown(self) -> Path:
@@ -106,7 +106,7 @@ def files(net: Net, tmp_path: Path) -> Files:
 def test_an_interruption_leaves_one_state_or_the_other(
     net: Net, files: Files, before: str, after: str | None
 ) -> None:
-    paths = {"few": files.few, "joint": files.joint, "joint2": files._units("joint2.safetensors"), None: None}
+    paths = {"few": files.few, "joint": files.joint, "joint2": files.units("joint2.safetensors"), None: None}
     manager, counted, plain = AdapterManager(net), Interruptions(None), predict(net)
     for name in (before, after, before):  # what is done once only is done
         manager.set(paths[name])
@@ -195,7 +195,7 @@ def test_what_is_shown_reaches_its_scene_alone(net: Net, files: Files) -> None:
 
 def test_tokens_are_laid_out_as_the_pipeline_does() -> None:
     latents = torch.randn(2, 16, 8, 4)
-    packed: Callable[..., Tensor] = tiny_families.FluxPipeline._pack_latents
+    packed: Callable[..., Tensor] = FluxPipeline._pack_latents  # pyright: ignore[reportPrivateUsage]
     assert torch.equal(as_tokens(latents, 2), packed(latents, *latents.shape))
 
 
