@@ -55,6 +55,8 @@ from diffusers.pipelines.stable_diffusion.pipeline_stable_diffusion_inpaint impo
 from diffusers.pipelines.stable_diffusion.pipeline_stable_diffusion_instruct_pix2pix import (
     StableDiffusionInstructPix2PixPipeline,
 )
+from diffusers.pipelines.stable_diffusion.pipeline_stable_unclip_img2img import StableUnCLIPImg2ImgPipeline
+from diffusers.pipelines.stable_diffusion.stable_unclip_image_normalizer import StableUnCLIPImageNormalizer
 from diffusers.pipelines.stable_diffusion_xl.pipeline_stable_diffusion_xl_inpaint import (
     StableDiffusionXLInpaintPipeline,
 )
@@ -68,7 +70,15 @@ from diffusers.schedulers.scheduling_lcm import LCMScheduler
 from diffusers.schedulers.scheduling_scm import SCMScheduler
 from PIL import Image
 from torch import nn
-from transformers import BatchEncoding, BertConfig, BertModel, CLIPTextModelWithProjection
+from transformers import (
+    BatchEncoding,
+    BertConfig,
+    BertModel,
+    CLIPImageProcessor,
+    CLIPTextModelWithProjection,
+    CLIPVisionConfig,
+    CLIPVisionModelWithProjection,
+)
 
 import tiny
 import tiny_families
@@ -103,6 +113,21 @@ def grown(
     known = {name: value for name, value in config.items() if not name.startswith("_")}
     net = build(UNet2DConditionModel, **{**known, "in_channels": inputs}).eval()
     return over(cls, pipeline, unet=net, **extra)
+
+
+def unclip() -> DiffusionPipeline:
+    vision = CLIPVisionConfig(
+        hidden_size=16, intermediate_size=16, num_hidden_layers=1, num_attention_heads=2, image_size=32,
+        patch_size=16, projection_dim=16,
+    )  # fmt: skip
+    return over(
+        StableUnCLIPImg2ImgPipeline,
+        tiny.sd15(tiny.unet(16, class_embed_type="projection", projection_class_embeddings_input_dim=32)),
+        feature_extractor=CLIPImageProcessor(size=32, crop_size=32),
+        image_encoder=CLIPVisionModelWithProjection(vision).eval(),
+        image_normalizer=build(StableUnCLIPImageNormalizer, embedding_dim=16),
+        image_noising_scheduler=build(DDPMScheduler, beta_schedule="squaredcos_cap_v2"),
+    )
 
 
 def lcm() -> DiffusionPipeline:
@@ -451,6 +476,7 @@ VARIANTS: dict[str, Variant] = {
         family="sdxl",
         steered=True,
     ),
+    "unclip": Variant(make=unclip, family="sd15", inputs={"image_embeds": torch.zeros(1, 16)}),
     "sdxl-pag": Variant(make=lambda: over(StableDiffusionXLPAGPipeline, tiny.sdxl()), family="sdxl"),
     "sdxl-inpainting": Variant(
         make=lambda: grown(StableDiffusionXLInpaintPipeline, tiny.sdxl()), family="sdxl"

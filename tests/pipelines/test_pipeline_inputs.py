@@ -235,6 +235,26 @@ def test_each_image_may_have_embeddings_of_its_own(make: Callable[[], DiffusionP
         pipe.generate([""] * 2, pipeline_inputs=together, **FAST)
 
 
+def test_each_image_may_be_told_an_image_by_its_embedding() -> None:
+    pipe = attached_family(tiny_variants.made("unclip"))
+    told = torch.randn(2, 16, generator=torch.Generator().manual_seed(0))
+    alone = [
+        pixels(pipe.generate("a cat", pipeline_inputs={"image_embeds": each[None]}, clean=False, **FAST))[0]
+        for each in told
+    ]
+    assert not np.array_equal(alone[0], alone[1])
+    both = pipe.generate(
+        ["a cat"] * 2,
+        batch_size=2,
+        seed=[3, 3],
+        num_inference_steps=3,
+        passes=1,
+        pipeline_inputs={"image_embeds": told},
+        clean=False,
+    )
+    assert all(np.abs(a.astype(int) - b).max() <= 2 for a, b in zip(alone, pixels(both), strict=True))
+
+
 def test_long_embeddings_want_negative_ones_as_long() -> None:
     pipe = attached(tiny.sd15())
     long = torch.cat([embeddings(pipe.pipeline, "a cat")["prompt_embeds"]] * 2, dim=1)

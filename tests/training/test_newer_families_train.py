@@ -27,7 +27,7 @@ from pellucid.training.trainer import Trainer
 
 CPU = torch.device("cpu")
 FLOWING = [*tiny_newer_families.BUILDERS, "hunyuan-image", "hidream", "flux2", "bria", "lumina"]
-SHOWN_MORE = ["qwen-edit", "sana-pag", "cogview4-control", "sd-pix2pix", "sdxl-pix2pix"]
+SHOWN_MORE = ["qwen-edit", "sana-pag", "cogview4-control", "sd-pix2pix", "sdxl-pix2pix", "unclip"]
 XL = {
     "addition_embed_type": "text_time",
     "addition_time_embed_dim": 8,

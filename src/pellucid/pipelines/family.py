@@ -30,6 +30,8 @@ class PipelineVariants:
     blank_images: Mapping[str, tuple[int, float]] = field(default_factory=dict[str, tuple[int, float]])
     """Images that the stock pipeline cannot do without: name -> channels, and what all pixels are, 0 to 1, so
     that nothing is shown and all is to be painted."""
+    mean_embeddings: Mapping[str, str] = field(default_factory=dict[str, str])
+    """Embeddings of images that the stock pipeline cannot do without: name -> part that knows their mean."""
     call_kwargs: Mapping[str, object] = field(default_factory=dict[str, object])
     """What the one from text is always called with."""
     control_name: Literal["control_image", "image"] = "control_image"

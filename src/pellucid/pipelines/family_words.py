@@ -78,6 +78,9 @@ def as_accepted(
     accepted = inspect.signature(pipeline.__call__).parameters
     kwargs = {k: each for k, each in call_kwargs.items() if k in accepted or k not in ("height", "width")}
     rows = len(kwargs["generator"])  # pyright: ignore[reportArgumentType] - a list, as `sample` makes it
+    for name, part in variants.mean_embeddings.items():
+        if "image" not in kwargs and name not in kwargs:
+            kwargs[name] = getattr(pipeline, part).mean.expand(rows, -1)
     if variants.edits and rows > 1:
         kwargs[variants.control_name] = _one_each(kwargs[variants.control_name], rows)
     return _in_singular(kwargs) if family.one_at_a_time else kwargs

@@ -28,6 +28,10 @@ PRIOR = Refusal(
     reason="is a prior and makes no image",
     advice="Attach the pipeline that paints; this one's embeddings go into pipeline_inputs.",
 )
+PRIOR_INSIDE = Refusal(
+    reason="draws what it paints from a prior of its own",
+    advice="Take StableUnCLIPImg2ImgPipeline; embeddings go into pipeline_inputs.",
+)
 UPSCALER = Refusal(
     reason="enlarges or refines images that are there", advice="Use `upscale` of the pipeline that made them."
 )
@@ -76,8 +80,7 @@ BY_CLASS: Mapping[str, Refusal] = {
     "AnimateDiffPAGPipeline": LATER,
     "StableDiffusionDepth2ImgPipeline": IMAGE_STEERED,
     "StableDiffusionImageVariationPipeline": IMAGE_STEERED,
-    "StableUnCLIPPipeline": IMAGE_STEERED,
-    "StableUnCLIPImg2ImgPipeline": IMAGE_STEERED,
+    "StableUnCLIPPipeline": PRIOR_INSIDE,
     "StableDiffusionLatentUpscalePipeline": UPSCALER,
     "StableDiffusionUpscalePipeline": UPSCALER,
     "LDMSuperResolutionPipeline": UPSCALER,

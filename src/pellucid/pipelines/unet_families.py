@@ -62,6 +62,11 @@ SD_VARIANTS = (
         trains_as_called=True,
     ),
     PipelineVariants(
+        text_to_image=(SD, "pipeline_stable_unclip_img2img", "StableUnCLIPImg2ImgPipeline"),
+        mean_embeddings={"image_embeds": "image_normalizer"},
+        trains_as_called=True,
+    ),
+    PipelineVariants(
         text_to_image=(SD, "pipeline_stable_diffusion_inpaint", "StableDiffusionInpaintPipeline"),
         extra_channels=5,
         blank_images=ALL_IS_PAINTED,
