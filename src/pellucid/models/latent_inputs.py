@@ -104,13 +104,17 @@ def tokens_beside(latents: Float[Tensor, "b c h w"], side: int, x: Tensor) -> Te
 def channels_beside(latents: Float[Tensor, "b c h w"], x: Tensor) -> Tensor:
     """Returns latents as the channels that stand beside latents `x` (rows, c, h, w) or (rows, c, 1, h, w).
 
+    What `x` has more at the right, such as another image beside it, is beside zeros.
+
     Raises:
         InputError: see `tokens_beside`.
     """
-    if x.shape[-2:] != latents.shape[-2:] or x.shape[0] % latents.shape[0]:
+    wider = x.shape[-1] - latents.shape[-1]
+    if x.shape[-2] != latents.shape[-2] or wider < 0 or x.shape[0] % latents.shape[0]:
         raise _wrong(latents, x)
     repeated = latents.to(x).repeat(x.shape[0] // latents.shape[0], 1, 1, 1)
-    return repeated.unsqueeze(2) if x.ndim == 5 else repeated
+    filled = functional.pad(repeated, (0, wider)) if wider else repeated
+    return filled.unsqueeze(2) if x.ndim == 5 else filled
 
 
 def side_of(features: int, channels: int) -> int:
