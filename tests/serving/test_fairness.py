@@ -1,5 +1,7 @@
 """Nobody who asks for much keeps others waiting."""
 
+from dataclasses import replace
+
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -28,6 +30,15 @@ def test_a_batch_is_filled_from_all_clients_in_turn() -> None:
     ]
     chosen = choose(waiting, {}, 4)
     assert [each.client for each in chosen] == ["heavy", "light", "heavy", "heavy"]
+
+
+def test_what_may_kill_the_server_comes_last_and_alone() -> None:
+    suspect = Waiting(number=1, client="a", batch_key="k", count=1, work=10, attempts=2)
+    assert choose([suspect, job(2, "b", "k"), job(3, "a", "k")], {"b": 99.0}, 4) == [
+        job(3, "a", "k"),
+        job(2, "b", "k"),
+    ]
+    assert choose([suspect, replace(suspect, number=4)], {}, 4) == [suspect]
 
 
 jobs = st.lists(

@@ -56,7 +56,7 @@ LATE = Failure(
     status=503, type=SERVER, code="deadline_exceeded",
 )  # fmt: skip
 GAVE_UP = Failure(
-    message="The server ended three times while it made this. It will not try again.",
+    message="The server ended ten times while it made this. It will not try again.",
     status=500, type=SERVER, code="gave_up",
 )  # fmt: skip
 INTERNAL = Failure(

@@ -13,6 +13,16 @@ class Waiting:
     batch_key: str
     count: int
     work: float
+    attempts: int = 0
+    """How often it was begun by a server that died since."""
+
+    @property
+    def suspect(self) -> bool:
+        """Tells whether it may be what kills the server; then all others come first."""
+        return self.attempts >= SUSPECT
+
+
+SUSPECT = 2
 
 
 def choose(waiting: Sequence[Waiting], served: Mapping[str, float], max_images: int) -> list[Waiting]:
@@ -32,11 +42,15 @@ def choose(waiting: Sequence[Waiting], served: Mapping[str, float], max_images: 
     if not waiting:
         return []
     spent = {each.client: served.get(each.client, 0.0) for each in waiting}
-    first = min(waiting, key=lambda each: (spent[each.client], each.number))
+    first = min(waiting, key=lambda each: (each.suspect, spent[each.client], each.number))
     chosen = [first]
-    if not first.batch_key:
+    if not first.batch_key or first.suspect:  # what may kill the server takes no other with it
         return chosen
-    left = [each for each in waiting if each.batch_key == first.batch_key and each is not first]
+    left = [
+        each
+        for each in waiting
+        if each.batch_key == first.batch_key and each is not first and not each.suspect
+    ]
     spent[first.client] += first.work
     images = first.count
     while left:

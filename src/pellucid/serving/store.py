@@ -30,7 +30,7 @@ if TYPE_CHECKING:  # which loads torch; tokens are made without
 DATABASE_FILE = "server.sqlite"
 LOCK = 0x70656D
 """Key of PostgreSQL's advisory lock for accepting and claiming."""
-MAX_ATTEMPTS = 3
+MAX_ATTEMPTS = 10
 """A job under which the server died so often is not tried again: it may be what kills it."""
 LEASE_S = 60.0
 """How long a worker may give no sign of life."""
@@ -124,7 +124,7 @@ class JobStore:
         now = time.time()
         with self._changing() as session:
             rows = session.execute(
-                select(Job.number, Job.client, Job.batch_key, Job.count, Job.work)
+                select(Job.number, Job.client, Job.batch_key, Job.count, Job.work, Job.attempts)
                 .where(Job.state == "queued", Job.deadline_at > now)
                 .order_by(Job.number)
             ).all()

@@ -64,14 +64,21 @@ async def follow_job(server: ServerState, request: Request, job_id: str) -> Asyn
 
 async def _broken_or_stopping(server: ServerState, request: Request, job_id: str) -> ApiError:
     """Returns when nobody waits any more, or when a server that stops will not come to this job."""
-    while True:
-        if await request.is_disconnected():
-            return ApiError(CANCELLED)
-        if server.stopping.is_set():
-            job = await asyncio.to_thread(server.store.get, job_id)
-            if job is None or job.state == "queued":
-                return stopping()
-        await asyncio.sleep(STOP_LOOK_S)
+    # the body was read, so that the next thing to hear of is the end of the connection
+    broken = asyncio.ensure_future(request.receive())
+    try:
+        while True:
+            await asyncio.wait({broken}, timeout=STOP_LOOK_S)
+            if broken.done():
+                if broken.result()["type"] == "http.disconnect":
+                    return ApiError(CANCELLED)
+                broken = asyncio.ensure_future(request.receive())
+            if server.stopping.is_set():
+                job = await asyncio.to_thread(server.store.get, job_id)
+                if job is None or job.state == "queued":
+                    return stopping()
+    finally:
+        broken.cancel()
 
 
 def finished(job: Job) -> Job:
