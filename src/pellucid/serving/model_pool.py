@@ -87,6 +87,8 @@ class ModelPool:
         self._make_room(weights_gib(self.models[name]))
         log.info("loading %s", name)
         pipeline = self.load(self.models[name], device=self.device, dtype=self.dtype, offload=self.offload)
+        # written into results, which should not tell where this server keeps its models
+        pipeline.model.name = name
         with self._lock:
             self._loaded[name] = pipeline
         return pipeline

@@ -32,7 +32,7 @@ LOCK = 0x70656D
 """Key of PostgreSQL's advisory lock for accepting and claiming."""
 MAX_ATTEMPTS = 10
 """A job under which the server died so often is not tried again: it may be what kills it."""
-LEASE_S = 60.0
+LEASE_S = 20.0
 """How long a worker may give no sign of life."""
 FAIR_S = 60.0
 """How far back it counts what a client was served."""

@@ -103,6 +103,7 @@ class Worker:
         while not self._stopping.wait(BEAT_S):
             try:
                 self.store.beat(self.name)
+                self.store.recover(alone=False)
             except Exception:
                 log.exception("no sign of life could be written")
 

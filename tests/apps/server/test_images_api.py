@@ -108,7 +108,7 @@ def test_a_seed_is_the_shells_and_pythons_image_to_the_byte(client: openai.OpenA
 
 
 def _without_name(content: bytes) -> tuple[bytes, dict[str, Any]]:
-    """Returns the pixels and metadata but for the model's name, which is a path here and a name there."""
+    """Returns the pixels and metadata but for the model's name: no caller is told where a model lies."""
     image = Image.open(io.BytesIO(content))
     made = Scene.of(read_rgba(content)).provenance
     assert made is None

@@ -20,8 +20,10 @@ import OpenAI, { toFile } from "openai";
 const client = new OpenAI({ baseURL: process.argv[2] + "/v1", apiKey: "any", maxRetries: 0 });
 const found = {};
 const own = { steps: 6, seed: 3 };
-const made = await client.images.generate({ prompt: "a cat", n: 2, size: "48x32", background: "transparent", ...own });
-found.generated = [made.data.length, made.size, made.background, made.output_format, made.usage.total_tokens > 0];
+const asked = { prompt: "a cat", n: 2, size: "48x32", background: "transparent" };
+const made = await client.images.generate({ ...asked, ...own });
+const counted = made.usage.total_tokens > 0;
+found.generated = [made.data.length, made.size, made.background, made.output_format, counted];
 const stream = await client.images.generate({ prompt: "a cat", stream: true, partial_images: 2, ...own });
 found.streamed = [];
 for await (const event of stream) found.streamed.push(event.type);
@@ -29,8 +31,8 @@ const image = await toFile(fs.createReadStream("image.png"), "image.png", { type
 const mask = await toFile(fs.createReadStream("mask.png"), "mask.png", { type: "image/png" });
 const edited = await client.images.edit({ image, mask, prompt: "a cat", ...own });
 found.edited = [edited.data.length, edited.size];
-const varied = await client.images.createVariation({
-  image: await toFile(fs.createReadStream("image.png"), "image.png", { type: "image/png" }), response_format: "url" });
+const again = await toFile(fs.createReadStream("image.png"), "image.png", { type: "image/png" });
+const varied = await client.images.createVariation({ image: again, response_format: "url" });
 found.varied = (await fetch(varied.data[0].url)).status;
 found.models = (await client.models.list()).data.map((each) => each.id);
 try {

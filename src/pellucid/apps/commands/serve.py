@@ -138,6 +138,28 @@ def state_folder(chosen: Path | None) -> Path:
     metavar="SECONDS",
     help="How long results stay.",
 )
+@option(
+    "Several machines",
+    "--engine",
+    type=click.Choice(["local", "ray"]),
+    default="local",
+    show_default=True,
+    help="One process, or Ray Serve with replicas of the models.",
+)
+@option(
+    "Several machines",
+    "--replicas",
+    metavar="N|MIN-MAX",
+    default="1",
+    show_default=True,
+    help="Ray's: how many sample, or between how many it chooses by the load.",
+)
+@option(
+    "Several machines",
+    "--ray-address",
+    metavar="ADDRESS",
+    help="A cluster that runs.  [default: a new local one]",
+)
 @STATE
 @DATABASE
 @JSON

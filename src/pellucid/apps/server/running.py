@@ -13,6 +13,7 @@ import uvicorn
 from pellucid.apps.server.app import create_app
 from pellucid.apps.server.starting import ServeOptions
 from pellucid.apps.server.state import MIB, ServerSettings, ServerState
+from pellucid.serving.measures import Measures
 from pellucid.serving.model_pool import ModelPool
 from pellucid.serving.store import JobStore
 from pellucid.serving.worker import Worker
@@ -30,6 +31,7 @@ def serve_app(
         InputError: a model is absent, or two have one name.
     """
     state = make_state(options, store)
+    state.worker = make_worker(options, store, state.pool, state.measures)
     config = uvicorn.Config(
         create_app(state), log_config=None, access_log=False, timeout_graceful_shutdown=GRACE_S,
         proxy_headers=options.public_url is not None,
@@ -38,22 +40,36 @@ def serve_app(
     StoppingServer(config, state).run(sockets=[listening])
 
 
-def make_state(options: ServeOptions, store: JobStore) -> ServerState:
-    """Makes the parts of a server whose worker runs in this process."""
-    pool = ModelPool.of_names(
+def make_pool(options: ServeOptions) -> ModelPool:
+    """Makes the pool of the models that are offered; nothing is loaded yet.
+
+    Raises:
+        InputError: a model is absent, or two have one name.
+    """
+    return ModelPool.of_names(
         list(options.models), device=options.device, dtype=options.dtype, offload=options.offload,
         memory_gib=options.model_memory,
     )  # fmt: skip
+
+
+def make_state(options: ServeOptions, store: JobStore, *, poll_s: float = 1.0) -> ServerState:
+    """Makes the parts of a server; its worker is added, or is elsewhere."""
     settings = ServerSettings(
         max_pixels=options.max_pixels, max_upload=options.max_upload * MIB, local_only=options.is_local,
         needs_token=options.needs_token, public_url=options.public_url, cors=options.cors,
+        poll_s=poll_s,
     )  # fmt: skip
-    state = ServerState(settings=settings, store=store, pool=pool)
-    state.worker = Worker(
-        store=store, pool=pool, name=f"{socket.gethostname()}-{os.getpid()}", max_images=options.max_batch,
-        max_pixels=options.max_pixels, measures=state.measures,
+    return ServerState(settings=settings, store=store, pool=make_pool(options))
+
+
+def make_worker(
+    options: ServeOptions, store: JobStore, pool: ModelPool | None = None, measures: Measures | None = None
+) -> Worker:
+    """Makes the worker of this process, with a pool of its own unless one is given."""
+    return Worker(
+        store=store, pool=pool or make_pool(options), name=f"{socket.gethostname()}-{os.getpid()}",
+        max_images=options.max_batch, max_pixels=options.max_pixels, measures=measures or Measures(),
     )  # fmt: skip
-    return state
 
 
 class StoppingServer(uvicorn.Server):

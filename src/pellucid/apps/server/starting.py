@@ -41,12 +41,16 @@ class ServeOptions:
     keep: float
     database: str | None
     folder: Path
+    engine: str
+    replicas: tuple[int, int]
+    ray_address: str | None
 
     @classmethod
     def of(cls, values: Mapping[str, Any], folder: Path) -> "ServeOptions":
         """Takes what the command line parsed."""
-        names = {each.name for each in fields(cls)}
-        return cls(folder=folder, **{name: value for name, value in values.items() if name in names})
+        names = {each.name for each in fields(cls)} - {"replicas"}
+        chosen = {name: value for name, value in values.items() if name in names}
+        return cls(folder=folder, replicas=parse_replicas(values["replicas"]), **chosen)
 
     @property
     def limits(self) -> Limits:
@@ -85,6 +89,11 @@ def run_server(options: ServeOptions, *, announce: Callable[[str], None]) -> Non
                 "Expected a token for callers of other machines, found none. "
                 "Make one with `pellucid serve tokens new NAME`."
             )
+        if options.engine == "ray":
+            from pellucid.apps.server.cluster import serve_cluster
+
+            serve_cluster(options, announce)
+            return
         listening = listen(options.host, options.port)
         try:
             from pellucid.apps.server.running import serve_app  # torch and diffusers, some seconds
@@ -113,3 +122,15 @@ def opened_store(options: ServeOptions) -> Generator[JobStore]:
             yield store
         finally:
             store.close()
+
+
+def parse_replicas(text: str) -> tuple[int, int]:
+    """Reads "2" or "1-4": how many replicas at least and at most.
+
+    Raises:
+        InputError: something else.
+    """
+    low, _, high = text.partition("-")
+    if not low.isdecimal() or (high and not high.isdecimal()) or not 1 <= int(low) <= int(high or low):
+        raise InputError(f"Expected replicas as 2 or 1-4, found {text!r:.40}. Write it so.")
+    return int(low), int(high or low)

@@ -3,6 +3,7 @@
 import asyncio
 import threading
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Annotated
 
@@ -53,6 +54,8 @@ class ServerState:
     measures: Measures = field(default_factory=Measures)
     worker: Worker | None = None
     """Of this process; None where others work."""
+    wake: Callable[[str], None] | None = None
+    """Told of every accepted job, where workers are elsewhere."""
     stopping: threading.Event = field(default_factory=threading.Event)
     started_at: int = field(default_factory=lambda: int(time.time()))
 
@@ -79,6 +82,8 @@ class ServerState:
             raise
         if self.worker is not None:
             self.worker.wake()
+        if self.wake is not None:
+            self.wake(job_id)
         return job_id
 
     def _busy(self, error: Full) -> ApiError:
