@@ -403,10 +403,11 @@ def test_an_unknown_width_of_text_is_of_the_first_family() -> None:
 @pytest.mark.parametrize("name", TRANSFORMERS)
 def test_layer_modes_that_need_a_unet_are_refused(name: Family) -> None:
     pipe = of(name)
-    with pytest.raises(InputError, match="found sdxl-fg2ble"):
-        pellucid.attach(
-            pipe.pipeline, None, autoencoder=pipe.autoencoder, layers={"joint": (MODES["sdxl-fg2ble"],)}
-        )
+    hinted = next(
+        mode for mode in MODES.values() if any(c.entry == "attention-hint" for c in mode.conditions)
+    )
+    with pytest.raises(InputError, match=f"without hints to attentions .* found {hinted.name}"):
+        pellucid.attach(pipe.pipeline, None, autoencoder=pipe.autoencoder, layers={"joint": (hinted,)})
     plain = Mode(
         name="plain", title="opaque", family=name, adapter=None, outputs=MODES["mini-opaque"].outputs
     )
