@@ -392,6 +392,12 @@ def test_mistakes_in_a_recipe_are_explained(folders: dict[str, Path]) -> None:
         ("transparent", "sd15", {"timesteps": "late"}, "Expected timesteps to be one of uniform"),
         ("transparent", "sd15", {"codec": "sd20"}, "Expected codec to name a released mode"),
         ("layers", "sdxl", {"roles": ["composite"], "condition_roles": ["composite"]}, "Expected one role"),
+        (
+            "layers",
+            "sd3",
+            {"condition_roles": ["background"], "method": "all"},
+            "Expected method of",
+        ),
     ]:
         few = {"scenes": 2} if stage == "layers" else {}
         with pytest.raises(ConfigError, match=words):
