@@ -1,6 +1,6 @@
 """How a server holds: crowds, long runs, large uploads, broken connections, kill -9, batches.
 
-    python benchmarks/server.py [--only crowd,memory,uploads,hang-ups,kills,batches,fuzz] [--seconds 60]
+    python benchmarks/server.py [--only crowd,memory,uploads,hang-ups,kills,batches,fuzz,replicas]
 
 Starts `pellucid serve` with the embedded model on this machine for each part, and writes
 benchmarks/results/server.json. Linux alone, since memory is read from /proc.
@@ -187,9 +187,8 @@ def hang_ups(times: int = 10) -> dict[str, object]:
         text = httpx2.get(f"{server.url}/metrics").text
         numbers = {line.split()[0]: float(line.split()[1]) for line in text.splitlines() if line[0] != "#"}
         step = numbers["pellucid_step_seconds_sum"] / numbers["pellucid_step_seconds_count"]
-    return {
-        "times": times, "step_s": round(step, 3), "stopped_after_s": {"median": round(statistics.median(late), 3), "worst": round(max(late), 3)},
-    }  # fmt: skip
+    stopped = {"median": round(statistics.median(late), 3), "worst": round(max(late), 3)}
+    return {"times": times, "step_s": round(step, 3), "stopped_after_s": stopped}
 
 
 def _states(server: Server) -> set[str]:
@@ -252,7 +251,8 @@ def batches(images: int = 32) -> dict[str, object]:
         for most, each in made.items()
     }
     return {
-        "images": images, "images_a_second": {str(most): round(images / each, 2) for most, each in took.items()},
+        "images": images,
+        "images_a_second": {str(most): round(images / each, 2) for most, each in took.items()},
         "ratio_to_one_by_one": {str(most): round(took[1] / each, 2) for most, each in took.items()},
         "largest_difference_in_levels": differences,
     }  # fmt: skip
@@ -262,7 +262,8 @@ def fuzz(bodies: int = 10_000) -> dict[str, object]:
     """Sends bodies that make no sense, and looks at what comes back."""
     dice = random.Random(0)
     words: list[object] = [
-        None, True, -1, 0, 1, 10**30, 1e308, "", "a", "é" * 50, "a" * 100_000, "\ud800", [], {}, [[]], {"a": {}},
+        None, True, -1, 0, 1, 10**30, 1e308, "", "a", "é" * 50, "a" * 100_000, "\ud800", [], {}, [[]],
+        {"a": {}},
     ]  # fmt: skip
     names = [
         "prompt",
@@ -313,9 +314,30 @@ def fuzz(bodies: int = 10_000) -> dict[str, object]:
     }
 
 
+def replicas(images: int = 24) -> dict[str, object]:
+    """Compares one replica of Ray Serve with two, each of one thread."""
+    took: dict[int, float] = {}
+    for count in (1, 2):
+        options = ("--engine", "ray", "--replicas", str(count), "--max-batch", "1")
+        with started(*options) as server, httpx2.Client(base_url=server.url, timeout=900) as http:
+            for number in range(count * 2):  # until each has loaded the model
+                http.post("/v1/images/generations", json={"prompt": "a cat", "seed": number, **SMALL})
+            began = time.monotonic()
+            for seed in range(images):
+                http.post("/v1/scenes", json={"task": "generate", "prompt": "a red apple", "seed": seed})
+            while _states(server) & {"queued", "running"}:
+                time.sleep(0.2)
+            took[count] = time.monotonic() - began
+    return {
+        "images": images,
+        "images_a_second": {str(count): round(images / each, 2) for count, each in took.items()},
+        "ratio": round(took[1] / took[2], 2),
+    }
+
+
 PARTS = {
     "crowd": crowd, "memory": memory, "uploads": uploads, "hang-ups": hang_ups, "kills": kills,
-    "batches": batches, "fuzz": fuzz,
+    "batches": batches, "fuzz": fuzz, "replicas": replicas,
 }  # fmt: skip
 
 
