@@ -18,6 +18,9 @@ from pellucid.serving.model_pool import ModelPool
 from pellucid.serving.store import JobStore
 from pellucid.serving.worker import Worker
 
+KEEP_ALIVE_S = 75
+"""How long an idle connection stays: longer than clients and proxies keep theirs, or one that is taken up
+again just then would be cut."""
 GRACE_S = 600
 """How long a server that is stopped waits for its connections: a batch that runs is finished."""
 
@@ -34,7 +37,7 @@ def serve_app(
     state.worker = make_worker(options, store, state.pool, state.measures)
     config = uvicorn.Config(
         create_app(state), log_config=None, access_log=False, timeout_graceful_shutdown=GRACE_S,
-        proxy_headers=options.public_url is not None,
+        proxy_headers=options.public_url is not None, timeout_keep_alive=KEEP_ALIVE_S,
     )  # fmt: skip
     announce()
     StoppingServer(config, state).run(sockets=[listening])
