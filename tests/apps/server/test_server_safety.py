@@ -6,6 +6,7 @@ import logging
 import time
 import zlib
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import TypeVar
 
@@ -130,14 +131,19 @@ def test_a_full_queue_answers_when_to_come_again(folder: Path, model: str) -> No
             assert 1 <= int(each.headers["retry-after"]) <= 300
 
 
-def test_the_log_tells_requests_and_no_prompts(server: Running, caplog: pytest.LogCaptureFixture) -> None:
+def test_the_log_tells_requests_and_prompts_only_where_asked(
+    server: Running, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
     caplog.set_level(logging.INFO, "pellucid")
     answer = server.http.post("/v1/images/generations", json={**ASK, "prompt": "a secret wish"})
-    record = soon(lambda: next((each for each in caplog.records if each.name == "pellucid.server"), None))
+    record = soon(lambda: next((each for each in caplog.records if each.getMessage() == "request"), None))
     line = json.loads(JsonLines().format(record))
     assert (line["path"], line["status"]) == ("/v1/images/generations", 200)
     assert line["id"] == answer.headers["x-request-id"]
     assert not any("wish" in JsonLines().format(each) for each in caplog.records)
+    monkeypatch.setattr(server.state, "settings", replace(server.state.settings, logs_prompts=True))
+    server.http.post("/v1/images/generations", json={**ASK, "prompt": "a secret wish"})
+    assert any("wish" in JsonLines().format(each) for each in caplog.records)
     named = server.http.get("/v1/models", headers={"x-request-id": "mine-1"})
     assert named.headers["x-request-id"] == "mine-1"
     forged = server.http.get("/v1/models", headers={"x-request-id": "a b"})

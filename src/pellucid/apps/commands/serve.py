@@ -58,6 +58,7 @@ def state_folder(chosen: Path | None) -> Path:
     help="Web page that may call, such as http://localhost:3000.",
 )
 @option("Server", "--require-token", is_flag=True, help="Ask for tokens on this machine too.")
+@option("Server", "--log-prompts", is_flag=True, help="Log what is asked for, prompts included.")
 @option("Server", "--log-text", is_flag=True, help="Log plain lines instead of JSON.")
 @option(
     "Model",

@@ -60,7 +60,7 @@ def make_state(options: ServeOptions, store: JobStore, *, poll_s: float = 1.0) -
     settings = ServerSettings(
         max_pixels=options.max_pixels, max_upload=options.max_upload * MIB, local_only=options.is_local,
         needs_token=options.needs_token, public_url=options.public_url, cors=options.cors,
-        poll_s=poll_s,
+        poll_s=poll_s, logs_prompts=options.log_prompts,
     )  # fmt: skip
     return ServerState(settings=settings, store=store, pool=make_pool(options))
 

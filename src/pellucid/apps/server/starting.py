@@ -27,6 +27,7 @@ class ServeOptions:
     cors: tuple[str, ...]
     require_token: bool
     log_text: bool
+    log_prompts: bool
     models: tuple[str, ...]
     device: str
     dtype: str

@@ -1,6 +1,7 @@
 """What the endpoints of one server share, and the settings that it was started with."""
 
 import asyncio
+import logging
 import threading
 import time
 from collections.abc import Callable
@@ -19,6 +20,7 @@ from pellucid.serving.store import Full, JobStore, NewJob
 from pellucid.serving.tokens import TokenStore
 from pellucid.serving.worker import Worker
 
+log = logging.getLogger("pellucid.server")
 MIB = 2**20
 
 
@@ -80,6 +82,10 @@ class ServerState:
             if isinstance(error, PellucidError) or error.errno is not None:
                 raise ApiError(DISK_FULL, {"Retry-After": "60"}) from error
             raise
+        facts: dict[str, object] = {"job": job_id, "task": new.request.task.name, "model": new.model}
+        if self.settings.logs_prompts:
+            facts["request"] = new.request.to_json()
+        log.info("accepted", extra={"facts": facts})
         if self.worker is not None:
             self.worker.wake()
         if self.wake is not None:
