@@ -5,10 +5,10 @@ import sqlite3
 from collections.abc import Generator
 
 from sqlalchemy import Connection, Engine, create_engine, event, make_url
-from sqlalchemy.exc import ArgumentError, NoSuchModuleError
+from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError
 from sqlalchemy.orm import Session
 
-from pellucid.errors import InputError, first_line, missing_package
+from pellucid.errors import FileError, InputError, first_line, missing_package
 
 BUSY_S = 30
 """How long a writer waits for another one."""
@@ -62,6 +62,21 @@ def writing(engine: Engine) -> Generator[Session]:
     immediate = engine.execution_options(immediate=True)
     with Session(immediate, expire_on_commit=False) as session, session.begin():
         yield session
+
+
+def unusable(whose: str, engine: Engine, error: DBAPIError) -> FileError:
+    """Makes the error for a database that cannot be reached, or is none.
+
+    Args:
+        whose: as in "server's".
+        engine: of the database.
+        error: of the driver.
+    """
+    reason = first_line(error.orig if isinstance(error.orig, Exception) else error)
+    return FileError(
+        f"The {whose} database {engine.url.render_as_string()} cannot be used: {reason}. Check that it "
+        "exists, is yours to write and, if it is PostgreSQL, that the server runs."
+    )
 
 
 def _prepare_sqlite(connection: sqlite3.Connection, _: object) -> None:

@@ -108,10 +108,7 @@ class AttentionSharingUnit(nn.Module):
             images: of an IP-Adapter, whose attention is added to the text's.
         """
         rows = tokens.shape[0]
-        if rows % self.frames:
-            raise InputError(
-                f"The batch must be a multiple of {self.frames} layers, found {rows}. Generate whole scenes."
-            )
+        check_scenes(rows, self.frames)
         state = state or SharingState()
         unconditional = state.unconditional_rows(rows, tokens)[:, None, None]
         mixed = torch.empty_like(tokens)
@@ -239,7 +236,7 @@ class SharingProcessor:
         if self.unit is None:
             return AttnProcessor2_0()(attn, hidden_states, encoder_hidden_states, attention_mask, temb)  # pyright: ignore[reportArgumentType]
         if self.state is not None and self.state.follows_input:
-            _follow(self.unit, hidden_states)
+            follow(self.unit, hidden_states)
         images = None
         if isinstance(encoder_hidden_states, tuple):
             encoder_hidden_states, states = encoder_hidden_states
@@ -248,10 +245,20 @@ class SharingProcessor:
         return self.unit(hidden_states, attn, encoder_hidden_states, self.state, images)
 
 
-def _follow(unit: AttentionSharingUnit, x: Tensor) -> None:
-    weight = unit.temporal_i.weight
-    if weight.device != x.device or weight.dtype != x.dtype:
-        unit.to(device=x.device, dtype=x.dtype)
+def check_scenes(rows: int, frames: int) -> None:
+    """Raises InputError for a batch of so many rows that is not of whole scenes of `frames` layers."""
+    if rows % frames:
+        raise InputError(
+            f"The batch must be a multiple of {frames} layers, found {rows}. Generate whole scenes."
+        )
+
+
+def follow(units: nn.Module, x: Tensor) -> None:
+    """Moves units to the device and dtype of what they are called with."""
+    own = next(units.parameters())
+    if own.device != x.device or own.dtype != x.dtype:
+        # not by diffusers' own `to`, which warns of half precision
+        nn.Module.to(units, device=x.device, dtype=x.dtype)
 
 
 def stock_processor(processor: object) -> object:

@@ -19,7 +19,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from pellucid.errors import InputError
-from pellucid.models.attention_sharing import attend
+from pellucid.models.attention_sharing import attend, check_scenes, follow
 from pellucid.models.latent_inputs import find_input, modules_of, side_of, tokens_beside
 
 BLOCKS = re.compile(
@@ -203,7 +203,7 @@ class FrameUnits(ModelMixin, ConfigMixin):
         """
         if place == "first in columns":
             return self.before_block(number, x.transpose(0, 1), "first", None).transpose(0, 1)
-        self._check_rows(len(x))
+        check_scenes(len(x), self.frames)
         self._follow(x)
         image = _Image(x, self.state.tokens // len(x), place, mask)
         tokens = image.tokens()
@@ -212,22 +212,13 @@ class FrameUnits(ModelMixin, ConfigMixin):
 
     def beside_matrix(self, number: int, x: Tensor, made: Tensor) -> Tensor:
         """Adds each frame's difference to what a matrix has `made` of `x`."""
-        self._check_rows(len(x))
+        check_scenes(len(x), self.frames)
         self._follow(x)
         return made + self.loras[number](x) * self.state.strength
 
-    def _check_rows(self, rows: int) -> None:
-        if rows % self.frames:
-            raise InputError(
-                f"The batch must be a multiple of {self.frames} layers, found {rows}. Generate whole scenes."
-            )
-
     def _follow(self, x: Tensor) -> None:
-        if not self.state.follows_input:
-            return
-        own = next(self.parameters())
-        if own.device != x.device or own.dtype != x.dtype:
-            nn.Module.to(self, device=x.device, dtype=x.dtype)
+        if self.state.follows_input:
+            follow(self, x)
 
 
 @dataclass(frozen=True, slots=True)

@@ -34,8 +34,7 @@ def find_input(denoiser: nn.Module) -> tuple[str, InputLayer]:
     Raises:
         InputError: it has none that is known.
     """
-    inner = getattr(denoiser, "_orig_mod", denoiser)
-    assert isinstance(inner, nn.Module)
+    inner = unwrapped(denoiser)
     for path, module in modules_of(inner):
         name = path.removesuffix(".base_layer")
         if _takes_latents(module) and NAMES.fullmatch(name):
@@ -44,6 +43,12 @@ def find_input(denoiser: nn.Module) -> tuple[str, InputLayer]:
         f"Expected a denoiser whose first layer is known, found {type(inner).__name__} without. "
         "Take a family of docs/families.md."
     )
+
+
+def unwrapped(denoiser: nn.Module) -> nn.Module:
+    """Returns the module inside `torch.compile`'s, or the module itself."""
+    inner = getattr(denoiser, "_orig_mod", denoiser)
+    return inner if isinstance(inner, nn.Module) else denoiser
 
 
 def modules_of(net: nn.Module) -> Iterator[tuple[str, nn.Module]]:

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from pellucid.models.concat_condition import ConcatCondition
 from pellucid.models.frame_hooks import units_on
-from pellucid.models.latent_inputs import is_compiled
+from pellucid.models.latent_inputs import is_compiled, unwrapped
 
 
 @contextmanager
@@ -22,7 +22,7 @@ def shown_latents(denoiser: nn.Module, latents: Float[Tensor, "b c h w"]) -> Gen
         denoiser: that is called, compiled or not.
         latents: of all conditions on channels.
     """
-    units = units_on(getattr(denoiser, "_orig_mod", denoiser))
+    units = units_on(unwrapped(denoiser))
     if units is None or units.shown_in is None:
         handle = ConcatCondition(latents).attach(denoiser)
         try:

@@ -12,7 +12,7 @@ from pellucid.files.images import encode_image
 from pellucid.rgba.resizing import fit_rgba
 from pellucid.rgba.types import RGBA8
 from pellucid.scene.scene import Scene
-from pellucid.serving.results import Background
+from pellucid.serving.results import Background, measured_background
 
 ImageFormat = Literal["png", "webp", "jpeg"]
 MATTE = "#ffffff"
@@ -53,8 +53,7 @@ def encode_file(path: Path, encoding: Encoding) -> EncodedImage:
         opaque = False
     as_it_is = path.suffix == ".png" and encoding.format == "png" and not opaque and encoding.size is None
     content = path.read_bytes() if as_it_is else _encode(rgba, scene, encoding)
-    measured: Background = "opaque" if bool((rgba[..., 3] == 255).all()) else "transparent"
-    return EncodedImage(content, measured, rgba.shape[0], rgba.shape[1])
+    return EncodedImage(content, measured_background(rgba), rgba.shape[0], rgba.shape[1])
 
 
 def _encode(rgba: RGBA8, scene: Scene, encoding: Encoding) -> bytes:

@@ -4,7 +4,7 @@ import tempfile
 from pathlib import Path
 
 from pellucid.files.images import read_rgba
-from pellucid.rgba.resizing import fit_rgba
+from pellucid.rgba.resizing import fit_rgba, fitted_box
 from pellucid.scene.layer import Layer
 from pellucid.scene.scene import Scene
 
@@ -20,8 +20,7 @@ def stacked(images: list[bytes], max_pixels: int) -> bytes:
     for number, content in enumerate(images[1:], 2):
         rgba = read_rgba(content, max_pixels=max_pixels)
         if rgba.shape[0] > height or rgba.shape[1] > width:
-            scale = min(height / rgba.shape[0], width / rgba.shape[1])
-            rows, columns = (max(round(side * scale), 1) for side in rgba.shape[:2])
+            _, _, rows, columns = fitted_box(rgba.shape[:2], (height, width))
             rgba = fit_rgba(rgba, rows, columns, "stretch")
         offset = (height - rgba.shape[0]) // 2, (width - rgba.shape[1]) // 2
         layers.append(Layer(image=rgba, name=f"image {number}", offset=offset))

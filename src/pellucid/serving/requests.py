@@ -22,6 +22,8 @@ from pellucid.pipelines.pipeline import TransparentPipeline
 MAX_PROMPT = 32_000
 """Characters, as in the contract of the images API that others keep."""
 MAX_COUNT = 10
+USUAL_STEPS = 20
+"""What a request without steps is counted as, before its model is known."""
 SERVERS_OWN = {"self", "pipeline_inputs", "batch_size"}
 """Keywords that a caller has no say in: objects of this process, and how the device is used."""
 
@@ -171,6 +173,11 @@ class SceneRequest:
     def count(self) -> int:
         """Returns how many images a prompt makes."""
         return int(self.options.get("count") or 1)
+
+    @property
+    def work(self) -> float:
+        """Returns what it costs, in images times steps."""
+        return float(self.count * (self.options.get("num_inference_steps") or USUAL_STEPS))
 
     @property
     def batch_key(self) -> str:

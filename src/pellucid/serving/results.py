@@ -4,7 +4,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Literal
 
-from pellucid.errors import InputError
+from pellucid.rgba.types import RGBA8
 from pellucid.scene.scene import Scene
 
 Background = Literal["transparent", "opaque"]
@@ -40,7 +40,7 @@ def write_result(scene: Scene, folder: Path, index: int, text_tokens: int) -> Re
         file=name,
         height=scene.height,
         width=scene.width,
-        background=measured_background(scene),
+        background=measured_background(scene.composite()),
         prompt=(made and made.prompt) or "",
         seed=(made and made.seed) or 0,
         layers=[layer.name for layer in scene.layers],
@@ -58,15 +58,9 @@ def is_plain(scene: Scene) -> bool:
     return fills and plain and not layer.groups
 
 
-def measured_background(scene: Scene) -> Background:
-    """Tells whether anything of a scene lets through what is below it."""
-    return "opaque" if bool((scene.composite()[..., 3] == 255).all()) else "transparent"
-
-
-def check_format(ending: str) -> None:
-    """Raises InputError for a file format in which results cannot be asked for."""
-    if ending not in MEDIA_TYPES:
-        raise InputError(f"Expected one of {', '.join(MEDIA_TYPES)}, found {ending!r}. Choose one of them.")
+def measured_background(rgba: RGBA8) -> Background:
+    """Tells whether anything of an image lets through what is below it."""
+    return "opaque" if bool((rgba[..., 3] == 255).all()) else "transparent"
 
 
 MEDIA_TYPES = {

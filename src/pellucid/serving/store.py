@@ -17,9 +17,9 @@ from sqlalchemy import ColumnElement, Engine, delete, func, select, text, true, 
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session
 
-from pellucid.errors import FileError, PellucidError, first_line
+from pellucid.errors import FileError, PellucidError
 from pellucid.files.atomic import write_atomically
-from pellucid.files.databases import open_engine, reading, writing
+from pellucid.files.databases import open_engine, reading, unusable, writing
 from pellucid.serving.failures import GAVE_UP, LATE, Failure
 from pellucid.serving.fairness import Waiting, choose
 from pellucid.serving.tables import FINAL, SCHEMA, Base, Job, Schema
@@ -71,7 +71,6 @@ class NewJob:
     """Content of the images, by argument."""
     previews: int = 0
     deadline_s: float | None = None
-    keeps: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +97,7 @@ class JobStore:
         row = Job(
             id=job_id, client=new.client, model=new.model, request=new.request.to_json(),
             images=sorted(new.images), previews=new.previews, batch_key=new.request.batch_key,
-            work=new.work, count=new.request.count, accepted_at=now, keeps=new.keeps,
+            work=new.work, count=new.request.count, accepted_at=now,
             deadline_at=now + (new.deadline_s or self.limits.deadline_s),
         )  # fmt: skip
         try:
@@ -200,10 +199,6 @@ class JobStore:
             for name, value in {**values, "finished_at": now}.items():
                 setattr(job, name, value)
             return True
-
-    def give_back(self, worker: str) -> int:
-        """Puts the running jobs of a worker that stopped back into the queue; returns how many."""
-        return self._requeue(Job.worker == worker)
 
     def recover(self, *, alone: bool) -> int:
         """Puts jobs of workers that died back into the queue; returns how many.
@@ -350,11 +345,7 @@ def open_job_store(folder: Path, database: str | None = None, limits: Limits | N
                     session.commit()
     except DBAPIError as error:
         engine.dispose()
-        reason = first_line(error.orig if isinstance(error.orig, Exception) else error)
-        raise FileError(
-            f"The server's database {engine.url.render_as_string()} cannot be used: {reason}. Check that it "
-            "exists, is yours to write and, if it is PostgreSQL, that the server runs."
-        ) from error
+        raise unusable("server's", engine, error) from error
     if version not in (None, SCHEMA):
         engine.dispose()
         raise FileError(

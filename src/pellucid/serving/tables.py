@@ -11,7 +11,7 @@ from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 State = Literal["queued", "running", "done", "failed", "cancelled"]
 FINAL: tuple[State, ...] = ("done", "failed", "cancelled")
 """States that a job does not leave."""
-SCHEMA = 1
+SCHEMA = 2
 """Of these tables; a store of another is refused, since jobs do not live long enough to be carried over."""
 
 
@@ -76,8 +76,6 @@ class Job(Base):
     """Of a failed job: message, status, type, code, param."""
     results: Mapped[list[dict[str, Any]]] = mapped_column(JSON, default=list)
     """A `Result` for each image."""
-    keeps: Mapped[bool] = mapped_column(default=True)
-    """Whether it outlives the connection that asked for it."""
 
 
 class Token(Base):

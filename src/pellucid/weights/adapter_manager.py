@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from pellucid.errors import InputError
 from pellucid.models.attention_sharing import AttentionSharing
+from pellucid.models.latent_inputs import unwrapped
 from pellucid.models.showing import shown_latents
 from pellucid.weights.adapter_state import AdapterReport, check_unchanged, state_of
 from pellucid.weights.adapters import (
@@ -18,7 +19,6 @@ from pellucid.weights.adapters import (
     stack_adapters,
 )
 from pellucid.weights.hub import is_path
-from pellucid.weights.placement import unwrapped
 
 TRAINING_TIMESTEPS = 1000
 TIME_NAMES = ("timestep", "timesteps", "t")

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from pellucid.errors import InputError, WeightsError
 from pellucid.models.attention_sharing import AttentionSharing
 from pellucid.models.frame_units import FrameUnits, names_of
+from pellucid.models.latent_inputs import unwrapped
 from pellucid.weights.adapter_state import (
     AdapterReport,
     Change,
@@ -35,7 +36,6 @@ from pellucid.weights.placement import (
     check_not_fused,
     fused_layers,
     slots_of,
-    unwrapped,
 )
 from pellucid.weights.side_differences import (
     SideDifference,

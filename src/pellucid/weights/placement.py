@@ -1,6 +1,6 @@
 """Finds where a file's tensors go in a denoiser, whatever others have wrapped around its layers."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass
 from weakref import ref
 
@@ -10,6 +10,7 @@ from diffusers.models.attention_processor import Attention
 from torch import Tensor, nn
 
 from pellucid.errors import WeightsError
+from pellucid.models.latent_inputs import modules_of
 
 WRAPPERS = {"base_layer", "_orig_mod"}
 """Parts of names that PEFT and torch.compile put in; files know nothing of them."""
@@ -58,20 +59,10 @@ class Slot:
             module.in_features = value.shape[1]
 
 
-def unwrapped(denoiser: nn.Module) -> nn.Module:
-    """Returns the module inside `torch.compile`'s, or the module itself."""
-    inner = getattr(denoiser, "_orig_mod", denoiser)
-    return inner if isinstance(inner, nn.Module) else denoiser
-
-
-def _modules(denoiser: nn.Module) -> Iterator[tuple[str, nn.Module]]:
-    return denoiser.named_modules()
-
-
 def slots_of(denoiser: nn.Module) -> dict[str, Slot]:
     """Maps diffusers' names, as if nobody had wrapped a layer, to where the parameters are."""
     slots: dict[str, Slot] = {}
-    for path, module in _modules(denoiser):
+    for path, module in modules_of(denoiser):
         parts = [part for part in path.split(".") if part and part not in WRAPPERS]
         for leaf, _ in module.named_parameters(recurse=False):
             slots[".".join([*parts, leaf])] = Slot(ref(module), leaf)

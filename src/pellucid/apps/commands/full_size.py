@@ -79,6 +79,14 @@ def _switch_on(part: object, method: str, word: str) -> None:
     getattr(part, method)()
 
 
+OFFLOAD = option(
+    "Memory",
+    "--offload",
+    type=click.Choice(["none", "model", "group", "sequential"]),
+    default="none",
+    show_default=True,
+    help="Keep in main memory what does not compute: parts, layers, or single weights.",
+)
 FULL_MODEL_OPTIONS = (
     *MODEL_OPTIONS,
     option(
@@ -90,14 +98,7 @@ FULL_MODEL_OPTIONS = (
         help="A community LoRA, beside the transparent adapter; several add up.",
     ),
     option("Model", "--vae", metavar="MODEL", help="Another VAE: a folder, a file, or a hub id."),
-    option(
-        "Memory",
-        "--offload",
-        type=click.Choice(["none", "model", "group", "sequential"]),
-        default="none",
-        show_default=True,
-        help="Keep in main memory what does not compute: parts, layers, or single weights.",
-    ),
+    OFFLOAD,
     option("Memory", "--tiling", is_flag=True, help="Decode large images tile by tile."),
     option("Memory", "--attention-slicing", is_flag=True, help="Compute attention in slices."),
     option(

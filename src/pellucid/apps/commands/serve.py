@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from pellucid.apps.commands.full_size import OFFLOAD
 from pellucid.apps.commands.options import JSON, echo_address
 from pellucid.apps.sections import SectionedCommand, SectionedGroup, option
 
@@ -70,14 +71,7 @@ def state_folder(chosen: Path | None) -> Path:
 )
 @option("Model", "--device", default="auto", show_default=True, help="auto, cpu, cuda, cuda:1 or mps.")
 @option("Model", "--dtype", default="auto", show_default=True, help="auto, float32, float16 or bfloat16.")
-@option(
-    "Memory",
-    "--offload",
-    type=click.Choice(["none", "model", "group", "sequential"]),
-    default="none",
-    show_default=True,
-    help="Keep in main memory what does not compute: parts, layers, or single weights.",
-)
+@OFFLOAD
 @option(
     "Memory",
     "--model-memory",

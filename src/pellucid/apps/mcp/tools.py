@@ -19,7 +19,7 @@ from pellucid._version import __version__
 from pellucid.apps.commands.names import default_path, numbered, write_result
 from pellucid.errors import InputError, PellucidError
 from pellucid.files.images import encode_image, read_rgba
-from pellucid.rgba.resizing import fit_rgba
+from pellucid.rgba.resizing import fit_rgba, fitted_box
 from pellucid.scene.cleanup import clean_scene
 from pellucid.scene.scene import Scene
 
@@ -145,9 +145,8 @@ class Tools:
 
 def _shown(scene: Scene) -> Image:
     rgba = scene.composite()
-    scale = SHOWN_PX / max(rgba.shape[:2])
-    if scale < 1:
-        rows, columns = (max(round(side * scale), 1) for side in rgba.shape[:2])
+    if max(rgba.shape[:2]) > SHOWN_PX:
+        _, _, rows, columns = fitted_box(rgba.shape[:2], (SHOWN_PX, SHOWN_PX))
         rgba = fit_rgba(rgba, rows, columns, "stretch")
     return Image(data=encode_image(rgba), format="png")
 

@@ -6,6 +6,7 @@ from typing import Any
 from pydantic import BaseModel
 
 from pellucid.apps.server.errors import ErrorBody
+from pellucid.apps.server.uploads import MAX_IMAGES
 
 ERRORS: dict[int | str, dict[str, Any]] = {
     status: {"model": ErrorBody, "description": text}
@@ -34,7 +35,7 @@ def form_body(message: type[BaseModel], files: Mapping[str, bool]) -> dict[str, 
     properties = {name: _of_form(field) for name, field in schema["properties"].items()}
     for name in files:
         one = {"type": "string", "format": "binary"}
-        many = {"type": "array", "items": one, "maxItems": 16, "minItems": 1}
+        many = {"type": "array", "items": one, "maxItems": MAX_IMAGES, "minItems": 1}
         properties[name] = many if name == "image" else one
     needed = [*schema.get("required", []), *(name for name, is_needed in files.items() if is_needed)]
     described = {

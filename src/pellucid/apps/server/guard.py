@@ -11,7 +11,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from pellucid.apps.server.errors import answer
 from pellucid.apps.server.state import MIB, ServerState
-from pellucid.apps.web.application import LOCAL_NAMES
+from pellucid.apps.web.application import LOCAL_NAMES, named_host
 from pellucid.serving.failures import Failure
 
 log = logging.getLogger("pellucid.server")
@@ -67,8 +67,7 @@ class Guard:
             self._note(scope, request_id, status, time.monotonic() - began)
 
     async def _checked(self, scope: Scope, sent: Headers, receive: Receive, send: Send) -> None:
-        host = sent.get("host", "")
-        name = host.rpartition(":")[0] if host.rpartition(":")[2].isdigit() else host
+        name = named_host(sent)
         if self.state.settings.local_only and name not in LOCAL_NAMES and scope["path"] not in QUIET:
             # a page of another name, made to resolve to this machine, could otherwise read answers
             failure = Failure(message=f"Not served as {name:.100}. Call 127.0.0.1.", status=421, code="host")

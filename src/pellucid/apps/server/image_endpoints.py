@@ -13,13 +13,13 @@ from sse_starlette import EventSourceResponse, ServerSentEvent
 from starlette.requests import Request
 
 from pellucid.apps.server.documents import form_body
-from pellucid.apps.server.errors import ApiError, body_of, failure_of_validation, refuse
+from pellucid.apps.server.errors import NO_RETRY, ApiError, body_of, failure_of_validation, refuse
 from pellucid.apps.server.image_jobs import (
+    OPAQUE,
     ImageJob,
     event_of,
     is_opaque_against_order,
     make_answer,
-    refused_as_opaque,
     usage_of,
 )
 from pellucid.apps.server.image_messages import (
@@ -34,6 +34,8 @@ from pellucid.apps.server.image_messages import (
 from pellucid.apps.server.state import Caller, Server, ServerState
 from pellucid.apps.server.uploads import MAX_IMAGES, Form, GivenForm, content_of, mask_of_alpha, parsed
 from pellucid.apps.server.waiting import finished, follow_job, run_job
+from pellucid.files.images import read_image
+from pellucid.pipelines.given_images import prompt_of
 from pellucid.serving.encoding import Encoding, encode_file
 from pellucid.serving.failures import Failure
 from pellucid.serving.layering import stacked
@@ -165,10 +167,7 @@ async def variations(
 
 
 def _prompt_in(content: bytes) -> str:
-    from pellucid.files.images import read_image
-
-    found = read_image(content).provenance
-    return (found and found.prompt) or " "
+    return prompt_of(read_image(content)) or " "
 
 
 @router.get("/models", response_model=ModelList)
@@ -245,16 +244,25 @@ async def respond(server: ServerState, http: Request, asked: ImageJob) -> Respon
     if asked.fields.stream:
         events = _stream(server, http, asked)
         return EventSourceResponse(events, ping=KEEP_ALIVE_S, headers={"X-Accel-Buffering": "no"})
-    job = await run_job(server, http, asked.new())
-    if is_opaque_against_order(asked, job):
-        again = asked.from_clear_start()
-        job = await run_job(server, http, again.new()) if again is not None else job
-        if is_opaque_against_order(asked, job):
-            raise refused_as_opaque()
+    job = await _as_ordered(server, http, asked, await run_job(server, http, asked.new()))
     answer = await asyncio.to_thread(make_answer, server, http, asked, job)
     if asked.fields.response_format != "url":
         await asyncio.to_thread(server.store.remove, job.id)
     return JSONResponse(answer.model_dump(exclude_none=True))
+
+
+async def _as_ordered(server: ServerState, http: Request, asked: ImageJob, job: Job) -> Job:
+    """Returns a job whose images are transparent where they had to be: this one, or one made again.
+
+    Raises:
+        ApiError: neither is, and a success would lie.
+    """
+    if is_opaque_against_order(asked, job):
+        again = asked.from_clear_start()
+        job = await run_job(server, http, again.new()) if again is not None else job
+        if is_opaque_against_order(asked, job):
+            raise ApiError(OPAQUE, NO_RETRY)
+    return job
 
 
 async def _stream(server: ServerState, http: Request, asked: ImageJob) -> AsyncGenerator[ServerSentEvent]:
@@ -269,12 +277,7 @@ async def _stream(server: ServerState, http: Request, asked: ImageJob) -> AsyncG
             shown = job.shown
         if job is None or job.state not in FINAL:
             return
-        finished(job)
-        if is_opaque_against_order(asked, job):
-            again = asked.from_clear_start()
-            job = await run_job(server, http, again.new()) if again is not None else job
-            if is_opaque_against_order(asked, job):
-                raise refused_as_opaque()
+        job = await _as_ordered(server, http, asked, finished(job))
         for result in job.results:
             path = server.store.files(job.id) / str(result["file"])
             image = await asyncio.to_thread(encode_file, path, asked.encoding)

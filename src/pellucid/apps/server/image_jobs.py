@@ -8,7 +8,6 @@ from typing import Literal
 
 from starlette.requests import Request
 
-from pellucid.apps.server.errors import NO_RETRY, ApiError
 from pellucid.apps.server.image_messages import (
     QUALITIES,
     CommonFields,
@@ -28,8 +27,6 @@ from pellucid.serving.requests import SceneRequest
 from pellucid.serving.store import NewJob
 from pellucid.serving.tables import Job
 
-USUAL_STEPS = 20
-"""What a request without steps is counted as, before its model is known."""
 TOKEN_PX = 16
 OPAQUE = Failure(
     message="Expected a transparent background, but the model made an opaque image, twice. "
@@ -53,16 +50,14 @@ class ImageJob:
 
     def new(self) -> NewJob:
         """Returns the job for the store."""
-        steps = self.request.options.get("num_inference_steps") or USUAL_STEPS
         return NewJob(
             client=self.client,
             model=self.model,
             request=self.request,
-            work=float(self.request.count * steps),
+            work=self.request.work,
             images=self.images,
             previews=self.fields.partial_images or 0,
             deadline_s=self.deadline_s,
-            keeps=self.fields.response_format == "url",
         )
 
     def from_clear_start(self) -> "ImageJob | None":
@@ -77,11 +72,6 @@ def is_opaque_against_order(asked: ImageJob, job: Job) -> bool:
     """Tells whether an image that had to be transparent is not."""
     opaque = any(result["background"] == "opaque" for result in job.results)
     return asked.fields.background == "transparent" and opaque
-
-
-def refused_as_opaque() -> ApiError:
-    """Makes the error for what would otherwise be a success that lies."""
-    return ApiError(OPAQUE, NO_RETRY)
 
 
 def make_answer(server: ServerState, http: Request, asked: ImageJob, job: Job) -> ImagesResponse:

@@ -13,7 +13,6 @@ from starlette.requests import Request
 
 from pellucid.apps.server.errors import ApiError, refuse
 from pellucid.apps.server.image_endpoints import KEEP_ALIVE_S, Deadline, resolve_model
-from pellucid.apps.server.image_jobs import USUAL_STEPS
 from pellucid.apps.server.scene_messages import JobAnswer, JobList
 from pellucid.apps.server.state import Caller, Server, ServerState
 from pellucid.apps.server.uploads import Form, content_of, parsed, read_form
@@ -68,16 +67,14 @@ async def create(
     if request.task.previews is False and previews:
         raise refuse(f"Expected no previews of {request.task.name}, which has several passes.", "previews")
     _check_size(server, request)
-    steps = request.options.get("num_inference_steps") or USUAL_STEPS
     new = NewJob(
         client=caller,
         model=resolve_model(server, request.model),
         request=request.seeded(),
-        work=float(request.count * steps),
+        work=request.work,
         images=images,
         previews=previews,
         deadline_s=deadline,
-        keeps=not wait,
     )
     if wait:
         return JSONResponse(JobAnswer.of(await run_job(server, http, new)).model_dump(mode="json"))

@@ -73,6 +73,13 @@ def page_app(
     return app
 
 
+def named_host(headers: Headers) -> str:
+    """Returns the host that a request names, without its port."""
+    host = headers.get("host", "")
+    name, _, port = host.rpartition(":")
+    return name if port.isdigit() else host
+
+
 class Guard:
     """Refuses other host names and large bodies, and adds `HEADERS` to every answer.
 
@@ -88,8 +95,7 @@ class Guard:
             await self.app(scope, receive, send)
             return
         sent = Headers(scope=scope)
-        host = sent.get("host", "")
-        name = host.rpartition(":")[0] if host.rpartition(":")[2].isdigit() else host
+        name = named_host(sent)
         if self.local_only and name not in LOCAL_NAMES:
             refusal = JSONResponse({"error": "host", "detail": f"Not served as {name}."}, status_code=421)
             await refusal(scope, receive, send)

@@ -14,8 +14,8 @@ from sqlalchemy import Connection, Engine, text
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session
 
-from pellucid.errors import FileError, InputError, first_line
-from pellucid.files.databases import open_engine, reading, writing
+from pellucid.errors import FileError, InputError
+from pellucid.files.databases import open_engine, reading, unusable, writing
 
 DATABASE_FILE = "rounds.sqlite"
 DEFAULT_FOLDER = "rounds"
@@ -83,11 +83,7 @@ def open_store(folder: Path, database: str | None = None, *, create: bool = True
             _migrate(connection)
     except DBAPIError as error:
         store.close()
-        reason = first_line(error.orig if isinstance(error.orig, Exception) else error)
-        raise FileError(
-            f"The rounds' database {engine.url.render_as_string()} cannot be used: {reason}. Check that it "
-            "exists, is yours to write and, if it is PostgreSQL, that the server runs."
-        ) from error
+        raise unusable("rounds'", engine, error) from error
     except (FileError, InputError):
         store.close()
         raise
