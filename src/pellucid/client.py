@@ -4,10 +4,8 @@ Importing this loads no torch.
 """
 
 import json
-import tempfile
 import time
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Unpack
 
@@ -25,6 +23,7 @@ from pellucid.pipelines.keywords import (
     SplitKeywords,
     UpscaleKeywords,
 )
+from pellucid.scene.contents import decode_scene, encode_scene
 from pellucid.scene.scene import Scene
 
 if TYPE_CHECKING:
@@ -236,8 +235,7 @@ class Client:
             return encode_image(to_image(image))
         if not isinstance(image, Scene):
             raise InputError(f"Expected a scene, found {type(image).__name__}. Make one with Scene.of.")
-        with tempfile.TemporaryDirectory(prefix="pellucid-") as folder:
-            return image.save(Path(folder) / "scene.ora").read_bytes()
+        return encode_scene(image)
 
     def _run(self, values: Sequence[Mapping[str, object]], contents: Mapping[str, bytes]) -> list[Scene]:
         """Runs jobs, several at once, and returns their scenes in order; what fails cancels the rest."""
@@ -290,10 +288,7 @@ class Client:
             raise _failure(job["error"] or {"message": "The job was cancelled. Ask again."})
         ending = job["results"][0]["stored"]
         content = self._ask("GET", job["results"][0]["files"][ending]).content
-        with tempfile.TemporaryDirectory(prefix="pellucid-") as folder:
-            path = Path(folder) / f"result.{ending}"
-            path.write_bytes(content)
-            scene = Scene.open(path)
+        scene = decode_scene(content, f"result.{ending}")
         # an image file has no place for its layer's name
         return scene if ending == "ora" else scene.rename(scene.layers[0], job["results"][0]["layers"][0])
 

@@ -1,10 +1,8 @@
 """Several images as one document, bottom first."""
 
-import tempfile
-from pathlib import Path
-
 from pellucid.files.images import read_rgba
 from pellucid.rgba.resizing import fit_rgba, fitted_box
+from pellucid.scene.contents import encode_scene
 from pellucid.scene.layer import Layer
 from pellucid.scene.scene import Scene
 
@@ -24,6 +22,4 @@ def stacked(images: list[bytes], max_pixels: int) -> bytes:
             rgba = fit_rgba(rgba, rows, columns, "stretch")
         offset = (height - rgba.shape[0]) // 2, (width - rgba.shape[1]) // 2
         layers.append(Layer(image=rgba, name=f"image {number}", offset=offset))
-    with tempfile.TemporaryDirectory(prefix="pellucid-") as folder:
-        path = Scene(layers=tuple(layers), height=height, width=width).save(Path(folder) / "scene.ora")
-        return path.read_bytes()
+    return encode_scene(Scene(layers=tuple(layers), height=height, width=width))

@@ -44,6 +44,11 @@ def refuse(message: str, param: str | None, code: str = "invalid_value") -> ApiE
     return ApiError(Failure(message=message, code=code, param=param))
 
 
+def not_found(message: str, param: str | None = None) -> ApiError:
+    """Makes the error for what is not there, or not for this caller."""
+    return ApiError(Failure(message=message, status=404, code="not_found", param=param))
+
+
 def body_of(failure: Failure) -> dict[str, object]:
     """Returns the body of an answer that says what went wrong."""
     found = ErrorObject(message=failure.message, type=failure.type, param=failure.param, code=failure.code)

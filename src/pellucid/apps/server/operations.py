@@ -8,9 +8,8 @@ from fastapi import APIRouter
 from fastapi.responses import FileResponse, JSONResponse, Response
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
-from pellucid.apps.server.errors import ApiError
+from pellucid.apps.server.errors import not_found
 from pellucid.apps.server.state import Caller, Server
-from pellucid.serving.failures import Failure
 from pellucid.serving.tables import FINAL
 
 router = APIRouter(tags=["operations"])
@@ -58,7 +57,5 @@ async def file(job_id: str, name: str, server: Server) -> FileResponse:
     found = await asyncio.to_thread(server.store.get, job_id)
     path = Path() if found is None else server.store.files(found.id) / name
     if found is None or not FILE_NAME.fullmatch(name) or not path.is_file():
-        raise ApiError(
-            Failure(message="There is no such image, or no longer. Ask again.", status=404, code="not_found")
-        )
+        raise not_found("There is no such image, or no longer. Ask again.")
     return FileResponse(path, media_type=f"image/{path.suffix[1:]}")

@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-import pathlib
 from collections.abc import AsyncGenerator, Mapping
 from typing import Annotated, Any, Literal
 
@@ -11,13 +10,14 @@ from fastapi.responses import FileResponse, JSONResponse, Response
 from sse_starlette import EventSourceResponse, ServerSentEvent
 from starlette.requests import Request
 
-from pellucid.apps.server.errors import ApiError, refuse
+from pellucid.apps.server.errors import ApiError, not_found, refuse
 from pellucid.apps.server.image_endpoints import KEEP_ALIVE_S, Deadline, resolve_model
 from pellucid.apps.server.scene_messages import JobAnswer, JobList
 from pellucid.apps.server.state import Caller, Server, ServerState
 from pellucid.apps.server.uploads import Form, content_of, parsed, read_form
 from pellucid.apps.server.waiting import GONE, run_job
 from pellucid.errors import FileError
+from pellucid.scene.contents import decode_scene
 from pellucid.scene.scene import Scene
 from pellucid.serving.failures import Failure
 from pellucid.serving.requests import REQUEST, TASKS, SceneRequest
@@ -132,16 +132,10 @@ async def _read_parts(form: Form, server: ServerState) -> tuple[SceneRequest, di
 
 
 def _check_document(content: bytes, max_pixels: int) -> None:
-    import tempfile
-
-    with tempfile.NamedTemporaryFile(prefix="pellucid-") as file:
-        file.write(content)
-        file.flush()
-        try:
-            Scene.open(file.name, max_pixels=max_pixels)
-        except FileError as error:
-            text = str(error).replace(file.name, "scene").replace(pathlib.Path(file.name).name, "scene")
-            raise ApiError(Failure(message=text, code="invalid_image", param="scene")) from None
+    try:
+        decode_scene(content, "scene", max_pixels=max_pixels)
+    except FileError as error:
+        raise ApiError(Failure(message=str(error), code="invalid_image", param="scene")) from None
 
 
 def _check_images(request: SceneRequest, given: set[str]) -> None:
@@ -231,9 +225,7 @@ async def result(
     """Returns a result as a file: .png, .webp, .avif and .tiff flat, .psd, .ora and .zip with its layers."""
     found = await _job(server, caller, job_id)
     if index >= len(found.results):
-        raise ApiError(
-            Failure(message="The job has no such result. See how it stands.", status=404, code="not_found")
-        )
+        raise not_found("The job has no such result. See how it stands.")
     stored = server.store.files(job_id) / str(found.results[index]["file"])
     target = stored.with_suffix(f".{ending}")
     if not target.is_file():
@@ -253,9 +245,7 @@ async def preview(
     """Returns an unfinished image."""
     found = await _job(server, caller, job_id)
     if index >= found.shown:
-        raise ApiError(
-            Failure(message="There is no such unfinished image. Look later.", status=404, code="not_found")
-        )
+        raise not_found("There is no such unfinished image. Look later.")
     return FileResponse(server.store.files(job_id) / f"preview-{index}.png", media_type="image/png")
 
 
@@ -268,5 +258,5 @@ async def _job(server: ServerState, caller: str, job_id: str) -> Job:
     found = await asyncio.to_thread(server.store.get, job_id)
     owned = found is not None and (found.client == caller or not server.settings.needs_token)
     if found is None or not owned:
-        raise ApiError(Failure(message=GONE.message, status=404, code="not_found", param="job_id"))
+        raise not_found(GONE.message, "job_id")
     return found
